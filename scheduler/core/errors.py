@@ -1,0 +1,178 @@
+"""Every way the scheduler says no. Nothing here knows HTTP; `api/errors.py` maps each class to a status.
+
+SchedulingError
+├── NotFound                    no such thing in this organization
+├── Unauthorized                no usable key
+├── ScopeMissing                the key may not do this
+├── Invalid                     the request contradicts itself; carries every fault
+│   └── LocalTimeFault          a wall time that does not exist, or exists twice
+├── Refused                     the calendar or a rule says no; carries every reason
+│   └── SlotTaken               the database itself refused a double booking
+├── IllegalTransition           the life cycle has no such move
+├── ProtocolNotApproved         no clinician has approved this protocol
+├── PlanStale                   the plan no longer fits the calendar; carries a fresh one
+├── NoFeasiblePlan              no plan exists in the horizon; carries what blocks it
+├── StaleRevision               somebody changed it in between
+├── PreconditionMissing         a change must say which revision it saw
+├── IdempotencyKeyReused        the same key came with another body
+├── AlreadyExists               a natural key is taken
+└── InUse                       it cannot go while something depends on it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a request body. `pointer` is an RFC 6901 JSON pointer."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that stands in the way of a visit. `start`/`end` bound the time in question, aware UTC."""
+
+    code: str
+    detail: str
+    role: str | None = None
+    resource_id: UUID | None = None
+    segment: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class SchedulingError(Exception):
+    """Base of all refusals; `code` is stable and goes to clients, `detail` is one plain sentence."""
+
+    code = "error"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if code is not None:
+            self.code = code
+
+
+class NotFound(SchedulingError):
+    """No such thing in this organization."""
+
+    code = "not_found"
+
+
+class Unauthorized(SchedulingError):
+    """The request carries no usable key."""
+
+    code = "unauthorized"
+
+
+class ScopeMissing(SchedulingError):
+    """The key is good but may not do this."""
+
+    code = "insufficient_scope"
+
+
+class Invalid(SchedulingError):
+    """The request contradicts itself or its schema; `faults` names every one, never only the first."""
+
+    code = "validation_failed"
+
+    def __init__(self, faults: Sequence[Fault], *, detail: str = "", code: str | None = None) -> None:
+        super().__init__(detail or f"{len(faults)} fault(s) in the request.", code=code)
+        self.faults = tuple(faults)
+
+
+class LocalTimeFault(Invalid):
+    """A wall time that a change of clocks skips (`nonexistent_time`) or repeats (`ambiguous_time`)."""
+
+    def __init__(self, code: str, detail: str, *, pointer: str = "/start") -> None:
+        super().__init__([Fault(pointer, code, detail)], detail=detail, code=code)
+
+
+class Refused(SchedulingError):
+    """A well-formed request that the calendar or a rule refuses; the first reason gives the code."""
+
+    def __init__(self, reasons: Sequence[Reason], *, alternatives: Sequence[datetime] = ()) -> None:
+        super().__init__(reasons[0].detail, code=reasons[0].code)
+        self.reasons = tuple(reasons)
+        self.alternatives = tuple(alternatives)
+
+
+class SlotTaken(Refused):
+    """The database's own guard, `no_double_booking`, refused the write."""
+
+    def __init__(self) -> None:
+        super().__init__([Reason("resource_busy", "Someone else took this time a moment ago.")])
+
+
+class IllegalTransition(SchedulingError):
+    """The life cycle has no such move from the present status."""
+
+    code = "illegal_transition"
+
+
+class ProtocolNotApproved(SchedulingError):
+    """A course needs a protocol that a named clinician has approved."""
+
+    code = "protocol_not_approved"
+
+
+class PlanStale(SchedulingError):
+    """The plan no longer fits the calendar. `fresh` is a new plan, or None when there is none."""
+
+    code = "plan_stale"
+
+    def __init__(self, detail: str, *, fresh: Any = None) -> None:
+        super().__init__(detail)
+        self.fresh = fresh
+
+
+class NoFeasiblePlan(SchedulingError):
+    """No plan exists in the horizon; `blocking` says what is in the way, `relaxations` what would help."""
+
+    code = "no_feasible_plan"
+
+    def __init__(
+        self, detail: str, *, blocking: Sequence[dict[str, Any]] = (), relaxations: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.blocking = tuple(blocking)
+        self.relaxations = tuple(relaxations)
+
+
+class StaleRevision(SchedulingError):
+    """The revision named in the request is no longer the current one."""
+
+    code = "precondition_failed"
+
+
+class PreconditionMissing(SchedulingError):
+    """A change of an existing thing must name the revision it is based on."""
+
+    code = "precondition_required"
+
+
+class IdempotencyKeyReused(SchedulingError):
+    """The same idempotency key came with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class AlreadyExists(SchedulingError):
+    """A natural key (a code, an external id) is already in use."""
+
+    code = "already_exists"
+
+
+class InUse(SchedulingError):
+    """It cannot be removed while something depends on it."""
+
+    code = "in_use"
