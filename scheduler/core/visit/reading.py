@@ -1,0 +1,207 @@
+"""The reading of a visit type from its document, with every fault in it.
+
+What the legal floors are does not live here: they come as data and are checked in `floors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from scheduler.core.document import FaultList, Node
+from scheduler.core.visit.floors import check_floors
+from scheduler.core.visit.values import (
+    Anchor,
+    Instructions,
+    Kind,
+    Mode,
+    Need,
+    NeedKind,
+    NoDriving,
+    Observation,
+    Segment,
+    VisitType,
+)
+
+GRID_MINUTES = 5
+LONGEST_MINUTES = 24 * 60
+MOST_OF_A_KIND = 20
+WEEK_MINUTES = 7 * 24 * 60
+
+_MODES = ("exclusive", "shared", "present")
+_KINDS = ("evaluation", "preparation", "dosing", "integration", "follow_up", "group")
+_ANCHORS = ("last_device", "first_device")
+_NO_DRIVING = ("visit_day", "until_next_day", "24_hours")
+_NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_type": "device"}
+_PROVENANCE = {"grade", "source", "note"}
+_VISIT_KEYS = _PROVENANCE | {
+    "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
+    "equipment", "information", "sources", "status", "approved_by",
+}  # fmt: skip
+
+
+def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> VisitType:
+    """The visit type of a document, or `Invalid` with every fault in it.
+
+    `floors` is the document of the legal floors (`{"floors": [...]}`); an empty mapping checks none.
+    """
+    faults = FaultList()
+    node = Node.root(doc, faults)
+    node.allow_only(_VISIT_KEYS)
+    segments = _read_segments(node)
+    requires = node.child("requires") or Node({}, node.at("requires"), faults)
+    requires.allow_only(_PROVENANCE | {"site_certifications", "clearances"})
+    visit = VisitType(
+        code=node.code("code"),
+        name=node.text("name"),
+        public_name=node.text("public_name"),
+        kind=cast("Kind", node.choice("kind", _KINDS)),
+        modality=None if node.value.get("modality") == "none" else node.optional_code("modality"),
+        segments=segments,
+        site_certifications=requires.codes("site_certifications"),
+        clearances=requires.codes("clearances"),
+        instructions=_read_instructions(node),
+        observation=_read_observation(node),
+        equipment=node.codes("equipment"),
+    )
+    if visit.observation is not None:
+        _check_observation(node, visit, visit.observation)
+    check_floors(visit, floors, faults)
+    faults.raise_any(f"Visit type '{visit.code}'")
+    return visit
+
+
+def _read_segments(node: Node) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    for index, item in enumerate(node.children("segments")):
+        item.allow_only(_PROVENANCE | {"name", "minutes", "patient", "needs"})
+        segment = Segment(
+            name=item.code("name"),
+            minutes=_read_minutes(item),
+            patient=item.flag("patient", default=True),
+            needs=tuple(_read_need(need, segments) for need in item.children("needs", required=False)),
+        )
+        if segment.name and any(segment.name == earlier.name for earlier in segments):
+            item.fault("name", "duplicate_segment", f"Two segments are named '{segment.name}'.")
+        _check_needs_once(node, index, segment)
+        segments.append(segment)
+    _check_patient_span(node, segments)
+    return tuple(segments)
+
+
+def _read_minutes(item: Node) -> int:
+    """The length of a segment; `GRID_MINUTES` stands in for a faulty one."""
+    found = item.whole("minutes", least=-LONGEST_MINUTES, most=LONGEST_MINUTES)
+    if found is None:
+        return GRID_MINUTES
+    if found <= 0 or found % GRID_MINUTES:
+        item.fault("minutes", "not_on_grid", f"{found} minutes is not a positive multiple of {GRID_MINUTES}.")
+    return found
+
+
+def _read_need(item: Node, earlier: list[Segment]) -> Need:
+    item.allow_only(_PROVENANCE | _NEED_KEYS.keys() | {"mode", "units", "count", "same_as"})
+    named = [key for key in _NEED_KEYS if item.has(key)]
+    if len(named) != 1:
+        found = "none" if not named else " and ".join(named)
+        item.fault((), "need_names_one", f"A need names one of role, room_type, device_type; this one names {found}.")
+    mode = cast("Mode", item.choice("mode", _MODES))
+    if mode != "shared" and item.has("units"):
+        item.fault("units", "units_not_shared", f"Only a shared need counts units; this one is {mode}.")
+    need = Need(
+        kind=_NEED_KEYS[named[0]] if named else "role",
+        code=item.code(named[0]) if named else "",
+        mode=mode,
+        units=item.whole("units", least=1, most=MOST_OF_A_KIND, default=1) or 1,
+        count=item.whole("count", least=1, most=MOST_OF_A_KIND, default=1) or 1,
+        same_as=item.optional_code("same_as"),
+    )
+    if need.same_as is not None:
+        _check_same_as(item, need, earlier)
+    return need
+
+
+def _check_same_as(item: Node, need: Need, earlier: list[Segment]) -> None:
+    like = next((segment for segment in earlier if segment.name == need.same_as), None)
+    if like is None:
+        item.fault("same_as", "unknown_segment", f"There is no earlier segment '{need.same_as}'.")
+    elif all(other.selector != need.selector for other in like.needs):
+        detail = f"Segment '{like.name}' has no need for {need.selector}, so nobody there can be the same."
+        item.fault("same_as", "no_such_need", detail)
+
+
+def _check_needs_once(node: Node, index: int, segment: Segment) -> None:
+    seen: set[tuple[str, str]] = set()
+    for place, need in enumerate(segment.needs):
+        if need.code and (need.selector, need.mode) in seen:
+            where = ("segments", index, "needs", place)
+            node.fault(where, "duplicate_need", f"{need.selector} is needed twice in the same way: use count.")
+        seen.add((need.selector, need.mode))
+
+
+def _check_patient_span(node: Node, segments: list[Segment]) -> None:
+    """The patient's presence is one span: no segment without the patient between two with."""
+    present = [index for index, segment in enumerate(segments) if segment.patient]
+    if segments and not present:
+        node.fault("segments", "no_patient_segment", "The patient is in none of the segments.")
+    for index in range(present[0], present[-1]) if present else ():
+        if not segments[index].patient:
+            where = ("segments", index, "patient")
+            detail = f"Segment '{segments[index].name}' sends the patient away in the middle of the visit."
+            node.fault(where, "patient_leaves", detail)
+    if sum(segment.minutes for segment in segments) > LONGEST_MINUTES:
+        node.fault("segments", "too_long", f"The segments together are longer than {LONGEST_MINUTES} minutes.")
+
+
+def _read_instructions(node: Node) -> Instructions:
+    item = node.child("instructions")
+    if item is None:
+        return Instructions()
+    before = ("solids_minutes", "clear_liquids_minutes", "nasal_products_minutes", "alcohol_minutes")
+    item.allow_only(_PROVENANCE | {*before, "arrive_early_minutes", "escort", "no_driving"})
+    solids, liquids, nasal, alcohol = (item.optional_whole(key, least=0, most=WEEK_MINUTES) for key in before)
+    no_driving = item.choice("no_driving", _NO_DRIVING) if item.has("no_driving") else None
+    return Instructions(
+        solids_minutes=solids,
+        clear_liquids_minutes=liquids,
+        nasal_products_minutes=nasal,
+        alcohol_minutes=alcohol,
+        arrive_early_minutes=item.whole("arrive_early_minutes", least=0, most=LONGEST_MINUTES, default=0) or 0,
+        escort=item.flag("escort", default=False),
+        no_driving=cast("NoDriving | None", no_driving),
+    )
+
+
+def _read_observation(node: Node) -> Observation | None:
+    item = node.child("observation")
+    if item is None:
+        return None
+    item.allow_only(_PROVENANCE | {"minutes", "anchor", "segment", "through"})
+    first = item.code("segment", default="monitor")
+    return Observation(
+        minutes=item.whole("minutes", least=1, most=LONGEST_MINUTES) or 0,
+        anchor=cast("Anchor", item.choice("anchor", _ANCHORS, default="last_device")),
+        segment=first,
+        through=item.code("through", default=first),
+    )
+
+
+def _check_observation(node: Node, visit: VisitType, seen: Observation) -> None:
+    """The segments that are named exist, in this order, after a dose, and are long enough together."""
+    names = [segment.name for segment in visit.segments if segment.patient]
+    missing = [key for key in ("segment", "through") if getattr(seen, key) not in names]
+    for key in missing:
+        detail = f"The patient is in no segment '{getattr(seen, key)}'."
+        node.fault(("observation", key), "unknown_segment", detail)
+    if missing:
+        return
+    first, last = names.index(seen.segment), names.index(seen.through)
+    if last < first:
+        detail = f"Segment '{seen.through}' comes before '{seen.segment}'."
+        node.fault(("observation", "through"), "wrong_order", detail)
+    elif first == 0:
+        detail = "Nothing comes before the observation that could be the dose."
+        node.fault(("observation", "segment"), "no_dose_before", detail)
+    elif visit.observed_minutes < seen.minutes:
+        detail = f"The segments plan {visit.observed_minutes} minutes of the {seen.minutes} that are demanded."
+        node.fault(("observation", "minutes"), "observation_too_long", detail)

@@ -1,0 +1,136 @@
+"""The values of a visit: segments and what each needs, minutes relative to the visit's start.
+
+Nothing is read or judged here: documents are read in `reading`, the legal floors stand in `floors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["exclusive", "shared", "present"]
+NeedKind = Literal["role", "room", "device"]
+Kind = Literal["evaluation", "preparation", "dosing", "integration", "follow_up", "group"]
+Anchor = Literal["last_device", "first_device"]
+NoDriving = Literal["visit_day", "until_next_day", "24_hours"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one segment needs: `count` different people or things of one kind.
+
+    `exclusive` takes all units of each, `shared` takes `units` of each, `present` takes none but wants it on site.
+    """
+
+    kind: NeedKind
+    code: str
+    mode: Mode
+    units: int = 1
+    count: int = 1
+    same_as: str | None = None
+
+    @property
+    def selector(self) -> str:
+        """Kind and code in one word, such as `role:nurse`, `room:infusion`, `device:pump`."""
+        return f"{self.kind}:{self.code}"
+
+    @property
+    def label(self) -> str:
+        """The code alone, as people say it."""
+        return self.code
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a visit, `minutes` long; `patient` is false for setting up before and turning over after."""
+
+    name: str
+    minutes: int
+    patient: bool
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """What the patient is told: minutes before the visit's start, and how to get home. None says nothing."""
+
+    solids_minutes: int | None = None
+    clear_liquids_minutes: int | None = None
+    nasal_products_minutes: int | None = None
+    alcohol_minutes: int | None = None
+    arrive_early_minutes: int = 0
+    escort: bool = False
+    no_driving: NoDriving | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """At least `minutes` of watching, from the first or the last device given.
+
+    The watch is planned in the segments `segment` to `through`; the patient's segment just before them is the dose.
+    """
+
+    minutes: int
+    anchor: Anchor
+    segment: str
+    through: str
+
+
+@dataclass(frozen=True)
+class VisitType:
+    """One kind of visit. Its start and end are the span of the patient's presence."""
+
+    code: str
+    name: str
+    public_name: str
+    kind: Kind
+    modality: str | None
+    segments: tuple[Segment, ...]
+    site_certifications: tuple[str, ...] = ()
+    clearances: tuple[str, ...] = ()
+    instructions: Instructions = Instructions()
+    observation: Observation | None = None
+    equipment: tuple[str, ...] = ()
+
+    @property
+    def lead_minutes(self) -> int:
+        """Minutes of the segments before the patient comes."""
+        first = next((i for i, segment in enumerate(self.segments) if segment.patient), len(self.segments))
+        return sum(segment.minutes for segment in self.segments[:first])
+
+    @property
+    def minutes(self) -> int:
+        """Minutes from the visit's start to its end: the patient's segments."""
+        return sum(segment.minutes for segment in self.segments if segment.patient)
+
+    @property
+    def trail_minutes(self) -> int:
+        """Minutes of the segments after the patient has gone."""
+        return sum(segment.minutes for segment in self.segments) - self.lead_minutes - self.minutes
+
+    def offsets(self) -> tuple[tuple[Segment, int, int], ...]:
+        """Each segment with its start and end in minutes from the visit's start; setting up is negative."""
+        found = []
+        at = -self.lead_minutes
+        for segment in self.segments:
+            found.append((segment, at, at + segment.minutes))
+            at += segment.minutes
+        return tuple(found)
+
+    def watched(self) -> tuple[Segment | None, tuple[Segment, ...]]:
+        """The dose and the segments of the watch after it; no dose and nothing when there is no observation."""
+        present = [segment for segment in self.segments if segment.patient]
+        names = [segment.name for segment in present]
+        seen = self.observation
+        if seen is None or seen.segment not in names or seen.through not in names:
+            return None, ()
+        first = names.index(seen.segment)
+        return present[first - 1] if first else None, tuple(present[first : names.index(seen.through) + 1])
+
+    @property
+    def observed_minutes(self) -> int:
+        """Minutes of the planned watch from its anchor: with the dose itself when the first device starts it."""
+        dose, watch = self.watched()
+        planned = sum(segment.minutes for segment in watch)
+        first_device = self.observation is not None and self.observation.anchor == "first_device"
+        return planned + (dose.minutes if dose is not None and first_device else 0)
