@@ -17,6 +17,8 @@ class Call:
     key_id: UUID | None = None
     request_id: str = ""
     scopes: frozenset[str] = field(default_factory=frozenset)
+    #: The transaction will not be tried again: lock every candidate first, so that none can be lost.
+    last_try: bool = False
 
     def __post_init__(self) -> None:
         if self.now.utcoffset() is None:

@@ -8,6 +8,7 @@ SchedulingError
 │   └── LocalTimeFault          a wall time that does not exist, or exists twice
 ├── Refused                     the calendar or a rule says no; carries every reason
 │   └── SlotTaken               the database itself refused a double booking
+├── LostRace                    a candidate went between look and lock: the whole transaction is tried again
 ├── IllegalTransition           the life cycle has no such move
 ├── ProtocolNotApproved         no clinician has approved this protocol
 ├── PlanStale                   the plan no longer fits the calendar; carries a fresh one
@@ -111,6 +112,12 @@ class SlotTaken(Refused):
 
     def __init__(self) -> None:
         super().__init__([Reason("resource_busy", "Someone else took this time a moment ago.")])
+
+
+class LostRace(SchedulingError):
+    """A resource was taken between looking and locking. `database.transact` tries again; clients rarely see it."""
+
+    code = "resource_busy"
 
 
 class IllegalTransition(SchedulingError):

@@ -1,0 +1,41 @@
+"""Regimen: a scheduler for courses of treatment. `create_app` is the whole wiring on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Flask
+from flask_migrate import Migrate
+
+from scheduler import api
+from scheduler.config import Settings
+from scheduler.database import db, engine_options, ensure_directory
+
+Clock = Callable[[], datetime]
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def wall_clock() -> datetime:
+    """The present moment, aware UTC. Everything below the edges is handed a clock instead of calling this."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = wall_clock) -> Flask:
+    """The WSGI application. Without `settings`, they come from the environment; `clock` tells the time."""
+    settings = settings or Settings.from_environ()
+    app = Flask(__name__)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, pool_size=settings.database_pool_size),
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+    )
+    app.extensions["settings"] = settings
+    app.extensions["clock"] = clock
+    ensure_directory(settings.database_url)
+    db.init_app(app)
+    Migrate(app, db, directory=str(MIGRATIONS))
+    api.register(app)
+    return app

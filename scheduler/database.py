@@ -1,0 +1,127 @@
+"""The engine's manners per dialect, and the one place that ends a transaction. Knows no rule of the clinic."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import LostRace
+from scheduler.models import Base
+
+T = TypeVar("T")
+
+db = SQLAlchemy(metadata=Base.metadata)
+
+#: How often a transaction is begun before its failure is the caller's. The last try locks every candidate.
+TRIES = 6
+
+#: serialization failure, deadlock, lock timeout: the transaction did nothing and may simply be tried again.
+_TRY_AGAIN = {"40001", "40P01", "55P03"}
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # an acknowledged booking survives a power cut
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=30000",
+)
+_POSTGRESQL_OPTIONS = (
+    "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+)
+
+
+def engine_options(url: str, *, pool_size: int = 8) -> dict[str, Any]:
+    """Keyword arguments of `create_engine` for that URL: time-outs, pool, and no parameters in error texts."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return {"hide_parameters": True}
+    return {
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "pool_size": pool_size,
+        "max_overflow": pool_size,
+        "pool_recycle": 1800,
+        "connect_args": {"options": _POSTGRESQL_OPTIONS},
+    }
+
+
+def ensure_directory(url: str) -> None:
+    """Make the folder of a SQLite file, so that an empty checkout can start."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+@event.listens_for(Engine, "connect")
+def _on_connect(connection: Any, _record: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.isolation_level = None  # pysqlite must not begin or commit by itself: `_on_begin` does
+        for pragma in _SQLITE_PRAGMAS:
+            connection.execute(pragma)
+
+
+@event.listens_for(Engine, "begin")
+def _on_begin(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+@contextmanager
+def _transaction(session: Session, *, keep: bool) -> Iterator[None]:
+    """All of it or none of it; none of it either when `keep` is false (a dry run)."""
+    session.rollback()  # what was read before, authentication say, must not pin an old snapshot
+    session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+    try:
+        yield
+        session.flush()
+        if keep:
+            session.commit()
+    finally:
+        session.rollback()
+
+
+def transact(session: Session, call: Call, work: Callable[[Session, Call], T], *, dry_run: bool = False) -> T:
+    """Run `work` in one transaction and commit it: the only caller of commit().
+
+    `work` must be repeatable: it is run again when it lost a race, on a serialization failure or deadlock, up to TRIES
+    times, the last time with `call.last_try`. What it returns must not need the session any more. With
+    `dry_run` everything is done and nothing kept.
+    """
+    for attempt in range(1, TRIES + 1):
+        last = attempt == TRIES
+        try:
+            with _transaction(session, keep=not dry_run):
+                return work(session, replace(call, last_try=last))
+        except LostRace:
+            if last:
+                raise
+        except DBAPIError as error:
+            if last or not _may_try_again(error):
+                raise
+        time.sleep(random.uniform(0.002, 0.02) * attempt)  # noqa: S311 - jitter, not a secret
+    raise AssertionError  # pragma: no cover - the last try returned or raised
+
+
+def is_overloaded(error: DBAPIError) -> bool:
+    """Whether the database asks for patience (locked, timed out, restarting) rather than reporting a fault."""
+    if error.connection_invalidated or _sqlstate(error) in _TRY_AGAIN | {"57014", "57P01", "57P03", "53300"}:
+        return True
+    return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+
+
+def _may_try_again(error: DBAPIError) -> bool:
+    return _sqlstate(error) in _TRY_AGAIN
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)

@@ -1,0 +1,48 @@
+"""Tables. Each class says what a row is; what may happen to it is decided elsewhere."""
+
+from scheduler.models.appointment import NO_DOUBLE_BOOKING, Appointment, Hold, Occupancy
+from scheduler.models.audit import AuditEvent, IdempotencyRecord
+from scheduler.models.base import Base, new_id
+from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
+from scheduler.models.message import Message, MessageRule
+from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
+from scheduler.models.place import (
+    Absence,
+    Clearance,
+    Location,
+    Patient,
+    PatientKey,
+    ProtocolRow,
+    Resource,
+    ResourceUnit,
+    VisitTypeRow,
+)
+
+__all__ = [
+    "NO_DOUBLE_BOOKING",
+    "Absence",
+    "ApiKey",
+    "Appointment",
+    "AuditEvent",
+    "Base",
+    "Clearance",
+    "Course",
+    "CourseSession",
+    "Gate",
+    "Hold",
+    "IdempotencyRecord",
+    "Location",
+    "Message",
+    "MessageRule",
+    "Occupancy",
+    "Organization",
+    "Patient",
+    "PatientKey",
+    "ProtocolRow",
+    "Resource",
+    "ResourceUnit",
+    "StoredPlan",
+    "VisitTypeRow",
+    "WorkerHeartbeat",
+    "new_id",
+]

@@ -1,0 +1,138 @@
+"""Appointments, holds, and the occupancies that no two of them may share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from scheduler.models.base import Base, Document, Owned, Revised, within
+
+#: Name of the database's guard, a constraint on PostgreSQL and two triggers on SQLite (migration 0001).
+NO_DOUBLE_BOOKING = "no_double_booking"
+
+_LIVE = "status NOT IN ('cancelled', 'noshow', 'entered-in-error')"
+_STATUSES = (
+    "'proposed', 'pending', 'booked', 'arrived', 'checked-in', 'fulfilled', 'cancelled', 'noshow', 'waitlist', "
+    "'entered-in-error'"
+)
+
+
+class Appointment(Owned, Revised, Base):
+    """A visit with a time. The row survives cancellation; its occupancies do not.
+
+    `local_start` (YYYY-MM-DDTHH:MM) and `time_zone` are the intent, `starts_at`/`ends_at` what follows from them under
+    the zone rules of `tzdata`. `sequence` counts changes of time or place, `revision` every change. `segments` is
+    what the visit type said at booking: [{name, start, end}] in minutes from the start.
+    """
+
+    __tablename__ = "appointments"
+    patient_id: Mapped[UUID]
+    visit_type_id: Mapped[UUID]
+    visit_type: Mapped[str] = mapped_column(String(60))
+    location_id: Mapped[UUID]
+    course_id: Mapped[UUID | None]
+    course_session_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(String(20))
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    local_start: Mapped[str] = mapped_column(String(16))
+    time_zone: Mapped[str] = mapped_column(String(64))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    tzdata: Mapped[str] = mapped_column(String(20))
+    segments: Mapped[list[dict[str, Any]]] = mapped_column(Document)
+    pins: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
+    sequence: Mapped[int] = mapped_column(default=0)
+    note: Mapped[str] = mapped_column(String(2000), default="")
+    pencilled_until: Mapped[datetime | None]
+    cancelled_by: Mapped[str | None] = mapped_column(String(20))
+    cancel_reason: Mapped[str | None] = mapped_column(String(500))
+    checked_in_at: Mapped[datetime | None]
+    dosed_at: Mapped[datetime | None]
+    last_device_at: Mapped[datetime | None]
+    fulfilled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        within("patients", "patient_id"),
+        within("visit_types", "visit_type_id"),
+        within("locations", "location_id"),
+        within("courses", "course_id"),
+        within("course_sessions", "course_session_id"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+        CheckConstraint(f"status IN ({_STATUSES})", name="status"),
+        # A session of a course has one living appointment at the most.
+        Index(
+            "uq__appointments__live_session",
+            "organization_id",
+            "course_session_id",
+            unique=True,
+            postgresql_where=text(f"course_session_id IS NOT NULL AND {_LIVE}"),
+            sqlite_where=text(f"course_session_id IS NOT NULL AND {_LIVE}"),
+        ),
+        Index(None, "organization_id", "starts_at", "id"),
+        Index(None, "organization_id", "location_id", "starts_at"),
+        Index(None, "organization_id", "patient_id", "starts_at"),
+        Index(None, "organization_id", "course_id"),
+    )
+
+
+class Hold(Owned, Base):
+    """A short occupancy without an appointment. It is over when `expires_at` has passed, swept or not."""
+
+    __tablename__ = "holds"
+    patient_id: Mapped[UUID | None]
+    location_id: Mapped[UUID]
+    visit_type_id: Mapped[UUID]
+    starts_at: Mapped[datetime]
+    token_hash: Mapped[str] = mapped_column(String(64))
+    key_id: Mapped[UUID | None]
+    extended: Mapped[bool] = mapped_column(default=False)
+    body: Mapped[dict[str, Any]] = mapped_column(Document)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (within("locations", "location_id"), within("visit_types", "visit_type_id"))
+
+
+class Occupancy(Owned, Base):
+    """This unit of this resource is taken from `starts_at` to `ends_at`: the whole truth about what is free.
+
+    Rows with `blocking` false (presence, absence) take no unit; they are looked at under the locks. A blocking row is at
+    most 24 hours long, which bounds how far back any search for overlaps must look.
+    """
+
+    __tablename__ = "occupancies"
+    resource_id: Mapped[UUID]
+    unit: Mapped[int]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(10))
+    blocking: Mapped[bool]
+    role: Mapped[str] = mapped_column(String(80), default="")
+    appointment_id: Mapped[UUID | None]
+    hold_id: Mapped[UUID | None]
+    absence_id: Mapped[UUID | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "resource_id", "unit"],
+            ["resource_units.organization_id", "resource_units.resource_id", "resource_units.unit"],
+            name="fk__occupancies__resource_unit",
+        ),
+        within("appointments", "appointment_id"),
+        within("holds", "hold_id"),
+        within("absences", "absence_id"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+        CheckConstraint("kind IN ('visit', 'present', 'hold', 'absence')", name="kind"),
+        CheckConstraint(
+            "(CASE WHEN appointment_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN hold_id IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN absence_id IS NULL THEN 0 ELSE 1 END) = 1",
+            name="one_owner",
+        ),
+        Index("ix__occupancies__calendar", "organization_id", "resource_id", "starts_at"),
+        Index("ix__occupancies__unit", "organization_id", "resource_id", "unit", "starts_at"),
+        Index(None, "organization_id", "appointment_id"),
+    )

@@ -1,0 +1,99 @@
+"""The declarative base, the column types that keep time and identity true, and the naming of constraints."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import uuid_utils.compat
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, ForeignKeyConstraint, MetaData, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in, UTC at rest, aware out.
+
+    PostgreSQL: timestamptz. SQLite has no such type: there it is whole microseconds since 1970 as INTEGER, the one form
+    in which any two values compare as the instants do.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """An integer on SQLite, timestamptz elsewhere."""
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuses naive values with ValueError."""
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            msg = "naive datetime"
+            raise ValueError(msg)
+        return (value - _EPOCH) // _MICROSECOND if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Aware UTC."""
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return _EPOCH + timedelta(microseconds=value)
+        return value.astimezone(UTC)  # type: ignore[no-any-return]
+
+
+#: A JSON document; JSONB on PostgreSQL. Rows assign a new value, they never mutate the old one in place.
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Parent of every table."""
+
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012 - SQLAlchemy's own protocol
+    # Every constraint has a name, so that a migration can drop on every backend what it made.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix__%(table_name)s__%(column_0_N_name)s",
+            "uq": "uq__%(table_name)s__%(column_0_N_name)s",
+            "ck": "ck__%(table_name)s__%(constraint_name)s",
+            "fk": "fk__%(table_name)s__%(column_0_N_name)s",
+            "pk": "pk__%(table_name)s",
+        }
+    )
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7: unguessable enough for a name, sorted by birth, never a secret."""
+    return uuid_utils.compat.uuid7()
+
+
+class Owned:
+    """Mixin: the row belongs to an organization, which leads its primary key."""
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+
+
+class Revised:
+    """Mixin: `revision` counts the changes clients make; it is the ETag, and the UPDATE itself checks it."""
+
+    revision: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - declared_attr hands in the class
+        """Let every ORM UPDATE carry `WHERE revision = <the one read>`."""
+        return {"version_id_col": cls.revision}
+
+
+def within(table: str, column: str, *, name: str | None = None) -> ForeignKeyConstraint:
+    """A foreign key that cannot leave its organization: (organization_id, column) to (organization_id, id)."""
+    return ForeignKeyConstraint(
+        ["organization_id", column], [f"{table}.organization_id", f"{table}.id"], name=name
+    )
