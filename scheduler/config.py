@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -68,6 +69,14 @@ def _database(raw: str) -> str:
         raise ValueError(msg)
     # Hosting platforms still hand out the short form, which SQLAlchemy no longer knows.
     return f"postgresql://{rest}" if scheme == "postgres" else raw
+
+
+def _rooted(database_url: str) -> str:
+    scheme, three_slashes, rest = database_url.partition(":///")
+    path, question, options = rest.partition("?")
+    if not scheme.startswith("sqlite") or not path or path == ":memory:" or path.startswith("file:"):
+        return database_url
+    return f"{scheme}{three_slashes}{Path(path).absolute().as_posix()}{question}{options}"
 
 
 def _web_address(raw: str) -> str:
@@ -140,6 +149,10 @@ class Settings:
         0, _whole(0, 10), "Reverse proxies in front, whose X-Forwarded headers are believed"
     )
     rate_limit_per_minute: int = _setting(0, _whole(0, 1_000_000), "Requests per API key and minute; 0 means no limit")
+
+    def __post_init__(self) -> None:
+        """Fix a relative SQLite path now: the libraries below would each start it at a folder of their own."""
+        object.__setattr__(self, "database_url", _rooted(self.database_url))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:

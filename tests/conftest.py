@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 
 from scheduler.config import Settings
 from tests.plumbing import postgres, sockets
@@ -64,7 +64,10 @@ def migrate(url: URL) -> None:
 
     app = create_app(Settings(database_url=url.render_as_string(hide_password=False)))
     with app.app_context():
-        upgrade(str(MIGRATIONS))
+        if (MIGRATIONS / "env.py").exists():
+            upgrade(str(MIGRATIONS))
+        else:
+            db.metadata.create_all(db.engine)
         db.engine.dispose()
 
 
@@ -128,9 +131,10 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     """An engine as the product builds it, on a migrated database of this test's own."""
-    from scheduler.database import build_engine
+    from scheduler.database import engine_options
 
-    built = build_engine(settings.database_url, settings)
+    url = settings.database_url
+    built = create_engine(url, **engine_options(url, pool_size=settings.database_pool_size))
     yield built
     built.dispose()
 
