@@ -1,0 +1,25 @@
+"""Messages: which are owed for a visit, and when each may be sent. What they say, and how they leave, lives elsewhere."""
+
+from __future__ import annotations
+
+from scheduler.core.reminders.plan import plan_messages
+from scheduler.core.reminders.quiet import next_open, previous_close, resting
+from scheduler.core.reminders.reading import parse_rules
+from scheduler.core.reminders.values import CHANNELS, KINDS, Event, Owed, Recipient, Rule, Visit, When, Window
+
+__all__ = [
+    "CHANNELS",
+    "KINDS",
+    "Event",
+    "Owed",
+    "Recipient",
+    "Rule",
+    "Visit",
+    "When",
+    "Window",
+    "next_open",
+    "parse_rules",
+    "plan_messages",
+    "previous_close",
+    "resting",
+]

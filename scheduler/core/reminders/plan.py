@@ -1,0 +1,158 @@
+"""From rules and a visit to the messages owed. Everything is elapsed in UTC but what a rule says by the wall clock.
+
+A message before the visit that falls into quiet hours moves earlier, one after it later. What would come too late is
+still returned, as suppressed, with the reason: nothing disappears without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+
+from scheduler.core.civil import to_instant, to_local
+from scheduler.core.reminders.quiet import next_open, previous_close, resting
+from scheduler.core.reminders.values import Event, Owed, Recipient, Rule, Visit, When, Window
+
+#: A fast that starts in here cannot be announced on the day: it is said the evening before (clinical.md 8.2, grade N).
+NIGHT_FROM, NIGHT_TO = time(21), time(9)
+
+
+def plan_messages(
+    rules: Iterable[Rule], visit: Visit, recipient: Recipient, now: datetime, event: Event = "booked"
+) -> tuple[Owed, ...]:
+    """What is owed to the recipient when `event` happens to the visit at `now` (aware), by due time.
+
+    `booked` and `rescheduled` also owe all that the visit itself calls for.
+    """
+    wanted = [rule for rule in rules if _applies(rule, visit, event)]
+    owed = [_owe(rule, visit, recipient, now) for rule in wanted]
+    for place, rule in enumerate(wanted):
+        owed[place] = _yielded(rule, owed[place], owed)
+    return tuple(sorted(owed, key=lambda one: (one.due_at, one.rule)))
+
+
+def _applies(rule: Rule, visit: Visit, event: Event) -> bool:
+    if rule.event != event and not (rule.event == "visit" and event in {"booked", "rescheduled"}):
+        return False
+    if visit.fast_start is None and rule.when.anchor == "fast_start":
+        return False
+    return (
+        (not rule.kinds or visit.kind in rule.kinds)
+        and (not rule.modalities or visit.modality in rule.modalities)
+        and rule.first_of_course in {None, visit.first_of_course}
+        and rule.fast_starts_in_night in {None, _fasts_from_night(visit)}
+    )
+
+
+def _fasts_from_night(visit: Visit) -> bool:
+    if visit.fast_start is None:
+        return False
+    clock = to_local(visit.fast_start, visit.time_zone).time()
+    return clock >= NIGHT_FROM or clock < NIGHT_TO
+
+
+def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
+    raw = _ahead_of_fast(rule, visit, _instant(rule.when, visit, now))
+    expires = _instant(rule.expires, visit, now)
+    due, note, suppressed = _settled(rule, visit, recipient, raw, now)
+    channel = next((name for name in rule.channels if name in recipient.channels), None)
+    if suppressed is None:
+        if visit.held and rule.cls in {"reminder", "instruction"}:
+            suppressed = "on_hold"
+        elif rule.no_integration_booked and visit.integration_booked:
+            suppressed = "integration_booked"
+        elif channel is None:
+            suppressed = "no_channel"
+        elif due >= expires:
+            suppressed = "too_late"
+    return Owed(
+        rule=rule.key,
+        kind=rule.kind,
+        cls=rule.cls,
+        channel=channel or rule.channels[0],
+        due_at=due,
+        expires_at=expires,
+        suppressed=suppressed,
+        note=note,
+        urgent=rule.quiet == "urgent",
+    )
+
+
+def _instant(when: When, visit: Visit, now: datetime) -> datetime:
+    """The moment that a rule names, before anybody's quiet hours."""
+    anchor = {
+        "start": visit.starts_at,
+        "end": visit.ends_at,
+        "booked": now,
+        "fast_start": visit.fast_start or visit.starts_at,
+    }[when.anchor]
+    if when.window is not None:
+        return _in_window(when.window, when.days, anchor, visit.time_zone)
+    if when.days is not None:
+        local = to_local(anchor, visit.time_zone) + timedelta(days=when.days)
+        return to_instant(local, visit.time_zone, "compatible")
+    return anchor + timedelta(minutes=when.minutes)
+
+
+def _in_window(window: Window, days: int | None, anchor: datetime, zone_name: str) -> datetime:
+    local = to_local(anchor, zone_name)
+    if days is None:
+        over = datetime.combine(local.date(), window.closes) <= local
+        days = 0 if over else -1
+    opens = datetime.combine(local.date() + timedelta(days=days), window.opens)
+    earliest = to_instant(opens, zone_name, "compatible")
+    return max(earliest, anchor + timedelta(minutes=window.gap_minutes)) if window.gap_minutes else earliest
+
+
+def _ahead_of_fast(rule: Rule, visit: Visit, raw: datetime) -> datetime:
+    """What must be read well before the fast begins, and would not be, goes out the evening before it."""
+    if visit.fast_start is None or rule.evening is None:
+        return raw
+    if raw <= visit.fast_start - timedelta(minutes=rule.fast_lead_minutes):
+        return raw
+    return min(raw, _in_window(rule.evening, None, visit.fast_start, visit.time_zone))
+
+
+def _settled(
+    rule: Rule, visit: Visit, recipient: Recipient, raw: datetime, now: datetime
+) -> tuple[datetime, str, str | None]:
+    """When it is due after quiet hours and the present have had their say, a note, and why it is suppressed."""
+    if rule.side == "now":
+        return (*_at_once(rule, visit, recipient, raw), None)
+    due = previous_close(recipient, raw) if rule.side == "before" else next_open(recipient, raw)
+    if due != raw and rule.quiet == "skip":
+        return raw, "", "quiet_hours"
+    note = "" if due == raw else f"moved out of quiet hours from {_stamp(raw)}"
+    if due >= now:
+        return due, note, None
+    if raw < now and not rule.catch_up:
+        return due, note, "past"
+    return (*_at_once(rule, visit, recipient, now, note=f"was due {_stamp(due)}"), None)
+
+
+def _at_once(rule: Rule, visit: Visit, recipient: Recipient, moment: datetime, note: str = "") -> tuple[datetime, str]:
+    """That moment; in quiet hours the morning after, unless an urgent word would then come too late to act on."""
+    if not resting(recipient, moment):
+        return moment, note
+    opens = next_open(recipient, moment)
+    deadlines = (visit.previous_starts_at, visit.fast_start, visit.starts_at)
+    first = min((deadline for deadline in deadlines if deadline is not None and deadline > moment), default=None)
+    if rule.quiet == "urgent" and first is not None and opens >= first:
+        return moment, "sent in quiet hours: the morning would be too late"
+    return opens, note or f"moved out of quiet hours from {_stamp(moment)}"
+
+
+def _yielded(rule: Rule, one: Owed, owed: Iterable[Owed]) -> Owed:
+    """A message is not sent close to another that says the same."""
+    if one.suppressed is not None:
+        return one
+    near = timedelta(minutes=rule.yields_minutes)
+    for other in owed:
+        if other.rule in rule.yields_to and other.suppressed is None and abs(other.due_at - one.due_at) <= near:
+            return replace(one, suppressed="merged", note=f"said by {other.rule}")
+    return one
+
+
+def _stamp(instant: datetime) -> str:
+    return instant.isoformat(timespec="minutes")

@@ -1,0 +1,165 @@
+"""The reading of message rules from their documents, with every fault in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import time
+from typing import Any, cast
+
+from scheduler.core.document import FaultList, Node
+from scheduler.core.reminders.quiet import parse_clock
+from scheduler.core.reminders.values import (
+    CHANNELS,
+    KINDS,
+    Anchor,
+    Class,
+    Event,
+    Quiet,
+    Rule,
+    Side,
+    When,
+    Window,
+)
+
+_CLASSES = ("reminder", "instruction", "change", "check_in")
+_EVENTS = ("visit", "booked", "rescheduled", "cancelled", "correction", "course")
+_SIDES = ("before", "after", "now")
+_QUIET = ("move", "skip", "urgent")
+_ANCHORS = ("start", "end", "booked", "fast_start")
+_PROVENANCE = {"grade", "source", "note"}
+_RULE_KEYS = _PROVENANCE | {
+    "key", "kind", "class", "event", "channels", "side", "at", "expires", "quiet", "catch_up", "ahead_of_fast", "only",
+    "yields",
+}  # fmt: skip
+_FARTHEST_MINUTES = 60 * 24 * 60
+_FARTHEST_DAYS = 60
+
+
+def parse_rules(docs: Sequence[Any]) -> tuple[Rule, ...]:
+    """The rules of a list of documents, or `Invalid` with every fault in them; pointers begin with the list's index."""
+    faults = FaultList()
+    nodes = [Node.of(doc, f"/{index}", faults) for index, doc in enumerate(docs)]
+    rules = tuple(_read_rule(node) for node in nodes)
+    keys = [rule.key for rule in rules]
+    for index, (node, rule) in enumerate(zip(nodes, rules, strict=True)):
+        if rule.key and rule.key in keys[:index]:
+            node.fault("key", "duplicate_key", f"Two rules are named '{rule.key}'.")
+        for other in sorted(rule.yields_to - set(keys)):
+            node.fault(("yields", "to"), "unknown_rule", f"There is no rule '{other}' to yield to.")
+    faults.raise_any("The list of message rules")
+    return rules
+
+
+def _read_rule(node: Node) -> Rule:
+    node.allow_only(_RULE_KEYS)
+    side = cast("Side", node.choice("side", _SIDES))
+    evening, lead = _read_ahead_of_fast(node)
+    yields_to, near = _read_yields(node)
+    only = node.child("only") or Node({}, node.at("only"), node.faults)
+    only.allow_only({"kinds", "modalities", "first_of_course", "fast_starts_in_night", "no_integration_booked"})
+    rule = Rule(
+        key=node.code("key"),
+        kind=node.choice("kind", KINDS),
+        cls=cast("Class", node.choice("class", _CLASSES)),
+        event=cast("Event", node.choice("event", _EVENTS, default="visit")),
+        channels=_read_channels(node),
+        side=side,
+        when=_read_when(node, "at", side),
+        expires=_read_expiry(node),
+        quiet=cast("Quiet", node.choice("quiet", _QUIET, default="move")),
+        catch_up=node.flag("catch_up", default=False),
+        fast_lead_minutes=lead,
+        evening=evening,
+        kinds=frozenset(only.codes("kinds")),
+        modalities=frozenset(only.codes("modalities")),
+        first_of_course=_maybe(only, "first_of_course"),
+        fast_starts_in_night=_maybe(only, "fast_starts_in_night"),
+        no_integration_booked=only.flag("no_integration_booked", default=False),
+        yields_to=yields_to,
+        yields_minutes=near,
+    )
+    if (side == "now") != (rule.when.anchor == "booked"):
+        node.fault("at", "side_and_anchor", "What is sent now is anchored at `booked`, and nothing else is.")
+    return rule
+
+
+def _read_channels(node: Node) -> tuple[str, ...]:
+    channels = node.codes("channels")
+    if not channels:
+        node.fault("channels", "empty", "A message needs at least one channel.")
+    for index, name in enumerate(channels):
+        if name not in CHANNELS:
+            node.fault(("channels", index), "unknown_channel", f"'{name}' is none of {', '.join(CHANNELS)}.")
+    return channels or CHANNELS
+
+
+def _read_when(node: Node, key: str, side: Side) -> When:
+    item = node.child(key)
+    if item is None:
+        node.fault(key, "required", f"'{key}' is missing.")
+        return When("start")
+    item.allow_only({"anchor", "minutes", "days", "from", "to", "gap_minutes"})
+    anchor = cast("Anchor", item.choice("anchor", _ANCHORS))
+    days = item.optional_whole("days", least=-_FARTHEST_DAYS, most=_FARTHEST_DAYS)
+    minutes = item.optional_whole("minutes", least=-_FARTHEST_MINUTES, most=_FARTHEST_MINUTES)
+    window = _read_window(item) if item.has("from") or item.has("to") else None
+    if minutes is not None and (days is not None or window is not None):
+        item.fault((), "two_moments", "A moment is told in minutes, or in days and times of day, not in both.")
+    if item.has("gap_minutes") and (window is None or side != "after"):
+        item.fault("gap_minutes", "gap_without_window", "A gap is kept by a window after its anchor only.")
+    if window is not None and days is None and side != "before":
+        item.fault("days", "required", "Only a window before its anchor may leave the day open.")
+    forward = (minutes or days or 0) > 0
+    if (side == "before" and forward) or (side == "after" and (minutes or days or 0) < 0):
+        item.fault((), "wrong_side", f"This moment is not {side} its anchor.")
+    return When(anchor, minutes or 0, days, window)
+
+
+def _read_expiry(node: Node) -> When:
+    item = node.child("expires")
+    if item is None:
+        node.fault("expires", "required", "Every message says when it is no longer of use.")
+        return When("start")
+    item.allow_only({"anchor", "minutes"})
+    anchor = cast("Anchor", item.choice("anchor", _ANCHORS))
+    return When(anchor, item.whole("minutes", least=-_FARTHEST_MINUTES, most=_FARTHEST_MINUTES, default=0) or 0)
+
+
+def _read_window(item: Node) -> Window:
+    window = Window(
+        opens=_read_clock(item, "from"),
+        closes=_read_clock(item, "to"),
+        gap_minutes=item.whole("gap_minutes", least=0, most=24 * 60, default=0) or 0,
+    )
+    if window.opens > window.closes:
+        item.fault("to", "wrong_order", "The window closes before it opens.")
+    return window
+
+
+def _read_clock(item: Node, key: str) -> time:
+    try:
+        return parse_clock(item.text(key))
+    except ValueError:
+        if item.has(key):
+            item.fault(key, "not_a_time", "A time of day such as 18:00 is expected here.")
+        return time()
+
+
+def _read_ahead_of_fast(node: Node) -> tuple[Window | None, int]:
+    item = node.child("ahead_of_fast")
+    if item is None:
+        return None, 0
+    item.allow_only({"minutes", "from", "to"})
+    return _read_window(item), item.whole("minutes", least=0, most=48 * 60) or 0
+
+
+def _read_yields(node: Node) -> tuple[frozenset[str], int]:
+    item = node.child("yields")
+    if item is None:
+        return frozenset(), 0
+    item.allow_only({"to", "minutes"})
+    return frozenset(item.codes("to")), item.whole("minutes", least=0, most=7 * 24 * 60) or 0
+
+
+def _maybe(node: Node, key: str) -> bool | None:
+    return node.flag(key, default=False) if node.has(key) else None

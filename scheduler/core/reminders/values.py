@@ -1,0 +1,137 @@
+"""The values of messages: rules, the visit they look at, the recipient, and what is owed. Nothing is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Literal
+
+Class = Literal["reminder", "instruction", "change", "check_in"]
+Anchor = Literal["start", "end", "booked", "fast_start"]
+Event = Literal["visit", "booked", "rescheduled", "cancelled", "correction", "course"]
+Side = Literal["before", "after", "now"]
+Quiet = Literal["move", "skip", "urgent"]
+
+#: What a message can be about. For each of them there are texts to render.
+KINDS = (
+    "booked",
+    "series_overview",
+    "remind_72h",
+    "remind_24h",
+    "night_before",
+    "day_of",
+    "post_session",
+    "integration_prompt",
+    "rescheduled",
+    "cancelled",
+    "correction",
+)
+
+#: The ways by which a patient can be reached.
+CHANNELS = ("email", "sms")
+
+
+@dataclass(frozen=True)
+class Window:
+    """From `opens` to `closes` on the site's wall clock. `gap_minutes` (elapsed) is kept from the anchor."""
+
+    opens: time
+    closes: time
+    gap_minutes: int = 0
+
+
+@dataclass(frozen=True)
+class When:
+    """A moment told from an anchor: elapsed `minutes`, or calendar `days` of the site, or a window of such a day.
+
+    `days` alone keeps the anchor's wall time. A window without `days` is the last one that is over by the anchor.
+    """
+
+    anchor: Anchor
+    minutes: int = 0
+    days: int | None = None
+    window: Window | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One message of a plan. Conditions that are None or empty do not matter.
+
+    `event` `visit` means each time a visit gets its time; `booked` and `rescheduled` mean the first and the later ones.
+    `quiet` says what becomes of a message that falls into quiet hours: it moves, is skipped, or (urgent) goes
+    all the same where waiting would be too late. `catch_up` sends at once what was due before it was owed.
+    """
+
+    key: str
+    kind: str
+    cls: Class
+    event: Event
+    channels: tuple[str, ...]
+    side: Side
+    when: When
+    expires: When
+    quiet: Quiet = "move"
+    catch_up: bool = False
+    fast_lead_minutes: int = 0
+    evening: Window | None = None
+    kinds: frozenset[str] = frozenset()
+    modalities: frozenset[str] = frozenset()
+    first_of_course: bool | None = None
+    fast_starts_in_night: bool | None = None
+    no_integration_booked: bool = False
+    yields_to: frozenset[str] = frozenset()
+    yields_minutes: int = 0
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the rules see of a visit: aware UTC instants, the site's zone, minutes of fasting before the start.
+
+    `previous_starts_at` is the time that a rescheduled visit had before; `held` means a clinical hold freezes it.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    kind: str
+    modality: str | None = None
+    solids_minutes: int | None = None
+    clear_liquids_minutes: int | None = None
+    first_of_course: bool = False
+    integration_booked: bool = False
+    held: bool = False
+    previous_starts_at: datetime | None = None
+
+    @property
+    def fast_start(self) -> datetime | None:
+        """When the patient must begin to fast, aware UTC; None without a fast."""
+        longest = max(self.solids_minutes or 0, self.clear_liquids_minutes or 0)
+        return self.starts_at - timedelta(minutes=longest) if longest else None
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Who is told: the zone they live in, the channels open to them, and when they want peace, by their own clock.
+
+    Equal `quiet_from` and `quiet_to` mean no quiet hours.
+    """
+
+    time_zone: str
+    channels: frozenset[str]
+    quiet_from: time = time(21)
+    quiet_to: time = time(9)
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One message: due at, useless from `expires_at` on. `suppressed` says why it is not sent, `note` why it moved."""
+
+    rule: str
+    kind: str
+    cls: Class
+    channel: str
+    due_at: datetime
+    expires_at: datetime
+    suppressed: str | None = None
+    note: str = ""
+    urgent: bool = False
