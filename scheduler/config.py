@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -46,7 +47,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(raw: str) -> int:
         # int() alone would also take "1_000", " 7 " and other scripts' digits.
-        if not (raw.isascii() and raw.isdigit() and low <= int(raw) <= high):
+        plain = re.fullmatch("[0-9]{1,9}", raw)
+        if plain is None or not low <= int(raw) <= high:
             msg = f"must be a whole number from {low} to {high}"
             raise ValueError(msg)
         return int(raw)
@@ -158,7 +160,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the settings from `environ` (default: the process's own).
 
-        A variable that is absent or empty leaves the default. Raises `FaultySettings`, which names every faulty variable.
+        A variable that is absent or empty leaves the default. Raises `FaultySettings`, naming every faulty variable.
         """
         source = os.environ if environ is None else environ
         values: dict[str, Any] = {}

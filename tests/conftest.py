@@ -64,10 +64,7 @@ def migrate(url: URL) -> None:
 
     app = create_app(Settings(database_url=url.render_as_string(hide_password=False)))
     with app.app_context():
-        if (MIGRATIONS / "env.py").exists():
-            upgrade(str(MIGRATIONS))
-        else:
-            db.metadata.create_all(db.engine)
+        upgrade(str(MIGRATIONS))
         db.engine.dispose()
 
 
