@@ -1,0 +1,52 @@
+"""The locking law as functions: which rows are taken, how strongly, in which order. What is decided under them is not.
+
+The order is always: idempotency key, locations, course, appointment, resources (patients too), each kind by id. A
+booking shares the location; whoever changes what presence rests on (hours, closures, absences, roles) takes it alone.
+SQLite has one writer, whose lock was taken when the transaction began, so there nothing is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.models import Location, Resource
+
+
+def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share: bool) -> None:
+    """Take these locations until the transaction ends: with others who `share`, or alone (FOR NO KEY UPDATE).
+
+    An id that does not exist is passed over. What is read after this call is what the lock protects.
+    """
+    if ids and not _one_writer(session):
+        rows = select(Location.id).where(Location.organization_id == call.organization_id, Location.id.in_(ids))
+        session.execute(rows.order_by(Location.id).with_for_update(read=share, key_share=not share)).all()
+
+
+def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> None:
+    """Take these resources alone until the transaction ends, in the order of their ids. Unknown ids are passed over."""
+    if ids and not _one_writer(session):
+        rows = select(Resource.id).where(Resource.organization_id == call.organization_id, Resource.id.in_(ids))
+        session.execute(rows.order_by(Resource.id).with_for_update(key_share=True)).all()
+
+
+def bump_calendars(session: Session, call: Call, ids: Collection[UUID]) -> None:
+    """Say that the calendars of these resources have changed, so that nobody goes on with a cached one.
+
+    Takes the rows' locks itself, in order. It goes around the ORM: the `revision` that clients see stays as it is.
+    """
+    if not ids:
+        return
+    lock_resources(session, call, ids)
+    resources = cast("Table", Resource.__table__)
+    changed = resources.c.organization_id == call.organization_id, resources.c.id.in_(ids)
+    session.execute(update(resources).where(*changed).values(calendar_revision=resources.c.calendar_revision + 1))
+
+
+def _one_writer(session: Session) -> bool:
+    return session.connection().dialect.name == "sqlite"
