@@ -36,7 +36,7 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "equipment", "information", "sources", "status", "approved_by",
+    "equipment", "enabled", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         instructions=_read_instructions(node),
         observation=_read_observation(node),
         equipment=node.codes("equipment"),
+        enabled=node.flag("enabled", default=True),
     )
     if visit.observation is not None:
         _check_observation(node, visit, visit.observation)

@@ -78,7 +78,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class VisitType:
-    """One kind of visit. Its start and end are the span of the patient's presence."""
+    """One kind of visit. Its start and end are the span of the patient's presence.
+
+    `equipment` is what should be at hand (information, never booked). One that is not `enabled` waits for a clinician.
+    """
 
     code: str
     name: str
@@ -91,6 +94,7 @@ class VisitType:
     instructions: Instructions = Instructions()
     observation: Observation | None = None
     equipment: tuple[str, ...] = ()
+    enabled: bool = True
 
     @property
     def lead_minutes(self) -> int:

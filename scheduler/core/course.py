@@ -1,0 +1,191 @@
+"""A course as its protocol lays it out: every session in planning order, and the dates between which each may fall.
+
+Hours, people and rooms do not live here (the planner knows them), nor what became of a session (the database does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Literal, NamedTuple
+
+from scheduler.core.errors import Fault, Invalid
+from scheduler.core.protocol import Gate, Phase, Protocol, Step, Window
+
+DAY_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True)
+class SessionSpec:
+    """One session of a course before it has a time.
+
+    `index` counts from 0 in planning order, `ordinal` from 1 within the step, and `sequence` from 1 overall. `anchor`
+    is the index of the session before in the chain, or of the main session on which a leaf hangs. `gap` is minimum,
+    target and maximum of local calendar days since the anchor (for the first session: since the course may start;
+    None sets no limit). `window` says in elapsed minutes when a leaf starts. `gates` are the hard gates that keep it
+    back, in their order. `span` is the index of its phase's first main session, and the days from that one within
+    which every main session of the phase must fall.
+    """
+
+    index: int
+    phase: str
+    step: str
+    ordinal: int
+    visit_type: str
+    kind: Literal["main", "leaf"]
+    anchor: int | None
+    gap: tuple[int, int, int] | None = None
+    window: Window | None = None
+    dosing: bool = False
+    before_next: bool = False
+    gates: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
+
+    @property
+    def sequence(self) -> int:
+        """The number of the session in its course, from 1."""
+        return self.index + 1
+
+    @property
+    def gate_key(self) -> str | None:
+        """The last hard gate before this session."""
+        return self.gates[-1] if self.gates else None
+
+
+class Dates(NamedTuple):
+    """The local dates between which a session may fall; `latest` is None when nothing limits it."""
+
+    earliest: date
+    target: date
+    latest: date | None
+
+
+def expand(protocol: Protocol, cadence: str | None = None, *, blocks: int = 1) -> tuple[SessionSpec, ...]:
+    """Every session of a course, each leaf right after its main session.
+
+    `cadence` None is the protocol's default; an unknown one raises `Invalid` at `/cadence`. An open-ended step has its
+    first `blocks` authorized blocks.
+    """
+    if cadence is not None and cadence not in [known.key for known in protocol.cadences]:
+        raise Invalid([Fault("/cadence", "unknown_cadence", f"The protocol has no cadence '{cadence}'.")])
+    specs: list[SessionSpec] = []
+    previous: int | None = None
+    firsts: dict[str, int] = {}
+    for phase, step in protocol.main_steps():
+        rhythm = protocol.rhythm(step, cadence)
+        leaf = protocol.leaf_of(step)
+        sessions = step.count if step.count is not None else (step.block or 1) * blocks
+        span = None if phase.max_days is None else (firsts.setdefault(phase.key, len(specs)), phase.max_days)
+        main = SessionSpec(0, phase.key, step.key, 1, step.visit_type, "main", None, dosing=step.dosing, span=span)
+        for ordinal in range(1, sessions + 1):
+            rule, place = (rhythm.entry, 0) if ordinal == 1 else (rhythm.gap, ordinal - 2)
+            gap = rule.days(place) if rule else None
+            specs.append(replace(main, index=len(specs), ordinal=ordinal, anchor=previous, gap=gap))
+            previous = len(specs) - 1
+            if leaf is not None:
+                specs.append(_leaf(*leaf, ordinal, previous))
+    return _gated(protocol, specs)
+
+
+def windows(
+    specs: Sequence[SessionSpec], start_after: date, given: Mapping[int, date] | None = None
+) -> tuple[Dates, ...]:
+    """The dates of each session, by chaining the gaps from `start_after` (the first day that is allowed).
+
+    `given` maps the index of a session to its real local date; those that follow count from it. A leaf that must come
+    before the next main session is bounded by it.
+    """
+    given = given or {}
+    found: dict[int, Dates] = {}
+    for spec in specs:
+        if spec.kind == "main":
+            found[spec.index] = _main_dates(spec, found, start_after, given)
+    following = {spec.anchor: found[spec.index] for spec in specs if spec.kind == "main" and spec.anchor is not None}
+    for spec in specs:
+        if spec.kind == "leaf" and spec.anchor is not None:
+            day = given.get(spec.index)
+            dates = _leaf_dates(spec, found[spec.anchor], following.get(spec.anchor))
+            found[spec.index] = Dates(day, day, day) if day else dates
+    return tuple(found[spec.index] for spec in specs)
+
+
+def through_gate(specs: Sequence[SessionSpec], passed: Collection[str] = ()) -> tuple[SessionSpec, ...]:
+    """The sessions before the first hard gate that is not among those `passed`; all of them when there is none."""
+    kept = []
+    for spec in specs:
+        if any(gate not in passed for gate in spec.gates):
+            break
+        kept.append(spec)
+    return tuple(kept)
+
+
+def _leaf(phase: Phase, step: Step, ordinal: int, anchor: int) -> SessionSpec:
+    return SessionSpec(
+        index=anchor + 1,
+        phase=phase.key,
+        step=step.key,
+        ordinal=ordinal,
+        visit_type=step.visit_type,
+        kind="leaf",
+        anchor=anchor,
+        window=step.window,
+        dosing=step.dosing,
+        before_next=step.before_next,
+    )
+
+
+def _gated(protocol: Protocol, specs: list[SessionSpec]) -> tuple[SessionSpec, ...]:
+    """The sessions with the hard gates before each, nearest last."""
+    cuts = [(cut, gate.key) for gate in protocol.gates if (cut := _cut(protocol, gate, specs)) is not None]
+    found = []
+    for spec in specs:
+        at = spec.index if spec.kind == "main" or spec.anchor is None else spec.anchor
+        keys = tuple(key for cut, key in sorted(cuts, key=lambda pair: pair[0]) if cut <= at)
+        found.append(replace(spec, gates=keys))
+    return tuple(found)
+
+
+def _cut(protocol: Protocol, gate: Gate, specs: Sequence[SessionSpec]) -> int | None:
+    """The index of the first main session that a hard gate keeps back; None when it keeps back nothing."""
+    steps = {step.key: step for _, step in protocol.steps()}
+    step = steps[gate.step].each or gate.step
+    main = [spec for spec in specs if spec.kind == "main"]
+    after = next((spec.index for spec in main if (spec.step, spec.ordinal) == (step, gate.count)), None)
+    if gate.kind == "soft" or after is None:
+        return None
+    return next((spec.index for spec in main if spec.index > after and gate.blocks in {None, spec.phase}), None)
+
+
+def _main_dates(spec: SessionSpec, found: Mapping[int, Dates], start_after: date, given: Mapping[int, date]) -> Dates:
+    if spec.index in given:
+        day = given[spec.index]
+        return Dates(day, day, day)
+    if spec.anchor is None:
+        least, target, most = spec.gap or (0, 0, None)
+        anchor = Dates(start_after, start_after, start_after)
+    else:
+        least, target, most = spec.gap or (1, 1, None)
+        anchor = found[spec.anchor]
+    latest = None if most is None else _later(anchor.latest, most)
+    if spec.span is not None and spec.span[0] != spec.index:
+        end = _later(found[spec.span[0]].latest, spec.span[1])
+        latest = end if latest is None else min(latest, end or latest)
+    return Dates(anchor.earliest + timedelta(least), anchor.target + timedelta(target), latest)
+
+
+def _leaf_dates(spec: SessionSpec, main: Dates, after: Dates | None) -> Dates:
+    """A leaf's dates from its main session's, and, when it must come before, from those of the next one."""
+    window = spec.window or Window("end", 0, 0, 0)
+    least = max(window.minimum // DAY_MINUTES, 1 if spec.before_next else 0)
+    wanted = (window.target + DAY_MINUTES // 2) // DAY_MINUTES
+    target = main.target + timedelta(wanted)
+    latest = _later(main.latest, -(-window.maximum // DAY_MINUTES))
+    if spec.before_next and after is not None:
+        target = min(target, after.target - timedelta(1))
+        latest = latest if latest is None or after.latest is None else min(latest, after.latest - timedelta(1))
+    return Dates(main.earliest + timedelta(least), max(target, main.target + timedelta(least)), latest)
+
+
+def _later(day: date | None, days: int) -> date | None:
+    return None if day is None else day + timedelta(days)

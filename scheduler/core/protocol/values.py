@@ -1,0 +1,155 @@
+"""The values of a protocol: phases, their steps, how far apart sessions are, and the gates between them.
+
+A *main* step's sessions form one chain through the whole protocol; a *leaf* step has one session for each session of a
+main step (`each`) and hangs on it. What contradicts itself is found in `checks`; documents are read in `reading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+MOST_SESSIONS = 100
+
+Edge = Literal["start", "end"]
+GateKind = Literal["hard", "soft"]
+
+
+@dataclass(frozen=True)
+class GapRule:
+    """Local calendar days from one main session to the next. `anchor` is a step's key; None is the step before.
+
+    `targets` holds one number for every gap, or one for each gap of the step in turn.
+    """
+
+    minimum: int
+    targets: tuple[int, ...]
+    maximum: int
+    anchor: str | None = None
+
+    def target(self, place: int) -> int:
+        """The wanted days of the gap number `place` of its step, from 0."""
+        return self.targets[place] if place < len(self.targets) else self.targets[-1]
+
+    def days(self, place: int) -> tuple[int, int, int]:
+        """Minimum, target and maximum of the gap number `place` of its step, from 0."""
+        return self.minimum, self.target(place), self.maximum
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a leaf may start: elapsed minutes after the start or the end of the main visit. A day is 24 hours here."""
+
+    edge: Edge
+    minimum: int
+    target: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some sessions of one visit type. `count` is None when a step is open ended: then it goes on by `block`s.
+
+    `each` makes it a leaf; `entry` leads to its first session, `gap` from one of its sessions to the next.
+    """
+
+    key: str
+    visit_type: str
+    count: int | None = 1
+    block: int | None = None
+    each: str | None = None
+    entry: GapRule | None = None
+    gap: GapRule | None = None
+    window: Window | None = None
+    before_next: bool = False
+    dosing: bool = False
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether its sessions hang on those of another step."""
+        return self.each is not None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether one session of a main step is followed by another of the same step."""
+        return not self.is_leaf and (self.count is None or self.count > 1)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps under one name; `max_days` limits the days from its first main session to its last."""
+
+    key: str
+    steps: tuple[Step, ...]
+    max_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """What one cadence says about one main step; None leaves the step's own rule."""
+
+    step: str
+    entry: GapRule | None = None
+    gap: GapRule | None = None
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """A named variant of the gaps."""
+
+    key: str
+    rhythms: tuple[Rhythm, ...]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A judgment after session number `count` of `step`.
+
+    A hard gate keeps back the phase `blocks` and all that follows it, or all that follows the session when that is
+    None. A soft one keeps back nothing. Pencilled visits behind it expire `deadline_days` after the session.
+    """
+
+    key: str
+    step: str
+    count: int
+    kind: GateKind
+    blocks: str | None = None
+    rule: str = ""
+    deadline_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The template of a course. `continuity` names the roles for which one person is wanted throughout."""
+
+    code: str
+    name: str
+    modality: str | None
+    continuity: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    cadences: tuple[Cadence, ...] = ()
+    default_cadence: str | None = None
+    gates: tuple[Gate, ...] = ()
+    enabled: bool = True
+
+    def steps(self) -> Iterator[tuple[Phase, Step]]:
+        """Every step with its phase, in the order of the document."""
+        for phase in self.phases:
+            for step in phase.steps:
+                yield phase, step
+
+    def main_steps(self) -> list[tuple[Phase, Step]]:
+        """The steps of the chain, in its order."""
+        return [(phase, step) for phase, step in self.steps() if not step.is_leaf]
+
+    def leaf_of(self, main: Step) -> tuple[Phase, Step] | None:
+        """The leaf step that hangs on a main step."""
+        return next(((phase, step) for phase, step in self.steps() if step.each == main.key), None)
+
+    def rhythm(self, step: Step, cadence: str | None) -> Rhythm:
+        """The rules of a main step under a cadence (None is the default one): the cadence's own, else the step's."""
+        wanted = cadence or self.default_cadence
+        own = (rhythm for named in self.cadences if named.key == wanted for rhythm in named.rhythms)
+        found = next((rhythm for rhythm in own if rhythm.step == step.key), Rhythm(step.key))
+        return replace(found, entry=found.entry or step.entry, gap=found.gap or step.gap)
