@@ -1,0 +1,63 @@
+"""Policies and messaging manners: defaults, what is stored, and the law's caps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scheduler.core.policies import Caps, Cutoffs, Messaging, Policies, merged
+
+
+def test_an_empty_document_is_all_defaults() -> None:
+    assert Policies.from_document(None) == Policies.from_document({}) == Policies()
+    assert Policies().document() == {
+        "lead_minutes": 0,
+        "horizon_days": 365,
+        "cancel_cutoff_minutes": {"patient": 0, "staff": 0},
+        "reschedule_cutoff_minutes": {"patient": 0, "staff": 0},
+    }
+    assert Messaging.from_document(None) == Messaging()
+    assert Messaging().document() == {
+        "quiet": {"from": "20:00", "to": "09:00"},
+        "basis": "consent",
+        "caps": {"per_day": 2, "per_week": None},
+    }
+
+
+def test_what_is_said_counts_and_the_rest_is_default() -> None:
+    said = {"lead_minutes": 30, "cancel_cutoff_minutes": {"patient": 1440}}
+    assert Policies.from_document(said) == Policies(lead_minutes=30, cancel_cutoff_minutes=Cutoffs(1440, 0))
+
+
+@pytest.mark.parametrize("value", [Policies(5, 30, Cutoffs(1, 2), Cutoffs(3, 4)), Policies()])
+def test_policies_survive_being_stored(value: Policies) -> None:
+    assert Policies.from_document(value.document()) == value
+
+
+@pytest.mark.parametrize("value", [Messaging("21:00", "08:00", "exemption", Caps(1, 2)), Messaging()])
+def test_messaging_survives_being_stored(value: Messaging) -> None:
+    assert Messaging.from_document(value.document()) == value
+
+
+@pytest.mark.parametrize(
+    ("caps", "expected"),
+    [
+        ({}, Caps(1, 3)),
+        ({"per_day": None, "per_week": None}, Caps(1, 3)),
+        ({"per_day": 5, "per_week": 2}, Caps(1, 2)),
+    ],
+)
+def test_the_exemption_has_caps_of_its_own(caps: dict[str, Any], expected: Caps) -> None:
+    assert Messaging.from_document({"basis": "exemption", "caps": caps}).caps == expected
+
+
+def test_a_change_merges_objects_and_replaces_the_rest() -> None:
+    document = {"a": {"b": 1, "c": {"d": 2}}, "list": [1, 2], "same": True}
+    assert merged(document, {"a": {"c": {"d": 3}}, "list": [9], "new": {"x": 1}}) == {
+        "a": {"b": 1, "c": {"d": 3}},
+        "list": [9],
+        "same": True,
+        "new": {"x": 1},
+    }
+    assert document["list"] == [1, 2]
