@@ -1,0 +1,124 @@
+"""API keys: who they are, what they may do, how they end. Knows no request and no header."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, NotFound, ScopeMissing, Unauthorized
+from scheduler.core.scopes import expand
+from scheduler.models import ApiKey, new_id
+from scheduler.services import audit
+from scheduler.services.paging import Page, page
+
+#: regimen_<organization>_<key>_<secret>. The lengths are fixed, since the alphabet itself has an underscore.
+_TOKEN = re.compile(r"regimen_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})")
+
+_NO_SUCH_KEY = "0" * 64
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Who a good key stands for."""
+
+    organization_id: UUID
+    key_id: UUID
+    name: str
+    scopes: frozenset[str]
+
+
+def authenticate(session: Session, token: str, now: datetime) -> Bearer:
+    """The bearer of a key. Raises `Unauthorized`, alike whether it is malformed, unknown, expired or revoked."""
+    match = _TOKEN.fullmatch(token)
+    organization_id, key_id = (_id(match[1]), _id(match[2])) if match else (None, None)
+    row = None
+    if organization_id is not None and key_id is not None:
+        row = session.get(ApiKey, (organization_id, key_id), populate_existing=True)
+    known = row.secret_hash if row is not None else _NO_SUCH_KEY
+    same = hmac.compare_digest(_digest(match[3] if match else ""), known)
+    if row is None or not same or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        raise Unauthorized("This needs a valid API key: `Authorization: Bearer <key>`.")
+    return Bearer(row.organization_id, row.id, row.name, frozenset(row.scopes))
+
+
+def require(call: Call, scope: str) -> None:
+    """Raises `ScopeMissing` unless the caller holds that scope."""
+    if scope not in call.scopes:
+        raise ScopeMissing(f"This key lacks the scope `{scope}`.")
+
+
+def create_key(
+    session: Session, call: Call, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
+    """A new key and its token, which is shown once and kept nowhere. `scopes` may name bundles.
+
+    Raises `ScopeMissing` when the caller would give away what it does not have, `Invalid` for an unknown scope or an
+    expiry that has passed.
+    """
+    granted = expand(scopes)
+    excess = granted - call.scopes
+    if excess:
+        raise ScopeMissing(f"A key cannot grant what it lacks: {', '.join(sorted(excess))}.")
+    if expires_at is not None and expires_at <= call.now:
+        raise Invalid([Fault("/expires_at", "in_the_past", "The key would be expired from the start.")])
+    secret = secrets.token_urlsafe(32)
+    row = ApiKey(
+        organization_id=call.organization_id,
+        id=new_id(),
+        name=name,
+        secret_hash=_digest(secret),
+        scopes=sorted(granted),
+        created_at=call.now,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    audit.note(session, call, "key.create", "api_key", row.id, after={"name": name, "scopes": row.scopes})
+    return row, f"regimen_{_short(row.organization_id)}_{_short(row.id)}_{secret}"
+
+
+def get_key(session: Session, call: Call, key_id: UUID) -> ApiKey:
+    """One key of the organization. Raises `NotFound`."""
+    row = session.get(ApiKey, (call.organization_id, key_id))
+    if row is None:
+        raise NotFound("There is no such API key.")
+    return row
+
+
+def list_keys(session: Session, call: Call, *, limit: int = 50, cursor: str | None = None) -> Page[ApiKey]:
+    """The organization's keys, oldest first, the ended ones too."""
+    wanted = select(ApiKey).where(ApiKey.organization_id == call.organization_id)
+    return page(session, call, wanted, [ApiKey.id], limit=limit, cursor=cursor)
+
+
+def revoke_key(session: Session, call: Call, key_id: UUID) -> ApiKey:
+    """End a key at once; ending it twice changes nothing. Raises `NotFound`."""
+    row = get_key(session, call, key_id)
+    if row.revoked_at is None:
+        row.revoked_at = call.now
+        audit.note(session, call, "key.revoke", "api_key", row.id, before={"name": row.name})
+    return row
+
+
+def _digest(secret: str) -> str:
+    # The secret has 256 random bits, so a slow password hash would only slow down every request.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _short(value: UUID) -> str:
+    return base64.urlsafe_b64encode(value.bytes).decode().rstrip("=")
+
+
+def _id(text: str) -> UUID | None:
+    found = UUID(bytes=base64.urlsafe_b64decode(f"{text}=="))
+    return found if _short(found) == text else None  # one spelling per id

@@ -1,0 +1,87 @@
+"""The audit trail: one append-only row per change, written in the transaction of the change. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.models import AuditEvent
+from scheduler.services.paging import Page, page
+
+
+def note(
+    session: Session,
+    call: Call,
+    action: str,
+    subject_type: str,
+    subject_id: UUID,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+) -> None:
+    """Add one event, e.g. `note(s, c, "location.create", "location", row.id, after={...})`.
+
+    `before`/`after` hold what changed; dates and ids in them are written as text. The caller's transaction keeps it.
+    """
+    session.add(
+        AuditEvent(
+            organization_id=call.organization_id,
+            at=call.now,
+            actor=call.actor,
+            key_id=call.key_id,
+            request_id=call.request_id,
+            action=action,
+            subject_type=subject_type,
+            subject_id=subject_id,
+            before=_plain(before),
+            after=_plain(after),
+            reason=reason,
+        )
+    )
+
+
+def list_events(
+    session: Session,
+    call: Call,
+    *,
+    subject_id: UUID | None = None,
+    action: str | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[AuditEvent]:
+    """Events of the organization, newest first, `since` inclusive and `until` exclusive."""
+    wanted = select(AuditEvent).where(AuditEvent.organization_id == call.organization_id)
+    if subject_id is not None:
+        wanted = wanted.where(AuditEvent.subject_id == subject_id)
+    if action is not None:
+        wanted = wanted.where(AuditEvent.action == action)
+    if actor is not None:
+        wanted = wanted.where(AuditEvent.actor == actor)
+    if since is not None:
+        wanted = wanted.where(AuditEvent.at >= since)
+    if until is not None:
+        wanted = wanted.where(AuditEvent.at < until)
+    return page(session, call, wanted, [AuditEvent.at, AuditEvent.id], limit=limit, cursor=cursor, descending=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own kinds only: what the document column can hold, and nothing that changes later."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    return value
