@@ -1,0 +1,337 @@
+"""The one way in: `endpoint` turns a view `(session, call, ...)` into a route that acts and documents alike.
+
+It identifies the caller, reads the request strictly, opens the one transaction of a change, keeps its answer for
+replay, and writes the answer down once. What the answer says is the view's; what a refusal looks like is errors.py's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import flask_smorest
+from flask import Response, current_app, request
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+
+from scheduler.api import limits, strict
+from scheduler.api.auth import MalformedHeader, identify
+from scheduler.api.document import IfMatch, Manner, is_repeated, operation
+from scheduler.api.fields import QueryWhole, Text
+from scheduler.api.schema import Schema, page_schema, patch_schema, read
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
+from scheduler.database import db, transact
+from scheduler.services import access, audit, idempotency
+from scheduler.services.idempotency import Kept
+from scheduler.services.paging import Page
+
+__all__ = [
+    "Answer", "Blueprint", "Page", "PageQuery", "Schema", "endpoint", "page_schema", "patch_schema", "unkeyed",
+]  # fmt: skip
+
+F = TypeVar("F", bound=Callable[..., Any])
+_ETAG = re.compile(r'"([0-9]{1,9})"', flags=re.ASCII)
+_OTHER_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_KEY = re.compile(r"[!-~]{1,255}", flags=re.ASCII)
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest ships no types
+    """Routes of one noun. `description` goes to openapi.yaml."""
+
+    def _store_endpoint_docs(self, endpoint: str, obj: Any, parameters: Any, tags: Any, **options: Any) -> None:
+        super()._store_endpoint_docs(endpoint, obj, parameters, tags, **options)
+        manner = getattr(obj, "manner", None)
+        for method in options.get("methods", ("GET",)):
+            if manner is not None:
+                self._docs[endpoint][method.lower()]["manual_doc"] = operation(manner, method)
+
+    def get(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Route GET."""
+        return cast("Callable[[F], F]", super().get(rule, **options))
+
+    def post(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Route POST."""
+        return cast("Callable[[F], F]", super().post(rule, **options))
+
+    def put(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Route PUT."""
+        return cast("Callable[[F], F]", super().put(rule, **options))
+
+    def patch(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Route PATCH."""
+        return cast("Callable[[F], F]", super().patch(rule, **options))
+
+    def delete(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Route DELETE."""
+        return cast("Callable[[F], F]", super().delete(rule, **options))
+
+
+class PageQuery(Schema):
+    """The query of every collection. Subclass it for filters."""
+
+    limit = QueryWhole(min=1, max=200, load_default=50, metadata={"description": "At most so many items"})
+    cursor = Text(2000, metadata={"description": "`next_cursor` of the page before"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a view returns when the value alone will not do."""
+
+    value: Any
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def endpoint(
+    *,
+    scope: str,
+    takes: type[Schema] | None = None,
+    query: type[Schema] | None = None,
+    gives: type[Schema] | None = None,
+    many: bool = False,
+    status: int = 200,
+    refuses: Sequence[type[SchedulingError]] = (),
+    if_match: IfMatch = False,
+    secrets: Sequence[str] = (),
+    reads: str | None = None,
+) -> Callable[[F], F]:
+    """Make a view of a function `(session, call, [body], [query], *, <path ids>, [revision])`.
+
+    `body` is there when `takes` is, `query` when `query` is, `revision` (int; None when `if_match="optional"` and no
+    header came) when `if_match` is. The function returns what `gives` dumps, a `Page` of it when `many`, or an
+    `Answer`. `secrets` names fields of the answer that are never kept for replay. `reads` names what a GET shows of a
+    patient: the look is then written to the audit trail as `<reads>.read`.
+    """
+
+    def decorate(view: F) -> F:
+        manner = Manner(
+            name=view.__name__,
+            scope=scope,
+            takes=takes,
+            query=query,
+            gives=gives,
+            many=many,
+            status=status,
+            refuses=tuple(refuses),
+            if_match=if_match,
+            secrets=tuple(secrets),
+            reads=reads,
+        )
+
+        @wraps(view)
+        def respond(**path: Any) -> Response:
+            session = db.session()
+            call = identify(session)
+            limits.spend(call)
+            access.require(call, manner.scope)
+            return _Request(manner, view, path).answer(session, call)
+
+        respond.manner = manner  # type: ignore[attr-defined] # routes are checked for it, and documented by it
+        return cast("F", respond)
+
+    return decorate
+
+
+def unkeyed(reason: str) -> Callable[[F], F]:
+    """Mark a view under /v1 that takes no API key, and say what guards it instead."""
+
+    def decorate(view: F) -> F:
+        view.unkeyed = reason  # type: ignore[attr-defined] # routes are checked for it
+        return view
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request on its way through one endpoint."""
+
+    manner: Manner
+    view: Callable[..., Any]
+    path: dict[str, Any]
+
+    def answer(self, session: Session, call: Call) -> Response:
+        arguments, named = [], dict(self.path)
+        if self.manner.if_match:
+            named["revision"] = _revision(required=self.manner.if_match is True)
+        given = _query_string()
+        dry_run = request.method != "GET" and _dry_run(given)
+        faults: list[Fault] = []
+        body: Any = _body() if request.method in {"POST", "PUT", "PATCH"} else None
+        if body is not None:
+            loaded = _collect(faults, self.manner.takes or Schema, body)
+            arguments += [loaded] if self.manner.takes is not None else []
+        query = _collect(faults, self.manner.query or Schema, _lists(given, self.manner.query or Schema))
+        arguments += [query] if self.manner.query is not None else []
+        if faults:
+            raise Invalid(faults)
+
+        def act(session: Session, call: Call) -> Kept:
+            return self._act(session, call, arguments, named)
+
+        if request.method in {"GET", "HEAD"} and self.manner.reads is None:
+            return _response(act(session, call))
+        key = _idempotency_key() if request.method == "POST" and not dry_run else None
+        work = act if key is None else self._kept(act, key, _fingerprint(body, named.get("revision")))
+        response = _response(transact(session, call, work, dry_run=dry_run))
+        if dry_run:
+            response.headers["Dry-Run"] = "true"
+        return response
+
+    def _act(self, session: Session, call: Call, arguments: list[Any], named: dict[str, Any]) -> Kept:
+        found = self.view(session, call, *arguments, **named)
+        answer = found if isinstance(found, Answer) else Answer(found)
+        if request.method != "GET":
+            session.flush()  # so that what is shown is what will be there: revisions, defaults
+        if self.manner.reads is not None:
+            subject = next(iter(self.path.values()), call.organization_id)
+            audit.note(session, call, f"{self.manner.reads}.read", self.manner.reads, subject)
+        return self._written(answer)
+
+    def _written(self, answer: Answer) -> Kept:
+        """The answer as text: dumped once, inside the transaction, while its rows can be read."""
+        status = answer.status or self.manner.status
+        headers = dict(answer.headers)
+        if self.manner.gives is None:
+            return Kept(status, headers)
+        schema = self.manner.gives()
+        shown: Any
+        if self.manner.many:
+            shown = {"items": schema.dump(answer.value.items, many=True), "next_cursor": answer.value.next_cursor}
+        else:
+            shown = schema.dump(answer.value)
+            revision = _member(answer.value, "revision")
+            if revision is not None:
+                headers.setdefault("ETag", f'"{revision}"')
+            if status == 201:  # noqa: PLR2004 - Created
+                headers |= _location(_member(answer.value, "id"))
+        return Kept(status, headers, _text(shown))
+
+    def _kept(
+        self, act: Callable[[Session, Call], Kept], key: str, fingerprint: str
+    ) -> Callable[[Session, Call], Kept]:
+        """The same work, carried out once per Idempotency-Key."""
+        term = timedelta(days=current_app.extensions["settings"].idempotency_days)
+
+        def work(session: Session, call: Call) -> Kept:
+            known = idempotency.claim(session, call, key, fingerprint, keep=term)
+            if known is not None:
+                return replace(known, headers=known.headers | {"Idempotency-Replayed": "true"})
+            answer = act(session, call)
+            idempotency.keep(session, call, key, self._without_secrets(answer))
+            return answer
+
+        return work
+
+    def _without_secrets(self, answer: Kept) -> Kept:
+        if not self.manner.secrets or answer.body is None:
+            return answer
+        shown = json.loads(answer.body)
+        return replace(answer, body=_text(shown | dict.fromkeys(self.manner.secrets)))
+
+
+def _response(kept: Kept) -> Response:
+    response = Response(kept.body or "", status=kept.status, headers=kept.headers)
+    if kept.body is None:
+        del response.headers["Content-Type"]
+        return response
+    response.content_type = "application/json"
+    if request.method in {"GET", "HEAD"} and "ETag" in kept.headers:
+        response.make_conditional(request)
+    return response
+
+
+def _body() -> Any:
+    """The JSON value of the body; nothing at all counts as an empty object."""
+    raw = request.get_data(cache=False)
+    if not raw:
+        return {}
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    return strict.parse(raw)
+
+
+def _query_string() -> dict[str, list[str]]:
+    cleaned: dict[str, list[str]] = strict.clean(request.args.to_dict(flat=False))
+    return cleaned
+
+
+def _dry_run(given: dict[str, list[str]]) -> bool:
+    values = given.pop("dry_run", ["false"])
+    if len(values) != 1 or values[0] not in {"true", "false"}:
+        raise Invalid([Fault("/dry_run", "invalid_type", "dry_run is true or false.")])
+    return values[0] == "true"
+
+
+def _lists(given: dict[str, list[str]], schema: type[Schema]) -> dict[str, Any]:
+    """One value per parameter, except where the schema asks for several; twice the same becomes a fault of kind."""
+    repeated = {
+        known.data_key or name
+        for name, known in schema._declared_fields.items()  # noqa: SLF001 - no public way to list them
+        if is_repeated(known)
+    }
+    return {name: values if name in repeated or len(values) > 1 else values[0] for name, values in given.items()}
+
+
+def _collect(faults: list[Fault], schema: type[Schema], value: Any) -> dict[str, Any]:
+    try:
+        return read(schema(), value)
+    except Invalid as error:
+        faults.extend(error.faults)
+        return {}
+
+
+def _revision(*, required: bool) -> int | None:
+    """The revision that If-Match names."""
+    tag = request.headers.get("If-Match", "").strip()
+    if not tag and not required:
+        return None
+    if tag in {"", "*"}:  # `*` would say: whatever somebody else wrote meanwhile, overwrite it
+        raise PreconditionMissing("Say in If-Match which revision this change is based on, as the ETag gave it.")
+    match = _ETAG.fullmatch(tag)
+    if match:
+        return int(match[1])
+    if _OTHER_TAG.fullmatch(tag):
+        raise StaleRevision("This If-Match names no revision of ours; send the ETag as it came.")
+    raise MalformedHeader('If-Match holds one ETag, with its quotes: "7".')
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise MalformedHeader("Idempotency-Key is 1 to 255 visible ASCII characters.")
+    return key
+
+
+def _fingerprint(body: Any, revision: int | None) -> str:
+    """What makes two requests the same: method, address and the body's meaning, not its spacing."""
+    query = sorted((name, value) for name, value in request.args.items(multi=True) if name != "dry_run")
+    whole = [request.method, request.path, query, revision, body]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _location(made: Any) -> dict[str, str]:
+    """Where the new thing is, when it can be fetched by itself."""
+    if made is None:
+        return {}
+    path = f"{request.path}/{made}"
+    try:
+        current_app.create_url_adapter(request).match(path, method="GET")  # type: ignore[union-attr] # in a request
+    except HTTPException:
+        return {}
+    return {"Location": path}
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def _text(shown: Any) -> str:
+    return json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,50 @@
+"""What every answer carries: a request id and the headers of caution. Also one log line per request, ids only."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+
+from flask import Flask, Response, g, request
+
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,64}", flags=re.ASCII)
+_log = logging.getLogger("scheduler.requests")
+
+#: What a page of ours may load: its own files only. Answers in JSON need nothing at all.
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+
+
+def request_id() -> str:
+    """The id of the request at hand: the caller's when it is sane, else one of ours."""
+    known: str | None = g.get("request_id")
+    if known is None:
+        offered = request.headers.get("X-Request-Id", "")
+        known = offered if _SANE.fullmatch(offered) else secrets.token_hex(16)
+        g.request_id = known
+    return known
+
+
+def init_app(app: Flask) -> None:
+    """Have every answer of `app` carry the headers, and every request leave its line."""
+    app.before_request(_begin)
+    app.after_request(_finish)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+
+
+def _finish(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = request_id()
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", _NOTHING)
+    # The rule, never the path: paths hold ids and, for patient pages, secrets.
+    rule = request.url_rule.rule if request.url_rule is not None else "-"
+    spent = (time.perf_counter() - g.get("began", time.perf_counter())) * 1000
+    _log.info("%s %s %d %.1fms %s", request.method, rule, response.status_code, spent, request_id())
+    return response
