@@ -12,7 +12,8 @@ TESTS ?= tests
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-export PYTHONDONTWRITEBYTECODE PIP_DISABLE_PIP_VERSION_CHECK=1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
 
 .PHONY: help
 help: ## list the targets
@@ -25,6 +26,10 @@ demo: $(VENV)/run.stamp ## a clinic with data, its API and its documentation pag
 .PHONY: test
 test: $(VENV)/dev.stamp ## the whole suite, on SQLite and on PostgreSQL
 	$(RUN) -m pytest -n $(JOBS) $(TESTS)
+
+.PHONY: cover
+cover: $(VENV)/dev.stamp ## the suite again, with the lines and branches that it missed
+	$(RUN) -m pytest -n $(JOBS) --cov --cov-report=term $(TESTS)
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## ruff: rules and format

@@ -26,6 +26,15 @@ OPTIONS = (
     "-c max_prepared_transactions=20 -c log_min_messages=fatal -c autovacuum=off"
 )
 UNPRIVILEGED = "nobody"
+#: Waits until its standard input ends, then stops the server at once. Watches the file that the server removes when it
+#: goes, not the process, which may stay as a zombie where nobody collects them; and not for ever.
+KEEPER = """
+cat >/dev/null
+file="$1/data/postmaster.pid"
+[ -e "$file" ] && kill -s QUIT "$(head -n 1 "$file")"
+for _ in $(seq 200); do [ -e "$file" ] || break; sleep 0.05; done
+rm -rf "$1"
+"""
 
 
 def _run(program: Path, *args: str, user: str | None) -> None:
@@ -45,7 +54,7 @@ def _run(program: Path, *args: str, user: str | None) -> None:
         )
         if done.returncode:
             output.seek(0)
-            raise RuntimeError(f"{program.name} failed:\n{output.read()}")
+            raise RuntimeError(f"{program.name} failed (TEST_DATABASE_URL would do without it):\n{output.read()}")
 
 
 def _programs(home: Path, user: str | None) -> Path:
@@ -63,22 +72,26 @@ def _programs(home: Path, user: str | None) -> Path:
 
 
 @contextmanager
+def _kept(home: Path) -> Iterator[None]:
+    """Stop the server and remove its folder at the end, or when this process dies of whatever: then the pipe closes."""
+    with subprocess.Popen(["/bin/sh", "-c", KEEPER, "sh", home], stdin=subprocess.PIPE, start_new_session=True):
+        yield
+
+
+@contextmanager
 def embedded() -> Iterator[URL]:
     """Start a server on a socket in a temporary folder; stop it and remove everything at the end."""
     user = UNPRIVILEGED if os.geteuid() == 0 else None
     # Not under pytest's own folder: a second pytest closes that to others. Short: a socket's path ends at 107 bytes.
     home = Path(tempfile.mkdtemp(prefix="regimen-pg-"))
-    try:
-        data = home / "data"
-        data.mkdir(mode=0o700)
+    with _kept(home):
+        data, sockets = home / "data", home / "s"
+        for folder in (data, sockets):
+            folder.mkdir(mode=0o700)
         if user is not None:
             home.chmod(0o711)
-            sockets = home / "s"
-            sockets.mkdir()
             for folder in (data, sockets):
                 shutil.chown(folder, user)
-        else:
-            sockets = home
         programs = _programs(home, user)
         _run(
             programs / "initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C",
@@ -88,12 +101,7 @@ def embedded() -> Iterator[URL]:
             programs / "pg_ctl", "-D", str(data), "-w", "-l", str(data / "log"), "-o", f"{OPTIONS} -k {sockets}",
             "start", user=user,
         )  # fmt: skip
-        try:
-            yield URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(sockets)})
-        finally:
-            _run(programs / "pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop", user=user)
-    finally:
-        shutil.rmtree(home)
+        yield URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(sockets)})
 
 
 @contextmanager
