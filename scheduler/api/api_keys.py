@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from scheduler.api.fields import Id, Instant, List, Text
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, endpoint
+from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, ScopeMissing
 from scheduler.services import access

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import fields
-from sqlalchemy.orm import Session
 
 from scheduler.api.fields import Id, Instant, Text
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, endpoint
+from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.services import audit
 

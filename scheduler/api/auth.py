@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flask import current_app, request
-from sqlalchemy.orm import Session
 
 from scheduler.api.strict import Malformed
 from scheduler.api.trace import request_id
 from scheduler.core.call import Call
 from scheduler.core.errors import Unauthorized
-from scheduler.services import access
+from scheduler.services import Session, access
 
 _LONGEST_ACTOR = 200
 
@@ -19,7 +18,7 @@ _LONGEST_ACTOR = 200
 class MalformedHeader(Malformed):
     """A header that cannot be read."""
 
-    code = "malformed_header"
+    problem_code = "malformed_header"
 
 
 def identify(session: Session) -> Call:

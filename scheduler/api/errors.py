@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from scheduler.api.strict import Malformed
 from scheduler.api.trace import request_id
 from scheduler.core import errors
 from scheduler.core.errors import Fault, Reason, SchedulingError
 from scheduler.database import is_overloaded
+from scheduler.services import failure
 
 _log = logging.getLogger("scheduler.errors")
 
 #: A refusal finds its status here, or that of its nearest parent.
 STATUS: dict[type[SchedulingError], HTTPStatus] = {
-    Malformed: HTTPStatus.BAD_REQUEST,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.ScopeMissing: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -89,9 +86,6 @@ def init_app(app: Flask) -> None:
     """Answer every error of `app` in the one form."""
     app.register_error_handler(SchedulingError, _refusal)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(StaleDataError, _stale)
-    app.register_error_handler(PoolExhausted, _crowded)
-    app.register_error_handler(DBAPIError, _database)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -136,38 +130,24 @@ def _http(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value] # it is Flask's own redirect
     status = error.code or 500
     phrase = HTTPStatus(status).phrase
-    code = _HTTP_CODES.get(status, phrase.lower().replace(" ", "_").replace("-", "_").replace("'", ""))
-    response = problem(status, code, _DETAILS.get(status, f"{phrase}."))
+    code = getattr(error, "problem_code", None) or _HTTP_CODES.get(status) or re.sub(r"\W+", "_", phrase.lower())
+    # Werkzeug's own descriptions address whoever reads a web page; only ours say something about the request.
+    detail = str(error.description) if hasattr(error, "problem_code") else _DETAILS.get(status, f"{phrase}.")
+    response = problem(status, code, detail)
     for name, value in error.get_headers():  # Allow on 405, Retry-After on 429
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
     return response
 
 
-def _stale(_error: StaleDataError) -> Response:
-    return _refusal(errors.StaleRevision("Somebody changed this in the meantime."))
-
-
-def _crowded(error: PoolExhausted) -> Response:
-    _log.error("no database connection to be had, request %s", request_id(), exc_info=error)
-    return problem(503, "overloaded", "The scheduler is busy; try again in a moment.", headers=_PATIENCE)
-
-
-def _database(error: DBAPIError) -> Response:
-    if is_overloaded(error):
-        _log.warning("the database asks for patience, request %s: %s", request_id(), type(error.orig).__name__)
-        return problem(503, "overloaded", "The scheduler is busy; try again in a moment.", headers=_PATIENCE)
-    if isinstance(error, IntegrityError) and _is_duplicate(error):
-        # Two requests raced for one natural key; the service looked before the other had committed.
-        return _refusal(errors.AlreadyExists("Something with this key exists already."))
-    return _unexpected(error)
-
-
-def _is_duplicate(error: IntegrityError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(error.orig)
-
-
 def _unexpected(error: Exception) -> Response:
+    refusal = failure.refusal(error)
+    if refusal is not None:
+        return _refusal(refusal)
+    said = failure.of_database(error)
+    if failure.is_out_of_reach(error) or (said is not None and is_overloaded(said)):
+        _log.error("the database asks for patience, request %s", request_id(), exc_info=error)
+        return problem(503, "overloaded", "The scheduler is busy; try again in a moment.", headers=_PATIENCE)
     _log.error("%s failed, request %s", request.endpoint, request_id(), exc_info=error)
     return problem(500, "internal_error", "Something went wrong on our side; it was logged under this request id.")
 

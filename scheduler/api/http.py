@@ -10,15 +10,15 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 import flask_smorest
 from flask import Response, current_app, request
-from sqlalchemy.orm import Session
-from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
 
 from scheduler.api import limits, strict
 from scheduler.api.auth import MalformedHeader, identify
@@ -28,12 +28,13 @@ from scheduler.api.schema import Schema, page_schema, patch_schema, read
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
 from scheduler.database import db, transact
-from scheduler.services import access, audit, idempotency
+from scheduler.services import Session, access, audit, idempotency
 from scheduler.services.idempotency import Kept
 from scheduler.services.paging import Page
 
 __all__ = [
-    "Answer", "Blueprint", "Page", "PageQuery", "Schema", "endpoint", "page_schema", "patch_schema", "unkeyed",
+    "Answer", "Blueprint", "Page", "PageQuery", "Schema", "Session", "endpoint", "page_schema", "patch_schema",
+    "unkeyed",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -131,6 +132,8 @@ def endpoint(
             call = identify(session)
             limits.spend(call)
             access.require(call, manner.scope)
+            if not all(str(value).isprintable() for value in path.values()):
+                raise NotFound
             return _Request(manner, view, path).answer(session, call)
 
         respond.manner = manner  # type: ignore[attr-defined] # routes are checked for it, and documented by it
@@ -157,26 +160,32 @@ class _Request:
     view: Callable[..., Any]
     path: dict[str, Any]
 
+    @property
+    def _changes(self) -> bool:
+        return request.method not in {"GET", "HEAD"}
+
     def answer(self, session: Session, call: Call) -> Response:
         arguments, named = [], dict(self.path)
         if self.manner.if_match:
             named["revision"] = _revision(required=self.manner.if_match is True)
         given = _query_string()
-        dry_run = request.method != "GET" and _dry_run(given)
+        dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
         body: Any = _body() if request.method in {"POST", "PUT", "PATCH"} else None
         if body is not None:
-            loaded = _collect(faults, self.manner.takes or Schema, body)
+            loaded = _collected(faults, partial(read, (self.manner.takes or Schema)()), body)
             arguments += [loaded] if self.manner.takes is not None else []
-        query = _collect(faults, self.manner.query or Schema, _lists(given, self.manner.query or Schema))
+        asks = self.manner.query or Schema
+        query = _collected(faults, partial(read, asks()), _lists(given, asks))
         arguments += [query] if self.manner.query is not None else []
         if faults:
             raise Invalid(faults)
 
         def act(session: Session, call: Call) -> Kept:
-            return self._act(session, call, arguments, named)
+            # Each try has its own copy: what a view takes out of the body must be there again the next time.
+            return self._act(session, call, deepcopy(arguments), named)
 
-        if request.method in {"GET", "HEAD"} and self.manner.reads is None:
+        if not self._changes and self.manner.reads is None:
             return _response(act(session, call))
         key = _idempotency_key() if request.method == "POST" and not dry_run else None
         work = act if key is None else self._kept(act, key, _fingerprint(body, named.get("revision")))
@@ -188,7 +197,7 @@ class _Request:
     def _act(self, session: Session, call: Call, arguments: list[Any], named: dict[str, Any]) -> Kept:
         found = self.view(session, call, *arguments, **named)
         answer = found if isinstance(found, Answer) else Answer(found)
-        if request.method != "GET":
+        if self._changes:
             session.flush()  # so that what is shown is what will be there: revisions, defaults
         if self.manner.reads is not None:
             subject = next(iter(self.path.values()), call.organization_id)
@@ -259,8 +268,15 @@ def _body() -> Any:
 
 
 def _query_string() -> dict[str, list[str]]:
-    cleaned: dict[str, list[str]] = strict.clean(request.args.to_dict(flat=False))
-    return cleaned
+    faults: list[Fault] = []
+    found: dict[str, list[str]] = {}
+    for name, value in request.args.items(multi=True):
+        cleaned = _collected(faults, strict.clean, {name: value})
+        for known, text in cleaned.items():
+            found.setdefault(known, []).append(text)
+    if faults:
+        raise Invalid(faults)
+    return found
 
 
 def _dry_run(given: dict[str, list[str]]) -> bool:
@@ -280,9 +296,9 @@ def _lists(given: dict[str, list[str]], schema: type[Schema]) -> dict[str, Any]:
     return {name: values if name in repeated or len(values) > 1 else values[0] for name, values in given.items()}
 
 
-def _collect(faults: list[Fault], schema: type[Schema], value: Any) -> dict[str, Any]:
+def _collected(faults: list[Fault], reader: Callable[[Any], dict[str, Any]], value: Any) -> dict[str, Any]:
     try:
-        return read(schema(), value)
+        return reader(value)
     except Invalid as error:
         faults.extend(error.faults)
         return {}

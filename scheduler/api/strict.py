@@ -8,23 +8,25 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from scheduler.core.errors import Fault, Invalid, SchedulingError
+from werkzeug.exceptions import BadRequest
+
+from scheduler.core.errors import Fault, Invalid
 
 DEEPEST = 20
 _DIGITS = 18  # every such number fits 64 bits
 _LINE_CONTROLS = {"\n", "\t"}
 
 
-class Malformed(SchedulingError):
-    """The request cannot be read at all."""
+class Malformed(BadRequest):
+    """The request cannot be read at all. `problem_code` is stable and goes to clients."""
 
-    code = "malformed_request"
+    problem_code = "malformed_request"
 
 
 class MalformedJson(Malformed):
     """The body is not JSON, or is JSON that readers could understand differently."""
 
-    code = "invalid_json"
+    problem_code = "invalid_json"
 
 
 def parse(raw: bytes) -> Any:
