@@ -389,7 +389,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("earliest", sa.Date(), nullable=False),
         sa.Column("target", sa.Date(), nullable=False),
-        sa.Column("latest", sa.Date(), nullable=False),
+        sa.Column("latest", sa.Date(), nullable=True),
         sa.Column("organization_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(

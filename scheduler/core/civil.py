@@ -55,6 +55,21 @@ def to_instant(local: datetime, zone_name: str, disambiguation: Disambiguation |
     return min(readings) if disambiguation == "earlier" else max(readings)
 
 
+def intent(start: datetime, zone_name: str, disambiguation: Disambiguation | None = None) -> tuple[datetime, datetime]:
+    """(wall time, instant) of a start that somebody wrote with an offset (aware).
+
+    Any offset will do, and says the instant. But a wall time that the site's clocks skip, written with the site's own
+    offset, or one that they show twice, is a slip of the pen more often than not: LocalTimeFault unless
+    `disambiguation` says what is meant.
+    """
+    written = start.replace(tzinfo=None)
+    where = zone(zone_name)
+    offsets = {written.replace(tzinfo=where, fold=fold).utcoffset() for fold in (0, 1)}
+    local = written if start.utcoffset() in offsets else to_local(start, zone_name)
+    instant = to_instant(local, zone_name, disambiguation)
+    return to_local(instant, zone_name), instant
+
+
 def to_local(instant: datetime, zone_name: str) -> datetime:
     """What a clock in that zone shows at that instant, naive."""
     return instant.astimezone(zone(zone_name)).replace(tzinfo=None, fold=0)

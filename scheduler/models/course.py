@@ -46,7 +46,7 @@ class CourseSession(Owned, Base):
     status: Mapped[str] = mapped_column(String(20), default="planned")
     earliest: Mapped[date]
     target: Mapped[date]
-    latest: Mapped[date]
+    latest: Mapped[date | None]
 
     __table_args__ = (
         within("courses", "course_id"),

@@ -28,21 +28,31 @@ def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share
         session.execute(rows.order_by(Location.id).with_for_update(read=share, key_share=not share)).all()
 
 
-def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> None:
-    """Take these resources alone until the transaction ends, in the order of their ids. Unknown ids are passed over."""
-    if ids and not _one_writer(session):
-        rows = select(Resource.id).where(Resource.organization_id == call.organization_id, Resource.id.in_(ids))
-        session.execute(rows.order_by(Resource.id).with_for_update(key_share=True)).all()
+def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, int]:
+    """Take these resources alone until the transaction ends, in the order of their ids. Unknown ids are passed over.
+
+    Returns each one's calendar revision as it is under the lock; none on SQLite, where nobody else can have written
+    since the transaction began.
+    """
+    if not ids or _one_writer(session):
+        return {}
+    rows = select(Resource.id, Resource.calendar_revision).where(
+        Resource.organization_id == call.organization_id, Resource.id.in_(ids)
+    )
+    found = session.execute(rows.order_by(Resource.id).with_for_update(key_share=True))
+    return {row.id: row.calendar_revision for row in found}
 
 
-def bump_calendars(session: Session, call: Call, ids: Collection[UUID]) -> None:
+def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locked: bool = False) -> None:
     """Say that the calendars of these resources have changed, so that nobody goes on with a cached one.
 
-    Takes the rows' locks itself, in order. It goes around the ORM: the `revision` that clients see stays as it is.
+    Takes the rows' locks itself, in order, unless the caller holds them (`locked`). It goes around the ORM: the
+    `revision` that clients see stays as it is.
     """
     if not ids:
         return
-    lock_resources(session, call, ids)
+    if not locked:
+        lock_resources(session, call, ids)
     resources = cast("Table", Resource.__table__)
     changed = resources.c.organization_id == call.organization_id, resources.c.id.in_(ids)
     session.execute(update(resources).where(*changed).values(calendar_revision=resources.c.calendar_revision + 1))

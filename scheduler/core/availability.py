@@ -1,0 +1,287 @@
+"""When a visit may start and who serves it: the one law by which a time is offered, accepted or refused.
+
+`starts` finds the starts that every pool could serve, over the whole horizon at once; `assign` decides one start
+exactly. What is offered, what is booked and what is explained all go through `assign`. Reading calendars from rows, and
+writing them, is done elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
+from uuid import UUID
+
+from scheduler.core.bitmap import Timeline, bits, erode, moved
+from scheduler.core.demand import Demand, Thread
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """One resource at one location over a timeline.
+
+    `rostered`: slots it is meant to be there; `absent`: slots it is not, all the same; `taken[j]`: slots at which
+    more than j of its `units` are taken; `serves`: selector (`role:nurse`) to the slots at which it is qualified; -1 is all.
+    """
+
+    resource_id: UUID
+    kind: str
+    units: int
+    rostered: int
+    absent: int
+    taken: tuple[int, ...]
+    serves: Mapping[str, int]
+
+    @property
+    def there(self) -> int:
+        """Slots at which it is on site."""
+        return self.rostered & ~self.absent
+
+    def free(self, units: int | None) -> int:
+        """Slots at which it is on site with that many units free; None means all of them."""
+        wanted = self.units if units is None else units
+        return self.there & ~self.taken[self.units - wanted] if wanted <= self.units else 0
+
+    def starts(self, thread: Thread) -> int:
+        """Slots at which a visit may start so that this resource serves the whole thread."""
+        qualified = self.serves.get(thread.selector, 0)
+        found = -1 if qualified else 0
+        for stretch in thread.stretches:
+            if not found:
+                break
+            found &= moved(erode(self.free(stretch.units) & qualified, stretch.length), stretch.start)
+        return found
+
+    def can_serve(self, thread: Thread, slot: int) -> bool:
+        """Whether `starts` holds that slot, without looking at any other."""
+        qualified = self.serves.get(thread.selector, 0)
+        for stretch in thread.stretches:
+            at, full = slot + stretch.start, (1 << stretch.length) - 1
+            if at < 0 or (self.free(stretch.units) & qualified) >> at & full != full:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A rule that forbids starts, with the code and the sentence that a refusal shows."""
+
+    code: str
+    detail: str
+    starts: int
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """A location as one visit's search sees it. `bars` hold every rule that is not somebody's calendar."""
+
+    timeline: Timeline
+    calendars: Mapping[UUID, Calendar]
+    bars: tuple[Bar, ...] = ()
+    patient: Calendar | None = None
+    #: Selector to the only resource that may serve it, as the caller asked.
+    pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+
+    def pool(self, thread: Thread) -> Iterator[Calendar]:
+        """Those who could ever serve the thread, pins respected, in id order."""
+        only = self.pins.get(thread.selector)
+        for resource_id, calendar in self.calendars.items():
+            if thread.selector in calendar.serves and (only is None or resource_id in only):
+                yield calendar
+
+
+@dataclass(frozen=True)
+class Taking:
+    """That resource serves from slot `start` to `end`, taking `units` (None: all; 0: merely present)."""
+
+    resource_id: UUID
+    selector: str
+    start: int
+    end: int
+    units: int | None
+
+
+def starts(demand: Demand, clinic: Clinic) -> int:
+    """Starts that no bar forbids and every pool could serve by itself.
+
+    Every start that can be booked is among them. The cost is the sum of the pools' members, never their product.
+    """
+    found = clinic.timeline.everything
+    for bar in clinic.bars:
+        found &= ~bar.starts
+    found &= patient_starts(demand, clinic)
+    for thread, count in _counted(demand):
+        if not found:
+            break
+        found &= thread_starts(thread, clinic, count)
+    return found
+
+
+def patient_starts(demand: Demand, clinic: Clinic) -> int:
+    """Starts at which the patient is free for the whole visit; all when no patient is given."""
+    if clinic.patient is None:
+        return clinic.timeline.everything
+    return erode(clinic.patient.free(None), demand.patient_slots)
+
+
+def thread_starts(thread: Thread, clinic: Clinic, count: int = 1) -> int:
+    """Starts at which at least `count` members of the pool can serve the thread."""
+    members = clinic.pool(thread)
+    if thread.present:
+        there = reduce(or_, (each.there & each.serves[thread.selector] for each in members), 0)
+        stretch = thread.stretches[0]
+        return moved(erode(there, stretch.length), stretch.start)
+    rungs = [0] * count  # rungs[j]: starts that more than j members can serve
+    for member in members:
+        carried = member.starts(thread)
+        for j in range(count):
+            rungs[j], carried = rungs[j] | carried, rungs[j] & carried
+    return rungs[-1]
+
+
+def offers(demand: Demand, clinic: Clinic, among: int | None = None) -> Iterator[tuple[int, tuple[Taking, ...]]]:
+    """(start slot, who serves) for every start that can be booked, earliest first; `among` narrows the starts."""
+    candidates = starts(demand, clinic)
+    for slot in bits(candidates if among is None else candidates & among):
+        takings = assign(demand, clinic, slot)
+        if takings is not None:
+            yield slot, takings
+
+
+def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = ()) -> tuple[Taking, ...] | None:
+    """Who serves the visit that starts at that slot, or None when it cannot be served: the whole law, exactly.
+
+    Of several answers: those in `prefer`, then the same person throughout, then shared watchers who already watch, and
+    things whose day is fullest around the visit, so that open days stay open. Deterministic.
+    """
+    if any(bar.starts >> slot & 1 for bar in clinic.bars) or not patient_starts(demand, clinic) >> slot & 1:
+        return None
+    takings: list[Taking] = []
+    for thread in demand.threads:
+        if not thread.present:
+            continue
+        cover = _cover(thread, clinic, slot)
+        if cover is None:
+            return None
+        takings += cover
+    served = _serve(demand, clinic, slot, prefer)
+    if served is None:
+        return None
+    for key, resource_id in served.items():
+        for stretch in key.thread.stretches:
+            start, end = slot + stretch.start, slot + stretch.end
+            takings.append(Taking(resource_id, key.thread.selector, start, end, stretch.units))
+    return tuple(sorted(takings, key=lambda taking: (taking.start, taking.selector, taking.resource_id)))
+
+
+def exact_starts(demand: Demand, clinic: Clinic, among: int | None = None) -> int:
+    """The starts that can be booked, and no others; `among` narrows the search."""
+    candidates = starts(demand, clinic) if among is None else starts(demand, clinic) & among
+    if exact(demand, clinic):
+        return candidates
+    return sum(1 << slot for slot in bits(candidates) if assign(demand, clinic, slot) is not None)
+
+
+def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
+    """The clinic once these takings are written."""
+    calendars = dict(clinic.calendars)
+    for taking in takings:
+        calendar = calendars[taking.resource_id]
+        slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+        rungs = list(calendar.taken)
+        for _ in range(calendar.units if taking.units is None else taking.units):
+            carried = slots
+            for j, rung in enumerate(rungs):
+                rungs[j], carried = rung | carried, rung & carried
+        calendars[taking.resource_id] = replace(calendar, taken=tuple(rungs))
+    return replace(clinic, calendars=calendars)
+
+
+def exact(demand: Demand, clinic: Clinic) -> bool:
+    """Whether `starts` is already the whole truth: no two simultaneous threads draw on overlapping pools.
+
+    Equal threads are counted together by `starts`, so they do not matter here.
+    """
+    groups = [thread for thread, _ in _counted(demand) if not thread.present]
+    pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]
+    return not any(
+        first.meets(second) and pools[i] & pools[j]
+        for i, first in enumerate(groups)
+        for j, second in enumerate(groups)
+        if i < j
+    )
+
+
+def _counted(demand: Demand) -> list[tuple[Thread, int]]:
+    """Distinct threads with how often each occurs (two facilitators are one thread, twice)."""
+    counts: dict[Thread, int] = {}
+    for thread in demand.threads:
+        counts[thread] = counts.get(thread, 0) + 1
+    return [(thread, 1 if thread.present else count) for thread, count in counts.items()]
+
+
+def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
+    """Who is on site, minute by minute: the fewest people whose stays cover the stretch."""
+    stretch = thread.stretches[0]
+    at, end = slot + stretch.start, slot + stretch.end
+    cover: list[Taking] = []
+    while at < end:
+        stays = [
+            (_run(each.there & each.serves[thread.selector], at, end), each.resource_id) for each in clinic.pool(thread)
+        ]
+        longest, who = max(stays, key=lambda stay: stay[0], default=(0, None))
+        if not longest or who is None:
+            return None
+        cover.append(Taking(who, thread.selector, at, at + longest, 0))
+        at += longest
+    return cover
+
+
+def _run(mask: int, at: int, end: int) -> int:
+    """How many slots from `at` on are set, up to `end`."""
+    window = (mask >> at) & ((1 << (end - at)) - 1)
+    gap = ~window
+    return min((gap & -gap).bit_length() - 1, end - at)
+
+
+def _serve(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID]) -> dict[_Key, UUID] | None:
+    """One resource for each thread, different ones for threads that meet: backtracking, scarcest thread first."""
+    threads = [_Key(i, thread) for i, thread in enumerate(demand.threads) if not thread.present]
+    able = {key: [each for each in clinic.pool(key.thread) if each.can_serve(key.thread, slot)] for key in threads}
+    order = sorted(threads, key=lambda key: len(able[key]))
+    chosen: dict[_Key, UUID] = {}
+
+    def place(depth: int) -> bool:
+        if depth == len(order):
+            return True
+        key = order[depth]
+        barred = {who for other, who in chosen.items() if other.thread.meets(key.thread)}
+        same = {who for other, who in chosen.items() if other.thread.selector == key.thread.selector}
+        for member in sorted(able[key], key=lambda each: _rank(each, key.thread, slot, prefer, same)):
+            if member.resource_id not in barred:
+                chosen[key] = member.resource_id
+                if place(depth + 1):
+                    return True
+                del chosen[key]
+        return False
+
+    return chosen if place(0) else None
+
+
+def _rank(
+    member: Calendar, thread: Thread, slot: int, prefer: Sequence[UUID], same: set[UUID]
+) -> tuple[bool, bool, int, UUID]:
+    """Smaller is better. Tight neighbors first: what is left over stays in one piece."""
+    first, last = thread.stretches[0], thread.stretches[-1]
+    around = (member.taken[0] >> max(slot + first.start - 1, 0) & 1) + (member.taken[0] >> (slot + last.end) & 1)
+    watching = member.taken[0] >> (slot + first.start) & 1 if first.units is not None else 0
+    return (member.resource_id not in prefer, member.resource_id not in same, -around - watching, member.resource_id)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A thread of a demand by its place, since two equal threads want two people."""
+
+    place: int
+    thread: Thread = field(compare=False)

@@ -1,0 +1,157 @@
+"""Calendars as integers: bit i of a Python int stands for the i-th five-minute slot of a timeline.
+
+A question such as "who is free for two hours" is then a few shifts and ands over the whole horizon at once. What a bit
+means (free, taken, may start here) is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from scheduler.core.intervals import Span
+
+SLOT_MINUTES = 5
+SLOT = timedelta(minutes=SLOT_MINUTES)
+SLOTS_PER_DAY = 24 * 60 // SLOT_MINUTES
+_DAY_BYTES = SLOTS_PER_DAY // 8
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """`days` whole UTC days of slots, the first beginning at `origin` (a UTC midnight)."""
+
+    origin: datetime
+    days: int
+
+    @classmethod
+    def covering(cls, start: datetime, end: datetime) -> Timeline:
+        """The shortest timeline of whole UTC days that holds both instants."""
+        first, last = start.astimezone(UTC), end.astimezone(UTC)
+        origin = datetime.combine(first.date(), time(0), tzinfo=UTC)
+        return cls(origin, (last.date() - first.date()).days + 1)
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are."""
+        return self.days * SLOTS_PER_DAY
+
+    @property
+    def everything(self) -> int:
+        """Every slot set."""
+        return (1 << self.slots) - 1
+
+    @property
+    def end(self) -> datetime:
+        """The instant at which the last slot ends."""
+        return self.origin + timedelta(days=self.days)
+
+    def instant(self, slot: int) -> datetime:
+        """When that slot begins, aware UTC."""
+        return self.origin + slot * SLOT
+
+    def slot(self, instant: datetime) -> int:
+        """The slot that holds the instant; may lie outside the timeline."""
+        return (instant - self.origin) // SLOT
+
+    def slot_after(self, instant: datetime) -> int:
+        """The first slot that begins at or after the instant."""
+        return -((self.origin - instant) // SLOT)
+
+    def inside(self, spans: Iterable[Span]) -> int:
+        """The slots that lie wholly within one of the spans: for times that are open."""
+        return self._mask((self.slot_after(span.start), self.slot(span.end)) for span in spans)
+
+    def touched(self, spans: Iterable[Span]) -> int:
+        """The slots that share an instant with one of the spans: for times that are taken."""
+        return self._mask((self.slot(span.start), self.slot_after(span.end)) for span in spans)
+
+    def from_slot(self, slot: int) -> int:
+        """That slot and all later ones."""
+        return self.everything & ~((1 << max(slot, 0)) - 1)
+
+    def ladder(self, taken: Iterable[tuple[datetime, datetime]], units: int) -> tuple[int, ...]:
+        """For (start, end) of units taken: element j holds the slots at which more than j of `units` are taken.
+
+        Built day by day on small integers, so that the cost grows with the number of rows and not with the horizon.
+        """
+        days: list[dict[int, int]] = [{} for _ in range(units)]
+        for start, end in taken:
+            first, past = max(self.slot(start), 0), min(self.slot_after(end), self.slots)
+            while first < past:
+                day, offset = divmod(first, SLOTS_PER_DAY)
+                length = min(past - first, SLOTS_PER_DAY - offset)
+                carried = ((1 << length) - 1) << offset
+                for rung in days:
+                    held = rung.get(day, 0)
+                    rung[day] = held | carried
+                    carried &= held
+                    if not carried:
+                        break
+                first += length
+        return tuple(self._joined(rung) for rung in days)
+
+    def _joined(self, days: dict[int, int]) -> int:
+        if not days:
+            return 0
+        empty = bytes(_DAY_BYTES)
+        parts = [days[day].to_bytes(_DAY_BYTES, "little") if day in days else empty for day in range(max(days) + 1)]
+        return int.from_bytes(b"".join(parts), "little")
+
+    def _mask(self, ranges: Iterable[tuple[int, int]]) -> int:
+        mask = 0
+        for first, past in ranges:
+            start, stop = max(first, 0), min(past, self.slots)
+            if start < stop:
+                mask |= ((1 << (stop - start)) - 1) << start
+        return mask
+
+
+def erode(mask: int, length: int) -> int:
+    """The slots from which on `length` consecutive slots of the mask are set; log2(length) steps."""
+    run = 1
+    while run < length and mask:
+        step = min(run, length - run)
+        mask &= mask >> step
+        run += step
+    return mask
+
+
+def dilate(mask: int, length: int) -> int:
+    """The slots from which on one of `length` consecutive slots of the mask is set: where a start would collide."""
+    spread = mask
+    run = 1
+    while run < length:
+        step = min(run, length - run)
+        spread |= spread >> step
+        run += step
+    # A start shortly before the timeline would be bit -1 and so on; those do not exist.
+    return spread
+
+
+def moved(mask: int, offset: int) -> int:
+    """The starts whose slot `offset` later (earlier when negative) is in the mask."""
+    return mask >> offset if offset >= 0 else mask << -offset
+
+
+def bits(mask: int) -> Iterator[int]:
+    """Positions of the set bits, lowest first."""
+    data = mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+    for index, byte in enumerate(data):
+        left = byte
+        while left:
+            low = left & -left
+            yield index * 8 + low.bit_length() - 1
+            left ^= low
+
+
+def run_around(mask: int, slot: int) -> tuple[int, int]:
+    """The unbroken run [first, past) of set bits that holds `slot`, which must be set."""
+    past = slot
+    while mask >> past & 1:
+        past += 1
+    first = slot
+    while first and mask >> (first - 1) & 1:
+        first -= 1
+    return first, past

@@ -1,0 +1,125 @@
+"""What a visit asks of the calendar: its segments turned into threads, each served by one and the same resource.
+
+Who is free to serve them is the business of `availability`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.visit import Need, Segment, VisitType
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Slots [start, end) from the visit's start during which `units` are taken; None means all there are."""
+
+    start: int
+    end: int
+    units: int | None
+    segment: str
+
+    @property
+    def length(self) -> int:
+        """In slots."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Thread:
+    """One resource of the kind `selector` (such as `role:nurse`) through one or more stretches.
+
+    A `present` thread takes no unit and may be shared out among several people; its stretches only need someone of the
+    role on site at every minute.
+    """
+
+    selector: str
+    stretches: tuple[Stretch, ...]
+    present: bool = False
+
+    @property
+    def role(self) -> str:
+        """The code after the kind: what people call it."""
+        return self.selector.partition(":")[2]
+
+    def meets(self, other: Thread) -> bool:
+        """Whether some slot lies in both."""
+        return any(a.start < b.end and b.start < a.end for a in self.stretches for b in other.stretches)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A visit type as the calendar sees it. Slots count from the visit's start; setup lies before it."""
+
+    code: str
+    threads: tuple[Thread, ...]
+    patient_slots: int
+    first_slot: int
+    past_slot: int
+    site_certifications: tuple[str, ...]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Slots from the visit's start to the first and past the last one that it touches."""
+        return min(self.first_slot, 0), max(self.past_slot, self.patient_slots)
+
+
+@lru_cache(maxsize=1024)
+def demand_of(visit: VisitType) -> Demand:
+    """Compile a visit type.
+
+    Rooms and devices of one type are the same thing throughout the visit: nobody changes chairs between segments.
+    Cover by people may pass from one to another at a segment's edge unless the need says `same_as`.
+    """
+    threads: dict[tuple[str, str, int], list[Stretch]] = {}
+    roots: dict[tuple[str, str], str] = {}
+    present: dict[str, list[Stretch]] = {}
+    placed = [(segment, start // SLOT_MINUTES, end // SLOT_MINUTES) for segment, start, end in visit.offsets()]
+    for segment, start, end in placed:
+        for need in segment.needs:
+            if need.mode == "present":
+                present.setdefault(need.selector, []).append(Stretch(start, end, None, segment.name))
+                continue
+            units = None if need.mode == "exclusive" else need.units
+            root = _root(segment, need, roots)
+            for ordinal in range(need.count):
+                stretches = threads.setdefault((need.selector, root, ordinal), [])
+                stretches.append(Stretch(start, end, units, segment.name))
+    return Demand(
+        code=visit.code,
+        threads=(
+            *(Thread(selector, _merged(found)) for (selector, _, _), found in threads.items()),
+            *(
+                Thread(selector, (each,), present=True)
+                for selector, found in present.items()
+                for each in _merged(found)
+            ),
+        ),
+        patient_slots=visit.minutes // SLOT_MINUTES,
+        first_slot=min(start for _, start, _ in placed),
+        past_slot=max(end for _, _, end in placed),
+        site_certifications=visit.site_certifications,
+    )
+
+
+def _root(segment: Segment, need: Need, roots: dict[tuple[str, str], str]) -> str:
+    """Name of the segment at which the thread of this need began."""
+    if need.kind != "role":
+        return ""
+    root = roots[need.same_as, need.selector] if need.same_as else segment.name
+    roots[segment.name, need.selector] = root
+    return root
+
+
+def _merged(stretches: list[Stretch]) -> tuple[Stretch, ...]:
+    """Adjacent stretches that take the same number of units, as one."""
+    merged: list[Stretch] = []
+    for stretch in stretches:
+        held = merged[-1] if merged else None
+        if held and held.end == stretch.start and held.units == stretch.units:
+            merged[-1] = Stretch(held.start, stretch.end, held.units, held.segment)
+        else:
+            merged.append(stretch)
+    return tuple(merged)

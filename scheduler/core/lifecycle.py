@@ -1,0 +1,33 @@
+"""Which moves the life of an appointment allows. Statuses are FHIR R4's; what a move does is decided in services."""
+
+from __future__ import annotations
+
+from scheduler.core.errors import IllegalTransition
+
+#: Action to (statuses it may start from, status it ends in).
+MOVES: dict[str, tuple[frozenset[str], str]] = {
+    "confirm": (frozenset({"proposed", "pending"}), "booked"),
+    "reschedule": (frozenset({"proposed", "pending", "booked"}), "same"),
+    "cancel": (frozenset({"proposed", "pending", "booked", "arrived", "waitlist"}), "cancelled"),
+    "arrive": (frozenset({"booked"}), "arrived"),
+    "check-in": (frozenset({"booked", "arrived"}), "checked-in"),
+    "start": (frozenset({"checked-in"}), "checked-in"),
+    "fulfill": (frozenset({"checked-in"}), "fulfilled"),
+    "not-dosed": (frozenset({"booked", "arrived", "checked-in"}), "fulfilled"),
+    "no-show": (frozenset({"booked", "pending"}), "noshow"),
+}
+
+#: Statuses in which an appointment takes up its resources.
+LIVE = frozenset({"proposed", "pending", "booked", "arrived", "checked-in", "fulfilled"})
+
+#: Statuses in which a visit may still change its people and rooms.
+OPEN = frozenset({"proposed", "pending", "booked"})
+
+
+def after(action: str, status: str) -> str:
+    """The status that `action` leads to. Raises IllegalTransition when it may not start from `status`."""
+    allowed, result = MOVES[action]
+    if status not in allowed:
+        detail = f"'{action}' is not possible from status '{status}'; it starts from {', '.join(sorted(allowed))}."
+        raise IllegalTransition(detail)
+    return status if result == "same" else result

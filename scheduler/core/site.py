@@ -1,0 +1,141 @@
+"""A location over a timeline, from plain facts to bitmaps: who is rostered, what is closed, which rules bar a start.
+
+The facts come from rows, elsewhere; `Site.clinic` is what one visit's search sees of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from scheduler.core.availability import Bar, Calendar, Clinic
+from scheduler.core.bitmap import Timeline, dilate, erode
+from scheduler.core.civil import to_local
+from scheduler.core.demand import Demand
+from scheduler.core.hours import closed_spans, edge, open_spans
+from scheduler.core.intervals import Span
+from scheduler.core.visit import VisitType
+
+#: Outcomes of a clearance that stand in the way rather than open it.
+_ADVERSE = frozenset({"declined", "failed", "revoked", "expired", "pending"})
+
+
+@dataclass(frozen=True)
+class ClearanceFact:
+    """A dated statement about the patient; `valid_to` is inclusive, None is open."""
+
+    kind: str
+    modality: str | None
+    outcome: str
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One location's calendars and rules over a timeline. Instants are aware UTC."""
+
+    timeline: Timeline
+    time_zone: str
+    open: int
+    closed: int
+    certifications: tuple[Mapping[str, Any], ...]
+    calendars: Mapping[UUID, Calendar]
+    patient: Calendar | None
+    clearances: tuple[ClearanceFact, ...]
+    earliest: datetime
+    latest: datetime
+    now: datetime
+    #: Bars that the caller adds: gaps between doses, say.
+    further: tuple[Bar, ...] = ()
+    pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+
+    def clinic(self, visit: VisitType, demand: Demand, *, cleared: bool = True) -> Clinic:
+        """What the search for that visit sees. `cleared=False` leaves out the patient's clearances (planning)."""
+        bars = [*self._time_bars(), *self._opening_bars(demand), *self._certification_bars(demand), *self.further]
+        if cleared and self.patient is not None:
+            bars += self._clearance_bars(visit)
+        return Clinic(self.timeline, self.calendars, tuple(bars), self.patient, self.pins)
+
+    def _time_bars(self) -> Iterable[Bar]:
+        timeline = self.timeline
+        too_soon = timeline.everything & ~timeline.from_slot(timeline.slot_after(self.earliest))
+        if self.earliest > self.now:
+            yield Bar("lead_time", "It starts sooner than the clinic's lead time allows.", too_soon)
+        else:
+            yield Bar("lead_time", "It starts in the past.", too_soon)
+        too_late = timeline.from_slot(timeline.slot(self.latest) + 1)
+        yield Bar("horizon", "It starts later than the clinic takes bookings for.", too_late)
+
+    def _opening_bars(self, demand: Demand) -> Iterable[Bar]:
+        closed = dilate(self.closed, demand.patient_slots)
+        yield Bar("location_closed", "The location is closed for some of it.", closed)
+        shut = self.timeline.everything & ~erode(self.open | self.closed, demand.patient_slots)
+        yield Bar("outside_hours", "It is outside the location's opening hours.", shut)
+
+    def _certification_bars(self, demand: Demand) -> Iterable[Bar]:
+        for code in demand.site_certifications:
+            held = [each for each in self.certifications if each.get("code") == code]
+            missing = self.timeline.everything & ~valid_days(held, self.time_zone, self.timeline)
+            yield Bar("location_not_certified", f"The location holds no valid '{code}' on that day.", missing)
+
+    def _clearance_bars(self, visit: VisitType) -> Iterable[Bar]:
+        for kind in visit.clearances:
+            cleared = 0
+            for fact in self.clearances:  # in the order in which they were stated: a later one overrules
+                if fact.kind == kind and fact.modality in (None, visit.modality):
+                    entry = {"valid_from": fact.valid_from.isoformat()}
+                    if fact.valid_to is not None:
+                        entry["valid_to"] = fact.valid_to.isoformat()
+                    days = valid_days([entry], self.time_zone, self.timeline)
+                    cleared = cleared & ~days if fact.outcome in _ADVERSE else cleared | days
+            detail = f"The patient has no valid '{kind.replace('_', ' ')}' on that day."
+            yield Bar("gate_not_passed", detail, self.timeline.everything & ~cleared)
+
+
+def rostered(hours: Sequence[Mapping[str, Any]], time_zone: str, timeline: Timeline) -> int:
+    """The slots of weekly hours in that zone."""
+    return _rostered(json.dumps(hours, sort_keys=True), time_zone, timeline)
+
+
+@lru_cache(maxsize=4096)
+def _rostered(hours: str, time_zone: str, timeline: Timeline) -> int:
+    first, last = _local_days(time_zone, timeline)
+    return timeline.inside(open_spans(json.loads(hours), time_zone, first, last))
+
+
+def closed_mask(closures: Sequence[Mapping[str, Any]], time_zone: str, timeline: Timeline) -> int:
+    """The slots that some closure touches."""
+    first, last = _local_days(time_zone, timeline)
+    return timeline.touched(closed_spans(closures, time_zone, first, last))
+
+
+def valid_days(entries: Sequence[Mapping[str, Any]], time_zone: str, timeline: Timeline) -> int:
+    """The slots of the local days on which one of the entries ({valid_from?, valid_to?}) is valid."""
+    return _valid_days(json.dumps(entries, sort_keys=True), time_zone, timeline) if entries else 0
+
+
+@lru_cache(maxsize=4096)
+def _valid_days(entries: str, time_zone: str, timeline: Timeline) -> int:
+    mask = 0
+    for entry in json.loads(entries):
+        start = _day_edge(entry.get("valid_from"), time_zone, timeline.origin)
+        end = _day_edge(entry.get("valid_to"), time_zone, timeline.end, after=True)
+        if start < end:
+            mask |= timeline.inside([Span(start, end)])
+    return mask
+
+
+def _day_edge(text: str | None, time_zone: str, default: datetime, *, after: bool = False) -> datetime:
+    if text is None:
+        return default
+    return edge(datetime.fromisoformat(text) + timedelta(days=int(after)), time_zone, ends=False)
+
+
+def _local_days(time_zone: str, timeline: Timeline) -> tuple[date, date]:
+    return to_local(timeline.origin, time_zone).date(), to_local(timeline.end, time_zone).date()

@@ -1,0 +1,168 @@
+"""Appointments as they are read: one, or a page of them, with who serves them. Changes live in `booking`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import NotFound
+from scheduler.models import Appointment, Occupancy
+from scheduler.services.paging import Page, page
+
+#: What the first part of a selector says about the resource behind it.
+KINDS = {"role": "practitioner", "room": "room", "device": "device"}
+
+
+@dataclass(frozen=True)
+class Participation:
+    """Someone or something that serves one segment of a visit. Instants are aware UTC."""
+
+    resource_id: UUID
+    kind: str
+    role: str
+    segment: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class AppointmentView:
+    """An appointment with its segments in time and its participants. `revision` is the ETag."""
+
+    row: Appointment
+    segments: tuple[Mapping[str, Any], ...]
+    participants: tuple[Participation, ...]
+
+    @property
+    def id(self) -> UUID:
+        """The appointment's."""
+        return self.row.id
+
+    @property
+    def revision(self) -> int:
+        """The appointment's."""
+        return self.row.revision
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which appointments a list shows; None leaves a field open. `since` and `until` bound the start, half-open."""
+
+    location_id: UUID | None = None
+    patient_id: UUID | None = None
+    resource_id: UUID | None = None
+    course_id: UUID | None = None
+    status: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def get(session: Session, call: Call, appointment_id: UUID) -> AppointmentView:
+    """One appointment. Raises NotFound."""
+    return view(session, call, row_of(session, call, appointment_id))
+
+
+def row_of(session: Session, call: Call, appointment_id: UUID, *, lock: bool = False) -> Appointment:
+    """The row, locked for a change when asked. Raises NotFound."""
+    row = session.get(
+        Appointment,
+        (call.organization_id, appointment_id),
+        populate_existing=lock,
+        with_for_update={"key_share": True} if lock else None,
+    )
+    if row is None:
+        detail = f"No appointment {appointment_id}."
+        raise NotFound(detail)
+    return row
+
+
+def view(session: Session, call: Call, row: Appointment) -> AppointmentView:
+    """The row with its participants."""
+    return views(session, call, [row])[0]
+
+
+def views(session: Session, call: Call, rows: Sequence[Appointment]) -> list[AppointmentView]:
+    """The rows with their participants, in one statement for all."""
+    served = _occupancies(session, call, [row.id for row in rows])
+    found = []
+    for row in rows:
+        segments = segments_of(row)
+        found.append(AppointmentView(row, segments, participants(segments, served.get(row.id, ()))))
+    return found
+
+
+def listed(
+    session: Session, call: Call, wanted: Filter, *, limit: int, cursor: str | None = None
+) -> Page[AppointmentView]:
+    """A page of appointments by start. `resource_id` finds those that the resource serves or is served in."""
+    chosen = select(Appointment).where(Appointment.organization_id == call.organization_id)
+    for column, value in (
+        (Appointment.location_id, wanted.location_id),
+        (Appointment.patient_id, wanted.patient_id),
+        (Appointment.course_id, wanted.course_id),
+        (Appointment.status, wanted.status),
+    ):
+        if value is not None:
+            chosen = chosen.where(column == value)
+    if wanted.since is not None:
+        chosen = chosen.where(Appointment.starts_at >= wanted.since)
+    if wanted.until is not None:
+        chosen = chosen.where(Appointment.starts_at < wanted.until)
+    if wanted.resource_id is not None:
+        served = select(Occupancy.appointment_id).where(
+            Occupancy.organization_id == call.organization_id, Occupancy.resource_id == wanted.resource_id
+        )
+        chosen = chosen.where(Appointment.id.in_(served))
+    found = page(session, call, chosen, [Appointment.starts_at, Appointment.id], limit=limit, cursor=cursor)
+    return Page(views(session, call, found.items), found.next_cursor)
+
+
+def segments_of(row: Appointment) -> tuple[Mapping[str, Any], ...]:
+    """The segments in time: {name, start, end, patient}, aware UTC."""
+    return tuple(
+        {
+            "name": segment["name"],
+            "start": row.starts_at + timedelta(minutes=segment["start"]),
+            "end": row.starts_at + timedelta(minutes=segment["end"]),
+        }
+        for segment in row.segments
+    )
+
+
+def participants(
+    segments: Sequence[Mapping[str, Any]], served: Sequence[tuple[UUID, str, datetime, datetime]]
+) -> tuple[Participation, ...]:
+    """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time."""
+    found = set()
+    for resource_id, selector, start, end in served:
+        kind, _, role = selector.partition(":")
+        if kind not in KINDS:
+            continue
+        for segment in segments:
+            begins, ends = max(start, segment["start"]), min(end, segment["end"])
+            if begins < ends:
+                found.add(Participation(resource_id, KINDS[kind], role, segment["name"], begins, ends))
+    return tuple(sorted(found, key=lambda each: (each.start, each.kind, each.role, each.resource_id)))
+
+
+def _occupancies(
+    session: Session, call: Call, ids: Sequence[UUID]
+) -> dict[UUID, list[tuple[UUID, str, datetime, datetime]]]:
+    if not ids:
+        return {}
+    rows = session.execute(
+        select(
+            Occupancy.appointment_id, Occupancy.resource_id, Occupancy.role, Occupancy.starts_at, Occupancy.ends_at
+        ).where(Occupancy.organization_id == call.organization_id, Occupancy.appointment_id.in_(ids))
+    )
+    found: dict[UUID, list[tuple[UUID, str, datetime, datetime]]] = {}
+    for row in rows:
+        found.setdefault(row.appointment_id, []).append((row.resource_id, row.role, row.starts_at, row.ends_at))
+    return found

@@ -1,0 +1,128 @@
+"""What can be booked, and why something can't: reading only, by the same law as booking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import offers
+from scheduler.core.call import Call
+from scheduler.core.civil import intent, on_grid
+from scheduler.core.errors import Fault, Invalid, NotFound, Reason
+from scheduler.core.explain import why_not
+from scheduler.core.localgrid import Wish, wished_starts
+from scheduler.services.appointments import Participation, participants
+from scheduler.services.calendars import Loaded
+from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.finding import Pin, Search, Wanted
+
+#: The longest span one question may cover.
+LONGEST_SPAN = timedelta(days=62)
+QUARTER_HOURS = Wish(step=15)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which starts are wanted. `since` and `until` bound them, half-open, aware; `wish` holds wall times of the site."""
+
+    visit_type: str
+    location_id: UUID
+    since: datetime
+    until: datetime
+    patient_id: UUID | None = None
+    practitioner_ids: tuple[UUID, ...] = ()
+    room_id: UUID | None = None
+    wish: Wish = QUARTER_HOURS
+    exclude_appointment: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A start that can be booked at once, and who would serve."""
+
+    start: datetime
+    end: datetime
+    time_zone: str
+    participants: tuple[Participation, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Whether a start can be booked, and every reason when it can't."""
+
+    bookable: bool
+    reasons: tuple[Reason, ...]
+
+
+def search(session: Session, call: Call, question: Question, *, limit: int) -> tuple[list[Offer], datetime | None]:
+    """Up to `limit` offers, earliest first, and the start from which to go on (None when there are no more).
+
+    Raises Invalid for a span that is empty or longer than 62 days, NotFound for an unknown location or patient.
+    """
+    if not question.since < question.until <= question.since + LONGEST_SPAN:
+        detail = "The span must be longer than nothing and at most 62 days."
+        raise Invalid([Fault("/to", "bad_span", detail)])
+    look, loaded = _look(session, call, question, max(question.since, call.now), max(question.until, call.now))
+    timeline, zone = loaded.site.timeline, loaded.site.time_zone
+    segments = look.kind.visit.offsets()
+    among = timeline.from_slot(timeline.slot_after(question.since))
+    among &= ~timeline.from_slot(timeline.slot_after(question.until)) & wished_starts(question.wish, zone, timeline)
+    found: list[Offer] = []
+    for slot, takings in offers(look.kind.demand, look.clinic(loaded), among):
+        start = timeline.instant(slot)
+        if len(found) == limit:
+            return found, start
+        parts = [
+            {"name": s.name, "start": start + timedelta(minutes=a), "end": start + timedelta(minutes=b)}
+            for s, a, b in segments
+        ]
+        served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in takings]
+        end = start + timedelta(minutes=look.kind.visit.minutes)
+        found.append(Offer(start, end, zone, participants(parts, served)))
+    return found, None
+
+
+def explain(session: Session, call: Call, question: Question) -> Explanation:
+    """Whether a visit can start at `question.since`, by the law that books it, and every reason why not.
+
+    Raises LocalTimeFault as booking does, Invalid off the grid.
+    """
+    look, loaded = _look(session, call, question, question.since, question.since)
+    _, start = intent(question.since, loaded.site.time_zone)
+    if not on_grid(start):
+        raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
+    reasons = why_not(look.kind.demand, look.clinic(loaded), loaded.site.timeline.slot(start))
+    return Explanation(not reasons, reasons)
+
+
+def _look(session: Session, call: Call, question: Question, start: datetime, end: datetime) -> tuple[Search, Loaded]:
+    """The search that answers the question, and the calendars from `start` to `end`."""
+    kind = visit_kind(session, call, question.visit_type)
+    wanted = Wanted(question.patient_id, question.visit_type, question.location_id, question.since)
+    look = Search(session, call, kind, wanted, moving=question.exclude_appointment)
+    loaded = look.load(start, end)
+    return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
+
+
+def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:
+    """The people and the room asked for, each for what they can serve; a role that none of them has stays open.
+
+    Raises NotFound for someone who does not work at this location, Invalid when they can serve nothing in the visit.
+    """
+    wanted = [*question.practitioner_ids, *([question.room_id] if question.room_id else [])]
+    needed = {thread.selector for thread in kind.demand.threads if not thread.present}
+    pins = []
+    for resource_id in wanted:
+        calendar = loaded.site.calendars.get(resource_id)
+        if calendar is None:
+            detail = f"There is no resource {resource_id} at this location."
+            raise NotFound(detail)
+        served = sorted(needed & calendar.serves.keys())
+        if not served:
+            detail = f"Resource {resource_id} serves nothing that this visit needs."
+            raise Invalid([Fault("/practitioner_id", "no_such_need", detail)])
+        pins += [Pin(selector, resource_id) for selector in served]
+    return tuple(pins)

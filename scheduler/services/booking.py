@@ -1,0 +1,202 @@
+"""Booking, moving and cancelling a visit: look, decide by the core's law, lock, make sure, write. Never commits.
+
+The law of locks is in `locks`, the law of what fits in `core/availability`; a course is booked by the same steps, for
+all its visits at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from scheduler.core import lifecycle
+from scheduler.core.call import Call
+from scheduler.core.civil import TZDATA_VERSION, Disambiguation
+from scheduler.core.errors import LostRace, StaleRevision
+from scheduler.models import Appointment, new_id
+from scheduler.services import audit, course_rules, outbox
+from scheduler.services.appointments import AppointmentView, row_of, view
+from scheduler.services.finding import Found, Pin, Wanted, find
+from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
+from scheduler.services.occupying import Owner, Visit, lock_for, release, write
+
+
+def book(session: Session, call: Call, wanted: Wanted) -> AppointmentView:
+    """Book one visit: its appointment, occupancies, messages and audit event.
+
+    Raises NotFound, Invalid, LocalTimeFault, Refused (with every reason and up to five alternatives) or LostRace.
+    """
+    lock_locations(session, call, [wanted.location_id], share=True)
+    link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
+    found = find(session, call, wanted, rules=link)
+    appointment = draft(call, wanted, found)
+    if link is not None:
+        appointment.course_id, appointment.course_session_id = link.course_id, link.session_id
+    settle(session, call, [(appointment, found)])
+    outbox.owe_for_appointment(session, call, appointment)
+    audit.note(session, call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment))
+    return view(session, call, appointment)
+
+
+def reschedule(
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    start: datetime,
+    *,
+    pins: tuple[Pin, ...] | None = None,
+    disambiguation: Disambiguation | None = None,
+    revision: int | None = None,
+) -> AppointmentView:
+    """Move a visit in place: the same appointment, its own occupancies ignored; the original stays when it fails.
+
+    `pins` None keeps the old ones. Raises as `book` does, and IllegalTransition, StaleRevision.
+    """
+    row = row_of(session, call, appointment_id)
+    lock_locations(session, call, [row.location_id], share=True)
+    course_rules.lock(session, call, row.course_id)
+    row = row_of(session, call, appointment_id, lock=True)
+    _expect(row, revision)
+    row.status = lifecycle.after("reschedule", row.status)
+    wanted = Wanted(
+        patient_id=row.patient_id,
+        visit_type=row.visit_type,
+        location_id=row.location_id,
+        start=start,
+        disambiguation=disambiguation,
+        pins=pins_of(row) if pins is None else pins,
+    )
+    link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type)
+    found = find(session, call, wanted, rules=link, moving=row.id)
+    before = snapshot(row)
+    freed = {each.resource_id for each in view(session, call, row).participants}
+    place(row, wanted, found)
+    row.sequence += 1
+    settle(session, call, [(row, found)], freed=freed)
+    outbox.call_off(session, call, row, why="rescheduled")
+    outbox.owe_for_appointment(session, call, row)
+    outbox.owe_change(session, call, row, kind="rescheduled")
+    audit.note(session, call, "appointment.reschedule", "appointment", row.id, before=before, after=snapshot(row))
+    return view(session, call, row)
+
+
+def cancel(
+    session: Session, call: Call, appointment_id: UUID, *, reason: str, by: str, revision: int | None = None
+) -> AppointmentView:
+    """Cancel a visit: its time is free again, its messages are called off. Raises IllegalTransition, StaleRevision."""
+    row = row_of(session, call, appointment_id)
+    lock_locations(session, call, [row.location_id], share=True)
+    course_rules.lock(session, call, row.course_id)
+    row = row_of(session, call, appointment_id, lock=True)
+    _expect(row, revision)
+    before = snapshot(row)
+    row.status = lifecycle.after("cancel", row.status)
+    row.cancelled_by, row.cancel_reason = by, reason
+    row.sequence += 1
+    freed = {each.resource_id for each in view(session, call, row).participants} | {row.patient_id}
+    lock_resources(session, call, freed)
+    release(session, call, row.id)
+    bump_calendars(session, call, freed, locked=True)
+    session.flush()
+    outbox.call_off(session, call, row, why="cancelled")
+    outbox.owe_change(session, call, row, kind="cancelled")
+    audit.note(
+        session, call, "appointment.cancel", "appointment", row.id, before=before, after=snapshot(row), reason=reason
+    )
+    return view(session, call, row)
+
+
+def settle(
+    session: Session, call: Call, places: Sequence[tuple[Appointment, Found]], *, freed: Collection[UUID] = ()
+) -> None:
+    """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
+
+    All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
+    already stored give their old occupancies back first. Raises LostRace or SlotTaken; nothing may be kept then.
+    """
+    loaded = places[0][1].loaded
+    visits = [_visit(appointment, found) for appointment, found in places]
+    ids = set(freed).union(*(visit.resource_ids for visit in visits))
+    lock_for(session, call, loaded, ids)
+    for appointment, _ in places:
+        if appointment in session:
+            release(session, call, appointment.id)
+        else:
+            session.add(appointment)
+    _flush(session)
+    write(session, call, loaded, visits)
+    bump_calendars(session, call, ids, locked=True)
+
+
+def draft(call: Call, wanted: Wanted, found: Found, *, status: str = "booked") -> Appointment:
+    """A new appointment at the place found, not yet in the session."""
+    appointment = Appointment(
+        organization_id=call.organization_id,
+        id=new_id(),
+        patient_id=wanted.patient_id,
+        visit_type_id=found.kind.id,
+        visit_type=found.kind.visit.code,
+        location_id=wanted.location_id,
+        status=status,
+        sequence=0,
+        note=wanted.note,
+        created_at=call.now,
+    )
+    place(appointment, wanted, found)
+    return appointment
+
+
+def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
+    """Set when and how the visit takes place: the intent in wall time, and what follows from it."""
+    appointment.local_start = found.local.isoformat(timespec="minutes")
+    appointment.time_zone = found.loaded.site.time_zone
+    appointment.starts_at, appointment.ends_at = found.starts_at, found.ends_at
+    appointment.tzdata = TZDATA_VERSION
+    appointment.segments = [
+        {"name": segment.name, "start": start, "end": end} for segment, start, end in found.kind.visit.offsets()
+    ]
+    appointment.pins = [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins]
+
+
+def pins_of(row: Appointment) -> tuple[Pin, ...]:
+    """The pins that the appointment was booked with."""
+    return tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in row.pins)
+
+
+def snapshot(row: Appointment) -> dict[str, Any]:
+    """What the audit keeps of an appointment: no personal data, only ids, times and states."""
+    return {
+        "status": row.status,
+        "visit_type": row.visit_type,
+        "location_id": str(row.location_id),
+        "start": row.starts_at.isoformat(),
+        "end": row.ends_at.isoformat(),
+        "sequence": row.sequence,
+    }
+
+
+def _visit(appointment: Appointment, found: Found) -> Visit:
+    owner = Owner(appointment_id=appointment.id)
+    return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings)
+
+
+def _expect(row: Appointment, revision: int | None) -> None:
+    if revision is not None and row.revision != revision:
+        detail = f"The appointment is at revision {row.revision}, not {revision}."
+        raise StaleRevision(detail)
+
+
+def _flush(session: Session) -> None:
+    """Write the appointments; two bookings of one session of a course at once are a race that one of them lost."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if "live_session" in str(error.orig) or "appointments.course_session_id" in str(error.orig):
+            detail = "That session of the course has just been booked."
+            raise LostRace(detail) from error
+        raise

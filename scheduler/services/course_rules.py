@@ -1,0 +1,101 @@
+"""What a course has to say when one of its sessions is booked or moved by itself. Plans are made in `planning`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Bar
+from scheduler.core.bitmap import Timeline
+from scheduler.core.call import Call
+from scheduler.core.course import expand
+from scheduler.core.errors import Fault, Invalid, NotFound
+from scheduler.core.lifecycle import LIVE
+from scheduler.core.spacing import Booked, SessionRules, session_rules
+from scheduler.models import Appointment, Course, CourseSession, Gate
+from scheduler.services.catalog import protocol_of
+
+
+@dataclass(frozen=True)
+class Link:
+    """A visit's place in its course, and the bounds that follow from it."""
+
+    course_id: UUID
+    session_id: UUID
+    rules: SessionRules
+
+    def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
+        """The starts that the course forbids."""
+        return self.rules.bars(timeline, time_zone)
+
+
+def lock(session: Session, call: Call, course_id: UUID | None) -> None:
+    """Take the course until the transaction ends; it comes before appointments and resources."""
+    if course_id is not None:
+        session.get(
+            Course, (call.organization_id, course_id), populate_existing=True, with_for_update={"key_share": True}
+        )
+
+
+def link(session: Session, call: Call, session_id: UUID | None, patient_id: UUID, visit_type: str) -> Link | None:
+    """Lock the session's course and say what it forbids; None without a session.
+
+    Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's.
+    """
+    if session_id is None:
+        return None
+    step = session.get(CourseSession, (call.organization_id, session_id))
+    if step is None:
+        detail = f"No session {session_id}."
+        raise NotFound(detail)
+    lock(session, call, step.course_id)
+    course = session.get_one(Course, (call.organization_id, step.course_id))
+    faults = []
+    if course.patient_id != patient_id:
+        faults.append(Fault("/patient_id", "not_the_courses_patient", "The session belongs to another patient."))
+    if step.visit_type != visit_type:
+        faults.append(Fault("/visit_type", "not_the_sessions_visit_type", f"The session is '{step.visit_type}'."))
+    if faults:
+        raise Invalid(faults)
+    _, protocol = protocol_of(session, call, course.protocol_id)
+    specs = expand(protocol, course.cadence)
+    booked = {key: place for key, place in standing(session, call, course.id).items() if key != step.position}
+    rules = session_rules(specs, step.position, booked, passed_gates(session, call, course.id))
+    return Link(course.id, step.id, rules)
+
+
+def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Booked]:
+    """Where the course's sessions stand in the calendar, by position."""
+    rows = session.execute(
+        select(CourseSession.position, Appointment.local_start, Appointment.starts_at, Appointment.ends_at)
+        .join(
+            Appointment,
+            (Appointment.organization_id == CourseSession.organization_id)
+            & (Appointment.course_session_id == CourseSession.id),
+        )
+        .where(
+            CourseSession.organization_id == call.organization_id,
+            CourseSession.course_id == course_id,
+            Appointment.status.in_(LIVE),
+        )
+    )
+    return {
+        row.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at) for row in rows
+    }
+
+
+def passed_gates(session: Session, call: Call, course_id: UUID) -> frozenset[str]:
+    """Keys of the gates that keep nothing back any more."""
+    keys = session.scalars(
+        select(Gate.key).where(
+            Gate.organization_id == call.organization_id,
+            Gate.course_id == course_id,
+            Gate.outcome.in_(("passed", "waived")),
+        )
+    )
+    return frozenset(keys)

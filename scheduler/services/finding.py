@@ -1,0 +1,166 @@
+"""Looking for the place of a wanted visit: one start decided, or every start of a span. Locks nothing, writes nothing.
+
+(Except on a transaction's last try, when everyone who could serve is locked before the look.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Bar, Clinic, Taking, assign, starts
+from scheduler.core.bitmap import SLOT, Timeline, bits
+from scheduler.core.call import Call
+from scheduler.core.civil import Disambiguation, intent, on_grid
+from scheduler.core.errors import Fault, Invalid, Refused
+from scheduler.core.explain import why_not
+from scheduler.services.calendars import Loaded, load
+from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.locks import lock_resources
+
+#: How far around the wanted start alternatives are looked for, and how many are shown.
+NEARBY = (timedelta(days=7), timedelta(days=21))
+ALTERNATIVES = 5
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Only that resource may serve the selector (`role:nurse`, `room:infusion`, `device:pump`)."""
+
+    selector: str
+    resource_id: UUID
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A visit that somebody asks for. `start` is aware; its offset is part of what was asked."""
+
+    patient_id: UUID | None
+    visit_type: str
+    location_id: UUID
+    start: datetime
+    disambiguation: Disambiguation | None = None
+    pins: tuple[Pin, ...] = ()
+    course_session_id: UUID | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place in the calendar for a visit: everything that writing it needs."""
+
+    kind: Kind
+    loaded: Loaded
+    local: datetime
+    starts_at: datetime
+    takings: tuple[Taking, ...]
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the patient may go; elapsed time from the start."""
+        return self.starts_at + timedelta(minutes=self.kind.visit.minutes)
+
+
+class Rules(Protocol):
+    """Whatever else bars starts, such as the gaps of a course."""
+
+    def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
+        """Its bars over a timeline."""
+
+
+def find(
+    session: Session,
+    call: Call,
+    wanted: Wanted,
+    *,
+    rules: Rules | None = None,
+    moving: UUID | None = None,
+) -> Found:
+    """The place of a wanted visit in the calendar, decided by the core's law.
+
+    `moving` is the appointment whose own occupancies do not count. Raises NotFound, Invalid, LocalTimeFault, or Refused
+    with every reason and the nearest starts that can be booked.
+    """
+    kind = visit_kind(session, call, wanted.visit_type)
+    search = Search(session, call, kind, wanted, rules, moving)
+    if call.last_try:  # nothing may be lost any more
+        lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
+    loaded = search.load(wanted.start, wanted.start)
+    local, starts_at = intent(wanted.start, loaded.site.time_zone, wanted.disambiguation)
+    if not on_grid(starts_at):
+        raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
+    check_pins(loaded, kind, wanted.pins)
+    clinic = search.clinic(loaded)
+    slot = loaded.site.timeline.slot(starts_at)
+    takings = assign(kind.demand, clinic, slot)
+    if takings is None:
+        raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(starts_at))
+    return Found(kind, loaded, local, starts_at, takings)
+
+
+@dataclass(frozen=True)
+class Search:
+    """One visit's look at the calendar, at one span of time or another."""
+
+    session: Session
+    call: Call
+    kind: Kind
+    wanted: Wanted
+    rules: Rules | None = None
+    moving: UUID | None = None
+
+    def load(self, start: datetime, end: datetime) -> Loaded:
+        """The site for starts in [start, end]."""
+        first, past = self.kind.demand.reach
+        return load(
+            self.session,
+            self.call,
+            location_id=self.wanted.location_id,
+            start=start,
+            end=end + (past - first) * SLOT,
+            patient_id=self.wanted.patient_id,
+            ignoring=[self.moving] if self.moving is not None else [],
+        )
+
+    def clinic(self, loaded: Loaded) -> Clinic:
+        """What the search sees of it: pins and rules included."""
+        site = loaded.site
+        pins: dict[str, frozenset[UUID]] = {}
+        for pin in self.wanted.pins:
+            pins[pin.selector] = pins.get(pin.selector, frozenset()) | {pin.resource_id}
+        further = self.rules.bars(site.timeline, site.time_zone) if self.rules is not None else ()
+        return replace(site, pins=pins, further=further).clinic(self.kind.visit, self.kind.demand)
+
+    def nearest(self, starts_at: datetime) -> list[datetime]:
+        """Up to five starts that can be booked, the nearest to the wanted one first."""
+        now = self.call.now
+        loaded = self.load(max(starts_at - NEARBY[0], now), max(starts_at + NEARBY[1], now))
+        clinic = self.clinic(loaded)
+        timeline = loaded.site.timeline
+        centre = timeline.slot(starts_at)
+        candidates = starts(self.kind.demand, clinic)
+        by_distance = sorted(bits(candidates), key=lambda slot: (abs(slot - centre), slot))
+        bookable = (slot for slot in by_distance if assign(self.kind.demand, clinic, slot) is not None)
+        return sorted(timeline.instant(slot) for slot in islice(bookable, ALTERNATIVES))
+
+
+def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:
+    """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location."""
+    needed = {thread.selector for thread in kind.demand.threads}
+    faults = []
+    for index, pin in enumerate(pins):
+        calendar = loaded.site.calendars.get(pin.resource_id)
+        if pin.selector not in needed:
+            detail = f"This visit type has no need for {pin.selector.replace(':', ' ')}."
+            faults.append(Fault(f"/pins/{index}", "no_such_need", detail))
+        elif calendar is None:
+            detail = "There is no such resource at this location."
+            faults.append(Fault(f"/pins/{index}/resource_id", "unknown_resource", detail))
+    if faults:
+        raise Invalid(faults)

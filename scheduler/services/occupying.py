@@ -1,0 +1,216 @@
+"""Occupancies under the locks: taking units, re-packing them, giving them back. Who should serve is decided before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Taking
+from scheduler.core.call import Call
+from scheduler.core.errors import LostRace, SlotTaken
+from scheduler.core.packing import Held, connected, lowest_free, repack
+from scheduler.models import NO_DOUBLE_BOOKING, Hold, Occupancy, new_id
+from scheduler.services.calendars import LONGEST, Loaded
+from scheduler.services.locks import lock_resources
+
+_ROWS = cast("Table", Occupancy.__table__)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose occupancies they are: exactly one of the two."""
+
+    appointment_id: UUID | None = None
+    hold_id: UUID | None = None
+
+    @property
+    def kind(self) -> str:
+        """The occupancy kind of blocking rows."""
+        return "visit" if self.hold_id is None else "hold"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visit about to be written: who serves it when. The patient's own time is [starts_at, ends_at)."""
+
+    owner: Owner
+    patient_id: UUID | None
+    starts_at: datetime
+    ends_at: datetime
+    takings: tuple[Taking, ...]
+
+    @property
+    def resource_ids(self) -> set[UUID]:
+        """Everyone and everything whose units it takes, the patient too."""
+        ids = {taking.resource_id for taking in self.takings if taking.units != 0}
+        return ids | {self.patient_id} if self.patient_id else ids
+
+
+def lock_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -> None:
+    """Lock these resources in order, and make sure that what was looked at is still so.
+
+    Raises LostRace when somebody changed one of their calendars since: the whole transaction is to be tried again.
+    """
+    now = lock_resources(session, call, ids)
+    changed = [key for key, revision in now.items() if loaded.revisions.get(key, revision) != revision]
+    if changed:
+        detail = "Someone else booked the same people or room at the same moment."
+        raise LostRace(detail)
+    swept = loaded.expired & set(ids)
+    if swept:
+        _void_expired_holds(session, call, swept)
+
+
+def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit]) -> None:
+    """Insert the occupancies of these visits, whose resources are locked, in resource-id order.
+
+    Raises SlotTaken when the database's own guard refuses; nothing of the caller's transaction may be kept then.
+    """
+    pen = _Pen(session, call, loaded.units, {key: list(each) for key, each in loaded.held.items()})
+    instant = loaded.site.timeline.instant
+    for visit in visits:
+        for taking in visit.takings:
+            pen.take(visit.owner, taking, instant(taking.start), instant(taking.end))
+        if visit.patient_id is not None:
+            pen.add(visit.owner, visit.patient_id, [0], visit.starts_at, visit.ends_at, "patient")
+    pen.put_down()
+
+
+def release(session: Session, call: Call, appointment_id: UUID) -> None:
+    """Give back everything that the appointment takes up. Its resources are locked by the caller."""
+    session.execute(
+        delete(_ROWS).where(_ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == appointment_id)
+    )
+
+
+def guarded(session: Session, act: Callable[[], object]) -> None:
+    """Run a write; the guard's name, and only that name, becomes SlotTaken."""
+    try:
+        act()
+        session.flush()
+    except IntegrityError as error:
+        # A sharded database appends a number to the constraint's name.
+        if NO_DOUBLE_BOOKING in str(error.orig):
+            raise SlotTaken from error
+        raise
+
+
+def _void_expired_holds(session: Session, call: Call, ids: Collection[UUID]) -> None:
+    """Take expired holds out of the way of these resources; their rows are history, not occupancy."""
+    expired = select(Hold.id).where(Hold.organization_id == call.organization_id, Hold.expires_at <= call.now)
+    session.execute(
+        delete(_ROWS).where(
+            _ROWS.c.organization_id == call.organization_id,
+            _ROWS.c.resource_id.in_(ids),
+            _ROWS.c.hold_id.in_(expired),
+        )
+    )
+
+
+@dataclass
+class _Pen:
+    """Rows being written: numbers the units as it goes, and knows what it has not put down yet."""
+
+    session: Session
+    call: Call
+    units: Mapping[UUID, int]
+    held: dict[UUID, list[Held]]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, owner: Owner, taking: Taking, start: datetime, end: datetime) -> None:
+        """One taking as rows, re-packing its resource's units when what is free lies in pieces."""
+        if taking.units == 0:
+            self.add(owner, taking.resource_id, [0], start, end, taking.selector, kind="present")
+            return
+        total = self.units[taking.resource_id]
+        wanted = total if taking.units is None else taking.units
+        mine = self.held.setdefault(taking.resource_id, [])
+        units = lowest_free(mine, total, start, end, wanted)
+        if units is None:
+            self.put_down()  # re-packing looks at what is in the table
+            near, units = _repacked(self.session, self.call, taking.resource_id, total, start, end, wanted)
+            mine[:] = [each for each in mine if not _near(each, start, end)] + near
+        mine += [Held(unit, start, end) for unit in units]
+        self.add(owner, taking.resource_id, units, start, end, taking.selector)
+
+    def add(
+        self,
+        owner: Owner,
+        resource_id: UUID,
+        units: Sequence[int],
+        start: datetime,
+        end: datetime,
+        role: str,
+        *,
+        kind: str | None = None,
+    ) -> None:
+        """One row per unit; `kind` only for rows that do not block."""
+        self.rows += [
+            {
+                "organization_id": self.call.organization_id,
+                "id": new_id(),
+                "resource_id": resource_id,
+                "unit": unit,
+                "starts_at": start,
+                "ends_at": end,
+                "kind": kind or owner.kind,
+                "blocking": kind is None,
+                "role": role,
+                "appointment_id": owner.appointment_id,
+                "hold_id": owner.hold_id,
+                "absence_id": None,
+            }
+            for unit in units
+        ]
+
+    def put_down(self) -> None:
+        """Insert what is pending."""
+        if self.rows:
+            rows = sorted(self.rows, key=lambda row: (row["resource_id"], row["unit"], row["starts_at"]))
+            guarded(self.session, lambda: self.session.execute(insert(_ROWS), rows))
+            self.rows.clear()
+
+
+def _near(held: Held, start: datetime, end: datetime) -> bool:
+    return held.start < end + LONGEST and start - LONGEST < held.end
+
+
+def _repacked(
+    session: Session, call: Call, resource_id: UUID, total: int, start: datetime, end: datetime, wanted: int
+) -> tuple[list[Held], list[int]]:
+    """Number the resource's units anew around [start, end) so that `wanted` whole ones are free; says which.
+
+    Other visits keep their times and people; only the book-keeping changes. The guard looks at each row by itself, so
+    the rows are set aside (`blocking` false), renumbered, and set back.
+    """
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.resource_id == resource_id
+    rows = session.execute(
+        select(_ROWS.c.id, _ROWS.c.unit, _ROWS.c.starts_at, _ROWS.c.ends_at).where(
+            *mine,
+            _ROWS.c.blocking,
+            _ROWS.c.unit < total,
+            _ROWS.c.starts_at < end + LONGEST,
+            _ROWS.c.ends_at > start - LONGEST,
+        )
+    ).all()
+    spans: list[tuple[UUID | int, datetime, datetime]] = [(row.id, row.starts_at, row.ends_at) for row in rows]
+    # The newcomer is numbered with the others; plain integers are its keys.
+    cluster = connected([*spans, *((ordinal, start, end) for ordinal in range(wanted))], start, end)
+    chosen = repack(cluster, total)
+    if chosen is None:  # the look before the lock said otherwise
+        raise SlotTaken
+    moving = [row for row in rows if chosen.get(row.id, row.unit) != row.unit]
+    ids = [row.id for row in moving]
+    session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=False))
+    for row in moving:
+        session.execute(update(_ROWS).where(*mine, _ROWS.c.id == row.id).values(unit=chosen[row.id]))
+    guarded(session, lambda: session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
+    held = [Held(chosen.get(row.id, row.unit), row.starts_at, row.ends_at) for row in rows]
+    return held, [chosen[ordinal] for ordinal in range(wanted)]
