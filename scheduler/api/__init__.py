@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flask_smorest
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from scheduler.api import api_keys, audit_events, errors, limits, trace
-from scheduler.api.document import ProblemSchema
+from scheduler.api import api_keys, audit_events, cors, docs, document, errors, health, limits, trace
 
 #: One module per noun, each with its blueprint `blp`, in the order in which the documentation shows them.
 NOUNS = (
     api_keys,
     audit_events,
 )
-
-_TITLE = "Regimen"
-_VERSION = "1.0"
 
 
 class _Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest ships no types
@@ -28,26 +23,30 @@ class _Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest ships no ty
     def _register_error_handlers(self) -> None:
         """Leave them to errors.py."""
 
+    def _register_responses(self) -> None:
+        """Leave them, and the headers below, to document.py."""
+
+    _register_etag_headers = _register_pagination_header = _register_responses
+
 
 def register(app: Flask) -> None:
     """Hang every blueprint on the application."""
-    trace.init_app(app)
-    limits.init_app(app)
-    errors.init_app(app)
-    app.config.update(API_TITLE=_TITLE, API_VERSION=_VERSION, OPENAPI_VERSION="3.1.0")
-    api = _Api(app)
-    _components(api.spec)
+    _believe_proxies(app)
+    for manner in (trace, cors, limits, errors, health):
+        manner.init_app(app)
+    app.register_blueprint(docs.blp)
+    api = _Api(app, spec_kwargs=document.INFO)
+    document.describe_shared(api.spec)
     for noun in NOUNS:
         api.register_blueprint(noun.blp)
     _deny_by_default(app)
 
 
-def _components(spec: Any) -> None:
-    spec.components.security_scheme("api_key", {"type": "http", "scheme": "bearer", "description": "An API key"})
-    spec.components.response(
-        "Problem",
-        {"description": "A problem", "content": {"application/problem+json": {"schema": ProblemSchema}}},
-    )
+def _believe_proxies(app: Flask) -> None:
+    """Take the caller's address and scheme from as many proxies as the settings trust, and from no more."""
+    hops = app.extensions["settings"].trusted_proxies
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
 
 def _deny_by_default(app: Flask) -> None:

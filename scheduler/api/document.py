@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
 from typing import Any, Literal
 
 import marshmallow as ma
@@ -67,41 +69,88 @@ class ProblemSchema(Schema):
     errors = fields.List(fields.Nested(FaultSchema), metadata={"description": "With 422: every fault"})
     reasons = fields.List(fields.Nested(ReasonSchema), metadata={"description": "With a refused visit: every reason"})
     alternatives = fields.List(fields.DateTime(), metadata={"description": "Bookable starts nearest the wanted one"})
+    plan = fields.Dict(allow_none=True, metadata={"description": "With a stale plan: a fresh one"})
+    blocking = fields.List(fields.Dict(), metadata={"description": "With no feasible plan: what is in the way"})
+    relaxations = fields.List(fields.Dict(), metadata={"description": "With no feasible plan: what would help"})
 
 
-REQUEST_ID = {"description": "Names this request in the logs", "schema": {"type": "string"}}
-ETAG = {"description": 'The revision, as `"7"`; send it back in `If-Match`', "schema": {"type": "string"}}
-REPLAYED = {"description": "`true` when this answer was given before", "schema": {"type": "string", "enum": ["true"]}}
+INFO = {
+    "title": "Regimen",
+    "version": "1.0",
+    "openapi_version": "3.1.0",
+    "info": {
+        "description": (
+            "Schedules courses of treatment. Ids are UUIDs, instants are RFC 3339 with an offset, every refusal is "
+            "`application/problem+json`, and every collection pages the same way."
+        ),
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    },
+}
 
-_DRY_RUN = {
-    "name": "dry_run",
-    "in": "query",
-    "description": "Validate and answer as usual, and write nothing",
-    "schema": {"type": "boolean", "default": False},
+_HEADERS: dict[str, dict[str, Any]] = {
+    "RequestId": {"description": "Names this request in the logs", "schema": {"type": "string"}},
+    "ETag": {"description": 'The revision, as `"7"`; send it back in `If-Match`', "schema": {"type": "string"}},
+    "Location": {"description": "Where the new thing is", "schema": {"type": "string", "format": "uri-reference"}},
+    "IdempotencyReplayed": {
+        "description": "`true` when this answer was given before",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
 }
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "A key of your choice; the same key and request again replays the first answer (kept 7 days)",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+_IF_MATCH = {
+    "description": "The `ETag` that this change is based on",
+    "schema": {"type": "string", "pattern": '^"[0-9]+"$'},
 }
-_ACTOR = {
-    "name": "X-Actor",
-    "in": "header",
-    "description": "The person behind a shared key; kept in the audit trail",
-    "schema": {"type": "string", "maxLength": 200},
+_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "DryRun": (
+        "query",
+        {
+            "name": "dry_run",
+            "description": "Validate and answer as usual, and write nothing",
+            "schema": {"type": "boolean", "default": False},
+        },
+    ),
+    "IdempotencyKey": (
+        "header",
+        {
+            "name": "Idempotency-Key",
+            "description": "A key of your choice; the same key and request again replays the first answer",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        },
+    ),
+    "Actor": (
+        "header",
+        {
+            "name": "X-Actor",
+            "description": "The person behind a shared key; kept in the audit trail",
+            "schema": {"type": "string", "maxLength": 200},
+        },
+    ),
+    "IfMatch": ("header", {"name": "If-Match", "required": True, **_IF_MATCH}),
+    "IfMatchOptional": ("header", {"name": "If-Match", **_IF_MATCH}),
 }
+_PROBLEM = {"application/problem+json": {"schema": ProblemSchema}}
+_RESPONSES = {"401": ("Unauthorized", errors.Unauthorized), "403": ("Forbidden", errors.ScopeMissing)}
+
+
+def describe_shared(spec: Any) -> None:
+    """Write down once what operations refer to."""
+    spec.components.security_scheme("api_key", {"type": "http", "scheme": "bearer", "description": "An API key"})
+    for name, header in _HEADERS.items():
+        spec.components.header(name, header)
+    for name, (place, parameter) in _PARAMETERS.items():
+        spec.components.parameter(name, place, dict(parameter))
+    spec.components.response("Problem", {"description": "Any other problem", "content": _PROBLEM})
+    for name, refusal in _RESPONSES.values():
+        spec.components.response(name, {"description": _line(refusal), "content": _PROBLEM})
 
 
 def operation(manner: Manner, method: str) -> dict[str, Any]:
     """The operation object, its schemas still as classes."""
-    changes = method != "GET"
     made: dict[str, Any] = {
         "operationId": manner.name,
-        "security": [{"api_key": []}],
-        "x-scope": manner.scope,
+        "security": [{"api_key": [manner.scope]}],
         "parameters": _parameters(manner, method),
-        "responses": {str(manner.status): _success(manner, method), **_refusals(manner, changes=changes)},
+        "responses": {str(manner.status): _success(manner, method), **_refusals(manner, method)},
     }
     if manner.takes is not None:
         made["requestBody"] = {
@@ -111,65 +160,67 @@ def operation(manner: Manner, method: str) -> dict[str, Any]:
     return made
 
 
-def _parameters(manner: Manner, method: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _parameters(manner: Manner, method: str) -> list[Any]:
+    found: list[Any] = []
     if manner.query is not None:
         found.append({"in": "query", "schema": manner.query})
     if method != "GET":
-        found += [_DRY_RUN, _ACTOR]
+        found += ["DryRun", "Actor"]
     if method == "POST":
-        found.append(_IDEMPOTENCY_KEY)
+        found.append("IdempotencyKey")
     if manner.if_match:
-        found.append(
-            {
-                "name": "If-Match",
-                "in": "header",
-                "required": manner.if_match is True,
-                "description": "The `ETag` that this change is based on",
-                "schema": {"type": "string", "pattern": '^"[0-9]+"$'},
-            }
-        )
+        found.append("IfMatch" if manner.if_match is True else "IfMatchOptional")
     return found
 
 
 def _success(manner: Manner, method: str) -> dict[str, Any]:
-    headers: dict[str, Any] = {"X-Request-Id": REQUEST_ID}
-    made: dict[str, Any] = {"description": "Done" if method != "GET" else "Found", "headers": headers}
+    headers = {"X-Request-Id": "RequestId"}
+    made: dict[str, Any] = {"description": HTTPStatus(manner.status).phrase, "headers": headers}
     if method == "POST":
-        headers["Idempotency-Replayed"] = REPLAYED
+        headers["Idempotency-Replayed"] = "IdempotencyReplayed"
+    if manner.status == HTTPStatus.CREATED:
+        headers["Location"] = "Location"
     if manner.gives is None:
         return made
-    shown = page_schema(manner.gives) if manner.many else manner.gives
     if not manner.many and "revision" in manner.gives._declared_fields:  # noqa: SLF001 - no public way to list them
-        headers["ETag"] = ETAG
+        headers["ETag"] = "ETag"
+    shown = page_of(manner.gives) if manner.many else manner.gives
     return made | {"content": {"application/json": {"schema": shown}}}
 
 
-def _refusals(manner: Manner, *, changes: bool) -> dict[str, Any]:
+def _refusals(manner: Manner, method: str) -> dict[str, Any]:
     """One response per status; its description lists the codes."""
-    possible: list[type[SchedulingError]] = [errors.Unauthorized, errors.ScopeMissing, errors.Invalid]
-    possible += manner.refuses
+    possible: list[type[SchedulingError]] = [errors.Unauthorized, errors.ScopeMissing, errors.Invalid, *manner.refuses]
     if manner.if_match:
         possible.append(errors.StaleRevision)
     if manner.if_match is True:
         possible.append(errors.PreconditionMissing)
-    if changes:
+    if method == "POST":
         possible.append(errors.IdempotencyKeyReused)
     by_status: dict[str, list[str]] = {}
-    for refusal in possible:
-        says = (refusal.__doc__ or "").strip().split("\n")[0]
-        lines = by_status.setdefault(str(int(status_of(refusal))), [])
-        line = f"`{refusal.code}`: {says}" if refusal.code != "error" else says
-        if line not in lines:
-            lines.append(line)
+    for refusal in dict.fromkeys(possible):
+        by_status.setdefault(str(int(status_of(refusal))), []).append(_line(refusal))
     found: dict[str, Any] = {
-        status: {
-            "description": "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else lines[0],
-            "content": {"application/problem+json": {"schema": ProblemSchema}},
-        }
+        status: _RESPONSES[status][0] if status in _RESPONSES else _problem(lines)
         for status, lines in sorted(by_status.items())
     }
-    return found | {"default": {"$ref": "#/components/responses/Problem"}}
+    return found | {"default": "Problem"}
+
+
+def _problem(lines: list[str]) -> dict[str, Any]:
+    said = lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
+    return {"description": said, "content": _PROBLEM}
+
+
+def _line(refusal: type[SchedulingError]) -> str:
+    says = (refusal.__doc__ or "").strip().split("\n")[0]
+    return f"`{refusal.code}`: {says}" if refusal.code != SchedulingError.code else says
+
+
+@cache
+def page_of(schema: type[Schema]) -> type[Schema]:
+    """The page of a schema, one class however many routes give it."""
+    return page_schema(schema)
 
 
 def is_repeated(field: ma.fields.Field[Any]) -> bool:
