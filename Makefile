@@ -47,8 +47,8 @@ types: $(VENV)/dev.stamp ## mypy, strict
 
 .PHONY: openapi
 openapi: $(VENV)/run.stamp ## write openapi.yaml from the code
-	$(RUN) -m scheduler openapi > openapi.yaml.new
-	mv openapi.yaml.new openapi.yaml
+	$(RUN) -m scheduler openapi > $(VENV)/openapi.yaml
+	mv $(VENV)/openapi.yaml openapi.yaml
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## the measurements under bench/
