@@ -26,7 +26,7 @@ QUARTER_HOURS = Wish(step=15)
 
 @dataclass(frozen=True)
 class Question:
-    """Which starts are wanted. `since` and `until` bound them, half-open, aware; `wish` holds wall times of the site."""
+    """Which starts are wanted: `since` to `until`, half-open, aware; `wish` holds wall times of the site."""
 
     visit_type: str
     location_id: UUID

@@ -42,7 +42,9 @@ def lock(session: Session, call: Call, course_id: UUID | None) -> None:
         )
 
 
-def link(session: Session, call: Call, session_id: UUID | None, patient_id: UUID, visit_type: str) -> Link | None:
+def link(
+    session: Session, call: Call, session_id: UUID | None, patient_id: UUID | None, visit_type: str
+) -> Link | None:
     """Lock the session's course and say what it forbids; None without a session.
 
     Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's.

@@ -1,0 +1,75 @@
+"""What a patient's course may be asked to respect: days, hours, people, dates to leave out. All but people are hard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from scheduler.core.availability import Bar
+from scheduler.core.bitmap import SLOT_MINUTES, Timeline
+from scheduler.core.hours import WEEKDAYS, edge
+from scheduler.core.intervals import Span
+from scheduler.core.localgrid import Wish, wished_starts
+
+Continuity = Literal["required", "preferred", "none"]
+
+
+@dataclass(frozen=True)
+class CoursePreferences:
+    """As in the API. `practitioner_ids` are whom the patient wants to see.
+
+    A visit starts on one of `weekdays` (0 is Monday), from `earliest` to `latest` (minutes of the local day), and on no
+    blackout date (inclusive pairs).
+    """
+
+    weekdays: frozenset[int] | None = None
+    earliest: int | None = None
+    latest: int | None = None
+    practitioner_ids: tuple[UUID, ...] = ()
+    blackouts: tuple[tuple[date, date], ...] = ()
+    continuity: Continuity = "preferred"
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> CoursePreferences:
+        """Read what a course stores; it was checked when it came in."""
+        days = document.get("weekdays")
+        return cls(
+            weekdays=frozenset(WEEKDAYS.index(day) for day in days) if days else None,
+            earliest=_minutes(document.get("earliest")),
+            latest=_minutes(document.get("latest")),
+            practitioner_ids=tuple(UUID(each) for each in document.get("practitioner_ids") or ()),
+            blackouts=tuple(
+                (date.fromisoformat(each["from"]), date.fromisoformat(each["to"]))
+                for each in document.get("blackouts") or ()
+            ),
+            continuity=cast("Continuity", document.get("continuity") or "preferred"),
+        )
+
+    def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
+        """The starts that the patient does not want."""
+        last = 24 * 60 - SLOT_MINUTES
+        wish = Wish(
+            weekdays=self.weekdays,
+            earliest=self.earliest or 0,
+            latest=last if self.latest is None else self.latest,
+        )
+        unwanted = timeline.everything & ~wished_starts(wish, time_zone, timeline)
+        spans = [
+            Span(_midnight(first, time_zone), _midnight(past + timedelta(days=1), time_zone))
+            for first, past in self.blackouts
+        ]
+        return (
+            Bar("outside_preferences", "The patient does not come on that day or at that hour.", unwanted),
+            Bar("blackout", "The patient is away on that date.", timeline.touched(spans)),
+        )
+
+
+def _minutes(text: str | None) -> int | None:
+    return None if text is None else int(text[:2]) * 60 + int(text[3:5])
+
+
+def _midnight(day: date, time_zone: str) -> datetime:
+    return edge(datetime(day.year, day.month, day.day), time_zone, ends=False)  # noqa: DTZ001 - a wall time

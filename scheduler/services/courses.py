@@ -1,0 +1,242 @@
+"""Courses: made from an approved protocol, read with their sessions and gates. Their times are `planning`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.course import SessionSpec, expand, windows
+from scheduler.core.errors import Fault, Invalid, NotFound, ProtocolNotApproved
+from scheduler.core.lifecycle import LIVE
+from scheduler.core.protocol import Protocol
+from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
+from scheduler.services import audit
+from scheduler.services.catalog import protocol_of
+from scheduler.services.paging import Page, page
+
+
+@dataclass(frozen=True)
+class WantedCourse:
+    """What somebody asks for. `protocol` is a code: its active version is taken. `start_after` is the first day."""
+
+    patient_id: UUID
+    protocol: str
+    location_id: UUID
+    start_after: date
+    preferences: Mapping[str, Any]
+    cadence: str | None = None
+
+
+@dataclass(frozen=True)
+class CourseView:
+    """A course with everything that hangs on it, sessions by position. `booked` maps a session to its appointment."""
+
+    row: Course
+    protocol: ProtocolRow
+    sessions: tuple[CourseSession, ...]
+    gates: tuple[Gate, ...]
+    booked: Mapping[UUID, Appointment]
+
+    @property
+    def id(self) -> UUID:
+        """The course's."""
+        return self.row.id
+
+    @property
+    def revision(self) -> int:
+        """The course's."""
+        return self.row.revision
+
+
+def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
+    """Lay out a course from the active version of its protocol; nothing is booked yet.
+
+    Raises NotFound (patient, location), Invalid (unknown protocol or cadence, unknown practitioner),
+    ProtocolNotApproved.
+    """
+    _require(session, call, Patient, wanted.patient_id, "patient")
+    _require(session, call, Location, wanted.location_id, "location")
+    _check_practitioners(session, call, wanted.preferences)
+    row = _active_protocol(session, call, wanted.protocol)
+    _, protocol = protocol_of(session, call, row.id)
+    specs = expand(protocol, wanted.cadence)
+    course = Course(
+        organization_id=call.organization_id,
+        id=new_id(),
+        patient_id=wanted.patient_id,
+        protocol_id=row.id,
+        location_id=wanted.location_id,
+        status="draft",
+        cadence=wanted.cadence,
+        start_after=wanted.start_after,
+        preferences=dict(wanted.preferences),
+        created_at=call.now,
+    )
+    session.add(course)
+    session.flush()
+    _lay_out(session, call, course, protocol, specs)
+    audit.note(
+        session, call, "course.create", "course", course.id, after={"protocol": row.code, "version": row.version}
+    )
+    session.flush()
+    return get(session, call, course.id)
+
+
+def get(session: Session, call: Call, course_id: UUID) -> CourseView:
+    """One course. Raises NotFound."""
+    return views(session, call, [row_of(session, call, course_id)])[0]
+
+
+def listed(
+    session: Session,
+    call: Call,
+    *,
+    patient_id: UUID | None = None,
+    status: str | None = None,
+    limit: int,
+    cursor: str | None = None,
+) -> Page[CourseView]:
+    """A page of courses, oldest first."""
+    chosen = select(Course).where(Course.organization_id == call.organization_id)
+    if patient_id is not None:
+        chosen = chosen.where(Course.patient_id == patient_id)
+    if status is not None:
+        chosen = chosen.where(Course.status == status)
+    found = page(session, call, chosen, [Course.created_at, Course.id], limit=limit, cursor=cursor)
+    return Page(views(session, call, found.items), found.next_cursor)
+
+
+def row_of(session: Session, call: Call, course_id: UUID, *, lock: bool = False) -> Course:
+    """The row, locked for a change when asked. Raises NotFound."""
+    row = session.get(
+        Course,
+        (call.organization_id, course_id),
+        populate_existing=lock,
+        with_for_update={"key_share": True} if lock else None,
+    )
+    if row is None:
+        detail = f"No course {course_id}."
+        raise NotFound(detail)
+    return row
+
+
+def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseView]:
+    """The rows with sessions, gates and appointments, in a constant number of statements."""
+    ids = [row.id for row in rows]
+    sessions = _grouped(session, call, CourseSession, ids, CourseSession.position)
+    gates = _grouped(session, call, Gate, ids, Gate.after_position)
+    appointments = session.scalars(
+        select(Appointment).where(
+            Appointment.organization_id == call.organization_id,
+            Appointment.course_id.in_(ids),
+            Appointment.status.in_(LIVE),
+        )
+    )
+    booked = {each.course_session_id: each for each in appointments if each.course_session_id is not None}
+    protocols = {
+        row.id: row
+        for row in session.scalars(
+            select(ProtocolRow).where(
+                ProtocolRow.organization_id == call.organization_id,
+                ProtocolRow.id.in_({row.protocol_id for row in rows}),
+            )
+        )
+    }
+    return [
+        CourseView(
+            row,
+            protocols[row.protocol_id],
+            tuple(sessions.get(row.id, ())),
+            tuple(gates.get(row.id, ())),
+            {each.id: booked[each.id] for each in sessions.get(row.id, ()) if each.id in booked},
+        )
+        for row in rows
+    ]
+
+
+def _grouped(session: Session, call: Call, table: Any, course_ids: Sequence[UUID], order: Any) -> dict[UUID, list[Any]]:
+    chosen = select(table).where(table.organization_id == call.organization_id, table.course_id.in_(course_ids))
+    found: dict[UUID, list[Any]] = {}
+    for row in session.scalars(chosen.order_by(order)):
+        found.setdefault(row.course_id, []).append(row)
+    return found
+
+
+def _require(session: Session, call: Call, table: Any, key: UUID, noun: str) -> None:
+    row = session.get(table, (call.organization_id, key))
+    if row is None or getattr(row, "deleted_at", None) is not None:
+        detail = f"No {noun} {key}."
+        raise NotFound(detail)
+
+
+def _check_practitioners(session: Session, call: Call, preferences: Mapping[str, Any]) -> None:
+    wanted = [UUID(each) for each in preferences.get("practitioner_ids") or ()]
+    known = set(
+        session.scalars(
+            select(Resource.id).where(
+                Resource.organization_id == call.organization_id,
+                Resource.kind == "practitioner",
+                Resource.deleted_at.is_(None),
+                Resource.id.in_(wanted),
+            )
+        )
+    )
+    faults = [
+        Fault(f"/preferences/practitioner_ids/{index}", "unknown_practitioner", "There is no such practitioner.")
+        for index, each in enumerate(wanted)
+        if each not in known
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def _active_protocol(session: Session, call: Call, code: str) -> ProtocolRow:
+    """The active version of a protocol. Raises Invalid for an unknown code, ProtocolNotApproved for one with drafts."""
+    rows = session.scalars(
+        select(ProtocolRow).where(ProtocolRow.organization_id == call.organization_id, ProtocolRow.code == code)
+    ).all()
+    if not rows:
+        raise Invalid([Fault("/protocol", "unknown_protocol", f"There is no protocol '{code}'.")])
+    active = next((row for row in rows if row.status == "active"), None)
+    if active is None:
+        detail = f"No version of '{code}' has been approved by a clinician."
+        raise ProtocolNotApproved(detail)
+    return active
+
+
+def _lay_out(session: Session, call: Call, course: Course, protocol: Protocol, specs: Sequence[SessionSpec]) -> None:
+    for spec, dates in zip(specs, windows(specs, course.start_after), strict=True):
+        session.add(
+            CourseSession(
+                organization_id=call.organization_id,
+                id=new_id(),
+                course_id=course.id,
+                position=spec.index,
+                phase=spec.phase,
+                step=spec.step,
+                sequence=spec.sequence,
+                visit_type=spec.visit_type,
+                earliest=dates.earliest,
+                target=dates.target,
+                latest=dates.latest,
+            )
+        )
+    for gate in protocol.gates:
+        after = next((s.index for s in specs if (s.step, s.ordinal) == (gate.step, gate.count)), None)
+        if after is not None:
+            session.add(
+                Gate(
+                    organization_id=call.organization_id,
+                    course_id=course.id,
+                    key=gate.key,
+                    kind=gate.kind,
+                    after_position=after,
+                )
+            )

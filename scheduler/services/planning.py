@@ -1,0 +1,305 @@
+"""Planning a course against the real calendar, and booking a plan: all of it or none. A plan occupies nothing.
+
+The search itself is `core/planner`; here its problem is built from rows, and its answer becomes visits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from functools import reduce
+from operator import and_
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Clinic, Taking, assign, exact_starts, occupied
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec, expand, through_gate
+from scheduler.core.errors import Fault, Invalid, NoFeasiblePlan
+from scheduler.core.planner import Gap, Grid, Leaf, Main, Plan, Preferences, Problem, Weights, Window, blocked
+from scheduler.core.planner import Span as DaySpan
+from scheduler.core.planner import alternatives as planned_alternatives
+from scheduler.core.preferences import CoursePreferences
+from scheduler.core.protocol import Protocol
+from scheduler.core.site import Site, valid_days
+from scheduler.core.spacing import Booked
+from scheduler.models import Course
+from scheduler.services import course_rules, courses
+from scheduler.services.calendars import Loaded, load
+from scheduler.services.catalog import Kind, protocol_of, visit_kinds
+
+#: Role to person to the starts that this person can serve.
+By = Mapping[str, Mapping[Hashable, int]]
+
+#: How many days past the sum of its longest gaps a course is looked for; the clinic's horizon cuts it short.
+SLACK_DAYS = 56
+#: A rule without an upper limit is planned within so many days.
+OPEN_ENDED_DAYS = 56
+
+
+class CrowdedDay(Exception):
+    """A planned start that cannot be served once the other visits of the plan are."""
+
+    def __init__(self, session_id: str, slot: int) -> None:
+        super().__init__(session_id, slot)
+        self.session_id, self.slot = session_id, slot
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One session of a plan: when, and who serves."""
+
+    spec: SessionSpec
+    session_id: UUID
+    start: datetime
+    end: datetime
+    takings: tuple[Taking, ...]
+
+
+@dataclass(frozen=True)
+class CoursePlan:
+    """A plan with its people: sessions in order of time, the cost and its parts."""
+
+    plan: Plan
+    sessions: tuple[Placed, ...]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything one course's planning looks at."""
+
+    course: courses.CourseView
+    protocol: Protocol
+    specs: tuple[SessionSpec, ...]
+    kinds: Mapping[str, Kind]
+    loaded: Loaded
+    preferences: CoursePreferences
+    standing: Mapping[int, Booked]
+
+    @property
+    def site(self) -> Site:
+        """The location's calendars, with the patient's wishes as bars."""
+        site = self.loaded.site
+        return replace(site, further=self.preferences.bars(site.timeline, site.time_zone))
+
+    def session_id(self, spec: SessionSpec) -> UUID:
+        """The stored session of a spec."""
+        return self.course.sessions[spec.index].id
+
+
+def make_plans(
+    session: Session, call: Call, course_id: UUID, *, count: int = 1, through: str = "next_gate"
+) -> tuple[Desk, list[CoursePlan]]:
+    """Up to `count` truly different plans for what is not booked yet, the best by the stated cost first.
+
+    `through` is `next_gate` or `all`. Raises NotFound, or NoFeasiblePlan with what blocks it: then none exists.
+    """
+    desk = set_up(session, call, courses.get(session, call, course_id), through=through)
+    clinics = {code: desk.site.clinic(kind.visit, kind.demand, cleared=False) for code, kind in desk.kinds.items()}
+    problem = _problem(desk, clinics)
+    if len(problem.pinned) == len(desk.specs):
+        raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
+    while True:
+        plans = planned_alternatives(problem, count)
+        if not plans:
+            raise _refusal(desk, problem)
+        try:
+            return desk, [_peopled(desk, clinics, plan) for plan in plans]
+        except CrowdedDay as crowded:  # two visits of one day want the same room: rare, and found only with people
+            problem = _without(problem, crowded.session_id, crowded.slot)
+
+
+def set_up(session: Session, call: Call, course: courses.CourseView, *, through: str = "all") -> Desk:
+    """Read what planning this course needs, in a constant number of statements."""
+    _, protocol = protocol_of(session, call, course.row.protocol_id)
+    specs = expand(protocol, course.row.cadence)
+    if through == "next_gate":
+        specs = through_gate(specs, course_rules.passed_gates(session, call, course.id))
+    codes = {spec.visit_type for spec in specs}
+    kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
+    standing = course_rules.standing(session, call, course.id)
+    first, last = _span(call, course.row, specs, standing)
+    loaded = load(
+        session,
+        call,
+        location_id=course.row.location_id,
+        start=first,
+        end=last,
+        patient_id=course.row.patient_id,
+        ignoring=(),
+    )
+    preferences = CoursePreferences.from_document(course.row.preferences)
+    return Desk(course, protocol, specs, kinds, loaded, preferences, standing)
+
+
+def _span(
+    call: Call, course: Course, specs: Sequence[SessionSpec], standing: Mapping[int, Booked]
+) -> tuple[datetime, datetime]:
+    """From the first day on which something may be planned to the last, as instants (a day of margin is added)."""
+    first = datetime.combine(course.start_after, time(0), tzinfo=call.now.tzinfo)
+    days = sum(spec.gap[2] if spec.gap and spec.gap[2] is not None else OPEN_ENDED_DAYS for spec in specs)
+    last = max(first, call.now) + timedelta(days=days + SLACK_DAYS)
+    stood = [place.starts_at for place in standing.values()]
+    return min(max(first, call.now), *stood, last), max(last, *stood, first)
+
+
+def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
+    """The planner's problem: start bitmaps by visit type, people by role, gaps and windows from the protocol."""
+    timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
+    starts = {code: exact_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
+    by = {code: _served_by(desk, code, clinics[code]) for code in clinics}
+    leaves = {spec.anchor: spec for spec in desk.specs if spec.kind == "leaf"}
+    mains = [spec for spec in desk.specs if spec.kind == "main"]
+    first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
+    pinned = {
+        str(desk.session_id(desk.specs[index])): timeline.slot(place.starts_at)
+        for index, place in desk.standing.items()
+        if index < len(desk.specs)
+    }
+    return Problem(
+        grid=Grid(timeline.origin, timeline.slots, zone, first_day, timeline.days - 2),
+        mains=tuple(
+            Main(
+                session_id=str(desk.session_id(spec)),
+                minutes=desk.kinds[spec.visit_type].visit.minutes,
+                starts=starts[spec.visit_type] & (_entry_days(desk, spec) if place == 0 else -1),
+                by=by[spec.visit_type],
+                gap=None if place == 0 else _gap(spec),
+                leaf=_leaf(desk, leaves.get(spec.index), starts, by),
+                dosing=spec.dosing,
+                phase=spec.phase,
+            )
+            for place, spec in enumerate(mains)
+        ),
+        candidates={role: _candidates(desk, role) for role in desk.protocol.continuity},
+        continuity=desk.preferences.continuity,
+        preferences=Preferences(),
+        weights=Weights(),
+        spans=tuple(_day_spans(mains)),
+        pinned=pinned,
+    )
+
+
+def _entry_days(desk: Desk, spec: SessionSpec) -> int:
+    """The slots of the days on which the first session may fall."""
+    least, _, most = spec.gap or (0, 0, None)
+    bounds = {"valid_from": (desk.course.row.start_after + timedelta(days=least)).isoformat()}
+    if most is not None:
+        bounds["valid_to"] = (desk.course.row.start_after + timedelta(days=most)).isoformat()
+    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline)
+
+
+def _gap(spec: SessionSpec) -> Gap:
+    least, target, most = spec.gap or (1, 1, None)
+    return Gap(least, target, max(least, OPEN_ENDED_DAYS if most is None else most))
+
+
+def _leaf(desk: Desk, spec: SessionSpec | None, starts: Mapping[str, int], by: Mapping[str, By]) -> Leaf | None:
+    if spec is None or spec.window is None:
+        return None
+    window = spec.window
+    return Leaf(
+        session_id=str(desk.session_id(spec)),
+        minutes=desk.kinds[spec.visit_type].visit.minutes,
+        starts=starts[spec.visit_type],
+        by=by[spec.visit_type],
+        window=Window(window.minimum, window.target, window.maximum, window.edge),
+        before_next=spec.before_next,
+    )
+
+
+def _served_by(desk: Desk, code: str, clinic: Clinic) -> By:
+    """For each role that one person should keep: who can serve every part of the visit that needs it, and when."""
+    served: dict[str, Mapping[Hashable, int]] = {}
+    for role in desk.protocol.continuity:
+        threads = [t for t in desk.kinds[code].demand.threads if t.selector == f"role:{role}" and not t.present]
+        if threads:
+            served[role] = {
+                each.resource_id: reduce(and_, (each.starts(thread) for thread in threads)) & clinic.timeline.everything
+                for each in clinic.pool(threads[0])
+            }
+    return served
+
+
+def _candidates(desk: Desk, role: str) -> tuple[UUID, ...]:
+    """Who may be the course's own person for a role: those the patient named, or anyone who has it."""
+    calendars = desk.loaded.site.calendars
+    able = [key for key, each in calendars.items() if f"role:{role}" in each.serves]
+    named = [key for key in desk.preferences.practitioner_ids if key in able]
+    return tuple(named or able)
+
+
+def _day_spans(mains: Sequence[SessionSpec]) -> Iterator[DaySpan]:
+    places = {spec.index: place for place, spec in enumerate(mains)}
+    last: dict[tuple[int, int], int] = {}
+    for place, spec in enumerate(mains):
+        if spec.span is not None:
+            last[spec.span] = place
+    for (first, days), place in last.items():
+        if places[first] < place:
+            yield DaySpan(places[first], place, days)
+
+
+def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan:
+    """The plan with someone for every need, the same people as far as possible."""
+    timeline = desk.loaded.site.timeline
+    by_id = {str(desk.session_id(spec)): spec for spec in desk.specs}
+    prefer = [*cast("Mapping[str, UUID]", plan.primaries).values(), *desk.preferences.practitioner_ids]
+    current = dict(clinics)
+    placed = []
+    for session_id, slot in plan.starts:
+        spec = by_id[session_id]
+        if spec.index in desk.standing:
+            continue
+        kind = desk.kinds[spec.visit_type]
+        takings = assign(kind.demand, current[spec.visit_type], slot, prefer)
+        if takings is None:
+            raise CrowdedDay(session_id, slot)
+        calendars = occupied(current[spec.visit_type], takings).calendars
+        current = {code: replace(clinic, calendars=calendars) for code, clinic in current.items()}
+        start = timeline.instant(slot)
+        end = start + timedelta(minutes=kind.visit.minutes)
+        placed.append(Placed(spec, desk.session_id(spec), start, end, takings))
+    return CoursePlan(plan, tuple(placed))
+
+
+def _without(problem: Problem, session_id: str, slot: int) -> Problem:
+    """The problem without that start of that session."""
+    mains = []
+    for main in problem.mains:
+        leaf = main.leaf
+        if leaf is not None and leaf.session_id == session_id:
+            leaf = replace(leaf, starts=leaf.starts & ~(1 << slot))
+        starts = main.starts & ~(1 << slot) if main.session_id == session_id else main.starts
+        mains.append(replace(main, starts=starts, leaf=leaf))
+    return replace(problem, mains=tuple(mains))
+
+
+def _refusal(desk: Desk, problem: Problem) -> NoFeasiblePlan:
+    """What blocks the course first, in the order of its sessions."""
+    found = blocked(problem)
+    by_id = {str(desk.session_id(spec)): spec for spec in desk.specs}
+    if found is None:
+        return NoFeasiblePlan("No plan exists within the horizon.")
+    spec = by_id[found.session_id]
+    days = [day for day, _ in found.days]
+    name = f"session {spec.sequence} ({spec.step.replace('_', ' ')})"
+    details = {
+        "no_start": f"{name}: no start is free on any day that the sessions before it leave.",
+        "no_fit": f"{name}: there are free starts, but none keeps the gaps and windows.",
+        "continuity": f"{name}: it fits only with changing people.",
+        "span": f"{name}: it fits only outside the days that its phase may take.",
+    }
+    block = {
+        "session": spec.sequence,
+        "session_id": found.session_id,
+        "code": found.cause,
+        "detail": details[found.cause],
+        "from": min(days).isoformat() if days else None,
+        "to": max(days).isoformat() if days else None,
+    }
+    return NoFeasiblePlan(f"No plan exists within the horizon: {details[found.cause]}", blocking=[block])

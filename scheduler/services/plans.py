@@ -1,0 +1,175 @@
+"""Plans that were offered: kept for a short time, and booked as a whole when they still fit. Made in `planning`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Bar, Calendar, Clinic, assign, occupied
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec
+from scheduler.core.errors import Fault, Invalid, PlanStale, Reason, Refused
+from scheduler.core.explain import why_not
+from scheduler.core.spacing import Booked, session_rules
+from scheduler.models import Appointment, StoredPlan, new_id
+from scheduler.services import audit, course_rules, courses, outbox
+from scheduler.services.appointments import AppointmentView, views
+from scheduler.services.booking import draft, settle
+from scheduler.services.finding import Found, Wanted
+from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
+
+#: Refusals that a fresh plan would not cure.
+_LASTING = frozenset({"gate_not_passed", "location_not_certified", "on_hold"})
+
+
+@dataclass(frozen=True)
+class OfferedPlan:
+    """A plan with the token that books it."""
+
+    token: str
+    desk: Desk
+    plan: CoursePlan
+
+
+def keep(session: Session, call: Call, desk: Desk, plans: Sequence[CoursePlan], minutes: int) -> list[OfferedPlan]:
+    """Store the plans for that many minutes, each under a token of its own."""
+    offered = []
+    for plan in plans:
+        body = {"sessions": [_stored(placed) for placed in plan.sessions]}
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        row = StoredPlan(
+            organization_id=call.organization_id,
+            id=new_id(),
+            course_id=desk.course.id,
+            digest=digest,
+            body=body,
+            created_at=call.now,
+            expires_at=call.now + timedelta(minutes=minutes),
+        )
+        session.add(row)
+        offered.append(OfferedPlan(_token(row.id, digest), desk, plan))
+    session.flush()
+    return offered
+
+
+def book(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:
+    """Book every session of the plan in one transaction, or none.
+
+    Sessions behind a gate that has not been passed are pencilled (`pending`). Every visit is looked at anew under the
+    locks, so that bookings elsewhere in the clinic never make a plan stale. Raises NotFound, PlanStale when it no
+    longer fits, Refused when something lasting is missing, LostRace.
+    """
+    row = courses.row_of(session, call, course_id)
+    lock_locations(session, call, [row.location_id], share=True)
+    courses.row_of(session, call, course_id, lock=True)
+    stored = _opened(session, call, course_id, token)
+    desk = set_up(session, call, courses.get(session, call, course_id))
+    if call.last_try:
+        lock_resources(session, call, list(desk.loaded.units))
+        desk = set_up(session, call, desk.course)
+    passed = course_rules.passed_gates(session, call, course_id)
+    places = _places(call, desk, stored, passed)
+    settle(session, call, places)
+    for appointment, _ in places:
+        outbox.owe_for_appointment(session, call, appointment)
+    outbox.owe_for_course(session, call, desk.course.row, [appointment for appointment, _ in places])
+    desk.course.row.status = "active"
+    ids = [str(appointment.id) for appointment, _ in places]
+    audit.note(session, call, "course.book", "course", course_id, after={"appointments": ids})
+    session.delete(stored)
+    session.flush()
+    return views(session, call, [appointment for appointment, _ in places])
+
+
+def _places(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) -> list[tuple[Appointment, Found]]:
+    """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates."""
+    site, timeline = desk.loaded.site, desk.loaded.site.timeline
+    by_id = {desk.session_id(spec): spec for spec in desk.specs}
+    planned = [(by_id[UUID(entry["session_id"])], entry) for entry in stored.body["sessions"]]
+    all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
+    calendars = site.calendars
+    places = []
+    for spec, entry in planned:
+        kind = desk.kinds[spec.visit_type]
+        confirmed = all(gate in passed for gate in spec.gates)
+        others = {index: place for index, place in all_booked.items() if index != spec.index}
+        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates})
+        clinic = _clinic(desk, spec, rules.bars(timeline, site.time_zone), calendars, cleared=confirmed)
+        start = datetime.fromisoformat(entry["start"])
+        slot = timeline.slot(start)
+        takings = assign(kind.demand, clinic, slot, [UUID(each) for each in entry["people"]])
+        if spec.index in desk.standing or takings is None:
+            reasons = () if spec.index in desk.standing else why_not(kind.demand, clinic, slot)
+            raise _stale(spec, reasons)
+        calendars = occupied(clinic, takings).calendars
+        course = desk.course.row
+        wanted = Wanted(course.patient_id, spec.visit_type, course.location_id, start)
+        found = Found(kind, desk.loaded, to_local(start, site.time_zone), start, takings)
+        appointment = draft(call, wanted, found, status="booked" if confirmed else "pending")
+        appointment.course_id, appointment.course_session_id = course.id, desk.session_id(spec)
+        places.append((appointment, found))
+    return places
+
+
+def _clinic(
+    desk: Desk, spec: SessionSpec, bars: tuple[Bar, ...], calendars: Mapping[UUID, Calendar], *, cleared: bool
+) -> Clinic:
+    """The clinic as that session's booking sees it, with the course's rules and the visits before it in place."""
+    kind = desk.kinds[spec.visit_type]
+    site = replace(desk.loaded.site, further=bars, calendars=calendars)
+    return site.clinic(kind.visit, kind.demand, cleared=cleared)
+
+
+def _stale(spec: SessionSpec, reasons: Sequence[Reason]) -> PlanStale | Refused:
+    lasting = [reason for reason in reasons if reason.code in _LASTING]
+    if lasting:
+        return Refused(lasting)
+    why = f" {reasons[0].detail}" if reasons else " It is booked already."
+    return PlanStale(f"Session {spec.sequence} no longer fits the calendar.{why}")
+
+
+def _stored(placed: Placed) -> dict[str, Any]:
+    people = sorted({str(taking.resource_id) for taking in placed.takings})
+    return {
+        "session_id": str(placed.session_id),
+        "start": placed.start.isoformat(),
+        "end": placed.end.isoformat(),
+        "people": people,
+    }
+
+
+def _booked(entry: Mapping[str, Any], time_zone: str) -> Booked:
+    start, end = datetime.fromisoformat(entry["start"]), datetime.fromisoformat(entry["end"])
+    return Booked(to_local(start, time_zone).date(), start, end)
+
+
+def _token(plan_id: UUID, digest: str) -> str:
+    return base64.urlsafe_b64encode(plan_id.bytes + bytes.fromhex(digest)).decode().rstrip("=")
+
+
+def _opened(session: Session, call: Call, course_id: UUID, token: str) -> StoredPlan:
+    """The stored plan behind a token. Raises Invalid for none of ours, PlanStale when its time is over."""
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        plan_id, digest = UUID(bytes=raw[:16]), raw[16:].hex()
+    except (binascii.Error, ValueError) as error:
+        raise Invalid([Fault("/plan_token", "bad_token", "This is not the token of a plan.")]) from error
+    row = session.get(StoredPlan, (call.organization_id, plan_id))
+    if row is None or row.course_id != course_id or row.expires_at <= call.now:
+        detail = "This plan has expired or was booked already."
+        raise PlanStale(detail)
+    if not hmac.compare_digest(row.digest, digest):
+        raise Invalid([Fault("/plan_token", "bad_token", "This is not the token of a plan.")])
+    return row
