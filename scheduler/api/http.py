@@ -171,8 +171,9 @@ class _Request:
         given = _query_string()
         dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
-        body: Any = _body() if request.method in {"POST", "PUT", "PATCH"} else None
-        if body is not None:
+        body: Any = {}
+        if request.method in {"POST", "PUT", "PATCH"}:
+            body = _body()
             loaded = _collected(faults, partial(read, (self.manner.takes or Schema)()), body)
             arguments += [loaded] if self.manner.takes is not None else []
         asks = self.manner.query or Schema

@@ -105,3 +105,18 @@ def charlie(app: Flask, engine: Engine, clock: Clock) -> Person:
 def nobody() -> UUID:
     """An id that never was."""
     return uuid4()
+
+
+@pytest.fixture
+def probes(app: Flask) -> dict[str, Any]:
+    """Add /v1/probes to the application; gives what its views have seen."""
+    from tests.api import probe
+
+    probe.register(app)
+    return probe.SEEN
+
+
+@pytest.fixture
+def probed(probes: dict[str, Any], alice: Person) -> Any:
+    """A probe that Alice made: the JSON of it."""
+    return alice.post("/v1/probes", json={"name": "first"}).json
