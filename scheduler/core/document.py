@@ -24,14 +24,15 @@ class FaultList:
     def __init__(self) -> None:
         self._found: list[Fault] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
     def add(self, pointer: str, code: str, detail: str) -> None:
         """Note one fault; the same one twice is noted once."""
         fault = Fault(pointer, code, detail)
         if fault not in self._found:
             self._found.append(fault)
+
+    def mentions(self, pointer: str) -> bool:
+        """Whether there is a fault at exactly this place: what follows from a value that is wrong is no fault."""
+        return any(fault.pointer == pointer for fault in self._found)
 
     def raise_any(self, what: str) -> None:
         """Raise `Invalid` with every fault when there is at least one."""
@@ -62,11 +63,11 @@ class Node:
 
     @classmethod
     def of(cls, value: object, pointer: str, faults: FaultList) -> Node:
-        """`value` as an object at `pointer`."""
+        """`value` as an object at `pointer`. What is none is one fault: what it lacks is not noted as well."""
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             return cls(value, pointer, faults)
         faults.add(pointer, "wrong_type", "An object is expected here.")
-        return cls({}, pointer, faults)
+        return cls({}, pointer, FaultList())
 
     def at(self, *keys: str | int) -> str:
         """The pointer of something inside this object."""
@@ -111,7 +112,7 @@ class Node:
     def choice(self, key: str, choices: Collection[str], *, default: str | None = None) -> str:
         """One of the words given; a fault (`unknown_<key>`) and the first word otherwise."""
         found = self._read(key, str, "A text", default)
-        if found in choices:
+        if found is not None and found in choices:
             return found
         if found is not None:
             self.fault(key, f"unknown_{key}", f"'{found}' is none of {', '.join(choices)}.")
@@ -123,10 +124,11 @@ class Node:
         return default if found is None else found
 
     def whole(self, key: str, *, least: int, most: int, default: int | None = None) -> int | None:
-        """A whole number in [least, most]; None (and a fault) when it is missing without a default."""
+        """A whole number in [least, most]; None (and a fault) when it is another, or missing without a default."""
         found = self._read(key, int, "A whole number", default)
         if found is not None and self.has(key) and not least <= found <= most:
             self.fault(key, "out_of_range", f"{found} is not between {least} and {most}.")
+            return None
         return found
 
     def optional_whole(self, key: str, *, least: int, most: int) -> int | None:

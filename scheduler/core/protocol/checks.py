@@ -36,6 +36,14 @@ def placed(protocol: Protocol) -> Iterator[tuple[str, Step]]:
             yield f"/phases/{i}/steps/{j}", step
 
 
+def _by_key(protocol: Protocol) -> dict[str, tuple[str, Step]]:
+    """Each step with its JSON pointer by its key; of two with one key, the first."""
+    found: dict[str, tuple[str, Step]] = {}
+    for pointer, step in placed(protocol):
+        found.setdefault(step.key, (pointer, step))
+    return found
+
+
 def _check_unique(protocol: Protocol, faults: FaultList) -> None:
     named = {
         "phase": [(f"/phases/{i}", phase.key) for i, phase in enumerate(protocol.phases)],
@@ -69,7 +77,7 @@ def _check_visits(
 
 
 def _check_leaves(protocol: Protocol, faults: FaultList) -> None:
-    steps = {step.key: step for _, step in protocol.steps()}
+    steps = {key: step for key, (_, step) in _by_key(protocol).items()}
     hung = Counter[str]()
     for pointer, step in placed(protocol):
         if not step.each or step.each == step.key:
@@ -89,7 +97,7 @@ def _check_leaves(protocol: Protocol, faults: FaultList) -> None:
 def _check_anchors(protocol: Protocol, faults: FaultList) -> None:
     """Each main step is anchored on the one before it; whoever waits for himself is named with the whole circle."""
     circular = _check_cycles(protocol, faults)
-    steps = {step.key: step for _, step in protocol.steps()}
+    steps = {key: step for key, (_, step) in _by_key(protocol).items()}
     previous: Step | None = None
     for pointer, step in placed(protocol):
         if step.is_leaf:
@@ -166,16 +174,16 @@ def _check_cadences(protocol: Protocol, faults: FaultList) -> None:
 
 
 def _check_gate(protocol: Protocol, gate: Gate, pointer: str, faults: FaultList) -> None:
-    steps = {step.key: step for _, step in protocol.steps()}
-    step = steps.get(gate.step)
-    if step is None:
-        if gate.step:
-            faults.add(f"{pointer}/after/step", "unknown_step", f"There is no step '{gate.step}'.")
-    else:
-        counted = steps.get(step.each or step.key, step)
-        if counted.count is not None and gate.count > counted.count:
+    steps = _by_key(protocol)
+    _, step = steps.get(gate.step, ("", None))
+    if step is not None:
+        counted_at, counted = steps.get(step.each or step.key, ("", step))
+        readable = not faults.mentions(f"{counted_at}/count")
+        if readable and counted.count is not None and gate.count > counted.count:
             detail = f"'{gate.step}' has only {counted.count} session(s), not {gate.count}."
             faults.add(f"{pointer}/after/count", "count_above_step", detail)
+    elif gate.step:
+        faults.add(f"{pointer}/after/step", "unknown_step", f"There is no step '{gate.step}'.")
     if gate.blocks is None:
         return
     if gate.blocks not in [phase.key for phase in protocol.phases]:

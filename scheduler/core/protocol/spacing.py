@@ -27,29 +27,36 @@ class _Judge:
 
     def judge(self) -> None:
         for place, (_, step) in enumerate(self.protocol.main_steps()):
-            for cadence in self.cadences:
-                self._check_rules(step, cadence, first=place == 0)
+            self._check_rules(step, first=place == 0)
             self._check_targets(step)
             self._check_leaf(step)
         for place, phase in enumerate(self.protocol.phases):
-            for cadence in self.cadences:
-                self._check_span(phase, cadence, f"/phases/{place}/max_days")
+            self._check_span(phase, f"/phases/{place}/max_days")
 
-    def _check_rules(self, step: Step, cadence: str | None, *, first: bool) -> None:
+    def _check_rules(self, step: Step, *, first: bool) -> None:
         """Every way from one main session to the next has a rule, of one day at least."""
-        rhythm, pointer = self.protocol.rhythm(step, cadence), self.pointers[step.key]
-        if not first and rhythm.entry is None:
-            detail = f"Nothing says how '{step.key}' follows the step before it{_under(cadence)}."
+        pointer = self.pointers[step.key]
+        rhythms = {cadence: self.protocol.rhythm(step, cadence) for cadence in self.cadences}
+        lacking = [cadence for cadence, rhythm in rhythms.items() if rhythm.entry is None]
+        if lacking and not first:
+            detail = f"Nothing says how '{step.key}' follows the step before it{self._under(lacking)}."
             self.faults.add(f"{pointer}/entry", "required", detail)
-        if not first and rhythm.entry is not None and rhythm.entry.minimum == 0:
+        if not first and any(rhythm.entry and rhythm.entry.minimum == 0 for rhythm in rhythms.values()):
             detail = "One day at least lies between two sessions of the chain."
             self.faults.add(f"{pointer}/entry/min", "out_of_range", detail)
-        if step.repeats and rhythm.gap is None:
-            detail = f"'{step.key}' has several sessions, and nothing says how far apart they are{_under(cadence)}."
+        lacking = [cadence for cadence, rhythm in rhythms.items() if rhythm.gap is None]
+        if lacking and step.repeats:
+            detail = f"Nothing says how far apart the sessions of '{step.key}' are{self._under(lacking)}."
             self.faults.add(f"{pointer}/gap", "required", detail)
+
+    def _under(self, some: Sequence[str | None]) -> str:
+        """Under which cadences, unless it is so under all."""
+        return "" if len(some) == len(self.cadences) else " under " + ", ".join(f"'{cadence}'" for cadence in some)
 
     def _check_targets(self, step: Step) -> None:
         """A list of targets has one number for each gap; an entry is one gap."""
+        if self.faults.mentions(f"{self.pointers[step.key]}/count"):
+            return
         for where, rule, entry in self._rules_of(step):
             wanted = 1 if entry or step.count is None else step.count - 1
             if rule is not None and len(rule.targets) not in {1, wanted}:
@@ -76,16 +83,19 @@ class _Judge:
         leaf, window = found[1], found[1].window
         visits = self.visit_types.get(main.visit_type), self.visit_types.get(leaf.visit_type)
         lengths = visits[0].minutes if visits[0] else 0, visits[1].minutes if visits[1] else 0
+        tight: dict[tuple[str, int], list[str | None]] = {}
         for cadence in self.cadences:
             for follower, rule in self._followers(main, cadence):
-                why = _no_room(window, rule.maximum, *lengths)
-                if why is not None:
-                    detail = (
-                        f"'{leaf.key}' cannot come between '{main.key}' and '{follower}'{_under(cadence)}: "
-                        f"it starts {_hours(window.minimum)} to {_hours(window.maximum)} after the {window.edge} of "
-                        f"'{main.key}', '{follower}' follows after at most {rule.maximum} day(s), and {why}."
-                    )
-                    self.faults.add(f"{self.pointers[leaf.key]}/window", "leaf_never_fits", detail)
+                tight.setdefault((follower, rule.maximum), []).append(cadence)
+        for (follower, days), cadences in tight.items():
+            why = _no_room(window, days, *lengths)
+            if why is not None:
+                detail = (
+                    f"'{leaf.key}' cannot come between '{main.key}' and '{follower}'{self._under(cadences)}: "
+                    f"it starts {_hours(window.minimum)} to {_hours(window.maximum)} after the {window.edge} of "
+                    f"'{main.key}', '{follower}' follows after at most {days} day(s), and {why}."
+                )
+                self.faults.add(f"{self.pointers[leaf.key]}/window", "leaf_never_fits", detail)
 
     def _followers(self, main: Step, cadence: str | None) -> Iterator[tuple[str, GapRule]]:
         """The ways from a session of a main step to the next session of the chain."""
@@ -98,16 +108,25 @@ class _Judge:
         if entry is not None:
             yield chain[place].key, entry
 
-    def _check_span(self, phase: Phase, cadence: str | None, where: str) -> None:
-        """The shortest possible phase is not longer than the phase may be."""
-        least = 0
+    def _check_span(self, phase: Phase, where: str) -> None:
+        """The shortest possible phase is not longer than the phase may be, under any cadence."""
+        if phase.max_days is None:
+            return
+        least = {cadence: self._shortest(phase, cadence) for cadence in self.cadences}
+        longer = [cadence for cadence, days in least.items() if days > phase.max_days]
+        if longer:
+            days = max(least[cadence] for cadence in longer)
+            detail = f"The gaps sum to at least {days} days{self._under(longer)}; {phase.max_days} are allowed."
+            self.faults.add(where, "span_too_short", detail)
+
+    def _shortest(self, phase: Phase, cadence: str | None) -> int:
+        """The least days from the first main session of a phase to its last."""
+        days = 0
         for place, step in enumerate(step for step in phase.steps if not step.is_leaf):
             rhythm = self.protocol.rhythm(step, cadence)
-            least += rhythm.entry.minimum if rhythm.entry and place > 0 else 0
-            least += rhythm.gap.minimum * ((step.count or step.block or 1) - 1) if rhythm.gap else 0
-        if phase.max_days is not None and least > phase.max_days:
-            detail = f"The gaps sum to at least {least} days{_under(cadence)}; {phase.max_days} are allowed."
-            self.faults.add(where, "span_too_short", detail)
+            days += rhythm.entry.minimum if rhythm.entry and place > 0 else 0
+            days += rhythm.gap.minimum * ((step.count or step.block or 1) - 1) if rhythm.gap else 0
+        return days
 
 
 def check_spacing(protocol: Protocol, visit_types: Mapping[str, VisitType], faults: FaultList) -> None:
@@ -121,17 +140,13 @@ def check_spacing(protocol: Protocol, visit_types: Mapping[str, VisitType], faul
     _Judge(protocol, visit_types, faults, pointers, cadences or [None]).judge()
 
 
-def _under(cadence: str | None) -> str:
-    return f" under the cadence '{cadence}'" if cadence else ""
-
-
 def _no_room(window: Window, gap_days: int, main_minutes: int, leaf_minutes: int) -> str | None:
     """Why a leaf cannot start on a day strictly between two sessions `gap_days` apart; None when it can.
 
     The main visit may begin at any minute of its day: at midnight it leaves the most room before the next session,
     in the late evening the least time until the day after.
     """
-    if gap_days < 2:
+    if gap_days <= 1:
         return "no day lies between"
     ended = main_minutes if window.edge == "end" else 0
     latest = gap_days * DAY_MINUTES - leaf_minutes - ended

@@ -190,10 +190,9 @@ def _read_observation(node: Node) -> Observation | None:
 def _check_observation(node: Node, visit: VisitType, seen: Observation) -> None:
     """The segments that are named exist, in this order, after a dose, and are long enough together."""
     names = [segment.name for segment in visit.segments if segment.patient]
-    missing = [key for key in ("segment", "through") if getattr(seen, key) not in names]
-    for key in missing:
-        detail = f"The patient is in no segment '{getattr(seen, key)}'."
-        node.fault(("observation", key), "unknown_segment", detail)
+    missing = {name: key for key, name in (("through", seen.through), ("segment", seen.segment)) if name not in names}
+    for name, key in missing.items():
+        node.fault(("observation", key), "unknown_segment", f"The patient is in no segment '{name}'.")
     if missing:
         return
     first, last = names.index(seen.segment), names.index(seen.through)
