@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid
+from scheduler.models.base import UtcDateTime
 
 T = TypeVar("T")
 
@@ -81,9 +82,10 @@ def _read(call: Call, keys: Sequence[InstrumentedAttribute[Any]], cursor: str) -
 
 
 def _value(key: InstrumentedAttribute[Any], value: Any) -> Any:
-    kind = key.type.python_type
+    kind = datetime if isinstance(key.type, UtcDateTime) else key.type.python_type
     if not isinstance(value, int if kind is int else str) or "\0" in str(value):
         raise TypeError
+    str(value).encode()  # half a character is a ValueError here, and the driver's business nowhere
     found = _READERS[kind](value)
     if isinstance(found, datetime) and found.utcoffset() is None:
         raise ValueError

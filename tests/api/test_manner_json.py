@@ -34,7 +34,7 @@ JSON = {"Content-Type": "application/json"}
         b"[" * 500 + b"]" * 500,
         b"[" * 30_000 + b"]" * 30_000,
         b'{"name": "tab\there"}',
-        '{"\\u0065\\u0301": 1, "\\u00e9": 2}'.encode(),
+        b'{"\\u0065\\u0301": 1, "\\u00e9": 2}',
     ],
     ids=range(16),
 )
