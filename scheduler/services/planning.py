@@ -29,6 +29,7 @@ from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
 from scheduler.models import Course
 from scheduler.services import course_rules, courses
+from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
 
@@ -303,3 +304,18 @@ def _refusal(desk: Desk, problem: Problem) -> NoFeasiblePlan:
         "to": max(days).isoformat() if days else None,
     }
     return NoFeasiblePlan(f"No plan exists within the horizon: {details[found.cause]}", blocking=[block])
+
+
+def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:
+    """Who serves each segment of a planned session."""
+    timeline = desk.loaded.site.timeline
+    segments = [
+        {
+            "name": segment.name,
+            "start": placed.start + timedelta(minutes=start),
+            "end": placed.start + timedelta(minutes=end),
+        }
+        for segment, start, end in desk.kinds[placed.spec.visit_type].visit.offsets()
+    ]
+    served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in placed.takings]
+    return participants(segments, served)

@@ -1,0 +1,160 @@
+"""Booking, reading, moving and cancelling visits over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Text, Whole
+from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.visits import ParticipantSchema, PinSchema, SegmentSchema, appointment_document, pins_from
+from scheduler.core.call import Call
+from scheduler.core.errors import IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused, StaleRevision
+from scheduler.services import appointments, booking
+from scheduler.services.finding import Wanted
+
+blp = Blueprint("appointments", __name__, url_prefix="/v1", description="Visits with a time")
+
+_DISAMBIGUATION = {"description": "Which reading of a wall time that the clocks skip or repeat is meant"}
+_STATUSES = (
+    "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
+    "entered-in-error",
+)  # fmt: skip
+
+
+class BookingSchema(Schema):
+    """A visit that is wanted."""
+
+    patient_id = Id(required=True)
+    visit_type = Text(60, required=True)
+    location_id = Id(required=True)
+    start = Instant(required=True)
+    disambiguation = Choice("earlier", "later", "compatible", load_default=None, metadata=_DISAMBIGUATION)
+    pins = List(Nested(PinSchema), max=20, load_default=list)
+    course_session_id = Id(load_default=None)
+    note = Text(2000, min=0, lines=True, load_default="")
+
+
+class MoveSchema(Schema):
+    """Where a visit moves to; without `pins` the old ones stay."""
+
+    start = Instant(required=True)
+    disambiguation = Choice("earlier", "later", "compatible", load_default=None, metadata=_DISAMBIGUATION)
+    pins = List(Nested(PinSchema), max=20, load_default=None, allow_none=True)
+
+
+class CancelSchema(Schema):
+    """Why a visit does not take place, and who says so."""
+
+    reason = Text(500, required=True)
+    by = Choice("patient", "staff", "clinic", required=True)
+
+
+class AppointmentSchema(Schema):
+    """A visit with its segments and everyone who serves it."""
+
+    id = Id(required=True)
+    status = Choice(*_STATUSES, required=True)
+    outcome = Text(20, allow_none=True)
+    patient_id = Id(required=True)
+    visit_type = Text(60, required=True)
+    location_id = Id(required=True)
+    start = Instant(required=True)
+    end = Instant(required=True)
+    time_zone = Text(64, required=True)
+    local_start = LocalInstant()
+    local_end = LocalInstant()
+    segments = List(Nested(SegmentSchema), max=100, required=True)
+    participants = List(Nested(ParticipantSchema), max=1000, required=True)
+    course_id = Id(allow_none=True)
+    course_session_id = Id(allow_none=True)
+    note = Text(2000, min=0)
+    cancel_reason = Text(500, allow_none=True)
+    cancelled_by = Text(20, allow_none=True)
+    sequence = Whole(required=True, metadata={"description": "Counts changes of time or place"})
+    version = Whole(required=True, metadata={"description": "Counts every change; the ETag"})
+    created_at = Instant(required=True)
+
+
+class AppointmentsQuery(PageQuery):
+    """Filters of the list; `from` and `to` bound the start, half-open."""
+
+    location_id = Id(load_default=None)
+    patient_id = Id(load_default=None)
+    resource_id = Id(load_default=None)
+    course_id = Id(load_default=None)
+    status = Choice(*_STATUSES, load_default=None)
+    from_ = Instant(data_key="from", load_default=None)
+    to = Instant(load_default=None)
+
+
+@blp.post("/appointments")
+@endpoint(
+    scope="scheduling:write",
+    takes=BookingSchema,
+    gives=AppointmentSchema,
+    status=201,
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused),
+)
+def create_appointment(session: Session, call: Call, body: dict[str, Any]) -> Any:
+    """Book a visit; a refusal names every reason and up to five alternatives."""
+    body["pins"] = pins_from(body["pins"])
+    return appointment_document(booking.book(session, call, Wanted(**body)))
+
+
+@blp.get("/appointments")
+@endpoint(scope="scheduling:read", query=AppointmentsQuery, gives=AppointmentSchema, many=True)
+def list_appointments(session: Session, call: Call, query: dict[str, Any]) -> Any:
+    """Visits by start."""
+    limit, cursor = query.pop("limit"), query.pop("cursor", None)
+    wanted = appointments.Filter(since=query.pop("from_"), until=query.pop("to"), **query)
+    found = appointments.listed(session, call, wanted, limit=limit, cursor=cursor)
+    return Page([appointment_document(view) for view in found.items], found.next_cursor)
+
+
+@blp.get("/appointments/<uuid:appointment_id>")
+@endpoint(scope="scheduling:read", gives=AppointmentSchema, refuses=(NotFound,))
+def get_appointment(session: Session, call: Call, *, appointment_id: UUID) -> Any:
+    """One visit."""
+    return appointment_document(appointments.get(session, call, appointment_id))
+
+
+@blp.post("/appointments/<uuid:appointment_id>/reschedule")
+@endpoint(
+    scope="scheduling:write",
+    takes=MoveSchema,
+    gives=AppointmentSchema,
+    if_match="optional",
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused, IllegalTransition, StaleRevision),
+)
+def reschedule_appointment(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
+) -> Any:
+    """Move a visit in place; when it cannot be moved, it stays as it was."""
+    pins = None if body["pins"] is None else pins_from(body["pins"])
+    moved = booking.reschedule(
+        session,
+        call,
+        appointment_id,
+        body["start"],
+        pins=pins,
+        disambiguation=body["disambiguation"],
+        revision=revision,
+    )
+    return appointment_document(moved)
+
+
+@blp.post("/appointments/<uuid:appointment_id>/cancel")
+@endpoint(
+    scope="scheduling:write",
+    takes=CancelSchema,
+    gives=AppointmentSchema,
+    if_match="optional",
+    refuses=(NotFound, IllegalTransition, StaleRevision),
+)
+def cancel_appointment(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
+) -> Any:
+    """Cancel a visit: its time is free at once, its messages are called off."""
+    cancelled = booking.cancel(session, call, appointment_id, reason=body["reason"], by=body["by"], revision=revision)
+    return appointment_document(cancelled)

@@ -1,0 +1,158 @@
+"""Finding a time over HTTP, and why a time can't be had."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from scheduler.api.errors import reason
+from scheduler.api.fields import (
+    CommaList,
+    Flag,
+    Id,
+    Instant,
+    List,
+    Nested,
+    QueryWhole,
+    Repeated,
+    Text,
+    TimeOfDay,
+    Weekday,
+)
+from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.visits import ParticipantSchema, ReasonSchema, participants_in
+from scheduler.core.call import Call
+from scheduler.core.civil import zone
+from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound
+from scheduler.core.hours import WEEKDAYS
+from scheduler.core.localgrid import Wish
+from scheduler.services import availability
+from scheduler.services.availability import Question
+
+blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding a time")
+
+
+class AvailabilityQuery(PageQuery):
+    """Which starts are wanted; local times of day are the location's, and bound the start."""
+
+    visit_type = Text(60, required=True)
+    location_id = Id(required=True)
+    from_ = Instant(data_key="from", required=True)
+    to = Instant(required=True)
+    patient_id = Id(load_default=None)
+    practitioner_id = Repeated(Id(), max=50, load_default=list)
+    room_id = Id(load_default=None)
+    weekdays = CommaList(Weekday(), max=7, load_default=None)
+    earliest = TimeOfDay(load_default=None)
+    latest = TimeOfDay(load_default=None)
+    step = QueryWhole(min=5, max=60, load_default=15, metadata={"description": "Minutes, a multiple of 5"})
+    exclude_appointment = Id(load_default=None)
+
+
+class ExplainQuery(Schema):
+    """The start in question."""
+
+    visit_type = Text(60, required=True)
+    location_id = Id(required=True)
+    start = Instant(required=True)
+    patient_id = Id(load_default=None)
+    practitioner_id = Repeated(Id(), max=50, load_default=list)
+    room_id = Id(load_default=None)
+    exclude_appointment = Id(load_default=None)
+
+
+class OfferSchema(Schema):
+    """A start that can be booked at once."""
+
+    start = Instant(required=True)
+    end = Instant(required=True)
+    time_zone = Text(64, required=True)
+    participants = List(Nested(ParticipantSchema), max=1000, required=True)
+
+
+class ExplanationSchema(Schema):
+    """Whether a start can be booked; the codes are those of the refusal."""
+
+    bookable = Flag(required=True)
+    reasons = List(Nested(ReasonSchema), max=100, required=True)
+
+
+@blp.get("/availability")
+@endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=(NotFound, Invalid))
+def list_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
+    """Every start that can be booked at once, earliest first; a span of at most 62 days."""
+    question = Question(
+        visit_type=query["visit_type"],
+        location_id=query["location_id"],
+        since=_from_cursor(query.get("cursor")) or query["from_"],
+        until=query["to"],
+        patient_id=query["patient_id"],
+        practitioner_ids=tuple(query["practitioner_id"]),
+        room_id=query["room_id"],
+        wish=_wish(query),
+        exclude_appointment=query["exclude_appointment"],
+    )
+    offers, following = availability.search(session, call, question, limit=query["limit"])
+    shown = [
+        {
+            "start": offer.start.astimezone(where),
+            "end": offer.end.astimezone(where),
+            "time_zone": offer.time_zone,
+            "participants": participants_in(offer.participants, where),
+        }
+        for offer in offers
+        for where in [zone(offer.time_zone)]
+    ]
+    return Page(shown, following.isoformat() if following else None)
+
+
+@blp.get("/availability/explain")
+@endpoint(
+    scope="scheduling:read", query=ExplainQuery, gives=ExplanationSchema, refuses=(NotFound, Invalid, LocalTimeFault)
+)
+def explain_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
+    """Whether a visit can start then, by the law that books it, and every reason why not."""
+    question = Question(
+        visit_type=query["visit_type"],
+        location_id=query["location_id"],
+        since=query["start"],
+        until=query["start"],
+        patient_id=query["patient_id"],
+        practitioner_ids=tuple(query["practitioner_id"]),
+        room_id=query["room_id"],
+        exclude_appointment=query["exclude_appointment"],
+    )
+    found = availability.explain(session, call, question)
+    return {"bookable": found.bookable, "reasons": [_renamed(reason(each)) for each in found.reasons]}
+
+
+def _renamed(document: dict[str, Any]) -> dict[str, Any]:
+    """`from` is a word of Python's."""
+    return {"from_" if name == "from" else name: value for name, value in document.items()}
+
+
+def _wish(query: dict[str, Any]) -> Wish:
+    if query["step"] % 5:
+        raise Invalid([Fault("/step", "not_on_grid", "The step is a multiple of five minutes.")])
+    days = query["weekdays"]
+    wish = Wish(step=query["step"], weekdays=frozenset(WEEKDAYS.index(day) for day in days) if days else None)
+    earliest = wish.earliest if query["earliest"] is None else _minutes(query["earliest"])
+    latest = wish.latest if query["latest"] is None else _minutes(query["latest"])
+    return Wish(wish.step, wish.weekdays, earliest, latest)
+
+
+def _minutes(text: str) -> int:
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def _from_cursor(cursor: str | None) -> datetime | None:
+    """The cursor is the next start: it names nothing of any organization."""
+    if cursor is None:
+        return None
+    try:
+        found = datetime.fromisoformat(cursor)
+    except ValueError:
+        found = None
+    if found is None or found.utcoffset() is None:
+        raise Invalid([Fault("/cursor", "bad_cursor", "This cursor was not given out for this collection.")])
+    return found

@@ -1,0 +1,125 @@
+"""Schemas that several nouns of the schedule share: participants, segments, reasons. No routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from scheduler.api.fields import Choice, Id, Instant, Text
+from scheduler.api.schema import Schema
+from scheduler.core.civil import zone
+from scheduler.core.errors import Fault, Invalid
+from scheduler.services.appointments import AppointmentView, Participation
+from scheduler.services.finding import Pin
+
+
+class ParticipantSchema(Schema):
+    """Someone or something that serves one segment of a visit."""
+
+    resource_id = Id(required=True)
+    kind = Choice("practitioner", "room", "device", required=True)
+    role = Text(60, required=True, metadata={"description": "The role, room type or device type it serves as"})
+    segment = Text(60, required=True)
+    start = Instant(required=True)
+    end = Instant(required=True)
+
+
+class SegmentSchema(Schema):
+    """A part of a visit; setting up and turning over lie outside the visit's own start and end."""
+
+    name = Text(60, required=True)
+    start = Instant(required=True)
+    end = Instant(required=True)
+
+
+class ReasonSchema(Schema):
+    """Something that stands in the way of a visit; what it does not know is left out."""
+
+    code = Text(60, required=True)
+    detail = Text(500, required=True)
+    role = Text(60)
+    resource_id = Id()
+    segment = Text(60)
+    from_ = Instant(data_key="from")
+    to = Instant()
+
+
+class PinSchema(Schema):
+    """Only that resource may serve the role, room type or device type; name one of the three."""
+
+    role = Text(60)
+    room_type = Text(60)
+    device_type = Text(60)
+    resource_id = Id(required=True)
+
+
+_SELECTORS = {"role": "role", "room_type": "room", "device_type": "device"}
+
+
+def pins_from(documents: list[dict[str, Any]]) -> tuple[Pin, ...]:
+    """The pins of a body. Raises Invalid for those that name none or several of role, room type and device type."""
+    pins, faults = [], []
+    for index, document in enumerate(documents):
+        named = [key for key in _SELECTORS if key in document]
+        if len(named) == 1:
+            pins.append(Pin(f"{_SELECTORS[named[0]]}:{document[named[0]]}", document["resource_id"]))
+        else:
+            detail = "A pin names exactly one of role, room_type and device_type."
+            faults.append(Fault(f"/pins/{index}", "need_names_one", detail))
+    if faults:
+        raise Invalid(faults)
+    return tuple(pins)
+
+
+def in_zone(instant: datetime, time_zone: str) -> datetime:
+    """The same instant with the offset of that zone."""
+    return instant.astimezone(zone(time_zone))
+
+
+def participants_in(found: tuple[Participation, ...], where: ZoneInfo) -> list[dict[str, Any]]:
+    """Participants as clients see them."""
+    return [
+        {
+            "resource_id": each.resource_id,
+            "kind": each.kind,
+            "role": each.role,
+            "segment": each.segment,
+            "start": each.start.astimezone(where),
+            "end": each.end.astimezone(where),
+        }
+        for each in found
+    ]
+
+
+def appointment_document(view: AppointmentView) -> dict[str, Any]:
+    """An appointment as clients see it: instants in the location's offset, and the wall times beside them."""
+    row, where = view.row, zone(view.row.time_zone)
+    start, end = row.starts_at.astimezone(where), row.ends_at.astimezone(where)
+    return {
+        "id": row.id,
+        "status": row.status,
+        "outcome": row.outcome,
+        "patient_id": row.patient_id,
+        "visit_type": row.visit_type,
+        "location_id": row.location_id,
+        "start": start,
+        "end": end,
+        "time_zone": row.time_zone,
+        "local_start": start,
+        "local_end": end,
+        "segments": [
+            {"name": each["name"], "start": each["start"].astimezone(where), "end": each["end"].astimezone(where)}
+            for each in view.segments
+        ],
+        "participants": participants_in(view.participants, where),
+        "course_id": row.course_id,
+        "course_session_id": row.course_session_id,
+        "note": row.note,
+        "cancel_reason": row.cancel_reason,
+        "cancelled_by": row.cancelled_by,
+        "sequence": row.sequence,
+        "version": row.revision,
+        "revision": row.revision,
+        "created_at": row.created_at,
+    }

@@ -1,0 +1,248 @@
+"""What fits: the bitmaps and the exact assignment against a naive reading of the same clinic, slot by slot."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from uuid import UUID
+
+import pytest
+
+from scheduler.core.availability import (
+    Bar,
+    Calendar,
+    Clinic,
+    Taking,
+    assign,
+    exact,
+    exact_starts,
+    occupied,
+    offers,
+    starts,
+)
+from scheduler.core.bitmap import Timeline, bits
+from scheduler.core.demand import Demand, Stretch, Thread
+from scheduler.core.explain import why_not
+
+TIMELINE = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 1)
+#: The naive reader looks at the first slots of the day only.
+SEEN = 40
+
+
+@dataclass(frozen=True)
+class Naive:
+    """A resource as plain sets: the slots it is there, and how many units are taken at each."""
+
+    resource_id: UUID
+    selectors: frozenset[str]
+    units: int
+    there: frozenset[int]
+    taken: tuple[int, ...]
+
+    def serves(self, thread: Thread, start: int) -> bool:
+        if thread.selector not in self.selectors:
+            return False
+        for stretch in thread.stretches:
+            wanted = self.units if stretch.units is None else stretch.units
+            for slot in range(start + stretch.start, start + stretch.end):
+                if slot not in self.there or self.taken[slot] + wanted > self.units:
+                    return False
+        return True
+
+
+def naive_fits(demand: Demand, pool: list[Naive], start: int) -> bool:
+    """Whether some choice of resources, tried one after the other, serves the visit."""
+    for thread in demand.threads:
+        if thread.present:
+            stretch = thread.stretches[0]
+            able = [each for each in pool if thread.selector in each.selectors]
+            for slot in range(start + stretch.start, start + stretch.end):
+                if not any(slot in each.there for each in able):
+                    return False
+    threads = [thread for thread in demand.threads if not thread.present]
+    able_for = [[each for each in pool if each.serves(thread, start)] for thread in threads]
+    for choice in product(*able_for):
+        pairs = [(i, j) for i in range(len(threads)) for j in range(i)]
+        if all(choice[i] is not choice[j] or not threads[i].meets(threads[j]) for i, j in pairs):
+            return True
+    return False
+
+
+def random_demand(rng: random.Random) -> Demand:
+    threads = []
+    for _ in range(rng.randint(1, 4)):
+        selector = rng.choice(["role:nurse", "role:guide", "room:infusion"])
+        at, stretches = rng.randint(0, 3), []
+        for _ in range(rng.randint(1, 2)):
+            end = at + rng.randint(1, 4)
+            stretches.append(Stretch(at, end, rng.choice([None, 1, 1, 2]), "s"))
+            at = end + rng.randint(0, 1)
+        present = selector == "role:guide" and rng.random() < 0.4
+        thread = Thread(selector, tuple(stretches[:1] if present else stretches), present)
+        threads += [thread] * (2 if rng.random() < 0.2 and not present else 1)
+    return Demand("v", tuple(threads), 4, 0, 12, ())
+
+
+def random_pool(rng: random.Random) -> list[Naive]:
+    pool = []
+    for number in range(rng.randint(1, 5)):
+        units = rng.randint(1, 3)
+        selectors = rng.choice([{"role:nurse"}, {"role:nurse", "role:guide"}, {"role:guide"}, {"room:infusion"}])
+        there = {slot for slot in range(SEEN) if rng.random() < 0.93}
+        taken = [0] * TIMELINE.slots
+        for _ in range(rng.randint(0, 5)):
+            first = rng.randrange(SEEN)
+            for slot in range(first, min(first + rng.randint(1, 8), SEEN)):
+                taken[slot] = min(taken[slot] + 1, units)
+        pool.append(Naive(UUID(int=number + 1), frozenset(selectors), units, frozenset(there), tuple(taken)))
+    return pool
+
+
+def clinic_of(pool: list[Naive], *bars: Bar) -> Clinic:
+    calendars = {}
+    for each in pool:
+        rungs = tuple(sum(1 << slot for slot in range(SEEN) if each.taken[slot] > j) for j in range(each.units))
+        there = sum(1 << slot for slot in each.there)
+        calendars[each.resource_id] = Calendar(
+            each.resource_id, "any", each.units, there, 0, rungs, dict.fromkeys(each.selectors, -1)
+        )
+    return Clinic(TIMELINE, calendars, bars)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_law_agrees_with_trying_everyone(seed: int) -> None:
+    rng = random.Random(seed)
+    demand, pool = random_demand(rng), random_pool(rng)
+    clinic = clinic_of(pool)
+    found = {slot for slot, _ in offers(demand, clinic)}
+    wanted = {slot for slot in range(SEEN) if naive_fits(demand, pool, slot)}
+    assert found == wanted
+    assert found <= set(bits(starts(demand, clinic)))
+    if exact(demand, clinic):
+        assert found == set(bits(starts(demand, clinic)))
+    assert set(bits(exact_starts(demand, clinic))) == wanted
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_start_is_explained_exactly_when_it_is_not_offered(seed: int) -> None:
+    rng = random.Random(seed)
+    demand, pool = random_demand(rng), random_pool(rng)
+    clinic = clinic_of(pool, Bar("horizon", "Too late.", 0b1111 << 20))
+    found = {slot for slot, _ in offers(demand, clinic)}
+    for slot in range(SEEN):
+        reasons = why_not(demand, clinic, slot)
+        assert bool(reasons) == (slot not in found)
+        assert all(reason.code and reason.detail for reason in reasons)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_what_is_assigned_can_be_taken(seed: int) -> None:
+    """Taking it leaves every resource within its units; taking it twice is seen as taken."""
+    rng = random.Random(seed)
+    demand, pool = random_demand(rng), random_pool(rng)
+    clinic = clinic_of(pool)
+    by_id = {each.resource_id: each for each in pool}
+    for slot, takings in offers(demand, clinic):
+        load: dict[tuple[UUID, int], int] = {}
+        for taking in takings:
+            units = by_id[taking.resource_id].units if taking.units is None else taking.units
+            for at in range(taking.start, taking.end):
+                load[taking.resource_id, at] = load.get((taking.resource_id, at), 0) + units
+        after = occupied(clinic, takings)
+        for (resource_id, at), units in load.items():
+            total = by_id[resource_id].taken[at] + units
+            assert total <= by_id[resource_id].units
+            rungs = after.calendars[resource_id].taken
+            assert [rung >> at & 1 for rung in rungs] == [int(total > j) for j in range(len(rungs))]
+        assert all(taking.start >= slot for taking in takings)
+
+
+def one(selector: str, units: int = 1, busy: int = 0, **more: int) -> Calendar:
+    taken = (busy, *([0] * (units - 1)))
+    serves = {selector: more.get("serves", -1)}
+    everything = TIMELINE.everything
+    return Calendar(UUID(int=more.get("id", 1)), "any", units, everything, more.get("absent", 0), taken, serves)
+
+
+def clinic(*calendars: Calendar) -> Clinic:
+    return Clinic(TIMELINE, {each.resource_id: each for each in calendars})
+
+
+def visit(*threads: Thread) -> Demand:
+    return Demand("v", threads, 4, 0, 4, ())
+
+
+@pytest.mark.parametrize(
+    ("calendar", "code"),
+    [
+        (one("role:guide"), "not_qualified"),
+        (one("role:nurse", serves=1), "not_qualified"),
+        (Calendar(UUID(int=1), "any", 1, 0b11, 0, (0,), {"role:nurse": -1}), "outside_hours"),
+        (one("role:nurse", absent=0b100), "resource_absent"),
+        (one("role:nurse", busy=0b1000), "resource_busy"),
+    ],
+)
+def test_each_step_of_the_search_has_its_own_reason(calendar: Calendar, code: str) -> None:
+    demand = visit(Thread("role:nurse", (Stretch(0, 4, None, "prep"),)))
+    [reason] = why_not(demand, clinic(calendar), 0)
+    assert reason.code == code
+    assert (reason.role, reason.segment) == ("nurse", "prep")
+
+
+def test_a_single_busy_resource_is_named_with_the_time_it_is_taken() -> None:
+    demand = visit(Thread("role:nurse", (Stretch(0, 4, None, "prep"),)))
+    [reason] = why_not(demand, clinic(one("role:nurse", busy=0b111000)), 0)
+    assert reason.resource_id == UUID(int=1)
+    assert (reason.start, reason.end) == (TIMELINE.instant(3), TIMELINE.instant(6))
+
+
+def test_presence_may_be_shared_out_and_names_the_fewest_people() -> None:
+    demand = visit(Thread("role:nurse", (Stretch(0, 4, None, "dose"),), present=True))
+    early = one("role:nurse", absent=0b1100, id=1)
+    late = one("role:nurse", absent=0b0001, id=2)
+    takings = assign(demand, clinic(early, late), 0)
+    assert takings is not None
+    assert [(taking.resource_id.int, taking.start, taking.end) for taking in takings] == [(1, 0, 2), (2, 2, 4)]
+    assert assign(demand, clinic(early), 0) is None
+    [reason] = why_not(demand, clinic(early), 0)
+    assert reason.code == "resource_absent"
+
+
+def test_being_on_site_takes_nothing_from_anybody() -> None:
+    demand = visit(Thread("role:nurse", (Stretch(0, 4, None, "dose"),), present=True))
+    assert assign(demand, clinic(one("role:nurse", busy=0b1111)), 0) is not None
+
+
+def test_cover_stays_with_one_person_when_it_can() -> None:
+    threads = (
+        Thread("role:nurse", (Stretch(0, 2, None, "prep"),)),
+        Thread("role:nurse", (Stretch(2, 4, 1, "dose"),)),
+    )
+    both = clinic(one("role:nurse", units=2, id=1), one("role:nurse", units=2, id=2))
+    takings = assign(visit(*threads), both, 0)
+    assert takings is not None
+    assert len({taking.resource_id for taking in takings}) == 1
+    handed_over = clinic(one("role:nurse", busy=0b1100, id=1), one("role:nurse", busy=0b0011, id=2))
+    takings = assign(visit(*threads), handed_over, 0)
+    assert takings is not None
+    assert [taking.resource_id.int for taking in takings] == [2, 1] or [t.resource_id.int for t in takings] == [1, 2]
+    throughout = visit(Thread("role:nurse", (Stretch(0, 2, None, "prep"), Stretch(2, 4, 1, "dose"))))
+    assert assign(throughout, handed_over, 0) is None
+
+
+def test_setup_before_the_first_slot_does_not_fit() -> None:
+    demand = Demand("v", (Thread("room:infusion", (Stretch(-2, 4, None, "setup"),)),), 4, -2, 4, ())
+    room = clinic(one("room:infusion"))
+    assert assign(demand, room, 1) is None
+    assert assign(demand, room, 2) == (Taking(UUID(int=1), "room:infusion", 0, 6, None),)
+    assert why_not(demand, room, 1)
+
+
+def test_a_pin_leaves_only_the_pinned() -> None:
+    demand = visit(Thread("role:nurse", (Stretch(0, 4, None, "prep"),)))
+    people = {each.resource_id: each for each in (one("role:nurse", id=1), one("role:nurse", busy=1, id=2))}
+    pinned = Clinic(TIMELINE, people, pins={"role:nurse": frozenset({UUID(int=2)})})
+    assert assign(demand, pinned, 0) is None
+    assert assign(demand, pinned, 1) is not None

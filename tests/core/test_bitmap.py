@@ -1,0 +1,94 @@
+"""Bitmaps and packing against plain sets of slots."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.core.bitmap import SLOT, Timeline, bits, dilate, erode, moved, run_around
+from scheduler.core.intervals import Span
+from scheduler.core.packing import Held, connected, lowest_free, repack
+
+ORIGIN = datetime(2030, 3, 4, tzinfo=UTC)
+TIMELINE = Timeline(ORIGIN, 3)
+MINUTES = st.integers(min_value=-600, max_value=3 * 1440 + 600)
+LENGTHS = st.integers(min_value=1, max_value=2000)
+
+
+def at(minute: int) -> datetime:
+    return ORIGIN + timedelta(minutes=minute)
+
+
+@given(st.sets(st.integers(0, 200)), st.integers(1, 30))
+def test_erode_and_dilate_mean_what_they_say(slots: set[int], length: int) -> None:
+    mask = sum(1 << slot for slot in slots)
+    assert set(bits(erode(mask, length))) == {s for s in range(260) if all(s + i in slots for i in range(length))}
+    assert set(bits(dilate(mask, length))) == {s for s in range(260) if any(s + i in slots for i in range(length))}
+
+
+@given(st.sets(st.integers(20, 200)), st.integers(-20, 20))
+def test_moved_looks_that_far_ahead(slots: set[int], offset: int) -> None:
+    mask = sum(1 << slot for slot in slots)
+    assert set(bits(moved(mask, offset))) == {slot - offset for slot in slots if slot - offset >= 0}
+
+
+@given(st.lists(st.tuples(MINUTES, LENGTHS), max_size=6))
+def test_open_time_is_rounded_inward_and_taken_time_outward(pairs: list[tuple[int, int]]) -> None:
+    spans = [Span(at(start), at(start + length)) for start, length in pairs]
+    inside, touched = set(bits(TIMELINE.inside(spans))), set(bits(TIMELINE.touched(spans)))
+    for slot in range(TIMELINE.slots):
+        start, end = TIMELINE.instant(slot), TIMELINE.instant(slot) + SLOT
+        assert (slot in inside) == any(span.start <= start and end <= span.end for span in spans)
+        assert (slot in touched) == any(span.start < end and start < span.end for span in spans)
+
+
+@given(st.lists(st.tuples(MINUTES, LENGTHS), max_size=8), st.integers(1, 3))
+def test_a_ladder_counts(pairs: list[tuple[int, int]], units: int) -> None:
+    taken = [(at(start), at(start + length)) for start, length in pairs]
+    ladder = [set(bits(rung)) for rung in TIMELINE.ladder(taken, units)]
+    for slot in range(TIMELINE.slots):
+        start, end = TIMELINE.instant(slot), TIMELINE.instant(slot) + SLOT
+        count = sum(1 for first, past in taken if first < end and start < past)
+        assert [slot in rung for rung in ladder] == [count > j for j in range(units)]
+
+
+def test_run_around_finds_the_edges() -> None:
+    assert run_around(0b0111100, 3) == (2, 6)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=12)
+
+
+def crowd(pairs: list[tuple[int, int]]) -> int:
+    return max((sum(1 for s, n in pairs if s <= minute < s + n) for minute in range(80)), default=0)
+
+
+@given(SPANS, st.integers(1, 4))
+def test_repacking_never_refuses_what_counting_allows(pairs: list[tuple[int, int]], units: int) -> None:
+    chosen = repack([(i, at(start), at(start + length)) for i, (start, length) in enumerate(pairs)], units)
+    assert (chosen is None) == (crowd(pairs) > units)
+    if chosen is not None:
+        for i, (start, length) in enumerate(pairs):
+            for j, (other, span) in enumerate(pairs[:i]):
+                overlaps = start < other + span and other < start + length
+                assert not overlaps or chosen[i] != chosen[j]
+        assert all(0 <= unit < units for unit in chosen.values())
+
+
+def test_lowest_free_refuses_what_lies_in_pieces_and_repacking_heals_it() -> None:
+    held = [Held(0, at(0), at(30)), Held(1, at(30), at(60))]
+    assert lowest_free(held, 2, at(0), at(60), 1) is None
+    spans = [(key, span.start, span.end) for key, span in enumerate(held)]
+    assert repack([*spans, (9, at(0), at(60))], 2) is not None
+
+
+@given(SPANS, st.integers(0, 60), st.integers(1, 20))
+def test_what_is_not_connected_touches_nothing_that_is(pairs: list[tuple[int, int]], start: int, length: int) -> None:
+    spans = [(i, at(s), at(s + n)) for i, (s, n) in enumerate(pairs)]
+    inside = connected(spans, at(start), at(start + length))
+    outside = [span for span in spans if span not in inside]
+    for _, first, past in outside:
+        assert not (first < at(start + length) and at(start) < past)
+        assert all(past <= other or end <= first for _, other, end in inside)
