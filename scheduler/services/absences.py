@@ -1,0 +1,150 @@
+"""Absences: times when a practitioner, room or device is not there. They free nothing; they say whom they affect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, LostRace
+from scheduler.core.intervals import Span
+from scheduler.models import Absence, Occupancy, Resource, new_id
+from scheduler.services import impact, records
+from scheduler.services.impact import Affected
+from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
+from scheduler.services.paging import Page
+
+
+@dataclass(frozen=True)
+class AbsenceView:
+    """An absence as clients see it, aware UTC; `affected_appointments` is filled when it is made."""
+
+    id: UUID
+    resource_id: UUID
+    start: datetime
+    end: datetime
+    reason: str
+    revision: int
+    created_at: datetime
+    affected_appointments: tuple[Affected, ...] = ()
+
+
+def _view(row: Absence) -> AbsenceView:
+    return AbsenceView(row.id, row.resource_id, row.starts_at, row.ends_at, row.reason, row.revision, row.created_at)
+
+
+KIND = records.Kind("absence", Absence, _view)
+
+_ABLE = records.Kind(
+    "resource", Resource, lambda row: row, where=(Resource.kind != "patient", Resource.deleted_at.is_(None))
+)
+
+
+def create(
+    session: Session, call: Call, *, resource_id: UUID, start: datetime, end: datetime, reason: str = ""
+) -> AbsenceView:
+    """Write down that the resource is away in [start, end), and say which visits that affects.
+
+    Raises NotFound for a resource that is none, Invalid for a span that ends before it starts or is already over.
+    """
+    _check(call, start, end)
+    row = records.find(session, call, _ABLE, resource_id)
+    sites = _sites(row)
+    lock_locations(session, call, sites, share=False)
+    lock_resources(session, call, [resource_id])
+    row = records.find(session, call, _ABLE, resource_id)
+    if _sites(row) - sites:
+        raise LostRace("The resource was given another place to work a moment ago.")
+    absence = Absence(
+        organization_id=call.organization_id,
+        id=new_id(),
+        resource_id=resource_id,
+        starts_at=start.astimezone(UTC),
+        ends_at=end.astimezone(UTC),
+        reason=reason,
+        created_at=call.now,
+    )
+    view = records.add(session, call, KIND, absence)
+    session.add(_occupancy(absence))
+    session.flush()
+    bump_calendars(session, call, [resource_id], locked=True)
+    span = Span(absence.starts_at, absence.ends_at)
+    return replace(
+        view,
+        affected_appointments=impact.by_absence(session, call, impact.roster_of(row), absence.id, span),
+    )
+
+
+def get(session: Session, call: Call, absence_id: UUID) -> AbsenceView:
+    """One absence. Raises NotFound."""
+    return records.get(session, call, KIND, absence_id)
+
+
+def listing(
+    session: Session,
+    call: Call,
+    *,
+    resource_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[AbsenceView]:
+    """The organization's absences, in the order in which they were made; those that meet [since, until) if wanted."""
+    conditions: list[ColumnElement[bool]] = []
+    if resource_id is not None:
+        conditions.append(Absence.resource_id == resource_id)
+    if since is not None:
+        conditions.append(Absence.ends_at > since)
+    if until is not None:
+        conditions.append(Absence.starts_at < until)
+    return records.listing(session, call, KIND, *conditions, limit=limit, cursor=cursor)
+
+
+def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> None:
+    """Take an absence back. Raises NotFound, StaleRevision."""
+    row = records.find(session, call, KIND, absence_id)
+    resource = session.get_one(Resource, (call.organization_id, row.resource_id))
+    lock_locations(session, call, _sites(resource), share=False)
+    lock_resources(session, call, [row.resource_id])
+    row = records.find(session, call, KIND, absence_id)
+    records.expect(row, revision)
+    session.execute(
+        delete(Occupancy).where(Occupancy.organization_id == call.organization_id, Occupancy.absence_id == absence_id)
+    )
+    session.delete(row)
+    records.note_removal(session, call, KIND, row)
+    bump_calendars(session, call, [row.resource_id], locked=True)
+
+
+def _check(call: Call, start: datetime, end: datetime) -> None:
+    faults = []
+    if end <= start:
+        faults.append(Fault("/end", "ends_before_start", "The end is not after the start."))
+    elif end <= call.now:
+        faults.append(Fault("/end", "in_the_past", "The absence is already over."))
+    if faults:
+        raise Invalid(faults)
+
+
+def _sites(row: Resource) -> set[UUID]:
+    """The locations at which its presence counts."""
+    sites = {UUID(location_id) for location_id in impact.roster_of(row).location_ids}
+    return sites | {row.location_id} if row.location_id else sites
+
+
+def _occupancy(absence: Absence) -> Occupancy:
+    return Occupancy(
+        organization_id=absence.organization_id,
+        resource_id=absence.resource_id,
+        unit=0,
+        starts_at=absence.starts_at,
+        ends_at=absence.ends_at,
+        kind="absence",
+        blocking=False,
+        absence_id=absence.id,
+    )

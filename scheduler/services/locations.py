@@ -1,0 +1,171 @@
+"""Locations: sites with their hours, closures and certifications. What a change leaves without a site is impact's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.civil import zone
+from scheduler.core.errors import Fault, InUse, Invalid
+from scheduler.core.hours import closure_faults, hours_faults, validity_faults
+from scheduler.models import Appointment, Course, Location, Resource
+from scheduler.services import impact, records
+from scheduler.services.impact import Affected
+from scheduler.services.locks import bump_calendars, lock_locations
+from scheduler.services.paging import Page
+
+_CALENDAR = {"time_zone", "hours", "closures", "certifications"}
+
+
+@dataclass(frozen=True)
+class LocationView:
+    """A location as clients see it; `affected_appointments` is filled by a change only."""
+
+    id: UUID
+    name: str
+    time_zone: str
+    address: str
+    hours: list[dict[str, Any]]
+    closures: list[dict[str, Any]]
+    certifications: list[dict[str, Any]]
+    revision: int
+    created_at: datetime
+    affected_appointments: tuple[Affected, ...] = ()
+
+
+def _view(row: Location) -> LocationView:
+    return LocationView(
+        row.id,
+        row.name,
+        row.time_zone,
+        row.address,
+        row.hours,
+        row.closures,
+        row.certifications,
+        row.revision,
+        row.created_at,
+    )
+
+
+KIND = records.Kind("location", Location, _view, where=(Location.deleted_at.is_(None),))
+
+
+def create(session: Session, call: Call, values: Mapping[str, Any]) -> LocationView:
+    """A new location of {name, time_zone, address?, hours?, closures?, certifications?}. Raises Invalid."""
+    _check(values)
+    defaults: dict[str, Any] = {"hours": [], "closures": [], "certifications": []}
+    row = Location(organization_id=call.organization_id, created_at=call.now, **defaults | dict(values))
+    return records.add(session, call, KIND, row)
+
+
+def get(session: Session, call: Call, location_id: UUID) -> LocationView:
+    """One location. Raises NotFound."""
+    return records.get(session, call, KIND, location_id)
+
+
+def listing(session: Session, call: Call, *, limit: int = 50, cursor: str | None = None) -> Page[LocationView]:
+    """The organization's locations, oldest first."""
+    return records.listing(session, call, KIND, limit=limit, cursor=cursor)
+
+
+def change(session: Session, call: Call, location_id: UUID, revision: int, values: Mapping[str, Any]) -> LocationView:
+    """Change some fields; lists are replaced. The answer names the visits that no longer fit.
+
+    Raises NotFound, StaleRevision, Invalid, and InUse when the zone would change under visits that are booked.
+    """
+    lock_locations(session, call, [location_id], share=False)
+    row = records.find(session, call, KIND, location_id)
+    records.expect(row, revision)
+    _check(values)
+    if values.get("time_zone", row.time_zone) != row.time_zone:
+        _refuse_while_used(_booked(session, call, location_id), "its time zone cannot change")
+    before = impact.place_of(row)
+    view = records.change(session, call, KIND, row, values)
+    if not _CALENDAR & values.keys():
+        return view
+    bump_calendars(session, call, _resources_at(session, call, location_id))
+    return replace(view, affected_appointments=impact.by_site(session, call, before, impact.place_of(row)))
+
+
+def remove(session: Session, call: Call, location_id: UUID, revision: int) -> None:
+    """Take a location out of use. Raises NotFound, StaleRevision, InUse while something is there or booked there."""
+    lock_locations(session, call, [location_id], share=False)
+    row = records.find(session, call, KIND, location_id)
+    records.expect(row, revision)
+    things = select(Resource.id).where(
+        Resource.organization_id == call.organization_id,
+        Resource.location_id == location_id,
+        Resource.deleted_at.is_(None),
+    )
+    courses = select(Course.id).where(
+        Course.organization_id == call.organization_id,
+        Course.location_id == location_id,
+        Course.status.in_(("draft", "active", "on-hold")),
+    )
+    counts = {
+        "booked visits": _booked(session, call, location_id),
+        "rooms and devices": len(session.execute(things).all()),
+        "running courses": len(session.execute(courses).all()),
+    }
+    if any(counts.values()):
+        held = ", ".join(f"{what} ({count})" for what, count in counts.items() if count)
+        detail = f"The location still has {held}."
+        raise InUse(detail)
+    row.deleted_at = call.now
+    records.note_removal(session, call, KIND, row)
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    faults: list[Fault] = []
+    if "time_zone" in values:
+        try:
+            zone(values["time_zone"])
+        except Invalid as error:
+            faults += error.faults
+    faults += hours_faults(values.get("hours", ()))
+    faults += closure_faults(values.get("closures", ()))
+    for place, entry in enumerate(values.get("certifications", ())):
+        faults += validity_faults(entry, f"/certifications/{place}")
+    if faults:
+        raise Invalid(faults)
+
+
+def _booked(session: Session, call: Call, location_id: UUID) -> int:
+    """How many visits are ahead there."""
+    visits = select(Appointment.id).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.location_id == location_id,
+        Appointment.ends_at > call.now,
+        Appointment.status.in_(sorted(impact.AHEAD)),
+    )
+    return len(session.execute(visits).all())
+
+
+def _refuse_while_used(count: int, what: str) -> None:
+    if count:
+        detail = f"Visits are booked there ({count}), so {what}."
+        raise InUse(detail)
+
+
+def _resources_at(session: Session, call: Call, location_id: UUID) -> list[UUID]:
+    """Everything that stands there and everyone who works there."""
+    rows = session.execute(
+        select(Resource.id, Resource.kind, Resource.hours).where(
+            Resource.organization_id == call.organization_id,
+            Resource.deleted_at.is_(None),
+            or_(Resource.location_id == location_id, Resource.kind == "practitioner"),
+        )
+    )
+    here = str(location_id)
+    return [
+        row.id
+        for row in rows
+        if row.kind != "practitioner" or any(entry.get("location_id") == here for entry in row.hours or ())
+    ]
