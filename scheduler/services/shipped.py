@@ -24,6 +24,11 @@ def protocols() -> list[dict[str, Any]]:
     return deepcopy(_folder("protocols"))
 
 
+def message_rules() -> list[dict[str, Any]]:
+    """The shipped message rules in their order, drafts, each a document for `core.reminders.parse_rules`."""
+    return deepcopy(_message_rules())
+
+
 def floors() -> dict[str, Any]:
     """The document of the legal floors, as `core.visit.parse_visit_type` takes it."""
     return deepcopy(_floors())
@@ -32,6 +37,12 @@ def floors() -> dict[str, Any]:
 @cache
 def _floors() -> dict[str, Any]:
     return _load(files("scheduler") / "data" / "floors.yaml")
+
+
+@cache
+def _message_rules() -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = _load(files("scheduler") / "data" / "message_rules.yaml")["rules"]
+    return rules
 
 
 @cache

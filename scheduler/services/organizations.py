@@ -1,0 +1,128 @@
+"""The organization itself: its name, its policies, its manners toward patients, and how it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import NotFound
+from scheduler.core.policies import Messaging, Policies, merged
+from scheduler.models import MessageRule, Organization, new_id
+from scheduler.services import audit, protocols, records, shipped, visit_types
+
+#: What patients read as the sender until the organization chooses: it gives nothing away.
+NEUTRAL_SENDER = "Your clinic"
+
+
+@dataclass(frozen=True)
+class OrganizationView:
+    """The organization as clients see it; policies and messaging complete, defaults too."""
+
+    id: UUID
+    name: str
+    sender_name: str
+    phone: str
+    default_locale: str
+    policies: dict[str, Any]
+    messaging: dict[str, Any]
+    demonstration: bool
+    revision: int
+    created_at: datetime
+
+
+def _view(row: Organization) -> OrganizationView:
+    return OrganizationView(
+        row.id,
+        row.name,
+        row.sender_name,
+        row.phone,
+        row.default_locale,
+        Policies.from_document(row.policies).document(),
+        Messaging.from_document(row.messaging).document(),
+        row.demonstration,
+        row.revision,
+        row.created_at,
+    )
+
+
+def create(
+    session: Session,
+    call: Call,
+    *,
+    name: str,
+    sender_name: str = NEUTRAL_SENDER,
+    default_locale: str = "en",
+    demonstration: bool = False,
+) -> OrganizationView:
+    """Begin the organization `call.organization_id`, with copies of all that is shipped: its own from here on.
+
+    Protocols come as drafts, for a clinician of the organization to approve.
+    """
+    row = Organization(
+        id=call.organization_id,
+        name=name,
+        sender_name=sender_name,
+        phone="",
+        default_locale=default_locale,
+        policies={},
+        messaging={},
+        demonstration=demonstration,
+        created_at=call.now,
+    )
+    session.add(row)
+    session.flush()
+    view = _view(row)
+    audit.note(session, call, "organization.create", "organization", row.id, after=vars(view))
+    for definition in shipped.visit_types():
+        visit_types.create(session, call, definition)
+    for definition in shipped.protocols():
+        protocols.create(session, call, definition)
+    for definition in shipped.message_rules():
+        session.add(
+            MessageRule(
+                organization_id=call.organization_id,
+                id=new_id(),
+                key=definition["key"],
+                definition=definition,
+                created_at=call.now,
+            )
+        )
+    session.flush()
+    return view
+
+
+def get(session: Session, call: Call) -> OrganizationView:
+    """The caller's organization."""
+    return _view(_find(session, call))
+
+
+def change(session: Session, call: Call, revision: int, values: Mapping[str, Any]) -> OrganizationView:
+    """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision."""
+    row = _find(session, call)
+    records.expect(row, revision)
+    before = vars(_view(row))
+    for key, value in values.items():
+        new = merged(getattr(row, key), value) if isinstance(value, Mapping) else value
+        if new != getattr(row, key):
+            setattr(row, key, new)
+    with records.written("This already exists."):
+        session.flush()
+    view = _view(row)
+    changed = [key for key, value in vars(view).items() if before[key] != value and key != "revision"]
+    if changed:
+        old, new = ({key: side[key] for key in changed} for side in (before, vars(view)))
+        audit.note(session, call, "organization.update", "organization", row.id, before=old, after=new)
+    return view
+
+
+def _find(session: Session, call: Call) -> Organization:
+    row = session.get(Organization, call.organization_id, populate_existing=True)
+    if row is None:
+        raise NotFound("There is no such organization.")
+    return row

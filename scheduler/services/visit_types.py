@@ -1,0 +1,138 @@
+"""Visit types as an organization keeps them: documents that the core read without a fault, each by its own code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, InUse, Invalid
+from scheduler.core.protocol import parse_protocol
+from scheduler.core.visit import VisitType, parse_visit_type
+from scheduler.models import ProtocolRow, VisitTypeRow, new_id
+from scheduler.services import records, shipped
+from scheduler.services.paging import Page
+
+#: As many characters as a code's column has.
+LONGEST_CODE = 60
+
+
+@dataclass(frozen=True)
+class VisitTypeView:
+    """A visit type as clients see it; `definition` is the document of core/visit."""
+
+    id: UUID
+    code: str
+    definition: dict[str, Any]
+    revision: int
+    created_at: datetime
+
+
+def _view(row: VisitTypeRow) -> VisitTypeView:
+    return VisitTypeView(row.id, row.code, row.definition, row.revision, row.created_at)
+
+
+KIND = records.Kind("visit_type", VisitTypeRow, _view, taken="There is already a visit type with this code.")
+
+
+def create(session: Session, call: Call, definition: Mapping[str, Any]) -> VisitTypeView:
+    """A new visit type. Raises Invalid with every fault, the legal floors included, and AlreadyExists."""
+    visit = _parsed(definition)
+    row = VisitTypeRow(
+        organization_id=call.organization_id,
+        id=new_id(),
+        code=visit.code,
+        definition=dict(definition),
+        created_at=call.now,
+    )
+    return records.add(session, call, KIND, row)
+
+
+def get(session: Session, call: Call, visit_type_id: UUID) -> VisitTypeView:
+    """One visit type. Raises NotFound."""
+    return records.get(session, call, KIND, visit_type_id)
+
+
+def listing(session: Session, call: Call, *, limit: int = 50, cursor: str | None = None) -> Page[VisitTypeView]:
+    """The organization's visit types, oldest first."""
+    return records.listing(session, call, KIND, limit=limit, cursor=cursor)
+
+
+def change(
+    session: Session, call: Call, visit_type_id: UUID, revision: int, values: Mapping[str, Any]
+) -> VisitTypeView:
+    """Replace some keys of the document; null takes one away. What is booked already keeps the segments it has.
+
+    Raises NotFound, StaleRevision, Invalid (also for another code), InUse when a published protocol would break.
+    """
+    row = records.find(session, call, KIND, visit_type_id)
+    records.expect(row, revision)
+    document = overlaid(row.definition, values)
+    faults: list[Fault] = []
+    if document.get("code") != row.code:
+        faults.append(Fault("/code", "immutable", "Protocols and bookings know the visit type by its code."))
+    try:
+        visit = _parsed(document | {"code": row.code})
+    except Invalid as error:
+        raise Invalid([*faults, *error.faults]) from error
+    if faults:
+        raise Invalid(faults)
+    _refuse_breaking_protocols(session, call, visit)
+    return records.change(session, call, KIND, row, {"definition": document})
+
+
+def overlaid(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its top-level keys replaced; a null takes the key away."""
+    return {key: value for key, value in (dict(document) | dict(values)).items() if value is not None}
+
+
+def by_code(session: Session, call: Call) -> dict[str, VisitType]:
+    """The organization's visit types as values. The floors were checked when they were stored."""
+    wanted = select(VisitTypeRow.code, VisitTypeRow.definition).where(
+        VisitTypeRow.organization_id == call.organization_id
+    )
+    return {code: parse_visit_type(definition, {}) for code, definition in session.execute(wanted)}
+
+
+def code_faults(code: object) -> list[Fault]:
+    """What the core does not check about a code, since only the column cares."""
+    if isinstance(code, str) and len(code) > LONGEST_CODE:
+        return [Fault("/code", "too_long", f"The code is longer than {LONGEST_CODE} characters.")]
+    return []
+
+
+def _parsed(definition: Mapping[str, Any]) -> VisitType:
+    faults = code_faults(definition.get("code"))
+    try:
+        visit = parse_visit_type(definition, shipped.floors())
+    except Invalid as error:
+        raise Invalid([*faults, *error.faults]) from error
+    if faults:
+        raise Invalid(faults)
+    return visit
+
+
+def _refuse_breaking_protocols(session: Session, call: Call, visit: VisitType) -> None:
+    """A published protocol cannot be changed, so nothing that it rests on may turn it into nonsense."""
+    known = by_code(session, call)
+    published = select(ProtocolRow).where(
+        ProtocolRow.organization_id == call.organization_id, ProtocolRow.status == "active"
+    )
+    for row in session.scalars(published):
+        if _stands(row.definition, known) and not _stands(row.definition, known | {visit.code: visit}):
+            detail = f"Version {row.version} of the protocol '{row.code}' would no longer make sense."
+            raise InUse(detail)
+
+
+def _stands(definition: Mapping[str, Any], visit_types: Mapping[str, VisitType]) -> bool:
+    try:
+        parse_protocol(definition, visit_types)
+    except Invalid:
+        return False
+    return True
