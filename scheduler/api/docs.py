@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, send_from_directory
 from werkzeug.exceptions import NotFound
 
 from scheduler.api.errors import STATUS, status_of
+from scheduler.core.errors import SchedulingError
 
 blp = Blueprint("docs", __name__)
 
@@ -59,6 +60,12 @@ REFUSALS = {
     "observation_not_over": "The observation that the protocol asks for is not over.",
 }
 
+#: Wall times that a change of clocks spoils.
+TIMES = {
+    "nonexistent_time": (422, "The clocks at the site skip this time."),
+    "ambiguous_time": (422, "The clocks at the site show this time twice; say which with `disambiguation`."),
+}
+
 
 def openapi_yaml(app: Flask) -> str:
     """The contract, as committed in openapi.yaml."""
@@ -90,16 +97,14 @@ def asset(name: str) -> Response:
 @blp.get("/docs/problems")
 def problems() -> Response:
     """What each problem code means; `type` in a problem points here."""
-    rows = [(code, status, meaning) for code, (status, meaning) in HTTP_PROBLEMS.items()]
-    rows += [
-        (refusal.code, int(status_of(refusal)), (refusal.__doc__ or "").split("\n")[0])
-        for refusal in STATUS
-        if refusal.code not in {"error", *REFUSALS}
-    ]
-    rows += [(code, 409, meaning) for code, meaning in REFUSALS.items()]
+    known = {code: (409, meaning) for code, meaning in REFUSALS.items()} | TIMES | HTTP_PROBLEMS
+    for refusal in STATUS:
+        if refusal.code != SchedulingError.code:
+            meaning = (refusal.__doc__ or "").split("\n")[0]
+            known.setdefault(refusal.code, (int(status_of(refusal)), meaning))
     body = "".join(
         f'<tr id="{code}"><td><code>{code}</code></td><td>{status}</td><td>{escape(meaning)}</td></tr>'
-        for code, status, meaning in sorted(set(rows), key=lambda row: (row[1], row[0]))
+        for code, (status, meaning) in sorted(known.items(), key=lambda item: (item[1][0], item[0]))
     )
     return _page(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title>'
