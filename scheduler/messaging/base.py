@@ -1,0 +1,76 @@
+"""What a channel is: it delivers one finished envelope, or raises DeliveryError. No channel lives here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from email_validator import EmailNotValidError, validate_email
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One finished message to one recipient.
+
+    `message_id` is the same at every attempt: channels hand it to their provider as the idempotency key. `channel` is
+    how the recipient is reached (`email`, `sms`), `to` an address or an E.164 number.
+    """
+
+    message_id: str
+    sender_name: str
+    to: str
+    channel: str
+    subject: str
+    body: str
+    locale: str = "en"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The id becomes a file name and a header: nothing but a plain name may pass.
+        if not _NAME.fullmatch(self.message_id):
+            msg = f"not a message id: {self.message_id!r}"
+            raise ValueError(msg)
+
+
+class DeliveryError(Exception):
+    """The message did not go out. `permanent` means that trying again is of no use.
+
+    `detail` is one sentence for the staff; it never holds the text or the address.
+    """
+
+    def __init__(self, detail: str, *, permanent: bool) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.permanent = permanent
+
+
+class Channel(Protocol):
+    """A way out of the house."""
+
+    def deliver(self, envelope: Envelope) -> str | None:
+        """Deliver, and return the provider's own id where it tells one. Raises DeliveryError and nothing else."""
+        ...
+
+
+def one_address(text: str) -> str:
+    """The one e-mail address in `text`, normalized. Raises a permanent DeliveryError for none, or for two."""
+    try:
+        return validate_email(text, check_deliverability=False).ascii_email or _no_ascii()
+    except EmailNotValidError:
+        raise DeliveryError("The address is not a single valid e-mail address.", permanent=True) from None
+
+
+def one_number(text: str) -> str:
+    """The phone number in `text` if it is E.164. Raises a permanent DeliveryError otherwise."""
+    if not _E164.fullmatch(text):
+        raise DeliveryError("The number is not an E.164 phone number.", permanent=True)
+    return text
+
+
+def _no_ascii() -> str:
+    raise DeliveryError("The address needs SMTPUTF8, which is not supported.", permanent=True)
