@@ -1,0 +1,69 @@
+"""Which words give away what a patient is treated for. They are data; what is done about them is decided elsewhere."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+WORDS = Path(__file__).parent.parent / "data" / "forbidden_words.yaml"
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Forbidden words, folded: whole ones, beginnings, ends, and parts."""
+
+    whole: frozenset[str]
+    beginnings: tuple[str, ...]
+    ends: tuple[str, ...]
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Self:
+        sorts: dict[tuple[bool, bool], list[str]] = {}
+        for pattern in patterns:
+            stars = (pattern.startswith("*"), pattern.endswith("*"))
+            sorts.setdefault(stars, []).append(fold(pattern.strip("*")))
+        whole, beginnings, ends, parts = (
+            tuple(sorts.get(stars, ())) for stars in ((False, False), (False, True), (True, False), (True, True))
+        )
+        return cls(frozenset(whole), beginnings, ends, parts)
+
+    def hold(self, word: str) -> bool:
+        return (
+            word in self.whole
+            or word.startswith(self.beginnings)
+            or word.endswith(self.ends)
+            or any(part in word for part in self.parts)
+        )
+
+
+def disclosures(text: str, extra_words: Iterable[str] = ()) -> list[str]:
+    """The forbidden words found in `text`, folded and without repetition; of every language, whatever the text's.
+
+    `extra_words` are the organization's own, written like the shipped ones (`word`, `word*`, `*word`, `*word*`).
+    """
+    lists = [_shipped(), _Lists.of(extra_words)]
+    found = [word for word in _WORD.findall(fold(text)) if any(one.hold(word) for one in lists)]
+    return list(dict.fromkeys(found))
+
+
+def fold(text: str) -> str:
+    """The text in lower case and without accents."""
+    if text.isascii():
+        return text.lower()
+    return "".join(mark for mark in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(mark))
+
+
+@cache
+def _shipped() -> _Lists:
+    lists: dict[str, list[str]] = yaml.safe_load(WORDS.read_text(encoding="utf-8"))
+    return _Lists.of(word for words in lists.values() for word in words)

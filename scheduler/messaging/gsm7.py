@@ -1,0 +1,36 @@
+"""SMS in the GSM 7-bit alphabet: 160 characters, where one curly quote would leave 70. Nothing is sent here."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LIMIT = 160
+
+_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_EXTENDED = frozenset("^{}\\[~]|€\f")
+_STAND_INS = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4`", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u2033\u00ab\u00bb", '"')
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\u2022", "-")
+    | {"\u2026": "...", "\t": " "}
+)
+
+
+def to_gsm7(text: str) -> str:
+    """The text in that alphabet: plain punctuation, letters without the accents that it lacks, the rest left out."""
+    return " ".join("".join(map(_spell, text.translate(_STAND_INS))).split())
+
+
+def septets(text: str) -> int:
+    """How much of LIMIT a text in that alphabet takes; characters of the extension count twice."""
+    return sum(2 if mark in _EXTENDED else 1 for mark in text)
+
+
+def _spell(mark: str) -> str:
+    if mark in _BASIC or mark in _EXTENDED:
+        return mark
+    plain = "".join(part for part in unicodedata.normalize("NFKD", mark) if not unicodedata.combining(part))
+    return "".join(part for part in plain.translate(_STAND_INS) if part in _BASIC or part in _EXTENDED)

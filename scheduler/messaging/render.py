@@ -1,0 +1,201 @@
+"""From facts to a finished text, in the reader's language. What may be said is data: templates and forbidden words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
+from scheduler.messaging.custom import fill
+from scheduler.messaging.disclosure import disclosures
+from scheduler.messaging.facts import Facts
+from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
+from scheduler.messaging.phrases import Phrases
+
+TEMPLATES = Path(__file__).parent / "templates"
+LAST_RESORT = "en"
+
+#: An SMS that is too long is said again: with fewer words, under a shorter name, without the phone number, and at
+#: last without the zone, for a reader who lives in it. The templates see the step as `brief`.
+_SENDER_AT = (30, 30, 20, 20, 11)
+
+#: By locale, a clinic's own texts for one kind: {"es": {"subject": ..., "body": ..., "sms": ...}}.
+Custom = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A finished text. `subject` is empty for an SMS; `sender` is the neutral name to send under."""
+
+    subject: str
+    body: str
+    locale: str
+    sender: str
+
+
+def locale_chain(preferred: Sequence[str]) -> tuple[str, ...]:
+    """The locales to look in: each one preferred, then its language alone, then English. es-MX, es, en."""
+    chain: list[str] = []
+    for name in (*preferred, LAST_RESORT):
+        tag = name.replace("_", "-")
+        chain += [tag, tag.partition("-")[0]]
+    return tuple(dict.fromkeys(filter(None, chain)))
+
+
+@cache
+def shipped_locales() -> frozenset[str]:
+    """The languages that come with a full set of templates."""
+    return frozenset(entry.name for entry in TEMPLATES.iterdir() if entry.is_dir())
+
+
+def render(kind: str, channel: str, facts: Facts, locales: Sequence[str], custom: Custom | None = None) -> Text:
+    """The text of a message of that kind for that channel (`email` or `sms`).
+
+    `locales` are the recipient's and the organization's, in this order; `custom` holds the organization's own texts.
+    """
+    needed = {"sms"} if channel == "sms" else {"subject", "body"}
+    for tag in locale_chain(locales):
+        own = (custom or {}).get(tag)
+        own = own if own and needed <= own.keys() else None
+        if own is None and tag not in shipped_locales():
+            continue
+        # A text found in "es" is still written the Mexican way for es-MX.
+        manner = next((name for name in locales if name.replace("_", "-").startswith(f"{tag}-")), tag)
+        language = tag.partition("-")[0]
+        words = _words(language if language in shipped_locales() else LAST_RESORT)
+        said = _Saying(kind, facts, manner, language, words, own)
+        return said.sms() if channel == "sms" else said.email()
+    raise AssertionError  # pragma: no cover - English is always there
+
+
+class _Saying:
+    """One message in one language."""
+
+    def __init__(
+        self,
+        kind: str,
+        facts: Facts,
+        manner: str,
+        language: str,
+        words: Mapping[str, str],
+        own: Mapping[str, str] | None,
+    ) -> None:
+        self._kind, self._language, self._locale, self._own = kind, language, manner, own
+        self._words, self._facts = words, facts
+        self._phrases = Phrases(manner, words)
+
+    def email(self) -> Text:
+        values = self._values()
+        subject = " ".join(self._part("subject", values).split())
+        return Text(subject, _tidy(self._part("body", values)), self._locale, values["sender"])
+
+    def sms(self) -> Text:
+        """In 160 characters: said with fewer words until it fits."""
+        text = ""
+        values = self._values()
+        for brief, length in enumerate(_SENDER_AT):
+            values |= {"brief": brief, "sender": _cut(to_gsm7(self._sender()), length)}
+            if brief == len(_SENDER_AT) - 1:
+                values["when_short"] = values["when_brief"]
+            text = to_gsm7(self._part("sms", values))
+            if septets(text) <= LIMIT:
+                break
+        return Text("", text, self._locale, _cut(to_gsm7(self._sender()), _SENDER_AT[0]))
+
+    def _part(self, name: str, values: Mapping[str, Any]) -> str:
+        if self._own is not None:
+            return fill(self._own[name], {key: value for key, value in values.items() if isinstance(value, str)})
+        return _environment().get_template(f"{self._language}/{self._kind}/{name}.txt").render(values)
+
+    def _sender(self) -> str:
+        name = _one_line(self._facts.sender_name)
+        return self._words["sender"] if disclosures(name) or not to_gsm7(name) else name
+
+    def _values(self) -> dict[str, Any]:
+        """Everything that a template may name; what does not apply is empty."""
+        facts, phrases = self._facts, self._phrases
+        start, before = facts.starts_at, facts.previous_starts_at
+
+        def beside(moment: Any) -> str:
+            return phrases.near(moment, start) if moment else ""
+
+        lines = [
+            f"{phrases.full(line.starts_at, facts.recipient_zone)} - {self._neutral(line.visit)}"
+            for line in facts.visits
+        ]
+        return {
+            "sender": self._sender(),
+            "phone": _one_line(facts.phone),
+            "link": "" if disclosures(facts.link) else facts.link,
+            "visit": self._neutral(facts.visit),
+            "place": ", ".join(filter(None, map(_quiet, (facts.location, facts.address)))),
+            "when": phrases.full(start, facts.recipient_zone),
+            "when_short": phrases.short(start),
+            "when_brief": phrases.short(start, zone=str(start.tzinfo) != facts.recipient_zone),
+            "when_date": phrases.date(start),
+            "day": phrases.day(start),
+            "in_words": phrases.until(start, facts.now),
+            "arrive_at": beside(facts.arrive_at),
+            "food_until": beside(facts.food_until),
+            "food_over": bool(facts.food_until and facts.food_until <= facts.now),
+            "liquids_until": beside(facts.liquids_until),
+            "alcohol_until": beside(facts.alcohol_until),
+            "ride": facts.ride,
+            "previous": phrases.full(before, facts.recipient_zone) if before else "",
+            "previous_short": phrases.short(before) if before else "",
+            "visits": "\n".join(lines),
+            "opt_out": self._words["opt_out"] if facts.opt_out else "",
+            "brief": 0,
+        }
+
+    def _neutral(self, name: str) -> str:
+        return _quiet(name) or self._words["visit"]
+
+
+def _quiet(name: str) -> str:
+    """A name on one line; nothing when it would give the patient away."""
+    return "" if disclosures(name) else _one_line(name)
+
+
+def _cut(name: str, length: int) -> str:
+    """The name in at most that many characters, at the end of a word where there is one."""
+    if len(name) <= length:
+        return name
+    return (name[: length + 1].rpartition(" ")[0] or name[:length]).rstrip(" -,&")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, never two empty lines in a row: what does not apply leaves no hole."""
+    kept: list[str] = []
+    for line in map(str.rstrip, text.strip().splitlines()):
+        if line or (kept and kept[-1]):
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,  # plain text, no page
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+@cache
+def _words(language: str) -> Mapping[str, str]:
+    words: dict[str, str] = yaml.safe_load((TEMPLATES / language / "words.yaml").read_text(encoding="utf-8"))
+    return words

@@ -1,0 +1,214 @@
+"""What patients read: every template, in every language, with ordinary and with the hardest values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import pytest
+from jinja2 import UndefinedError
+
+from scheduler.core.reminders import CHANNELS, KINDS
+from scheduler.messaging.disclosure import disclosures
+from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
+from scheduler.messaging.render import TEMPLATES, Text, _environment, locale_chain, render, shipped_locales
+from tests.messaging.sample_facts import START, facts, hard_cases
+
+LOCALES = sorted(shipped_locales())
+MANNERS = [*LOCALES, "en-US", "en-GB", "es-MX", "es-US"]
+
+
+@cache
+def hard_texts(locale: str, kind: str, channel: str) -> tuple[Text, ...]:
+    return tuple(render(kind, channel, case, [locale]) for case in [facts(), *hard_cases()])
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_kind_has_its_folder_and_every_folder_its_kind(locale: str) -> None:
+    folders = {entry.name for entry in (TEMPLATES / locale).iterdir() if entry.is_dir()}
+    assert folders == set(KINDS)
+    for kind in KINDS:
+        assert {entry.name for entry in (TEMPLATES / locale / kind).iterdir()} == {"subject.txt", "body.txt", "sms.txt"}
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("locale", MANNERS)
+def test_nothing_gives_the_patient_away(locale: str, kind: str, channel: str) -> None:
+    for text in hard_texts(locale, kind, channel):
+        assert disclosures(f"{text.subject}\n{text.body}") == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("locale", MANNERS)
+def test_an_sms_is_one_sms(locale: str, kind: str) -> None:
+    for body in (text.body for text in hard_texts(locale, kind, "sms")):
+        assert septets(body) <= LIMIT, body
+        assert to_gsm7(body) == body
+        assert "STOP" in body, "every SMS says how to end them"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("locale", MANNERS)
+def test_an_sms_from_an_ordinary_clinic_names_its_phone_and_the_zone(locale: str, kind: str) -> None:
+    body = render(kind, "sms", facts(), [locale]).body
+    assert "+1 212-555-0142" in body
+    assert kind in {"post_session", "integration_prompt"} or "EST" in body
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("locale", MANNERS)
+def test_an_email_is_tidy(locale: str, kind: str) -> None:
+    for text in hard_texts(locale, kind, "email"):
+        assert text.subject
+        assert "\n" not in text.subject
+        assert len(text.subject) <= 100
+        assert "\n\n\n" not in text.body
+        assert "None" not in text.body
+        assert "{" not in text.subject + text.body
+
+
+@pytest.mark.parametrize("kind", ["booked", "remind_24h", "night_before", "rescheduled"])
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_who_must_fast_is_told_the_very_time(kind: str, channel: str) -> None:
+    body = render(kind, channel, facts(), ["en"]).body
+    assert "No food from 03:00" in body
+    assert "07:00" in body, "when the liquids stop"
+    assert "ride home" in body or "take you home" in body
+    assert "3:00 AM" in render(kind, channel, facts(), ["en-US"]).body
+
+
+def test_a_fast_from_the_day_before_names_the_day() -> None:
+    body = render("night_before", "sms", facts(food_until=START - timedelta(hours=12)), ["en"]).body
+    assert "No food from Tue 21:00" in body
+
+
+def test_a_fast_across_a_change_of_clocks_names_the_zone() -> None:
+    start = datetime(2027, 11, 7, 7, 0, tzinfo=START.tzinfo)
+    food = (start.astimezone(UTC) - timedelta(hours=7)).astimezone(START.tzinfo)
+    assert "No food from 01:00 EDT" in render("night_before", "sms", facts(start, food_until=food), ["en"]).body
+
+
+def test_a_fast_that_has_begun_is_not_announced_as_if_it_had_not() -> None:
+    late = facts(now=START - timedelta(hours=3))
+    assert "No food since 03:00 (ate? call +1 212-555-0142)" in render("night_before", "sms", late, ["en"]).body
+    assert "nothing since 03:00" in render("night_before", "email", late, ["en"]).body
+
+
+def test_who_need_not_fast_or_ride_hears_nothing_of_it() -> None:
+    case = facts(food_until=None, liquids_until=None, ride=False)
+    for kind in set(KINDS) - {"night_before"}:  # which is owed for a fast only
+        for channel in CHANNELS:
+            body = render(kind, channel, case, ["en"]).body
+            assert "food" not in body
+            assert "drink" not in body
+            assert "home" not in body
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (timedelta(days=3), "in 3 days"),
+        (timedelta(days=10), "in 10 days"),
+        (timedelta(hours=24), "tomorrow"),
+        (timedelta(hours=10), "tomorrow"),  # said at 23:00 of the day before
+        (timedelta(hours=8), "today"),
+        (timedelta(hours=5, minutes=59), "in 5 hours"),
+        (timedelta(hours=1), "in 1 hour"),
+        (timedelta(minutes=59, seconds=59), "in 59 minutes"),
+        (timedelta(minutes=1), "in 1 minute"),
+        (timedelta(), "now"),
+        (timedelta(hours=-3), "now"),
+    ],
+)
+def test_how_far_ahead_is_said_truthfully(ahead: timedelta, said: str) -> None:
+    body = render("remind_24h", "email", facts(now=START - ahead), ["en"]).body
+    assert f"your appointment is {said}." in body
+
+
+def test_hours_ahead_are_elapsed_over_a_change_of_clocks() -> None:
+    start = datetime(2027, 3, 14, 5, 0, tzinfo=START.tzinfo)  # 01:00 EST is three hours before, not four
+    late = facts(start, now=datetime(2027, 3, 14, 1, 0, tzinfo=START.tzinfo))
+    assert "in 3 hours" in render("remind_24h", "email", late, ["en"]).body
+
+
+def test_a_reader_elsewhere_is_told_whose_clock_it_is() -> None:
+    near = render("booked", "email", facts(), ["en"]).body
+    far = render("booked", "email", facts(recipient_zone="Pacific/Honolulu"), ["en"]).body
+    assert "09:00 (Eastern Standard Time)" in near
+    assert "09:00 (Eastern Standard Time, New York)" in far
+
+
+@pytest.mark.parametrize(
+    ("locales", "found", "word"),
+    [
+        (["es-MX", "en"], "es", "cita"),
+        (["es_MX", "en"], "es", "cita"),
+        (["fr", "es"], "es", "cita"),
+        (["fr", "de"], "en", "appointment"),
+        (["", "en"], "en", "appointment"),
+        (["x" * 300], "en", "appointment"),
+        (["../../../etc", "es"], "es", "cita"),
+    ],
+)
+def test_the_language_falls_back(locales: list[str], found: str, word: str) -> None:
+    text = render("remind_24h", "sms", facts(), locales)
+    assert text.locale.startswith(found)
+    assert word in text.body
+
+
+def test_the_chain_of_locales() -> None:
+    assert locale_chain(["es_MX", "en-GB"]) == ("es-MX", "es", "en-GB", "en")
+
+
+def test_a_language_is_written_as_the_reader_writes_it() -> None:
+    assert "9:00 am (" in render("remind_24h", "email", facts(), ["es-MX"]).body
+    assert "13 January 2027" in render("remind_24h", "email", facts(), ["en-GB"]).body
+
+
+def test_names_that_would_give_the_patient_away_are_replaced() -> None:
+    telling = facts(
+        sender_name="Manhattan Ketamine Infusions",
+        visit="IV ketamine induction",
+        location="Depression Center",
+        link="https://ketamineclinic.example.org/p/abc",
+    )
+    for kind in KINDS:
+        for channel in CHANNELS:
+            text = render(kind, channel, telling, ["en"])
+            assert disclosures(text.subject + text.body) == []
+            assert "Your clinic" in text.body
+            assert text.sender == "Your clinic"
+    assert "12 Main Street" in render("booked", "email", telling, ["en"]).body
+
+
+def test_values_are_values_and_no_templates() -> None:
+    sly = facts(sender_name="{{ 7 * 7 }} {% include 'x' %}", visit="{{ phone }}")
+    body = render("booked", "email", sly, ["en"]).body
+    assert "{{ 7 * 7 }} {% include 'x' %}" in body
+    assert "{{ phone }}" in body
+
+
+def test_a_value_cannot_add_a_line() -> None:
+    text = render("booked", "email", facts(sender_name="A\nBcc: b@example.org", phone="1\r\n2"), ["en"])
+    assert "A Bcc: b@example.org" in text.body
+    assert "Call us: 1 2" in text.body
+
+
+def test_a_shipped_template_that_names_what_is_not_there_fails_loudly() -> None:
+    with pytest.raises(UndefinedError):
+        _environment().from_string("{{ surprise }}").render()
+
+
+def test_the_overview_lists_every_visit() -> None:
+    body = render("series_overview", "email", facts(), ["en"]).body
+    assert "Wednesday, January 13, 2027, 09:00 (Eastern Standard Time) - Clinic visit" in body
+    assert "Saturday, January 16, 2027" in body
+
+
+def test_news_of_a_move_names_both_times() -> None:
+    moved = replace(facts(), previous_starts_at=START - timedelta(days=2))
+    body = render("rescheduled", "email", moved, ["en"]).body
+    assert "from Monday, January 11, 2027" in body
+    assert "Wednesday, January 13, 2027" in body

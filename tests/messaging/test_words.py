@@ -1,0 +1,133 @@
+"""Forbidden words, the SMS alphabet, and the texts that clinics write themselves."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.messaging.custom import LONGEST, PLACEHOLDERS, faults_in, fill
+from scheduler.messaging.disclosure import disclosures
+from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
+from scheduler.messaging.render import render
+from tests.messaging.sample_facts import facts
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Your Ketamine infusion", ["ketamine", "infusion"]),
+        ("ESKETAMINE", ["esketamine"]),
+        ("ketamineclinic.example.org", ["ketamineclinic"]),
+        ("Su dosis de esketamina", ["dosis", "esketamina"]),
+        ("infusión intravenosa", ["infusion", "intravenosa"]),
+        ("Psychiatry, psychotherapy and Psychology", ["psychiatry", "psychotherapy", "psychology"]),
+        ("Hypnotherapy", ["hypnotherapy"]),
+        ("depression", ["depression"]),
+        ("IV at nine", ["iv"]),
+        ("give, live, private, Ivy", []),
+        ("a dose, doses, dosage", ["dose", "doses", "dosage"]),
+        ("Dr. Dosemite-Overdosen", ["dosemite"]),
+        ("tratamiento", ["tratamiento"]),
+        ("Your appointment on Tuesday. No food from 03:00.", []),
+        ("", []),
+    ],
+)
+def test_what_gives_a_patient_away(text: str, found: list[str]) -> None:
+    assert disclosures(text) == found
+
+
+def test_an_organization_adds_words_of_its_own() -> None:
+    assert disclosures("The Riverbend team of Riverbend", ["riverbend"]) == ["riverbend"]
+    assert disclosures("Riverbends", ["riverbend"]) == []
+    assert disclosures("Riverbends", ["river*"]) == ["riverbends"]
+    assert disclosures("Upriver", ["*river"]) == ["upriver"]
+
+
+class TestSmsAlphabet:
+    @pytest.mark.parametrize(
+        ("text", "sent"),
+        [
+            ("it\u2019s \u201cfine\u201d \u2013 really\u2026", 'it\'s "fine" - really...'),
+            ("miércoles, mañana, sábado", "miércoles, mañana, sabado"),
+            ("¿Quién? ¡Así!", "¿Quién? ¡Asi!"),
+            ("a\u00a0b\u202fc\td\n\ne", "a b c d e"),
+            ("\U0001f600 hi \u533b", "hi"),
+            ("\ufb01ne", "fine"),
+            ("10 €", "10 €"),
+        ],
+    )
+    def test_is_kept(self, text: str, sent: str) -> None:
+        assert to_gsm7(text) == sent
+
+    def test_characters_of_the_extension_count_twice(self) -> None:
+        assert septets("a€[") == 5
+
+    @given(st.text())
+    def test_holds_whatever_comes(self, text: str) -> None:
+        once = to_gsm7(text)
+        assert to_gsm7(once) == once
+        assert "\n" not in once
+
+
+class TestClinicsOwnTexts:
+    def test_placeholders_are_filled(self) -> None:
+        assert fill("See you {{when}}, {{ sender }}!", {"when": "soon", "sender": "Us"}) == "See you soon, Us!"
+
+    def test_what_a_value_says_is_not_read_again(self) -> None:
+        assert fill("{{sender}}", {"sender": "{{phone}}", "phone": "1"}) == "{{phone}}"
+
+    @pytest.mark.parametrize(
+        ("part", "text", "codes"),
+        [
+            ("sms", "{{sender}}: {{when_short}}", []),
+            ("body", "{{visit}} {{place}} {{ visits }}", []),
+            ("sms", "{{visit}}", ["placeholder_not_here"]),
+            ("subject", "{{place}}", ["placeholder_not_here"]),
+            ("body", "{{birth_date}} {{birth_date}} {{x}}", ["unknown_placeholder", "unknown_placeholder"]),
+            ("body", "{{ sender.__class__ }}", ["unknown_placeholder"]),
+            ("body", "{% for a in b %}x{% endfor %}", ["stray_braces"]),
+            ("body", "{{ {{sender}} }}", ["stray_braces"]),
+            ("body", "{{", ["stray_braces"]),
+            ("body", "Your ketamine infusion", ["discloses", "discloses"]),
+            ("sms", "Dr. Riverbend", ["discloses"]),
+            ("subject", "x" * 151, ["too_long"]),
+            ("body", "  ", ["empty"]),
+            ("sms", "{{psychosis}} dose" + "!" * 500, ["unknown_placeholder", "discloses", "too_long"]),
+        ],
+    )
+    def test_every_fault_is_named(self, part: str, text: str, codes: list[str]) -> None:
+        assert [code for code, _ in faults_in(part, text, ["riverbend"])] == codes
+
+    @given(st.text(alphabet=string.ascii_letters + "{}% ", max_size=60))
+    def test_a_text_without_faults_can_be_filled(self, text: str) -> None:
+        if not list(faults_in("body", text)):
+            assert "{{" not in fill(text, dict.fromkeys(PLACEHOLDERS, "v"))
+
+    def test_a_clinics_text_goes_before_the_shipped_one(self) -> None:
+        own = {"es": {"sms": "{{sender}}: le esperamos {{when_short}}"}}
+        text = render("remind_24h", "sms", facts(), ["es-MX", "en"], own)
+        assert text.body.startswith("Northgate Clinic: le esperamos mié 13 de ene 9:00 am EST")
+        assert "reminder" in render("remind_24h", "email", facts(), ["en"], own).body
+
+    def test_what_a_clinic_did_not_write_is_shipped(self) -> None:
+        own = {"es": {"sms": "x"}, "en": {"subject": "only a subject"}}
+        assert "Le recordamos" in render("remind_24h", "email", facts(), ["es"], own).body
+        assert render("remind_24h", "email", facts(), ["en"], own).subject != "only a subject"
+
+    def test_a_language_that_is_not_shipped_may_be_written(self) -> None:
+        own = {"fr": {"subject": "Rendez-vous", "body": "Le {{when}} ({{in_words}})"}}
+        text = render("remind_24h", "email", facts(), ["fr"], own)
+        assert text.subject == "Rendez-vous"
+        assert "mercredi 13 janvier 2027" in text.body
+
+    def test_every_placeholder_has_a_value(self) -> None:
+        everything = " ".join(f"{{{{{name}}}}}" for name in sorted(PLACEHOLDERS))
+        text = render("booked", "email", facts(), ["en"], {"en": {"subject": "s", "body": everything}})
+        assert "{{" not in text.body
+
+    def test_a_long_sms_of_a_clinic_is_still_sent(self) -> None:
+        text = render("booked", "sms", facts(), ["en"], {"en": {"sms": "x" * LONGEST["sms"]}})
+        assert septets(text.body) == LONGEST["sms"] > LIMIT
