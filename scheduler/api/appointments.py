@@ -9,7 +9,15 @@ from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.visits import ParticipantSchema, PinSchema, SegmentSchema, appointment_document, pins_from
 from scheduler.core.call import Call
-from scheduler.core.errors import IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused, StaleRevision
+from scheduler.core.errors import (
+    AlreadyExists,
+    IllegalTransition,
+    Invalid,
+    LocalTimeFault,
+    NotFound,
+    Refused,
+    StaleRevision,
+)
 from scheduler.services import appointments, booking
 from scheduler.services.finding import Wanted
 
@@ -94,7 +102,7 @@ class AppointmentsQuery(PageQuery):
     takes=BookingSchema,
     gives=AppointmentSchema,
     status=201,
-    refuses=(NotFound, Invalid, LocalTimeFault, Refused),
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused, AlreadyExists),
 )
 def create_appointment(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Book a visit; a refusal names every reason and up to five alternatives."""

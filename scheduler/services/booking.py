@@ -71,7 +71,7 @@ def reschedule(
         disambiguation=disambiguation,
         pins=pins_of(row) if pins is None else pins,
     )
-    link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type)
+    link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     found = find(session, call, wanted, rules=link, moving=row.id)
     before = snapshot(row)
     freed = {each.resource_id for each in view(session, call, row).participants}

@@ -14,7 +14,7 @@ from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.course import expand
-from scheduler.core.errors import Fault, Invalid, NotFound
+from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.models import Appointment, Course, CourseSession, Gate
@@ -43,11 +43,18 @@ def lock(session: Session, call: Call, course_id: UUID | None) -> None:
 
 
 def link(
-    session: Session, call: Call, session_id: UUID | None, patient_id: UUID | None, visit_type: str
+    session: Session,
+    call: Call,
+    session_id: UUID | None,
+    patient_id: UUID | None,
+    visit_type: str,
+    *,
+    moving: bool = False,
 ) -> Link | None:
     """Lock the session's course and say what it forbids; None without a session.
 
-    Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's.
+    Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's, AlreadyExists when
+    it has an appointment that is not the one `moving`.
     """
     if session_id is None:
         return None
@@ -66,7 +73,10 @@ def link(
         raise Invalid(faults)
     _, protocol = protocol_of(session, call, course.protocol_id)
     specs = expand(protocol, course.cadence)
-    booked = {key: place for key, place in standing(session, call, course.id).items() if key != step.position}
+    booked = dict(standing(session, call, course.id))
+    if booked.pop(step.position, None) is not None and not moving:
+        detail = "That session of the course has an appointment already."
+        raise AlreadyExists(detail)
     rules = session_rules(specs, step.position, booked, passed_gates(session, call, course.id))
     return Link(course.id, step.id, rules)
 

@@ -1,0 +1,92 @@
+"""The database has the last word: whoever writes, two blocking rows of one unit never overlap."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from scheduler.core.errors import SlotTaken
+from scheduler.models import Appointment, Occupancy, new_id
+from scheduler.services import finding
+from scheduler.services.appointments import AppointmentView
+from tests.clinic import Clinic
+from tests.desk import book, count, open_clinic
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    return open_clinic(engine)
+
+
+class TestTheDatabaseItself:
+    """Whoever writes, by whatever path: no two blocking rows of one unit overlap."""
+
+    @pytest.fixture
+    def taken(self, clinic: Clinic) -> AppointmentView:
+        clinic.staff("therapist")
+        clinic.room("consult")
+        return book(clinic, clinic.patient(), "talk", "2030-03-04 10:00")
+
+    @pytest.mark.parametrize(("first", "past"), [(0, 60), (-30, 30), (30, 90), (-10, 70), (10, 20)])
+    def test_an_overlapping_row_is_refused(self, clinic: Clinic, taken: AppointmentView, first: int, past: int) -> None:
+        with Session(clinic.engine) as session:
+            row = self._copy(session, taken, first, past)
+            with pytest.raises(IntegrityError, match="no_double_booking"):
+                session.execute(insert(Occupancy), [row])
+
+    @pytest.mark.parametrize(("first", "past"), [(-60, 0), (60, 120)])
+    def test_a_touching_row_is_not(self, clinic: Clinic, taken: AppointmentView, first: int, past: int) -> None:
+        with Session(clinic.engine) as session:
+            session.execute(insert(Occupancy), [self._copy(session, taken, first, past)])
+            session.commit()
+
+    def test_an_update_is_no_way_around_it(self, clinic: Clinic, taken: AppointmentView) -> None:
+        with Session(clinic.engine) as session:
+            row = self._copy(session, taken, 60, 120)
+            session.execute(insert(Occupancy), [row])
+            moved = update(Occupancy).where(Occupancy.id == row["id"]).values(starts_at=taken.row.starts_at)
+            with pytest.raises(IntegrityError, match="no_double_booking"):
+                session.execute(moved)
+
+    def test_a_row_without_a_unit_or_longer_than_a_day_is_refused(self, clinic: Clinic, taken: AppointmentView) -> None:
+        for change in ({"unit": 5}, {"ends_at": taken.row.starts_at + timedelta(days=2)}, {"appointment_id": None}):
+            with Session(clinic.engine) as session:
+                row = self._copy(session, taken, 60, 120) | change
+                with pytest.raises(IntegrityError):
+                    session.execute(insert(Occupancy), [row])
+
+    def test_without_the_applications_look_the_guard_still_refuses(
+        self, clinic: Clinic, taken: AppointmentView, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Sabotage: a booking that believes every calendar is empty."""
+        look = finding.load
+
+        def blind(*args: object, **kwargs: object) -> object:
+            loaded = look(*args, **kwargs)
+            empty = {
+                key: each.__class__(**{**vars(each), "taken": (0,) * each.units})
+                for key, each in loaded.site.calendars.items()
+            }
+            site = loaded.site.__class__(**{**vars(loaded.site), "calendars": empty})
+            return loaded.__class__(**{**vars(loaded), "site": site, "held": {}})
+
+        monkeypatch.setattr(finding, "load", blind)
+        with pytest.raises(SlotTaken):
+            book(clinic, clinic.patient(), "talk", "2030-03-04 10:30")
+        assert count(clinic, Appointment) == 1
+
+    def _copy(self, session: Session, taken: AppointmentView, first: int, past: int) -> dict[str, object]:
+        row = session.scalars(
+            select(Occupancy).where(Occupancy.appointment_id == taken.id, Occupancy.role == "role:therapist")
+        ).one()
+        values = {column.key: getattr(row, column.key) for column in Occupancy.__table__.columns}
+        start = row.starts_at
+        return values | {
+            "id": new_id(),
+            "starts_at": start + timedelta(minutes=first),
+            "ends_at": start + timedelta(minutes=past),
+        }
