@@ -27,9 +27,17 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.api.visits import ParticipantSchema, appointment_document, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import Invalid, NoFeasiblePlan, NotFound, PlanStale, ProtocolNotApproved, Refused
+from scheduler.core.errors import (
+    IllegalTransition,
+    Invalid,
+    NoFeasiblePlan,
+    NotFound,
+    PlanStale,
+    ProtocolNotApproved,
+    Refused,
+)
 from scheduler.database import db, transact
-from scheduler.services import courses, planning, plans
+from scheduler.services import courses, gates, planning, plans
 from scheduler.services.courses import CourseView, WantedCourse
 from scheduler.services.plans import OfferedPlan
 
@@ -170,6 +178,14 @@ class CourseBookingsSchema(Schema):
     appointments = List(Nested(AppointmentSchema), max=1000, required=True)
 
 
+class GateDecisionSchema(Schema):
+    """What was decided at a gate, and by whom."""
+
+    outcome = Choice("passed", "failed", "waived", required=True)
+    by = Text(200, required=True)
+    note = Text(2000, min=0, lines=True, load_default="")
+
+
 @blp.post("/courses")
 @endpoint(
     scope="courses:write",
@@ -219,6 +235,18 @@ def book_course(session: Session, call: Call, body: dict[str, Any], *, course_id
     """Book every session of a plan, or none; sessions behind a gate are pencilled."""
     booked = plans.book(session, call, course_id, body["plan_token"])
     return {"appointments": [appointment_document(view) for view in booked]}
+
+
+@blp.put("/courses/<uuid:course_id>/gates/<string:key>")
+@endpoint(
+    scope="courses:write",
+    takes=GateDecisionSchema,
+    gives=CourseSchema,
+    refuses=(NotFound, IllegalTransition),
+)
+def decide_gate(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, key: str) -> Any:
+    """Record a clinician's judgment at a gate; what lies behind it may then be planned and confirmed."""
+    return _document(gates.decide(session, call, course_id, key, **body))
 
 
 @blp.errorhandler(PlanStale)
