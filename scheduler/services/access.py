@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, ScopeMissing, Unauthorized
 from scheduler.core.scopes import expand
-from scheduler.models import ApiKey, new_id
+from scheduler.models import ApiKey, Organization, new_id
 from scheduler.services import audit
 from scheduler.services.paging import Page, page
 
@@ -108,6 +108,12 @@ def revoke_key(session: Session, call: Call, key_id: UUID) -> ApiKey:
         row.revoked_at = call.now
         audit.note(session, call, "key.revoke", "api_key", row.id, before={"name": row.name})
     return row
+
+
+def organizations(session: Session) -> list[tuple[UUID, str]]:
+    """(id, name) of every organization of the house, oldest first. For the operator's commands, never for a request."""
+    rows = session.execute(select(Organization.id, Organization.name).order_by(Organization.id))
+    return [(row.id, row.name) for row in rows]
 
 
 def _digest(secret: str) -> str:

@@ -1,0 +1,5 @@
+"""`python -m scheduler <command>`."""
+
+from scheduler.cli import main
+
+main()

@@ -1,0 +1,204 @@
+"""`python -m scheduler <command>`: what an operator does. Each command calls one service or starts one process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import click
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from scheduler import create_app, wall_clock
+from scheduler.api.docs import openapi_yaml
+from scheduler.config import FaultySettings, Settings
+from scheduler.core.call import Call
+from scheduler.core.errors import Invalid, SchedulingError
+from scheduler.core.scopes import BUNDLES, SCOPES
+from scheduler.database import db, transact
+from scheduler.models import new_id
+from scheduler.services import access, organizations
+
+T = TypeVar("T")
+_ACTOR = "command line"
+_NO_SETTINGS = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Regimen: plans, books and reminds. Settings come from the environment, prefix SCHEDULER_."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this version's schema. Safe to repeat, and to start twice at once."""
+    with _house():
+        _migrate()
+
+
+@main.command()
+@click.option("--name", required=True, help="The organization's name.")
+@click.option("--sender-name", default=organizations.NEUTRAL_SENDER, show_default=True, help="What patients read.")
+@click.option("--locale", default="en", show_default=True, help="The language of messages by default.")
+def init(name: str, sender_name: str, locale: str) -> None:
+    """Make the first organization and its admin key, on an empty database."""
+
+    def work(session: Session, call: Call) -> str:
+        if access.organizations(session):
+            msg = "This database has an organization already; `keys create` makes further keys."
+            raise click.ClickException(msg)
+        organizations.create(session, call, name=name, sender_name=sender_name, default_locale=locale)
+        session.flush()
+        return access.create_key(session, call, name="admin", scopes=["admin"])[1]
+
+    with _house():
+        _migrate()
+        token = _do(new_id(), work)
+    click.echo("The admin key, shown only now:", err=True)
+    click.echo(token)
+
+
+@main.group()
+def keys() -> None:
+    """Make, end and list API keys."""
+
+
+_organization = click.option("--organization", type=click.UUID, help="Its id; not needed while there is only one.")
+
+
+@keys.command("create")
+@_organization
+@click.option("--name", required=True, help="What the audit trail calls it.")
+@click.option("--scope", "scopes", multiple=True, required=True, help=f"A scope, or one of {', '.join(BUNDLES)}.")
+@click.option("--days", type=click.IntRange(1, 3650), help="How long it is good; without it, until revoked.")
+def create_key(organization: UUID | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make a key and print it."""
+
+    def work(session: Session, call: Call) -> str:
+        until = None if days is None else call.now + timedelta(days=days)
+        return access.create_key(session, call, name=name, scopes=scopes, expires_at=until)[1]
+
+    with _house():
+        click.echo(_do(_organization_id(organization), work))
+
+
+@keys.command("list")
+@_organization
+def list_keys(organization: UUID | None) -> None:
+    """List keys: id, state, name, scopes."""
+
+    def work(session: Session, call: Call) -> list[str]:
+        lines, cursor = [], None
+        while True:
+            page = access.list_keys(session, call, limit=200, cursor=cursor)
+            for row in page.items:
+                over = row.expires_at is not None and row.expires_at <= call.now
+                state = "revoked" if row.revoked_at is not None else "expired" if over else "live"
+                scopes = "admin" if set(row.scopes) == SCOPES.keys() else " ".join(row.scopes)
+                lines.append(f"{row.id}  {state:7}  {row.name}  {scopes}")
+            cursor = page.next_cursor
+            if cursor is None:
+                return lines
+
+    with _house():
+        for line in _do(_organization_id(organization), work):
+            click.echo(line)
+
+
+@keys.command("revoke")
+@_organization
+@click.argument("key_id", type=click.UUID)
+def revoke_key(organization: UUID | None, key_id: UUID) -> None:
+    """End a key at once."""
+    with _house():
+        _do(_organization_id(organization), lambda session, call: access.revoke_key(session, call, key_id).id)
+    click.echo(f"{key_id} is revoked.")
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 100))
+def serve(host: str, port: int, threads: int) -> None:
+    """Serve the API from this one process. Production uses gunicorn: `gunicorn wsgi:app`."""
+    from waitress import serve as wait  # type: ignore[import-untyped]
+
+    app = _app()
+    click.echo(f"http://{host}:{port}/docs", err=True)
+    wait(app, host=host, port=port, threads=threads, ident=None)
+
+
+@main.command()
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; without it, standard output.")
+def openapi(output: Path | None) -> None:
+    """Write the contract, openapi.yaml, from the code. Needs no database and no settings."""
+    text = openapi_yaml(create_app(Settings(database_url="sqlite://")))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text)
+
+
+def _app() -> Flask:
+    try:
+        settings = Settings.from_environ()
+    except FaultySettings as error:
+        click.echo(str(error), err=True)
+        sys.exit(_NO_SETTINGS)
+    logging.getLogger("scheduler").setLevel(settings.log_level)
+    return create_app(settings)
+
+
+@contextmanager
+def _house() -> Iterator[None]:
+    """The application, for commands that end by themselves: nothing is left open, and refusals are one line."""
+    with _app().app_context(), _said_plainly():
+        try:
+            yield
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
+def _migrate() -> None:
+    upgrade()
+    click.echo("The database is up to date.", err=True)
+
+
+def _organization_id(wanted: UUID | None) -> UUID:
+    known = access.organizations(db.session())
+    if wanted is None and len(known) == 1:
+        return known[0][0]
+    if wanted in {found for found, _ in known}:
+        return wanted
+    listed = "".join(f"\n  {found}  {name}" for found, name in known) or " none; `init` makes the first"
+    raise click.ClickException(f"Say which organization with --organization. There are:{listed}")
+
+
+def _do(organization_id: UUID, work: Callable[[Session, Call], T]) -> T:
+    """Run `work` as the operator, in the one transaction."""
+    call = Call(now=wall_clock(), organization_id=organization_id, actor=_ACTOR, scopes=frozenset(SCOPES))
+    return transact(db.session(), call, work)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """Turn a refusal, or a database that is not there, into one line on standard error."""
+    try:
+        yield
+    except Invalid as error:
+        raise click.ClickException("\n".join(fault.detail for fault in error.faults)) from error
+    except SchedulingError as error:
+        raise click.ClickException(error.detail) from error
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", error)).splitlines()[0]
+        raise click.ClickException(f"{said} (has `migrate` been run?)") from error

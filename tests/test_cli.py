@@ -1,0 +1,136 @@
+"""The operator's commands, run as a process would run them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from sqlalchemy import create_engine, select
+
+from scheduler import create_app, wall_clock
+from scheduler.cli import main
+from scheduler.config import Settings
+from scheduler.core.scopes import BUNDLES, SCOPES
+from scheduler.database import db
+from scheduler.models import ApiKey, AuditEvent, Organization
+from tests.house.source import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(empty_database_url: str) -> Run:
+    """Run a command on a database of this test's own, empty at first."""
+
+    def invoke(*command: str) -> Result:
+        return CliRunner().invoke(main, command, env={"SCHEDULER_DATABASE_URL": empty_database_url})
+
+    return invoke
+
+
+def status(url: str, token: str) -> int:
+    """What the API answers that key when it asks for the keys."""
+    app = create_app(Settings(database_url=url))
+    answer = app.test_client().get("/v1/api-keys", headers={"Authorization": f"Bearer {token}"})
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    return answer.status_code
+
+
+def test_an_empty_database_becomes_a_house_with_a_key(run: Run, empty_database_url: str) -> None:
+    done = run("init", "--name", "North Clinic")
+    assert (done.exit_code, len(done.stdout.strip())) == (0, 97), done.output
+    assert status(empty_database_url, done.stdout.strip()) == 200
+    engine = create_engine(empty_database_url)
+    with engine.connect() as connection:
+        assert connection.scalars(select(Organization.name)).all() == ["North Clinic"]
+        assert set(connection.scalars(select(AuditEvent.actor))) == {"command line"}
+    engine.dispose()
+    again = run("init", "--name", "South Clinic")
+    assert again.exit_code == 1
+    assert "has an organization already" in again.output
+
+
+def test_migrating_twice_changes_nothing(run: Run) -> None:
+    assert run("migrate").exit_code == 0
+    assert run("migrate").exit_code == 0
+    assert run("keys", "list").output.startswith("Error: Say which organization")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_before_migrating_the_operator_is_told_what_to_do(run: Run) -> None:
+    done = run("keys", "list")
+    assert (done.exit_code, "has `migrate` been run?" in done.output, "Traceback" in done.output) == (1, True, False)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_keys_are_made_listed_and_ended(run: Run, empty_database_url: str) -> None:
+    run("init", "--name", "Clinic")
+    token = run("keys", "create", "--name", "board", "--scope", "keys:write", "--days", "3").stdout.strip()
+    assert status(empty_database_url, token) == 200
+    listed = run("keys", "list").stdout.splitlines()
+    assert [line.split()[1:] for line in listed] == [["live", "admin", "admin"], ["live", "board", "keys:write"]]
+    assert token[-43:] not in "".join(listed)
+    assert run("keys", "revoke", listed[1].split()[0]).exit_code == 0
+    assert status(empty_database_url, token) == 401
+    assert [line.split()[1] for line in run("keys", "list").stdout.splitlines()] == ["live", "revoked"]
+    assert run("keys", "create", "--name", "desk", "--scope", "front_desk").exit_code == 0
+    engine = create_engine(empty_database_url)
+    with engine.begin() as connection:
+        rows = connection.execute(select(ApiKey.name, ApiKey.scopes, ApiKey.expires_at).order_by(ApiKey.id)).all()
+    engine.dispose()
+    assert [set(row.scopes) for row in rows] == [SCOPES.keys(), {"keys:write"}, BUNDLES["front_desk"]]
+    assert rows[1].expires_at is not None
+    assert timedelta(days=2) < rows[1].expires_at - wall_clock() < timedelta(days=3)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_mistakes_are_said_plainly(run: Run) -> None:
+    run("init", "--name", "Clinic")
+    for command, says in (
+        (("keys", "create", "--name", "x", "--scope", "root"), "There is no scope or bundle 'root'."),
+        (("keys", "revoke", str(uuid4())), "There is no such API key."),
+        (("keys", "list", "--organization", str(uuid4())), "Say which organization"),
+        (("keys", "revoke", "1"), "is not a valid UUID"),
+        (("init",), "Missing option '--name'"),
+        (("nonsense",), "No such command"),
+    ):
+        done = run(*command)
+        assert done.exit_code != 0
+        assert says in done.output
+        assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_faulty_settings_are_all_named(empty_database_url: str) -> None:
+    faulty = {"SCHEDULER_LOG_LEVEL": "LOUD", "SCHEDULER_WORKER_BATCH": "0", "SCHEDULER_DATABASE_URL": "oracle://x"}
+    done = CliRunner().invoke(main, ["migrate"], env=faulty)
+    assert done.exit_code == 2
+    assert all(name in done.output for name in faulty)
+
+
+def test_the_contract_needs_no_database(tmp_path: Path) -> None:
+    faulty = {"SCHEDULER_DATABASE_URL": "oracle://x"}
+    printed = CliRunner().invoke(main, ["openapi"], env=faulty)
+    assert (printed.exit_code, yaml.safe_load(printed.stdout)["openapi"]) == (0, "3.1.0")
+    written = CliRunner().invoke(main, ["openapi", "--output", str(tmp_path / "o.yaml")], env=faulty)
+    assert (written.exit_code, (tmp_path / "o.yaml").read_text()) == (0, printed.stdout)
+
+
+def test_the_module_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scheduler", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for command in ("init", "keys", "migrate", "openapi", "serve"):
+        assert f"\n  {command} " in done.stdout
