@@ -115,7 +115,7 @@ class QueryFlag(fields.Boolean):
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
         del attr, data, kwargs
-        if value not in {"true", "false"}:
+        if value not in ("true", "false"):  # a tuple: what comes twice is a list, which no set can be asked for
             raise self.make_error("invalid", input=value)
         return bool(value == "true")
 

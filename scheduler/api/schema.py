@@ -84,16 +84,16 @@ def read(schema: ma.Schema, value: Any, *, pointer: str = "") -> dict[str, Any]:
 
 def patch_schema(of: type[S], name: str, *, without: tuple[str, ...] = ()) -> type[S]:
     """The schema of a PATCH: the fields of `of` that a client may send, none required, none with a default."""
-    made: dict[str, Any] = {}
+    made: dict[str, Any] = {"__module__": of.__module__, "__doc__": f"A change of {of.__name__}."}
+    left_out = set(without)
     for key, field in of._declared_fields.items():  # noqa: SLF001 - marshmallow offers no other way to list them
-        if field.dump_only or key in without:
-            made[key] = None  # None hides an inherited field
-            continue
-        optional = copy(field)
-        optional.required = False
-        optional.load_default = ma.missing
-        made[key] = optional
-    return type(name, (of,), made | {"__module__": of.__module__, "__doc__": f"A change of {of.__name__}."})
+        if field.dump_only:
+            left_out.add(key)
+        made[key] = copy(field)
+        made[key].required = False
+        made[key].load_default = ma.missing
+    made["Meta"] = type("Meta", (of.Meta,), {"exclude": tuple(sorted(left_out))})
+    return type(name, (of,), made)
 
 
 def page_schema(of: type[ma.Schema], name: str | None = None) -> type[Schema]:
