@@ -115,10 +115,8 @@ def listing(
     if phone is not None:
         conditions.append(_has(call, "phone", PatientKey.value == contacts.phone(phone, "/phone")))
     if external_id is not None:
-        whole = "|" in external_id
-        same = PatientKey.value == external_id
-        ends = PatientKey.value.endswith(f"|{external_id}", autoescape=True)
-        conditions.append(_has(call, "external_id", same if whole else ends))
+        kind = "external_id" if "|" in external_id else "external_value"
+        conditions.append(_has(call, kind, PatientKey.value == external_id))
     return records.listing(session, call, KIND, *conditions, limit=limit, cursor=cursor)
 
 
@@ -180,4 +178,6 @@ def _keys(row: Patient) -> set[tuple[str, str]]:
     for contact in row.contacts:
         mail = contact["channel"] == "email"
         keys.add(("email", folded(contact["value"])) if mail else ("phone", contact["value"]))
-    return keys | {("external_id", f"{each['system']}|{each['value']}") for each in row.external_ids}
+    for each in row.external_ids:
+        keys |= {("external_id", f"{each['system']}|{each['value']}"), ("external_value", each["value"])}
+    return keys
