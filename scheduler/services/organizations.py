@@ -14,7 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Messaging, Policies, merged
 from scheduler.models import MessageRule, Organization, new_id
-from scheduler.services import audit, protocols, records, shipped, visit_types
+from scheduler.services import audit, contacts, protocols, records, shipped, visit_types
 
 #: What patients read as the sender until the organization chooses: it gives nothing away.
 NEUTRAL_SENDER = "Your clinic"
@@ -103,9 +103,11 @@ def get(session: Session, call: Call) -> OrganizationView:
 
 
 def change(session: Session, call: Call, revision: int, values: Mapping[str, Any]) -> OrganizationView:
-    """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision."""
+    """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision, Invalid."""
     row = _find(session, call)
     records.expect(row, revision)
+    if values.get("phone"):
+        values = dict(values) | {"phone": contacts.phone(values["phone"], "/phone")}
     before = vars(_view(row))
     for key, value in values.items():
         new = merged(getattr(row, key), value) if isinstance(value, Mapping) else value
