@@ -6,10 +6,34 @@ import flask_smorest
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from scheduler.api import api_keys, audit_events, cors, docs, document, errors, health, limits, trace
+from scheduler.api import (
+    absences,
+    api_keys,
+    audit_events,
+    cors,
+    docs,
+    document,
+    errors,
+    health,
+    limits,
+    locations,
+    organization,
+    patients,
+    protocols,
+    resources,
+    trace,
+    visit_types,
+)
 
 #: One module per noun, each with its blueprint `blp`, in the order in which the documentation shows them.
 NOUNS = (
+    organization,
+    locations,
+    resources,
+    absences,
+    visit_types,
+    protocols,
+    patients,
     api_keys,
     audit_events,
 )

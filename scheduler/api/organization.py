@@ -1,0 +1,87 @@
+"""/v1/organization: the clinic's own name, policies and manners toward patients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scheduler.api.fields import Choice, Flag, Id, Instant, Nested, Text, TimeOfDay, Whole
+from scheduler.api.http import Blueprint, Schema, Session, endpoint, patch_schema
+from scheduler.api.kept import Locale, Phone
+from scheduler.core.call import Call
+from scheduler.services import organizations
+
+blp = Blueprint("organization", __name__, url_prefix="/v1", description="The organization that the key belongs to")
+
+_MOST_MINUTES = 60 * 24 * 60
+
+
+class CutoffsSchema(Schema):
+    """Minutes before the visit at which a change is last accepted."""
+
+    patient = Whole(min=0, max=_MOST_MINUTES)
+    staff = Whole(min=0, max=_MOST_MINUTES)
+
+
+class PoliciesSchema(Schema):
+    """When visits may be booked and changed."""
+
+    lead_minutes = Whole(min=0, max=_MOST_MINUTES, metadata={"description": "From now to the soonest start"})
+    horizon_days = Whole(min=1, max=731, metadata={"description": "From now to the latest start"})
+    cancel_cutoff_minutes = Nested(CutoffsSchema)
+    reschedule_cutoff_minutes = Nested(CutoffsSchema)
+
+
+class QuietSchema(Schema):
+    """When patients are left in peace, by their own clock; equal times mean never."""
+
+    from_ = TimeOfDay(data_key="from", attribute="from")
+    to = TimeOfDay()
+
+
+class CapsSchema(Schema):
+    """How many texts one patient gets at most; null is no cap."""
+
+    per_day = Whole(min=1, max=100, allow_none=True)
+    per_week = Whole(min=1, max=100, allow_none=True)
+
+
+class MessagingSchema(Schema):
+    """How patients may be written to. Under `exemption` the law's own caps hold in any case: 1 a day, 3 a week."""
+
+    quiet = Nested(QuietSchema)
+    basis = Choice("consent", "exemption")
+    caps = Nested(CapsSchema)
+
+
+class OrganizationSchema(Schema):
+    """The organization. `sender_name` and `phone` are what patients see of it: the name should give nothing away."""
+
+    id = Id(dump_only=True)
+    name = Text(200)
+    sender_name = Text(60)
+    phone = Phone(40, min=0)
+    default_locale = Locale()
+    policies = Nested(PoliciesSchema)
+    messaging = Nested(MessagingSchema)
+    demonstration = Flag(dump_only=True)
+    revision = Whole(dump_only=True)
+    created_at = Instant(dump_only=True)
+
+
+@blp.get("/organization")
+@endpoint(scope="organization:read", gives=OrganizationSchema)
+def get_organization(session: Session, call: Call) -> Any:
+    """Show the organization, with every policy, set or not."""
+    return organizations.get(session, call)
+
+
+@blp.patch("/organization")
+@endpoint(
+    scope="organization:write",
+    takes=patch_schema(OrganizationSchema, "OrganizationPatch"),
+    gives=OrganizationSchema,
+    if_match=True,
+)
+def patch_organization(session: Session, call: Call, body: dict[str, Any], *, revision: int) -> Any:
+    """Change the organization. Within `policies` and `messaging` only what is named changes."""
+    return organizations.change(session, call, revision, body)

@@ -1,0 +1,87 @@
+"""/v1/organization over HTTP: every policy shown, only the named ones changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.api.problem import assert_problem, faults
+
+if TYPE_CHECKING:
+    from tests.api.conftest import Person
+
+
+def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
+    shown = bob.get("/v1/organization")
+    assert shown.headers["ETag"] == '"1"'
+    assert shown.json["id"] == str(bob.organization_id)
+    assert shown.json["policies"] == {
+        "lead_minutes": 0,
+        "horizon_days": 365,
+        "cancel_cutoff_minutes": {"patient": 0, "staff": 0},
+        "reschedule_cutoff_minutes": {"patient": 0, "staff": 0},
+    }
+    assert shown.json["messaging"] == {
+        "quiet": {"from": "20:00", "to": "09:00"},
+        "basis": "consent",
+        "caps": {"per_day": 2, "per_week": None},
+    }
+
+
+def test_a_change_keeps_what_it_does_not_name(alice: Person) -> None:
+    change = {
+        "sender_name": "Harbor",
+        "phone": "(212) 555-0100",
+        "policies": {"lead_minutes": 30, "cancel_cutoff_minutes": {"patient": 1440}},
+        "messaging": {"quiet": {"from": "21:00"}, "basis": "exemption"},
+    }
+    changed = alice.patch("/v1/organization", json=change, headers={"If-Match": '"1"'})
+    assert changed.status_code == 200, changed.text
+    shown = alice.get("/v1/organization").json
+    assert shown == changed.json
+    assert (shown["name"], shown["sender_name"], shown["phone"]) == ("Clinic", "Harbor", "+12125550100")
+    assert shown["policies"]["cancel_cutoff_minutes"] == {"patient": 1440, "staff": 0}
+    assert (shown["policies"]["lead_minutes"], shown["policies"]["horizon_days"]) == (30, 365)
+    assert shown["messaging"] == {
+        "quiet": {"from": "21:00", "to": "09:00"},
+        "basis": "exemption",
+        "caps": {"per_day": 1, "per_week": 3},
+    }
+
+
+def test_all_faults_are_named_at_once(alice: Person) -> None:
+    change = {
+        "name": "",
+        "phone": "12",
+        "default_locale": "English",
+        "policies": {"lead_minutes": -1, "horizon_days": 10_000, "cancel_cutoff_minutes": {"doctor": 1}, "buffer": 5},
+        "messaging": {"quiet": {"from": "24:00"}, "basis": "hope", "caps": {"per_day": 0}},
+        "demonstration": True,
+    }
+    answer = alice.patch("/v1/organization", json=change, headers={"If-Match": '"1"'})
+    assert faults(answer) == {
+        ("/name", "blank"),
+        ("/phone", "invalid_phone"),
+        ("/default_locale", "invalid_format"),
+        ("/policies/lead_minutes", "out_of_range"),
+        ("/policies/horizon_days", "out_of_range"),
+        ("/policies/cancel_cutoff_minutes/doctor", "unknown_field"),
+        ("/policies/buffer", "unknown_field"),
+        ("/messaging/quiet/from", "invalid_format"),
+        ("/messaging/basis", "not_a_choice"),
+        ("/messaging/caps/per_day", "out_of_range"),
+        ("/demonstration", "unknown_field"),
+    }
+    assert alice.patch("/v1/organization", json={"phone": ""}, headers={"If-Match": '"1"'}).json["phone"] == ""
+
+
+def test_a_change_needs_the_right_and_the_revision(alice: Person, bob: Person) -> None:
+    assert_problem(bob.patch("/v1/organization", json={}, headers={"If-Match": '"1"'}), 403, "insufficient_scope")
+    assert_problem(alice.patch("/v1/organization", json={"name": "A"}), 428, "precondition_required")
+    stale = alice.patch("/v1/organization", json={"name": "A"}, headers={"If-Match": '"2"'})
+    assert_problem(stale, 412, "precondition_failed")
+
+
+def test_each_organization_is_its_own(alice: Person, charlie: Person) -> None:
+    alice.patch("/v1/organization", json={"name": "Harbor"}, headers={"If-Match": '"1"'})
+    assert alice.get("/v1/organization").json["name"] == "Harbor"
+    assert charlie.get("/v1/organization").json["name"] == "Another clinic"
