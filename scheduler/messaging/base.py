@@ -60,7 +60,7 @@ class Channel(Protocol):
 def one_address(text: str) -> str:
     """The one e-mail address in `text`, normalized. Raises a permanent DeliveryError for none, or for two."""
     try:
-        return validate_email(text, check_deliverability=False).ascii_email or _no_ascii()
+        return validate_email(text, check_deliverability=False, test_environment=True).ascii_email or _no_ascii()
     except EmailNotValidError:
         raise DeliveryError("The address is not a single valid e-mail address.", permanent=True) from None
 

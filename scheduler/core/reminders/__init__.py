@@ -1,4 +1,4 @@
-"""Messages: which are owed for a visit, and when each may be sent. What they say, and how they leave, lives elsewhere."""
+"""Messages: which are owed for a visit, and when each may be sent. What they say lives in messaging."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Recipient:
 
     time_zone: str
     channels: frozenset[str]
-    quiet_from: time = time(21)
+    quiet_from: time = time(20)
     quiet_to: time = time(9)
 
 

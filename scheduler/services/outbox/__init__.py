@@ -1,0 +1,29 @@
+"""The outbox: messages are owed in the transaction of the change they belong to, and claimed later by workers.
+
+Nothing leaves from here: a worker is given plain letters and says afterwards how it went. Never commits.
+"""
+
+from __future__ import annotations
+
+from scheduler.services.outbox.claiming import claim, next_due, organizations_due
+from scheduler.services.outbox.delivering import Outcome, begin_delivery, release, settle
+from scheduler.services.outbox.letters import Letter, Stop
+from scheduler.services.outbox.owing import call_off, owe_change, owe_for_appointment, owe_for_course
+from scheduler.services.outbox.pulse import beat
+
+__all__ = [
+    "Letter",
+    "Outcome",
+    "Stop",
+    "beat",
+    "begin_delivery",
+    "call_off",
+    "claim",
+    "next_due",
+    "organizations_due",
+    "owe_change",
+    "owe_for_appointment",
+    "owe_for_course",
+    "release",
+    "settle",
+]

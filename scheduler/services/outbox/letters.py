@@ -1,0 +1,49 @@
+"""What a worker is handed: everything that a message may speak of, as plain values, read when it was claimed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One visit of an overview. `starts_at` is aware UTC."""
+
+    starts_at: datetime
+    visit: str
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One claimed message, held by `token` until its lease runs out.
+
+    Instants are aware UTC, `time_zone` is the site's. `about` is the time of which it speaks. Minutes of fasting are
+    before that time; None does not apply. `locales` are the recipient's and the organization's.
+    """
+
+    id: UUID
+    organization_id: UUID
+    token: UUID
+    kind: str
+    channel: str
+    to: str
+    expires_at: datetime
+    attempts: int
+    locales: tuple[str, ...]
+    sender_name: str
+    phone: str
+    recipient_zone: str
+    time_zone: str
+    about: datetime
+    previous: datetime | None
+    visit: str
+    location: str
+    address: str
+    arrive_early_minutes: int
+    solids_minutes: int | None
+    clear_liquids_minutes: int | None
+    alcohol_minutes: int | None
+    escort: bool
+    stops: tuple[Stop, ...] = ()

@@ -1,0 +1,25 @@
+"""The pulse of the workers: when each last finished a tick. Who worries about it lives in services/health."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+from sqlalchemy import Table, delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.models import WorkerHeartbeat
+
+#: Workers that were silent for so long have been replaced.
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+def beat(session: Session, call: Call, worker: str) -> None:
+    """Say that this worker has just finished a tick, and forget those long gone."""
+    table = cast("Table", WorkerHeartbeat.__table__)
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row = {"worker": worker[:100], "ticked_at": call.now}
+    session.execute(make(table).values(row).on_conflict_do_update(index_elements=["worker"], set_=row))
+    session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.ticked_at < call.now - FORGOTTEN_AFTER))
