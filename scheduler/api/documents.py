@@ -22,10 +22,9 @@ _KINDS: dict[str, dict[str, Any]] = {
 class DocumentSchema(Schema):
     """Parent of documents: lets everything through to the core, which refuses what it does not know."""
 
-    class Meta:
-        """Unknown keys are faults of the document, not of the request."""
-
-        unknown = ma.INCLUDE
+    def load(self, *arguments: Any, **named: Any) -> Any:
+        """Hand unknown keys on: they are faults of the document, to be named with its others."""
+        return super().load(*arguments, **named | {"unknown": ma.INCLUDE})
 
 
 class Part(fields.Raw):

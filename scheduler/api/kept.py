@@ -48,7 +48,7 @@ class Code(Text):
     """A name for machines: letters, digits, `_`, `.` and `-`, at most 60 of them."""
 
     def __init__(self, **kwargs: Any) -> None:
-        form = ma.validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z", error="Letters, digits, '_', '.' and '-' only.")
+        form = ma.validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", error="Letters, digits, '_', '.' and '-' only.")
         super().__init__(60, validate=form, **kwargs)
 
 
@@ -68,7 +68,7 @@ class Locale(Text):
     """A language, with its script and region if they matter."""
 
     def __init__(self, **kwargs: Any) -> None:
-        form = r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?\Z"
+        form = r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"
         super().__init__(20, validate=ma.validate.Regexp(form, error='Such as "en" or "en-US".'), **kwargs)
 
 
