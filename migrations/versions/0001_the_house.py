@@ -638,6 +638,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("blocking", sa.Boolean(), nullable=False),
         sa.Column("role", sa.String(length=80), nullable=False),
+        sa.Column("fixed", sa.Boolean(), nullable=False),
         sa.Column("appointment_id", sa.Uuid(), nullable=True),
         sa.Column("hold_id", sa.Uuid(), nullable=True),
         sa.Column("absence_id", sa.Uuid(), nullable=True),

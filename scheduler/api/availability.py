@@ -20,7 +20,7 @@ from scheduler.api.fields import (
     Weekday,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.visits import ParticipantSchema, ReasonSchema, participants_in
+from scheduler.api.visits import ObstacleSchema, ParticipantSchema, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound
@@ -74,7 +74,7 @@ class ExplanationSchema(Schema):
     """Whether a start can be booked; the codes are those of the refusal."""
 
     bookable = Flag(required=True)
-    reasons = List(Nested(ReasonSchema), max=100, required=True)
+    reasons = List(Nested(ObstacleSchema), max=100, required=True)
 
 
 @blp.get("/availability")

@@ -249,7 +249,7 @@ def decide_gate(session: Session, call: Call, body: dict[str, Any], *, course_id
     return _document(gates.decide(session, call, course_id, key, **body))
 
 
-@blp.errorhandler(PlanStale)
+@blp.errorhandler(PlanStale)  # type: ignore[untyped-decorator] # flask-smorest ships no types
 def answer_stale_plan(refusal: PlanStale) -> Response:
     """The refusal of a stale plan, with a fresh one that can be booked; null when there is none any more."""
     session = db.session()

@@ -33,7 +33,7 @@ class SegmentSchema(Schema):
     end = Instant(required=True)
 
 
-class ReasonSchema(Schema):
+class ObstacleSchema(Schema):
     """Something that stands in the way of a visit; what it does not know is left out."""
 
     code = Text(60, required=True)

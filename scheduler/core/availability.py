@@ -14,15 +14,16 @@ from operator import or_
 from uuid import UUID
 
 from scheduler.core.bitmap import Timeline, bits, erode, moved
-from scheduler.core.demand import Demand, Thread
+from scheduler.core.demand import Demand, Stretch, Thread
+from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
 
 
 @dataclass(frozen=True)
 class Calendar:
     """One resource at one location over a timeline.
 
-    `rostered`: slots it is meant to be there; `absent`: slots it is not, all the same; `taken[j]`: slots at which
-    more than j of its `units` are taken; `serves`: selector (`role:nurse`) to the slots at which it is qualified; -1 is all.
+    `rostered`: slots it is meant to be there; `absent`: slots it is not, all the same; `taken[j]`: slots at which more
+    than j of its `units` are taken; `serves`: selector (`role:nurse`) to the slots at which it qualifies; -1 is all.
     """
 
     resource_id: UUID
@@ -80,8 +81,10 @@ class Clinic:
     calendars: Mapping[UUID, Calendar]
     bars: tuple[Bar, ...] = ()
     patient: Calendar | None = None
-    #: Selector to the only resource that may serve it, as the caller asked.
+    #: Selector to the only resources that may serve it, as the caller asked.
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    #: Selector to rooms that may change places under the visits in them.
+    pools: Mapping[str, RoomPool] = field(default_factory=dict)
 
     def pool(self, thread: Thread) -> Iterator[Calendar]:
         """Those who could ever serve the thread, pins respected, in id order."""
@@ -93,13 +96,17 @@ class Clinic:
 
 @dataclass(frozen=True)
 class Taking:
-    """That resource serves from slot `start` to `end`, taking `units` (None: all; 0: merely present)."""
+    """That resource serves from slot `start` to `end`, taking `units` (None: all; 0: merely present).
+
+    With a `pool`, some room of it will be free once the visits in them are bound anew; `resource_id` is one of them.
+    """
 
     resource_id: UUID
     selector: str
     start: int
     end: int
     units: int | None
+    pool: tuple[UUID, ...] = ()
 
 
 def starts(demand: Demand, clinic: Clinic) -> int:
@@ -128,6 +135,9 @@ def patient_starts(demand: Demand, clinic: Clinic) -> int:
 def thread_starts(thread: Thread, clinic: Clinic, count: int = 1) -> int:
     """Starts at which at least `count` members of the pool can serve the thread."""
     members = clinic.pool(thread)
+    if count == 1 and (rooms := _rooms(thread, clinic)) is not None:
+        stretch = rooms.stretch
+        return moved(erode(some_free([each.free(None) for each in members]), stretch.length), stretch.start)
     if thread.present:
         there = reduce(or_, (each.there & each.serves[thread.selector] for each in members), 0)
         stretch = thread.stretches[0]
@@ -165,9 +175,11 @@ def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = (
         if cover is None:
             return None
         takings += cover
-    served = _serve(demand, clinic, slot, prefer)
+    late = _late_rooms(demand, clinic, slot)
+    served = _serve(demand, clinic, slot, prefer, late)
     if served is None:
         return None
+    takings += late.values()
     for key, resource_id in served.items():
         for stretch in key.thread.stretches:
             start, end = slot + stretch.start, slot + stretch.end
@@ -189,6 +201,12 @@ def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
     for taking in takings:
         calendar = calendars[taking.resource_id]
         slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+        if taking.pool:  # which room it is will be seen; what counts is that one fewer is free
+            for room in (calendars[each] for each in taking.pool):
+                here = slots & room.free(None)
+                calendars[room.resource_id] = replace(room, taken=(room.taken[0] | here,))
+                slots &= ~here
+            continue
         rungs = list(calendar.taken)
         for _ in range(calendar.units if taking.units is None else taking.units):
             carried = slots
@@ -201,8 +219,11 @@ def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
 def exact(demand: Demand, clinic: Clinic) -> bool:
     """Whether `starts` is already the whole truth: no two simultaneous threads draw on overlapping pools.
 
-    Equal threads are counted together by `starts`, so they do not matter here.
+    Equal threads are counted together by `starts`, so they do not matter here. Counting rooms of a pool is exact while
+    none of them is fixed.
     """
+    if any(stay.fixed for pool in clinic.pools.values() for stay in pool.stays):
+        return False
     groups = [thread for thread, _ in _counted(demand) if not thread.present]
     pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]
     return not any(
@@ -245,9 +266,55 @@ def _run(mask: int, at: int, end: int) -> int:
     return min((gap & -gap).bit_length() - 1, end - at)
 
 
-def _serve(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID]) -> dict[_Key, UUID] | None:
+@dataclass(frozen=True)
+class _Rooms:
+    """A thread that any room of a pool may serve."""
+
+    pool: RoomPool
+    stretch: Stretch
+
+
+def _rooms(thread: Thread, clinic: Clinic) -> _Rooms | None:
+    """The pool behind a thread; None when it is pinned, or is not one unbroken stay in one room."""
+    pool = clinic.pools.get(thread.selector)
+    if pool is None or thread.selector in clinic.pins or len(thread.stretches) != 1:
+        return None
+    return _Rooms(pool, thread.stretches[0])
+
+
+def late_room(thread: Thread, clinic: Clinic, slot: int) -> Taking | None:
+    """A room that will be free once the visits in its pool have changed places; None when there is no such way."""
+    rooms = _rooms(thread, clinic)
+    if rooms is None or slot + rooms.stretch.start < 0:
+        return None
+    start, end = slot + rooms.stretch.start, slot + rooms.stretch.end
+    window = (1 << (end - start)) - 1
+    if (some_free([each.free(None) for each in clinic.pool(thread)]) >> start) & window != window:
+        return None
+    chosen = rebound(rooms.pool, Stay(None, None, start, end))
+    if chosen is None:
+        return None
+    return Taking(chosen[None], thread.selector, start, end, rooms.stretch.units, rooms.pool.rooms)
+
+
+def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Taking]:
+    """The threads for which no room is free throughout, but one can be made so."""
+    late = {}
+    for thread in demand.threads:
+        if thread.selector in clinic.pools and demand.threads.count(thread) == 1:
+            if any(each.can_serve(thread, slot) for each in clinic.pool(thread)):
+                continue
+            taking = late_room(thread, clinic, slot)
+            if taking is not None:
+                late[thread] = taking
+    return late
+
+
+def _serve(
+    demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID], late: Mapping[Thread, Taking]
+) -> dict[_Key, UUID] | None:
     """One resource for each thread, different ones for threads that meet: backtracking, scarcest thread first."""
-    threads = [_Key(i, thread) for i, thread in enumerate(demand.threads) if not thread.present]
+    threads = [_Key(i, each) for i, each in enumerate(demand.threads) if not each.present and each not in late]
     able = {key: [each for each in clinic.pool(key.thread) if each.can_serve(key.thread, slot)] for key in threads}
     order = sorted(threads, key=lambda key: len(able[key]))
     chosen: dict[_Key, UUID] = {}

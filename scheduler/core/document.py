@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from scheduler.core.errors import Fault, Invalid
 
-CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 SHORT_TEXT = 200
 
 T = TypeVar("T")

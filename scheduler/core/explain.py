@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import or_
 
-from scheduler.core.availability import Calendar, Clinic, assign, patient_starts
+from scheduler.core.availability import Calendar, Clinic, assign, late_room, patient_starts
 from scheduler.core.bitmap import run_around
 from scheduler.core.demand import Demand, Stretch, Thread
 from scheduler.core.errors import Reason
@@ -54,6 +54,8 @@ def _thread(thread: Thread, demand: Demand, clinic: Clinic, slot: int) -> Iterat
     left = list(clinic.pool(thread))
     if thread.present:
         yield from _presence(thread, clinic, slot, left)
+        return
+    if demand.threads.count(thread) == 1 and late_room(thread, clinic, slot) is not None:
         return
     for code, detail, passes in _STEPS:
         able = [

@@ -19,6 +19,7 @@ from scheduler.core.civil import to_local
 from scheduler.core.demand import Demand
 from scheduler.core.hours import closed_spans, edge, open_spans
 from scheduler.core.intervals import Span
+from scheduler.core.rooms import RoomPool
 from scheduler.core.visit import VisitType
 
 #: Outcomes of a clearance that stand in the way rather than open it.
@@ -54,13 +55,14 @@ class Site:
     #: Bars that the caller adds: gaps between doses, say.
     further: tuple[Bar, ...] = ()
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    pools: Mapping[str, RoomPool] = field(default_factory=dict)
 
     def clinic(self, visit: VisitType, demand: Demand, *, cleared: bool = True) -> Clinic:
         """What the search for that visit sees. `cleared=False` leaves out the patient's clearances (planning)."""
         bars = [*self._time_bars(), *self._opening_bars(demand), *self._certification_bars(demand), *self.further]
         if cleared and self.patient is not None:
             bars += self._clearance_bars(visit)
-        return Clinic(self.timeline, self.calendars, tuple(bars), self.patient, self.pins)
+        return Clinic(self.timeline, self.calendars, tuple(bars), self.patient, self.pins, self.pools)
 
     def _time_bars(self) -> Iterable[Bar]:
         timeline = self.timeline

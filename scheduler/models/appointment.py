@@ -112,6 +112,8 @@ class Occupancy(Owned, Base):
     kind: Mapped[str] = mapped_column(String(10))
     blocking: Mapped[bool]
     role: Mapped[str] = mapped_column(String(80), default="")
+    #: This very room and no other of its pool: pinned, or the patient is in it.
+    fixed: Mapped[bool] = mapped_column(default=False)
     appointment_id: Mapped[UUID | None]
     hold_id: Mapped[UUID | None]
     absence_id: Mapped[UUID | None]

@@ -182,7 +182,8 @@ def snapshot(row: Appointment) -> dict[str, Any]:
 
 def _visit(appointment: Appointment, found: Found) -> Visit:
     owner = Owner(appointment_id=appointment.id)
-    return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings)
+    pinned = frozenset(pin["selector"] for pin in appointment.pins)
+    return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings, pinned)
 
 
 def _expect(row: Appointment, revision: int | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +18,11 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
+from scheduler.core.rooms import RoomPool, Stay
 from scheduler.core.site import ClearanceFact, Site, closed_mask, rostered, valid_days
-from scheduler.models import Absence, Clearance, Hold, Location, Occupancy, Organization, Resource
+from scheduler.models import Clearance, Location, Organization, Resource
+from scheduler.services.busy import Busy, Taken, busy
 
-#: No blocking occupancy is longer (a constraint says so): how far back an overlap can begin.
-LONGEST = timedelta(hours=24)
 _MARGIN = timedelta(days=1)
 
 
@@ -61,13 +62,15 @@ def load(
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
-    held, expired = _held(session, call, list(resources), timeline, ignoring, own_hold)
-    absent = _absences(session, call, list(resources), timeline)
+    occupied = busy(
+        session, call, timeline, {key: (row.calendar_revision, row.units) for key, row in resources.items()}
+    )
+    owners = {*ignoring, *([own_hold] if own_hold is not None else [])}
+    standing = {key: each.standing(call.now, owners) for key, each in occupied.items()}
     zone = location.time_zone
     closed = closed_mask(location.closures, zone, timeline)
     calendars = {
-        key: _calendar(row, location, timeline, closed, held.get(key, []), absent.get(key, []))
-        for key, row in resources.items()
+        key: _calendar(row, location, timeline, closed, occupied[key], standing[key]) for key, row in resources.items()
     }
     policies = Policies.from_document(location.policies)
     site = Site(
@@ -82,6 +85,7 @@ def load(
         earliest=call.now + timedelta(minutes=policies.lead_minutes),
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,
+        pools=_pools(call, resources, calendars, timeline, standing),
     )
     return Loaded(
         site=site,
@@ -89,8 +93,12 @@ def load(
         policies=policies,
         units={key: row.units for key, row in resources.items()},
         revisions={key: row.calendar_revision for key, row in resources.items()},
-        held=held,
-        expired=expired,
+        held={key: [Held(each.unit, each.start, each.end) for each in rows] for key, rows in standing.items()},
+        expired=frozenset(
+            key
+            for key, each in occupied.items()
+            if any(row.expires_at is not None and row.expires_at <= call.now for row in each.taken)
+        ),
     )
 
 
@@ -145,62 +153,6 @@ def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID
     return {row.id: row for row in rows}
 
 
-def _held(
-    session: Session,
-    call: Call,
-    ids: Sequence[UUID],
-    timeline: Timeline,
-    ignoring: Sequence[UUID],
-    own_hold: UUID | None,
-) -> tuple[dict[UUID, list[Held]], frozenset[UUID]]:
-    """The units taken of each resource, and the resources in whose way an expired hold lies."""
-    rows = session.execute(
-        select(
-            Occupancy.resource_id,
-            Occupancy.unit,
-            Occupancy.starts_at,
-            Occupancy.ends_at,
-            Occupancy.appointment_id,
-            Occupancy.hold_id,
-            Hold.expires_at,
-        )
-        .outerjoin(Hold, and_(Hold.organization_id == Occupancy.organization_id, Hold.id == Occupancy.hold_id))
-        .where(
-            Occupancy.organization_id == call.organization_id,
-            Occupancy.resource_id.in_(ids),
-            Occupancy.blocking,
-            Occupancy.starts_at > timeline.origin - LONGEST,
-            Occupancy.starts_at < timeline.end,
-            Occupancy.ends_at > timeline.origin,
-        )
-    )
-    held: dict[UUID, list[Held]] = {}
-    expired: set[UUID] = set()
-    for row in rows:
-        if row.expires_at is not None and row.expires_at <= call.now:
-            expired.add(row.resource_id)
-        elif row.appointment_id not in ignoring and (own_hold is None or row.hold_id != own_hold):
-            held.setdefault(row.resource_id, []).append(Held(row.unit, row.starts_at, row.ends_at))
-    return held, frozenset(expired)
-
-
-def _absences(
-    session: Session, call: Call, ids: Sequence[UUID], timeline: Timeline
-) -> dict[UUID, list[tuple[datetime, datetime]]]:
-    rows = session.execute(
-        select(Absence.resource_id, Absence.starts_at, Absence.ends_at).where(
-            Absence.organization_id == call.organization_id,
-            Absence.resource_id.in_(ids),
-            Absence.ends_at > timeline.origin,
-            Absence.starts_at < timeline.end,
-        )
-    )
-    found: dict[UUID, list[tuple[datetime, datetime]]] = {}
-    for row in rows:
-        found.setdefault(row.resource_id, []).append((row.starts_at, row.ends_at))
-    return found
-
-
 def _clearances(session: Session, call: Call, patient_id: UUID) -> tuple[ClearanceFact, ...]:
     rows = session.execute(
         select(Clearance.kind, Clearance.modality, Clearance.outcome, Clearance.valid_from, Clearance.valid_to)
@@ -215,19 +167,49 @@ def _calendar(
     location: Row[Any],
     timeline: Timeline,
     closed: int,
-    held: Sequence[Held],
-    absent: Sequence[tuple[datetime, datetime]],
+    occupied: Busy,
+    standing: tuple[Taken, ...],
 ) -> Calendar:
     return Calendar(
         resource_id=row.id,
         kind=row.kind,
         units=row.units,
         rostered=_roster(row, location, timeline) & ~closed,
-        absent=timeline.ladder(absent, 1)[0],
-        # Units beyond the regular ones belong to overrides: they take nothing from anybody.
-        taken=timeline.ladder(((each.start, each.end) for each in held if each.unit < row.units), row.units),
+        absent=occupied.absent,
+        taken=occupied.ladder(standing),
         serves=_serves(row, location, timeline),
     )
+
+
+def _pools(
+    call: Call,
+    resources: Mapping[UUID, Row[Any]],
+    calendars: Mapping[UUID, Calendar],
+    timeline: Timeline,
+    standing: Mapping[UUID, tuple[Taken, ...]],
+) -> dict[str, RoomPool]:
+    """Rooms of one type that keep the same hours and hold one visit each: they may be bound late."""
+    groups: dict[str, list[UUID]] = {}
+    for key, row in resources.items():
+        if row.kind == "room" and row.type_code:
+            groups.setdefault(f"room:{row.type_code}", []).append(key)
+    pools = {}
+    for selector, rooms in groups.items():
+        alike = {(calendars[key].rostered, resources[key].units) for key in rooms}
+        if len(rooms) > 1 and alike == {(calendars[rooms[0]].rostered, 1)}:
+            stays = tuple(stays_in({key: standing[key] for key in rooms}, timeline, call.now))
+            pools[selector] = RoomPool(tuple(rooms), stays, {key: calendars[key].absent for key in rooms})
+    return pools
+
+
+def stays_in(taken: Mapping[UUID, Sequence[Taken]], timeline: Timeline, now: datetime) -> Iterator[Stay]:
+    """The stays in rooms of one unit. What has begun, or lies in several rooms or pieces, is not moved any more."""
+    owners = Counter(row.owner for rows in taken.values() for row in rows if row.unit == 0)
+    for key, rows in taken.items():
+        for row in rows:
+            if row.unit == 0:
+                fixed = row.fixed or row.start <= now or owners[row.owner] > 1
+                yield Stay(row.owner, key, timeline.slot(row.start), timeline.slot_after(row.end), fixed)
 
 
 def _roster(row: Row[Any], location: Row[Any], timeline: Timeline) -> int:

@@ -1,4 +1,4 @@
-"""Gates of a course: a named person's judgment after a session, recorded and audited. What it opens, `planning` sees."""
+"""Gates of a course: a named person's judgment after a session, kept and audited. `planning` sees what it opens."""
 
 from __future__ import annotations
 

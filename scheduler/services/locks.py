@@ -11,11 +11,13 @@ from collections.abc import Collection
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Table, event, select, update
+from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
 from scheduler.models import Location, Resource
+
+_CHANGED = "calendars_changed"
 
 
 def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share: bool) -> None:
@@ -54,8 +56,20 @@ def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locke
     if not locked:
         lock_resources(session, call, ids)
     resources = cast("Table", Resource.__table__)
+    session.info[_CHANGED] = True
     changed = resources.c.organization_id == call.organization_id, resources.c.id.in_(ids)
     session.execute(update(resources).where(*changed).values(calendar_revision=resources.c.calendar_revision + 1))
+
+
+def has_changed_calendars(session: Session) -> bool:
+    """Whether this transaction has changed a calendar: what it sees may yet be rolled back."""
+    return bool(session.info.get(_CHANGED))
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(_CHANGED, None)
 
 
 def _one_writer(session: Session) -> bool:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Taking
 from scheduler.core.call import Call
-from scheduler.core.errors import LostRace, SlotTaken
-from scheduler.core.packing import Held, connected, lowest_free, repack
-from scheduler.models import NO_DOUBLE_BOOKING, Hold, Occupancy, new_id
-from scheduler.services.calendars import LONGEST, Loaded
+from scheduler.core.errors import LostRace
+from scheduler.core.packing import Held, lowest_free
+from scheduler.models import Hold, Occupancy, new_id
+from scheduler.services.calendars import Loaded
 from scheduler.services.locks import lock_resources
+from scheduler.services.repacking import guarded, is_near, rebind, repacked
 
 _ROWS = cast("Table", Occupancy.__table__)
 
@@ -45,11 +45,14 @@ class Visit:
     starts_at: datetime
     ends_at: datetime
     takings: tuple[Taking, ...]
+    #: Selectors whose resource was asked for by name: such a room is not changed for another.
+    pinned: frozenset[str] = frozenset()
 
     @property
     def resource_ids(self) -> set[UUID]:
         """Everyone and everything whose units it takes, the patient too."""
         ids = {taking.resource_id for taking in self.takings if taking.units != 0}
+        ids = ids.union(*(taking.pool for taking in self.takings))
         return ids | {self.patient_id} if self.patient_id else ids
 
 
@@ -73,11 +76,12 @@ def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit])
 
     Raises SlotTaken when the database's own guard refuses; nothing of the caller's transaction may be kept then.
     """
-    pen = _Pen(session, call, loaded.units, {key: list(each) for key, each in loaded.held.items()})
+    pen = _Pen(session, call, loaded, {key: list(each) for key, each in loaded.held.items()})
     instant = loaded.site.timeline.instant
     for visit in visits:
         for taking in visit.takings:
-            pen.take(visit.owner, taking, instant(taking.start), instant(taking.end))
+            fixed = taking.selector in visit.pinned
+            pen.take(visit.owner, taking, instant(taking.start), instant(taking.end), fixed=fixed)
         if visit.patient_id is not None:
             pen.add(visit.owner, visit.patient_id, [0], visit.starts_at, visit.ends_at, "patient")
     pen.put_down()
@@ -88,18 +92,6 @@ def release(session: Session, call: Call, appointment_id: UUID) -> None:
     session.execute(
         delete(_ROWS).where(_ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == appointment_id)
     )
-
-
-def guarded(session: Session, act: Callable[[], object]) -> None:
-    """Run a write; the guard's name, and only that name, becomes SlotTaken."""
-    try:
-        act()
-        session.flush()
-    except IntegrityError as error:
-        # A sharded database appends a number to the constraint's name.
-        if NO_DOUBLE_BOOKING in str(error.orig):
-            raise SlotTaken from error
-        raise
 
 
 def _void_expired_holds(session: Session, call: Call, ids: Collection[UUID]) -> None:
@@ -120,25 +112,31 @@ class _Pen:
 
     session: Session
     call: Call
-    units: Mapping[UUID, int]
+    loaded: Loaded
     held: dict[UUID, list[Held]]
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def take(self, owner: Owner, taking: Taking, start: datetime, end: datetime) -> None:
-        """One taking as rows, re-packing its resource's units when what is free lies in pieces."""
+    def take(self, owner: Owner, taking: Taking, start: datetime, end: datetime, *, fixed: bool) -> None:
+        """One taking as rows, re-packing units or re-binding rooms when what is free lies in pieces."""
         if taking.units == 0:
             self.add(owner, taking.resource_id, [0], start, end, taking.selector, kind="present")
             return
-        total = self.units[taking.resource_id]
+        if taking.pool:
+            self.put_down()  # re-binding looks at what is in the table
+            room, self.held = rebind(self.session, self.call, self.loaded, taking, self.held)
+            self.held.setdefault(room, []).append(Held(0, start, end))
+            self.add(owner, room, [0], start, end, taking.selector)
+            return
+        total = self.loaded.units[taking.resource_id]
         wanted = total if taking.units is None else taking.units
         mine = self.held.setdefault(taking.resource_id, [])
         units = lowest_free(mine, total, start, end, wanted)
         if units is None:
             self.put_down()  # re-packing looks at what is in the table
-            near, units = _repacked(self.session, self.call, taking.resource_id, total, start, end, wanted)
-            mine[:] = [each for each in mine if not _near(each, start, end)] + near
+            near, units = repacked(self.session, self.call, taking.resource_id, total, start, end, wanted)
+            mine[:] = [each for each in mine if not is_near(each, start, end)] + near
         mine += [Held(unit, start, end) for unit in units]
-        self.add(owner, taking.resource_id, units, start, end, taking.selector)
+        self.add(owner, taking.resource_id, units, start, end, taking.selector, fixed=fixed)
 
     def add(
         self,
@@ -150,6 +148,7 @@ class _Pen:
         role: str,
         *,
         kind: str | None = None,
+        fixed: bool = False,
     ) -> None:
         """One row per unit; `kind` only for rows that do not block."""
         self.rows += [
@@ -163,6 +162,7 @@ class _Pen:
                 "kind": kind or owner.kind,
                 "blocking": kind is None,
                 "role": role,
+                "fixed": fixed,
                 "appointment_id": owner.appointment_id,
                 "hold_id": owner.hold_id,
                 "absence_id": None,
@@ -176,41 +176,3 @@ class _Pen:
             rows = sorted(self.rows, key=lambda row: (row["resource_id"], row["unit"], row["starts_at"]))
             guarded(self.session, lambda: self.session.execute(insert(_ROWS), rows))
             self.rows.clear()
-
-
-def _near(held: Held, start: datetime, end: datetime) -> bool:
-    return held.start < end + LONGEST and start - LONGEST < held.end
-
-
-def _repacked(
-    session: Session, call: Call, resource_id: UUID, total: int, start: datetime, end: datetime, wanted: int
-) -> tuple[list[Held], list[int]]:
-    """Number the resource's units anew around [start, end) so that `wanted` whole ones are free; says which.
-
-    Other visits keep their times and people; only the book-keeping changes. The guard looks at each row by itself, so
-    the rows are set aside (`blocking` false), renumbered, and set back.
-    """
-    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.resource_id == resource_id
-    rows = session.execute(
-        select(_ROWS.c.id, _ROWS.c.unit, _ROWS.c.starts_at, _ROWS.c.ends_at).where(
-            *mine,
-            _ROWS.c.blocking,
-            _ROWS.c.unit < total,
-            _ROWS.c.starts_at < end + LONGEST,
-            _ROWS.c.ends_at > start - LONGEST,
-        )
-    ).all()
-    spans: list[tuple[UUID | int, datetime, datetime]] = [(row.id, row.starts_at, row.ends_at) for row in rows]
-    # The newcomer is numbered with the others; plain integers are its keys.
-    cluster = connected([*spans, *((ordinal, start, end) for ordinal in range(wanted))], start, end)
-    chosen = repack(cluster, total)
-    if chosen is None:  # the look before the lock said otherwise
-        raise SlotTaken
-    moving = [row for row in rows if chosen.get(row.id, row.unit) != row.unit]
-    ids = [row.id for row in moving]
-    session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=False))
-    for row in moving:
-        session.execute(update(_ROWS).where(*mine, _ROWS.c.id == row.id).values(unit=chosen[row.id]))
-    guarded(session, lambda: session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
-    held = [Held(chosen.get(row.id, row.unit), row.starts_at, row.ends_at) for row in rows]
-    return held, [chosen[ordinal] for ordinal in range(wanted)]

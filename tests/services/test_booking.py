@@ -16,6 +16,7 @@ from scheduler.models import Appointment, AuditEvent, Hold, Occupancy, Resource,
 from scheduler.services import absences, appointments, availability, booking
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.finding import Pin, Wanted
+from scheduler.services.locks import bump_calendars
 from tests.clinic import Clinic
 from tests.desk import TALK, book, count, open_clinic, refused, wanted
 
@@ -301,6 +302,7 @@ class TestUnits:
             with Session(clinic.engine) as session:
                 session.execute(delete(Occupancy))
                 _hold(session, clinic, nurse, start, clinic.later(minutes=minutes))
+                bump_calendars(session, clinic.call, [nurse])
                 session.commit()
             if free:
                 book(clinic, clinic.patient(), "watch", "2030-03-04 09:00")
@@ -373,6 +375,7 @@ def test_units_beyond_the_regular_ones_take_nothing_from_anybody(clinic: Clinic)
             .where(Occupancy.appointment_id == made.id, Occupancy.resource_id == therapist)
             .values(unit=1)
         )
+        bump_calendars(session, clinic.call, [therapist])
         session.commit()
     clinic.room("consult")
     book(clinic, clinic.patient(), "talk", "2030-03-04 10:00")

@@ -1,0 +1,109 @@
+"""Late binding of rooms: which room each visit of a pool sits in, while nobody has sat down yet.
+
+Rooms of one pool (same type, location and hours) are interchangeable. Where at every instant some room is free, the
+visits can be told apart into rooms so that one is free throughout: intervals need no more rooms than ever meet. A visit
+that is fixed (pinned, checked in) spoils that; then a coloring is looked for, exactly and within bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from uuid import UUID
+
+#: How many rooms the search tries before it gives up and refuses.
+PATIENCE = 20_000
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A visit's time in a room, slots [start, end). `room` None has none yet; `fixed` may not move to another."""
+
+    key: Hashable
+    room: UUID | None
+    start: int
+    end: int
+    fixed: bool = False
+
+    def meets(self, other: Stay) -> bool:
+        """Whether some slot lies in both."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True)
+class RoomPool:
+    """Interchangeable rooms, the stays in them, and when each room is not to be had (slots as a bitmap)."""
+
+    rooms: tuple[UUID, ...]
+    stays: tuple[Stay, ...]
+    away: Mapping[UUID, int]
+
+
+def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
+    """A room for the newcomer and for every stay that it concerns, or None when there is no way (or none was found).
+
+    Stays keep their rooms where they can.
+    """
+    concerned = _cluster(pool.stays, newcomer)
+    fixed = [stay for stay in concerned if stay.fixed]
+    moving = sorted((stay for stay in concerned if not stay.fixed), key=lambda stay: (stay.start, stay.end))
+    chosen: dict[Hashable, UUID] = {}
+    budget = PATIENCE
+
+    def free(stay: Stay, room: UUID) -> bool:
+        slots = ((1 << (stay.end - stay.start)) - 1) << stay.start
+        if pool.away.get(room, 0) & slots or any(other.room == room and other.meets(stay) for other in fixed):
+            return False
+        return not any(chosen.get(other.key) == room and other.meets(stay) for other in moving)
+
+    def place(depth: int) -> bool:
+        nonlocal budget
+        if depth == len(moving):
+            return True
+        stay = moving[depth]
+        for room in sorted(pool.rooms, key=lambda room: (room != stay.room, room)):
+            budget -= 1
+            if budget < 0:
+                return False
+            if free(stay, room):
+                chosen[stay.key] = room
+                if place(depth + 1):
+                    return True
+                del chosen[stay.key]
+        return False
+
+    if place(0):
+        return chosen
+    return None if fixed or any(pool.away.values()) else _first_fit(pool.rooms, moving)
+
+
+def _cluster(stays: Sequence[Stay], newcomer: Stay) -> list[Stay]:
+    """The newcomer, what meets it, what meets that, and so on."""
+    found, left = [newcomer], list(stays)
+    start, end = newcomer.start, newcomer.end
+    while True:
+        touching = [stay for stay in left if stay.start < end and start < stay.end]
+        if not touching:
+            return found
+        found += touching
+        left = [stay for stay in left if not (stay.start < end and start < stay.end)]
+        start, end = min(start, *(s.start for s in touching)), max(end, *(s.end for s in touching))
+
+
+def _first_fit(rooms: Sequence[UUID], moving: Sequence[Stay]) -> dict[Hashable, UUID] | None:
+    """In order of start, any free room: never fails for intervals unless more meet than there are rooms."""
+    chosen: dict[Hashable, UUID] = {}
+    for stay in moving:
+        taken = {chosen[other.key] for other in moving if other.key in chosen and other.meets(stay)}
+        room = next((room for room in rooms if room not in taken), None)
+        if room is None:
+            return None
+        chosen[stay.key] = room
+    return chosen
+
+
+def some_free(masks: Sequence[int]) -> int:
+    """The slots at which at least one room is free."""
+    return reduce(or_, masks, 0)

@@ -1,0 +1,132 @@
+"""Book-keeping under the locks: numbering units anew, and giving visits other rooms of their pool.
+
+Nobody's time or people change here, and no appointment's revision. The guard looks at each row by itself, so the rows
+concerned are set aside (`blocking` false), rewritten, and set back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Row, Table, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Taking
+from scheduler.core.call import Call
+from scheduler.core.errors import SlotTaken
+from scheduler.core.packing import Held, connected, repack
+from scheduler.core.rooms import RoomPool, Stay, rebound
+from scheduler.models import NO_DOUBLE_BOOKING, Occupancy
+from scheduler.services.busy import LONGEST, Taken
+from scheduler.services.calendars import Loaded, stays_in
+
+_ROWS = cast("Table", Occupancy.__table__)
+
+
+def guarded(session: Session, act: Callable[[], object]) -> None:
+    """Run a write; the guard's name, and only that name, becomes SlotTaken."""
+    try:
+        act()
+        session.flush()
+    except IntegrityError as error:
+        # A sharded database appends a number to the constraint's name.
+        if NO_DOUBLE_BOOKING in str(error.orig):
+            raise SlotTaken from error
+        raise
+
+
+def is_near(held: Held, start: datetime, end: datetime) -> bool:
+    """Whether re-packing around [start, end) looks at it."""
+    return held.start < end + LONGEST and start - LONGEST < held.end
+
+
+def repacked(
+    session: Session, call: Call, resource_id: UUID, total: int, start: datetime, end: datetime, wanted: int
+) -> tuple[list[Held], list[int]]:
+    """Number the resource's units anew around [start, end) so that `wanted` whole ones are free; says which.
+
+    Other visits keep their times and people; only the book-keeping changes. The guard looks at each row by itself, so
+    the rows are set aside (`blocking` false), renumbered, and set back.
+    """
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.resource_id == resource_id
+    rows = session.execute(
+        select(_ROWS.c.id, _ROWS.c.unit, _ROWS.c.starts_at, _ROWS.c.ends_at).where(
+            *mine,
+            _ROWS.c.blocking,
+            _ROWS.c.unit < total,
+            _ROWS.c.starts_at < end + LONGEST,
+            _ROWS.c.ends_at > start - LONGEST,
+        )
+    ).all()
+    spans: list[tuple[UUID | int, datetime, datetime]] = [(row.id, row.starts_at, row.ends_at) for row in rows]
+    # The newcomer is numbered with the others; plain integers are its keys.
+    cluster = connected([*spans, *((ordinal, start, end) for ordinal in range(wanted))], start, end)
+    chosen = repack(cluster, total)
+    if chosen is None:  # the look before the lock said otherwise
+        raise SlotTaken
+    moving = [row for row in rows if chosen.get(row.id, row.unit) != row.unit]
+    ids = [row.id for row in moving]
+    session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=False))
+    for row in moving:
+        session.execute(update(_ROWS).where(*mine, _ROWS.c.id == row.id).values(unit=chosen[row.id]))
+    guarded(session, lambda: session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
+    held = [Held(chosen.get(row.id, row.unit), row.starts_at, row.ends_at) for row in rows]
+    return held, [chosen[ordinal] for ordinal in range(wanted)]
+
+
+def rebind(
+    session: Session, call: Call, loaded: Loaded, taking: Taking, held: Mapping[UUID, list[Held]]
+) -> tuple[UUID, dict[UUID, list[Held]]]:
+    """Free a room of the taking's pool by moving other visits to other rooms of it: that room, and what is held now.
+
+    All rooms of the pool are locked by the caller. Raises SlotTaken when no way is found after all.
+    """
+    timeline = loaded.site.timeline
+    start, end = timeline.instant(taking.start), timeline.instant(taking.end)
+    rows = _pool_rows(session, call, taking.pool, start, end)
+    taken: dict[UUID, list[Taken]] = {room: [] for room in taking.pool}
+    for row in rows:
+        owner = row.appointment_id or row.hold_id
+        fixed = row.fixed or row.hold_id is not None
+        taken[row.resource_id].append(Taken(row.unit, row.starts_at, row.ends_at, owner, None, fixed))
+    away = {room: loaded.site.calendars[room].absent for room in taking.pool}
+    pool = RoomPool(taking.pool, tuple(stays_in(taken, timeline, call.now)), away)
+    chosen = rebound(pool, Stay(None, None, taking.start, taking.end))
+    if chosen is None:
+        raise SlotTaken
+    moving = [row for row in rows if chosen.get(row.appointment_id, row.resource_id) != row.resource_id]
+    mine = _ROWS.c.organization_id == call.organization_id
+    ids = [row.id for row in moving]
+    session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=False))
+    for row in moving:
+        session.execute(update(_ROWS).where(mine, _ROWS.c.id == row.id).values(resource_id=chosen[row.appointment_id]))
+    guarded(session, lambda: session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
+    now = {room: [each for each in held.get(room, ()) if not is_near(each, start, end)] for room in taking.pool}
+    for row in rows:
+        now[chosen.get(row.appointment_id, row.resource_id)].append(Held(row.unit, row.starts_at, row.ends_at))
+    return chosen[None], {**held, **now}
+
+
+def _pool_rows(session: Session, call: Call, rooms: tuple[UUID, ...], start: datetime, end: datetime) -> list[Row[Any]]:
+    chosen = select(
+        _ROWS.c.id,
+        _ROWS.c.resource_id,
+        _ROWS.c.unit,
+        _ROWS.c.starts_at,
+        _ROWS.c.ends_at,
+        _ROWS.c.appointment_id,
+        _ROWS.c.hold_id,
+        _ROWS.c.fixed,
+    ).where(
+        _ROWS.c.organization_id == call.organization_id,
+        _ROWS.c.resource_id.in_(rooms),
+        _ROWS.c.blocking,
+        _ROWS.c.starts_at < end + LONGEST,
+        _ROWS.c.starts_at > start - 2 * LONGEST,
+        _ROWS.c.ends_at > start - LONGEST,
+    )
+    return list(session.execute(chosen.order_by(_ROWS.c.starts_at)))

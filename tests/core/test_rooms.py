@@ -1,0 +1,90 @@
+"""Late binding of rooms against trying every room for every visit."""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+from uuid import UUID
+
+import pytest
+
+from scheduler.core.rooms import RoomPool, Stay, rebound
+
+ROOMS = tuple(UUID(int=number) for number in range(1, 4))
+
+
+def legal(pool: RoomPool, stays: list[Stay], rooms: dict[object, UUID]) -> bool:
+    """Whether this is a seating: nobody away, nobody twice, the fixed where they are."""
+    for i, stay in enumerate(stays):
+        room = stay.room if stay.fixed else rooms[stay.key]
+        assert room is not None
+        if any(pool.away.get(room, 0) >> slot & 1 for slot in range(stay.start, stay.end)) and not stay.fixed:
+            return False
+        for other in stays[:i]:
+            theirs = other.room if other.fixed else rooms[other.key]
+            if room == theirs and stay.meets(other):
+                return False
+    return True
+
+
+def seating_exists(pool: RoomPool, newcomer: Stay) -> bool:
+    stays = [*pool.stays, newcomer]
+    free = [stay for stay in stays if not stay.fixed]
+    return any(
+        legal(pool, stays, dict(zip((stay.key for stay in free), choice, strict=True)))
+        for choice in product(pool.rooms, repeat=len(free))
+    )
+
+
+def random_pool(rng: random.Random) -> RoomPool:
+    """A legal day: visits seated one after the other wherever there is room."""
+    rooms = ROOMS[: rng.randint(2, 3)]
+    away = {rng.choice(rooms): 0b111 << rng.randint(0, 15)} if rng.random() < 0.4 else {}
+    stays: list[Stay] = []
+    for key in range(rng.randint(0, 6)):
+        start = rng.randint(0, 15)
+        stay = Stay(key, rng.choice(rooms), start, start + rng.randint(1, 5), fixed=rng.random() < 0.3)
+        slots = sum(1 << slot for slot in range(stay.start, stay.end))
+        clash = any(other.room == stay.room and other.meets(stay) for other in stays)
+        if stay.room is not None and not clash and not away.get(stay.room, 0) & slots:
+            stays.append(stay)
+    return RoomPool(rooms, tuple(stays), away)
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_a_room_is_found_exactly_when_some_seating_exists(seed: int) -> None:
+    rng = random.Random(seed)
+    pool = random_pool(rng)
+    start = rng.randint(0, 15)
+    newcomer = Stay(None, None, start, start + rng.randint(1, 6))
+    chosen = rebound(pool, newcomer)
+    assert (chosen is not None) == seating_exists(pool, newcomer)
+    if chosen is not None:
+        rooms = {stay.key: stay.room for stay in pool.stays if stay.room is not None} | chosen
+        assert legal(pool, [*pool.stays, newcomer], rooms)
+        assert all(stay.key not in chosen for stay in pool.stays if stay.fixed)
+
+
+def test_visits_keep_their_rooms_when_nothing_forces_them() -> None:
+    pool = RoomPool(ROOMS, (Stay("a", ROOMS[2], 0, 4), Stay("b", ROOMS[1], 2, 6)), {})
+    assert rebound(pool, Stay(None, None, 1, 5)) == {None: ROOMS[0], "a": ROOMS[2], "b": ROOMS[1]}
+
+
+def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> None:
+    """Sixty visits, scattered at random over four rooms: wherever three meet at most, a fourth has a place."""
+    rng = random.Random(5)
+    rooms = tuple(UUID(int=number) for number in range(1, 5))
+    stays: list[Stay] = []
+    while len(stays) < 60:
+        start = rng.randint(0, 280)
+        stay = Stay(len(stays), rng.choice(rooms), start, start + rng.randint(4, 12))
+        if not any(other.room == stay.room and other.meets(stay) for other in stays):
+            stays.append(stay)
+    pool = RoomPool(rooms, tuple(stays), {})
+    tried = 0
+    for start in range(280):
+        newcomer = Stay(None, None, start, start + 8)
+        fits = all(sum(s.start <= slot < s.end for s in stays) < len(rooms) for slot in range(start, start + 8))
+        assert (rebound(pool, newcomer) is not None) == fits
+        tried += fits
+    assert tried > 20
