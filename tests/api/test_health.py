@@ -58,7 +58,15 @@ def test_the_oldest_message_that_is_late_counts(client: FlaskClient, engine: Eng
     raw.driver_connection.execute("PRAGMA foreign_keys=OFF")  # the message alone will do
     raw.close()
     nobody = uuid4()
-    for minutes, status in ((9, "sent"), (7, "pending"), (5, "sending"), (-3, "pending"), (8, "suppressed")):
+    nothing = {"oldest_unsent_due_at": None, "age_seconds": None}
+    oldest = {"oldest_unsent_due_at": (clock() - timedelta(minutes=7)).isoformat(), "age_seconds": 420}
+    for minutes, status, told in (
+        (9, "sent", nothing),
+        (-3, "pending", nothing),
+        (7, "pending", oldest),
+        (5, "sending", oldest),
+        (8, "suppressed", oldest),
+    ):
         message = Message(
             organization_id=nobody,
             patient_id=nobody,
@@ -73,8 +81,7 @@ def test_the_oldest_message_that_is_late_counts(client: FlaskClient, engine: Eng
         )
         with Session(engine) as session, session.begin():
             session.add(message)
-    due = (clock() - timedelta(minutes=7)).isoformat()
-    assert client.get("/readyz").json["messages"] == {"oldest_unsent_due_at": due, "age_seconds": 420}
+        assert client.get("/readyz").json["messages"] == told
     assert "scheduler_messages_oldest_unsent_seconds 420.0" in client.get("/metrics").text
 
 

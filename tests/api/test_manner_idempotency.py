@@ -49,12 +49,30 @@ def test_the_same_key_with_another_request_is_refused(probes: Any, probed: Any, 
     assert alice.get(f"/v1/probes/{probed['id']}").json == probed
 
 
+def test_the_address_and_the_revision_belong_to_the_request(probes: Any, alice: Person) -> None:
+    paths = [f"/v1/probes/{alice.post('/v1/probes', json={'name': name}).json['id']}/touch" for name in "ab"]
+    assert make(alice, {}, path=paths[0]).status_code == 200
+    assert_problem(make(alice, {}, path=paths[1]), 422, "idempotency_key_reused")
+    other = alice.post(paths[0], headers={"Idempotency-Key": "k", "If-Match": '"1"'})
+    assert_problem(other, 422, "idempotency_key_reused")
+
+
+def test_a_dry_run_neither_replays_nor_minds_a_used_key(probes: Any, alice: Person) -> None:
+    make(alice, {"name": "one"})
+    for name in ("one", "two"):
+        dry = make(alice, {"name": name}, path="/v1/probes?dry_run=true")
+        assert (dry.status_code, dry.json["name"]) == (201, name)
+        assert "Idempotency-Replayed" not in dry.headers
+
+
 def test_keys_of_others_are_others(
     probes: Any, alice: Person, charlie: Person, engine: Engine, clock: Clock, organization_id: Any
 ) -> None:
     colleague = Person(alice.app, organization_id, make_key(engine, clock, organization_id, "admin")[1])
-    ids = {make(person, {"name": "mine"}).json["id"] for person in (alice, charlie, colleague)}
-    assert len(ids) == locations(engine) == 3
+    people = (alice, charlie, colleague)
+    ids = [make(person, {"name": "mine"}).json["id"] for person in people]
+    assert len(set(ids)) == locations(engine) == 3
+    assert [make(person, {"name": "mine"}).json["id"] for person in people] == ids
 
 
 def test_a_refusal_frees_the_key(probes: Any, alice: Person) -> None:

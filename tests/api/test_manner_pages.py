@@ -98,6 +98,7 @@ def test_a_cursor_from_elsewhere_is_a_fault(probes: Any, alice: Person, charlie:
         coded([organization, collection, [None, values[1], values[2]]]),
         coded([organization, collection, None]),
         coded([organization, collection]),
+        coded([organization, "resources.name.created_at.id", values]),
         coded({"o": organization}),
         coded(1),
         "A" * 2000,

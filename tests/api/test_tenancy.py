@@ -152,6 +152,20 @@ def test_anothers_id_in_a_body_is_answered_like_one_that_never_was(app: Flask, a
     assert failed == []
 
 
+def test_no_collection_shows_anothers_things(app: Flask, alice: Person, charlie: Person) -> None:
+    known: dict[tuple[str, str], str] = {}
+    for route in routes(app):
+        examples(route, charlie, known)
+    theirs = {str(charlie.organization_id), *known.values()}
+    failed = []
+    for route in routes(app):
+        if route.manner.many and not route.ids:
+            answer = route.ask(alice, {})
+            if answer.status_code != 200 or any(secret in answer.text for secret in theirs):
+                failed.append((route.name, answer.text))
+    assert failed == []
+
+
 def test_the_walker_fills_in_what_a_schema_asks_for() -> None:
     from tests.api.probe import PartSchema, ProbeSchema
 
