@@ -23,7 +23,7 @@ from scheduler.services import audit, course_rules, outbox
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.finding import Found, Pin, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import Owner, Visit, lock_for, release, write
+from scheduler.services.occupying import Owner, Visit, lock_for, release, resources_of, write
 
 
 def book(session: Session, call: Call, wanted: Wanted) -> AppointmentView:
@@ -74,13 +74,14 @@ def reschedule(
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     found = find(session, call, wanted, rules=link, moving=row.id)
     before = snapshot(row)
-    freed = {each.resource_id for each in view(session, call, row).participants}
+    moves = found.starts_at != row.starts_at
     place(row, wanted, found)
-    row.sequence += 1
-    settle(session, call, [(row, found)], freed=freed)
-    outbox.call_off(session, call, row, why="rescheduled")
-    outbox.owe_for_appointment(session, call, row)
-    outbox.owe_change(session, call, row, kind="rescheduled")
+    row.sequence += int(moves)
+    settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
+    if moves:  # whoever serves is no news to the patient
+        outbox.call_off(session, call, row, why="rescheduled")
+        outbox.owe_for_appointment(session, call, row)
+        outbox.owe_change(session, call, row, kind="rescheduled")
     audit.note(session, call, "appointment.reschedule", "appointment", row.id, before=before, after=snapshot(row))
     return view(session, call, row)
 
@@ -98,8 +99,11 @@ def cancel(
     row.status = lifecycle.after("cancel", row.status)
     row.cancelled_by, row.cancel_reason = by, reason
     row.sequence += 1
-    freed = {each.resource_id for each in view(session, call, row).participants} | {row.patient_id}
+    freed = resources_of(session, call, row.id)
     lock_resources(session, call, freed)
+    if resources_of(session, call, row.id) != freed:
+        detail = "The visit was given another room at the same moment."
+        raise LostRace(detail)
     release(session, call, row.id)
     bump_calendars(session, call, freed, locked=True)
     session.flush()

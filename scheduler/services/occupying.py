@@ -87,6 +87,12 @@ def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit])
     pen.put_down()
 
 
+def resources_of(session: Session, call: Call, appointment_id: UUID) -> set[UUID]:
+    """Everyone and everything that the appointment takes up, the patient too."""
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == appointment_id
+    return set(session.scalars(select(_ROWS.c.resource_id).where(*mine)))
+
+
 def release(session: Session, call: Call, appointment_id: UUID) -> None:
     """Give back everything that the appointment takes up. Its resources are locked by the caller."""
     session.execute(

@@ -12,7 +12,17 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused, StaleRevision
 from scheduler.core.localgrid import Wish
-from scheduler.models import Appointment, AuditEvent, Hold, Occupancy, Resource, ResourceUnit, VisitTypeRow, new_id
+from scheduler.models import (
+    Appointment,
+    AuditEvent,
+    Hold,
+    Message,
+    Occupancy,
+    Resource,
+    ResourceUnit,
+    VisitTypeRow,
+    new_id,
+)
 from scheduler.services import absences, appointments, availability, booking
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.finding import Pin, Wanted
@@ -189,6 +199,14 @@ class TestMoving:
             clinic.do(lambda s, c: booking.reschedule(s, c, made.id, clinic.at("2030-03-04 13:30")))
         still = clinic.do(lambda s, c: appointments.get(s, c, made.id))
         assert (still.row.starts_at, still.revision, len(still.participants)) == (made.row.starts_at, 1, 2)
+
+    def test_a_move_to_where_it_is_tells_nobody(self, clinic: Clinic) -> None:
+        clinic.staff("therapist")
+        clinic.room("consult")
+        made = book(clinic, clinic.patient(), "talk", "2030-03-04 10:00")
+        owed = count(clinic, Message)
+        again = clinic.do(lambda s, c: booking.reschedule(s, c, made.id, made.row.starts_at))
+        assert (again.row.sequence, count(clinic, Message)) == (0, owed)
 
     def test_a_stale_revision_is_refused(self, clinic: Clinic) -> None:
         clinic.staff("therapist")
