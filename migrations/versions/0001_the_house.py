@@ -169,33 +169,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("organization_id", "code", name=op.f("uq__visit_types__organization_id_code")),
     )
     op.create_table(
-        "holds",
-        sa.Column("patient_id", sa.Uuid(), nullable=True),
-        sa.Column("location_id", sa.Uuid(), nullable=False),
-        sa.Column("visit_type_id", sa.Uuid(), nullable=False),
-        sa.Column("starts_at", UtcDateTime(), nullable=False),
-        sa.Column("token_hash", sa.String(length=64), nullable=False),
-        sa.Column("key_id", sa.Uuid(), nullable=True),
-        sa.Column("extended", sa.Boolean(), nullable=False),
-        sa.Column("body", Document, nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("expires_at", UtcDateTime(), nullable=False),
-        sa.Column("organization_id", sa.Uuid(), nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organization_id", "location_id"],
-            ["locations.organization_id", "locations.id"],
-            name=op.f("fk__holds__organization_id_location_id"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["organization_id", "visit_type_id"],
-            ["visit_types.organization_id", "visit_types.id"],
-            name=op.f("fk__holds__organization_id_visit_type_id"),
-        ),
-        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk__holds__organization_id")),
-        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__holds")),
-    )
-    op.create_table(
         "resources",
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -247,6 +220,40 @@ def upgrade() -> None:
     with op.batch_alter_table("absences", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix__absences__organization_id_resource_id_ends_at"),
+            ["organization_id", "resource_id", "ends_at"],
+            unique=False,
+        )
+
+    op.create_table(
+        "extra_hours",
+        sa.Column("resource_id", sa.Uuid(), nullable=False),
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck__extra_hours__starts_before_it_ends")),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "location_id"],
+            ["locations.organization_id", "locations.id"],
+            name=op.f("fk__extra_hours__organization_id_location_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "resource_id"],
+            ["resources.organization_id", "resources.id"],
+            name=op.f("fk__extra_hours__organization_id_resource_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk__extra_hours__organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__extra_hours")),
+    )
+    with op.batch_alter_table("extra_hours", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix__extra_hours__organization_id_resource_id_ends_at"),
             ["organization_id", "resource_id", "ends_at"],
             unique=False,
         )
@@ -312,6 +319,51 @@ def upgrade() -> None:
     with op.batch_alter_table("clearances", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix__clearances__organization_id_patient_id"), ["organization_id", "patient_id"], unique=False
+        )
+
+    op.create_table(
+        "holds",
+        sa.Column("patient_id", sa.Uuid(), nullable=True),
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("visit_type_id", sa.Uuid(), nullable=False),
+        sa.Column("visit_type", sa.String(length=60), nullable=False),
+        sa.Column("time_zone", sa.String(length=64), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.Column("extended", sa.Boolean(), nullable=False),
+        sa.Column("body", Document, nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck__holds__starts_before_it_ends")),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "location_id"],
+            ["locations.organization_id", "locations.id"],
+            name=op.f("fk__holds__organization_id_location_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "patient_id"],
+            ["patients.organization_id", "patients.id"],
+            name=op.f("fk__holds__organization_id_patient_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "visit_type_id"],
+            ["visit_types.organization_id", "visit_types.id"],
+            name=op.f("fk__holds__organization_id_visit_type_id"),
+        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk__holds__organization_id")),
+        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__holds")),
+    )
+    with op.batch_alter_table("holds", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix__holds__organization_id_key_id_expires_at"),
+            ["organization_id", "key_id", "expires_at"],
+            unique=False,
         )
 
     op.create_table(
@@ -469,6 +521,8 @@ def upgrade() -> None:
         sa.Column("segments", Document, nullable=False),
         sa.Column("pins", Document, nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("moves", Document, nullable=False),
+        sa.Column("override", Document, nullable=True),
         sa.Column("note", sa.String(length=2000), nullable=False),
         sa.Column("pencilled_until", UtcDateTime(), nullable=True),
         sa.Column("cancelled_by", sa.String(length=20), nullable=True),
@@ -677,6 +731,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("occupancies", schema=None) as batch_op:
         batch_op.create_index(
+            "ix__occupancies__hold",
+            ["organization_id", "hold_id"],
+            unique=False,
+            postgresql_where=sa.text("hold_id IS NOT NULL"),
+            sqlite_where=sa.text("hold_id IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix__occupancies__calendar", ["organization_id", "resource_id", "starts_at"], unique=False
         )
         batch_op.create_index(
@@ -686,6 +747,165 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix__occupancies__unit", ["organization_id", "resource_id", "unit", "starts_at"], unique=False
+        )
+
+    op.create_table(
+        "waitlist_openings",
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck__waitlist_openings__starts_before_it_ends")),
+        sa.CheckConstraint("status IN ('open', 'closed')", name=op.f("ck__waitlist_openings__status")),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "location_id"],
+            ["locations.organization_id", "locations.id"],
+            name=op.f("fk__waitlist_openings__organization_id_location_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk__waitlist_openings__organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__waitlist_openings")),
+    )
+    with op.batch_alter_table("waitlist_openings", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix__waitlist_openings__open",
+            ["organization_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'open'"),
+            sqlite_where=sa.text("status = 'open'"),
+        )
+
+    op.create_table(
+        "waitlist_entries",
+        sa.Column("patient_id", sa.Uuid(), nullable=False),
+        sa.Column("visit_type_id", sa.Uuid(), nullable=False),
+        sa.Column("visit_type", sa.String(length=60), nullable=False),
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("course_session_id", sa.Uuid(), nullable=True),
+        sa.Column("windows", Document, nullable=False),
+        sa.Column("pins", Document, nullable=False),
+        sa.Column("notice_minutes", sa.Integer(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("note", sa.String(length=2000), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("appointment_id", sa.Uuid(), nullable=True),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('waiting', 'offered', 'booked', 'closed')", name=op.f("ck__waitlist_entries__status")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "appointment_id"],
+            ["appointments.organization_id", "appointments.id"],
+            name=op.f("fk__waitlist_entries__organization_id_appointment_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "course_session_id"],
+            ["course_sessions.organization_id", "course_sessions.id"],
+            name=op.f("fk__waitlist_entries__organization_id_course_session_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "location_id"],
+            ["locations.organization_id", "locations.id"],
+            name=op.f("fk__waitlist_entries__organization_id_location_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "patient_id"],
+            ["patients.organization_id", "patients.id"],
+            name=op.f("fk__waitlist_entries__organization_id_patient_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "visit_type_id"],
+            ["visit_types.organization_id", "visit_types.id"],
+            name=op.f("fk__waitlist_entries__organization_id_visit_type_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk__waitlist_entries__organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__waitlist_entries")),
+    )
+    with op.batch_alter_table("waitlist_entries", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix__waitlist_entries__organization_id_patient_id"),
+            ["organization_id", "patient_id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "ix__waitlist_entries__waiting",
+            ["organization_id", "location_id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'waiting'"),
+            sqlite_where=sa.text("status = 'waiting'"),
+        )
+
+    op.create_table(
+        "waitlist_offers",
+        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.Column("opening_id", sa.Uuid(), nullable=False),
+        sa.Column("hold_id", sa.Uuid(), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("answered_at", UtcDateTime(), nullable=True),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('offered', 'accepted', 'declined', 'expired', 'withdrawn')",
+            name=op.f("ck__waitlist_offers__status"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "entry_id"],
+            ["waitlist_entries.organization_id", "waitlist_entries.id"],
+            name=op.f("fk__waitlist_offers__organization_id_entry_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "hold_id"],
+            ["holds.organization_id", "holds.id"],
+            name=op.f("fk__waitlist_offers__organization_id_hold_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "opening_id"],
+            ["waitlist_openings.organization_id", "waitlist_openings.id"],
+            name=op.f("fk__waitlist_offers__organization_id_opening_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk__waitlist_offers__organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__waitlist_offers")),
+        sa.UniqueConstraint(
+            "organization_id",
+            "opening_id",
+            "entry_id",
+            name=op.f("uq__waitlist_offers__organization_id_opening_id_entry_id"),
+        ),
+    )
+    with op.batch_alter_table("waitlist_offers", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix__waitlist_offers__due",
+            ["organization_id", "expires_at"],
+            unique=False,
+            postgresql_where=sa.text("status = 'offered'"),
+            sqlite_where=sa.text("status = 'offered'"),
+        )
+        batch_op.create_index(
+            batch_op.f("ix__waitlist_offers__organization_id_entry_id_id"),
+            ["organization_id", "entry_id", "id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "uq__waitlist_offers__live",
+            ["organization_id", "entry_id"],
+            unique=True,
+            postgresql_where=sa.text("status = 'offered'"),
+            sqlite_where=sa.text("status = 'offered'"),
         )
 
     if op.get_bind().dialect.name == "postgresql":
@@ -735,10 +955,46 @@ def _guard_sqlite() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("waitlist_offers", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq__waitlist_offers__live",
+            postgresql_where=sa.text("status = 'offered'"),
+            sqlite_where=sa.text("status = 'offered'"),
+        )
+        batch_op.drop_index(batch_op.f("ix__waitlist_offers__organization_id_entry_id_id"))
+        batch_op.drop_index(
+            "ix__waitlist_offers__due",
+            postgresql_where=sa.text("status = 'offered'"),
+            sqlite_where=sa.text("status = 'offered'"),
+        )
+
+    op.drop_table("waitlist_offers")
+    with op.batch_alter_table("waitlist_entries", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix__waitlist_entries__waiting",
+            postgresql_where=sa.text("status = 'waiting'"),
+            sqlite_where=sa.text("status = 'waiting'"),
+        )
+        batch_op.drop_index(batch_op.f("ix__waitlist_entries__organization_id_patient_id"))
+
+    op.drop_table("waitlist_entries")
+    with op.batch_alter_table("waitlist_openings", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix__waitlist_openings__open",
+            postgresql_where=sa.text("status = 'open'"),
+            sqlite_where=sa.text("status = 'open'"),
+        )
+
+    op.drop_table("waitlist_openings")
     with op.batch_alter_table("occupancies", schema=None) as batch_op:
         batch_op.drop_index("ix__occupancies__unit")
         batch_op.drop_index(batch_op.f("ix__occupancies__organization_id_appointment_id"))
         batch_op.drop_index("ix__occupancies__calendar")
+        batch_op.drop_index(
+            "ix__occupancies__hold",
+            postgresql_where=sa.text("hold_id IS NOT NULL"),
+            sqlite_where=sa.text("hold_id IS NOT NULL"),
+        )
 
     op.drop_table("occupancies")
     with op.batch_alter_table("messages", schema=None) as batch_op:
@@ -796,12 +1052,20 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix__courses__organization_id_patient_id"))
 
     op.drop_table("courses")
+    with op.batch_alter_table("holds", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix__holds__organization_id_key_id_expires_at"))
+
+    op.drop_table("holds")
     with op.batch_alter_table("clearances", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix__clearances__organization_id_patient_id"))
 
     op.drop_table("clearances")
     op.drop_table("resource_units")
     op.drop_table("patients")
+    with op.batch_alter_table("extra_hours", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix__extra_hours__organization_id_resource_id_ends_at"))
+
+    op.drop_table("extra_hours")
     with op.batch_alter_table("absences", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix__absences__organization_id_resource_id_ends_at"))
 
@@ -810,7 +1074,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix__resources__organization_id_kind"))
 
     op.drop_table("resources")
-    op.drop_table("holds")
     op.drop_table("visit_types")
     op.drop_table("protocols")
     op.drop_table("message_rules")

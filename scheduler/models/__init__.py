@@ -9,6 +9,7 @@ from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
 from scheduler.models.place import (
     Absence,
     Clearance,
+    ExtraHours,
     Location,
     Patient,
     PatientKey,
@@ -17,6 +18,7 @@ from scheduler.models.place import (
     ResourceUnit,
     VisitTypeRow,
 )
+from scheduler.models.waitlist import WaitlistEntry, WaitlistOffer, WaitlistOpening
 
 __all__ = [
     "NO_DOUBLE_BOOKING",
@@ -28,6 +30,7 @@ __all__ = [
     "Clearance",
     "Course",
     "CourseSession",
+    "ExtraHours",
     "Gate",
     "Hold",
     "IdempotencyRecord",
@@ -43,6 +46,9 @@ __all__ = [
     "ResourceUnit",
     "StoredPlan",
     "VisitTypeRow",
+    "WaitlistEntry",
+    "WaitlistOffer",
+    "WaitlistOpening",
     "WorkerHeartbeat",
     "new_id",
 ]

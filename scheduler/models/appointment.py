@@ -46,6 +46,10 @@ class Appointment(Owned, Revised, Base):
     segments: Mapped[list[dict[str, Any]]] = mapped_column(Document)
     pins: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
     sequence: Mapped[int] = mapped_column(default=0)
+    #: How often each initiator has moved it: {"patient": 1}.
+    moves: Mapped[dict[str, int]] = mapped_column(Document, default=dict)
+    #: The rules that were lifted for its present place, by whom and why; None when none had to be.
+    override: Mapped[dict[str, Any] | None] = mapped_column(Document)
     note: Mapped[str] = mapped_column(String(2000), default="")
     pencilled_until: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(String(20))
@@ -79,29 +83,42 @@ class Appointment(Owned, Revised, Base):
     )
 
 
-class Hold(Owned, Base):
-    """A short occupancy without an appointment. It is over when `expires_at` has passed, swept or not."""
+class Hold(Owned, Revised, Base):
+    """A short occupancy without an appointment. It is over when `expires_at` has passed, swept or not.
+
+    `ended_at` is when it was used, released or run over; only its SHA-256 is kept of the token. `body` is what was
+    asked beyond the columns: pins, the session of a course, the segments in minutes from the start.
+    """
 
     __tablename__ = "holds"
     patient_id: Mapped[UUID | None]
     location_id: Mapped[UUID]
     visit_type_id: Mapped[UUID]
+    visit_type: Mapped[str] = mapped_column(String(60))
+    time_zone: Mapped[str] = mapped_column(String(64))
     starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
     token_hash: Mapped[str] = mapped_column(String(64))
     key_id: Mapped[UUID | None]
     extended: Mapped[bool] = mapped_column(default=False)
     body: Mapped[dict[str, Any]] = mapped_column(Document)
-    created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
 
-    __table_args__ = (within("locations", "location_id"), within("visit_types", "visit_type_id"))
+    __table_args__ = (
+        within("patients", "patient_id"),
+        within("locations", "location_id"),
+        within("visit_types", "visit_type_id"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+        Index(None, "organization_id", "key_id", "expires_at"),
+    )
 
 
 class Occupancy(Owned, Base):
     """This unit of this resource is taken from `starts_at` to `ends_at`: the whole truth about what is free.
 
-    Rows with `blocking` false (presence, absence) take no unit; they are looked at under the locks. A blocking row is at
-    most 24 hours long, which bounds how far back any search for overlaps must look.
+    Rows with `blocking` false (presence, absence) take no unit; they are looked at under the locks. A blocking row is
+    at most 24 hours long, which bounds how far back any search for overlaps must look.
     """
 
     __tablename__ = "occupancies"
@@ -137,4 +154,12 @@ class Occupancy(Owned, Base):
         Index("ix__occupancies__calendar", "organization_id", "resource_id", "starts_at"),
         Index("ix__occupancies__unit", "organization_id", "resource_id", "unit", "starts_at"),
         Index(None, "organization_id", "appointment_id"),
+        # Partial: a booking pays nothing for it.
+        Index(
+            "ix__occupancies__hold",
+            "organization_id",
+            "hold_id",
+            postgresql_where=text("hold_id IS NOT NULL"),
+            sqlite_where=text("hold_id IS NOT NULL"),
+        ),
     )

@@ -82,6 +82,24 @@ class Absence(Owned, Revised, Base):
     )
 
 
+class ExtraHours(Owned, Revised, Base):
+    """A one-off shift: the resource is at that location from `starts_at` to `ends_at`, besides its weekly hours."""
+
+    __tablename__ = "extra_hours"
+    resource_id: Mapped[UUID]
+    location_id: Mapped[UUID]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(500), default="")
+
+    __table_args__ = (
+        within("resources", "resource_id"),
+        within("locations", "location_id"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+        Index(None, "organization_id", "resource_id", "ends_at"),
+    )
+
+
 class Patient(Owned, Revised, Base):
     """The person behind a patient resource (same id). Never joined into a calendar read."""
 

@@ -146,8 +146,8 @@ class Scene:
         span = Span(starts_at, starts_at + timedelta(hours=1))
         hold = Hold(
             organization_id=self.call.organization_id, id=new_id(), location_id=location_id,
-            visit_type_id=self.visit_type(), starts_at=starts_at, token_hash="", body={}, created_at=self.call.now,
-            expires_at=expires_at,
+            visit_type_id=self.visit_type(), visit_type="talk", time_zone=NEW_YORK, starts_at=span.start,
+            ends_at=span.end, token_hash="", body={}, created_at=self.call.now, expires_at=expires_at,
         )  # fmt: skip
         row = self._occupancy(resource_id, span, unit, role="room:infusion", kind="hold")
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
