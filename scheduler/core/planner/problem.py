@@ -1,0 +1,243 @@
+"""The values that a course-planning problem and its answers are made of; no algorithm lives here.
+
+A *start bitmap* is a Python int: bit i is set when a visit may start at slot i of the grid. Whoever builds one has
+already asked the clinic's hours, the patient and every pool of rooms, devices and people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from typing import Literal
+
+from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.civil import on_grid
+
+#: Larger weights gain nothing and would come near the planner's "infinite" cost.
+HEAVIEST = 100_000
+HOUR_MINUTES = 60
+
+
+def _refuse_unless(lawful: bool, sentence: str) -> None:  # noqa: FBT001 - a condition is what it is about
+    if not lawful:
+        raise ValueError(sentence)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The UTC timeline that bitmaps speak of, and the local days and wall times at which visits are looked for."""
+
+    #: Start of bit 0; aware, on a five-minute mark of UTC.
+    origin: datetime
+    #: How many five-minute slots there are.
+    slots: int
+    #: IANA name; local days and wall times are in this zone.
+    zone: str
+    first_day: date
+    days: int
+    #: Starts are looked for every so many minutes of local wall time: 5 to 60, a multiple of 5.
+    row_minutes: int = 15
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.origin.utcoffset() is not None, "Grid.origin must be aware")
+        _refuse_unless(on_grid(self.origin), "Grid.origin is on a five-minute mark")
+        _refuse_unless(self.slots > 0 and self.days > 0, "a grid has at least one slot and one day")
+        _refuse_unless(
+            SLOT_MINUTES <= self.row_minutes <= HOUR_MINUTES and self.row_minutes % SLOT_MINUTES == 0,
+            "Grid.row_minutes is a multiple of 5 from 5 to 60",
+        )
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Local calendar days from the previous main session. Only `min` and `max` are rules; `target` is a wish."""
+
+    min: int
+    target: int
+    max: int
+
+    def __post_init__(self) -> None:
+        _refuse_unless(0 <= self.min <= self.max, "a gap has 0 <= min <= max")
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a leaf starts: elapsed minutes from an edge of its main visit. `target` is a wish."""
+
+    min: int
+    target: int
+    max: int
+    edge: Literal["start", "end"]
+
+    def __post_init__(self) -> None:
+        _refuse_unless(0 <= self.min <= self.max, "a window has 0 <= min <= max")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A session that hangs on one main session, such as an integration talk after a dose."""
+
+    session_id: str
+    #: How long the patient is there.
+    minutes: int
+    starts: int
+    #: Role -> person -> start bitmap where that person can serve the visit.
+    by: Mapping[str, Mapping[Hashable, int]]
+    window: Window
+    #: Over before the next main session, and on a day before it unless `same_day`.
+    before_next: bool
+    #: May fall on the day of a main session; otherwise never does, whichever session that is.
+    same_day: bool = False
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
+
+
+@dataclass(frozen=True)
+class Main:
+    """A session of the chain: each follows the one before it after a gap of days."""
+
+    session_id: str
+    #: How long the patient is there.
+    minutes: int
+    starts: int
+    #: Role -> person -> start bitmap where that person can serve the visit.
+    by: Mapping[str, Mapping[Hashable, int]]
+    #: None for the first session, and only for it.
+    gap: Gap | None
+    leaf: Leaf | None
+    #: Two doses in a row had better be at the same time of day.
+    dosing: bool
+    phase: str
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
+
+
+Visit = Main | Leaf
+
+
+@dataclass(frozen=True)
+class Span:
+    """The local day of main session `last` is at most `max_days` after that of main session `first` (indexes)."""
+
+    first: int
+    last: int
+    max_days: int
+
+    def __post_init__(self) -> None:
+        _refuse_unless(0 <= self.first < self.last and self.max_days >= 0, "a span runs forward")
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the patient would like; hard limits are in the bitmaps already."""
+
+    #: Monday is 0; None: any day is as good.
+    weekdays: frozenset[int] | None = None
+    #: Minutes of the local day between which a visit would lie; None: no wish.
+    earliest: int | None = None
+    latest: int | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each wish is worth. Ten points: the course ends one day later."""
+
+    #: Per day of the last and of the first main session, counted from the grid's first day.
+    finish: int = 10
+    begin: int = 1
+    #: Per day between a gap and its target.
+    gap: int = 30
+    #: Per whole quarter of an hour between the wall times of two doses in a row, up to the cap.
+    time_of_day: int = 4
+    time_of_day_cap: int = 64
+    #: Per main session on a weekday, or at an hour, that the patient does not like.
+    weekday: int = 25
+    hours: int = 20
+    #: Per session that somebody else than the primary person serves.
+    prescriber: int = 60
+    therapist: int = 80
+    other_role: int = 60
+    #: Per local day between a leaf and the day of its target; per leaf at an hour that the patient does not like.
+    leaf_delay: int = 3
+    leaf_hours: int = 10
+
+    def __post_init__(self) -> None:
+        for weight in fields(self):
+            _refuse_unless(0 <= getattr(self, weight.name) <= HEAVIEST, f"Weights.{weight.name} is 0 to {HEAVIEST}")
+
+    def person(self, role: str) -> int:
+        """The price of a session that somebody else than the primary person of that role serves."""
+        return {"prescriber": self.prescriber, "therapist": self.therapist}.get(role, self.other_role)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One course to be planned. Raises ValueError when it contradicts itself."""
+
+    grid: Grid
+    mains: tuple[Main, ...]
+    #: Role -> who may be its primary person, the most wanted first. Roles that are not named here need no one person.
+    candidates: Mapping[str, tuple[Hashable, ...]]
+    continuity: Literal["required", "preferred", "none"]
+    preferences: Preferences
+    weights: Weights
+    spans: tuple[Span, ...] = ()
+    #: Session id -> the slot at which it stands. Its own start is taken as it is, and what concerns pinned sessions
+    #: only is not judged; every rule that binds a free session to it holds.
+    pinned: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ids = [visit.session_id for visit in self.visits()]
+        _refuse_unless(bool(self.mains), "a course has at least one main session")
+        _refuse_unless(len(set(ids)) == len(ids), "session ids are unique")
+        _refuse_unless(self.pinned.keys() <= set(ids), "only sessions of the course can be pinned")
+        _refuse_unless(self.mains[0].gap is None, "the first main session has no gap")
+        _refuse_unless(all(main.gap for main in self.mains[1:]), "every later main session has a gap")
+        _refuse_unless(all(span.last < len(self.mains) for span in self.spans), "a span ends inside the course")
+
+    def visits(self) -> Iterator[Visit]:
+        """Every session: each main one, followed by its leaf."""
+        for main in self.mains:
+            yield main
+            if main.leaf is not None:
+                yield main.leaf
+
+    def judged(self, *session_ids: str) -> bool:
+        """Whether a rule among these sessions counts: at least one of them can still be moved."""
+        return any(session_id not in self.pinned for session_id in session_ids)
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles for which one primary person is looked for, in the order of `candidates`."""
+        if self.continuity == "none":
+            return ()
+        listed = {role for visit in self.visits() for role in visit.by}
+        required = self.continuity == "required"
+        return tuple(role for role, people in self.candidates.items() if role in listed and (people or required))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A complete course: where every session starts, what that costs and why."""
+
+    #: (session id, slot), chronological.
+    starts: tuple[tuple[str, int], ...]
+    cost: int
+    #: Name of the wish -> points; they add up to `cost`.
+    parts: Mapping[str, int]
+    #: Role -> the one person wanted throughout.
+    primaries: Mapping[str, Hashable]
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Why no plan exists: the first session, in the order of the course, with which it becomes impossible."""
+
+    session_id: str
+    #: `no_start`: no start on any day that the sessions before it leave; `no_fit`: starts, but none that keeps the
+    #: rules of time; `continuity`: only with changing people; `span`: only outside a span.
+    cause: Literal["no_start", "no_fit", "continuity", "span"]
+    #: The local days that the sessions before it leave, and how many starts it has by itself on each.
+    days: tuple[tuple[date, int], ...]
