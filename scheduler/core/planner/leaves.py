@@ -1,0 +1,178 @@
+"""The cheapest start of a leaf, for every start of its main session at once.
+
+A leaf's starts are laid out in order of time. Window and days then cut out a stretch of that line, and the cheapest
+start within it is a range minimum: two look-ups in a table, whatever the length of the stretch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.planner.grid import Ints
+from scheduler.core.planner.planes import INF, Bars, Choice, Planes
+from scheduler.core.planner.problem import Leaf, Main
+
+#: Rows and columns of a sheet.
+Cells = tuple[slice, slice]
+
+
+class Stretch(NamedTuple):
+    """A part of the line of starts: from `start` up to, but not including, `end`."""
+
+    start: Ints
+    end: Ints
+
+
+class RangeMinimum:
+    """Minima of stretches of a line of points, each lane by itself."""
+
+    def __init__(self, points: Ints, longest: int) -> None:
+        """`points` is [line, lanes]; no stretch that is asked for is longer than `longest`."""
+        levels, step = [points], 1
+        while 2 * step <= longest:
+            level = levels[-1].copy()
+            level[:-step] = np.minimum(level[:-step], levels[-1][step:])
+            levels.append(level)
+            step *= 2
+        self._levels = np.stack(levels)
+        self._log2 = np.log2(np.maximum(np.arange(longest + 1), 1)).astype(np.int64)
+
+    def of(self, stretch: Stretch) -> Ints:
+        """The least point of each stretch; INF where it is empty."""
+        start, end = stretch
+        some = end > start
+        level = self._log2[np.where(some, end - start, 0)]
+        left = self._levels[level, np.where(some, start, 0)]
+        right = self._levels[level, np.where(some, end - (1 << level), 0)]
+        return np.where(some[..., np.newaxis], np.minimum(left, right), INF)
+
+
+class Follow:
+    """How one leaf follows its main session, whose sheet gives the shape of every answer."""
+
+    def __init__(self, planes: Planes, main: Main, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...]) -> None:
+        sheet = planes.sheet(main, bars, lanes)
+        self._leaf, self._days = leaf, sheet.days
+        self._options = planes.options(leaf, bars, lanes)
+        self._delay = planes.problem.weights.leaf_delay
+        edge = main.minutes if leaf.window.edge == "end" else 0
+        self._target = planes.calendar.days_of(sheet.slot + (edge + leaf.window.target) // SLOT_MINUTES)
+        if planes.problem.judged(main.session_id, leaf.session_id):
+            self._whole = self._window(main, edge, sheet.slot)
+        else:
+            self._whole = Stretch(np.zeros_like(sheet.slot), np.ones_like(sheet.slot))
+        self._tables = self._new_tables()
+        self._after: dict[int, Ints] = {}
+        self._reach = self._new_reach()
+
+    def after(self, gap: int | None) -> Ints:
+        """[rows, days, lanes] the cheapest leaf when the next main session is `gap` days later, as far as days tell."""
+        gap = self._reach if gap is None else min(gap, self._reach)
+        if gap not in self._after:
+            self._after[gap] = self.cheapest((slice(None), slice(None)), gap)
+        return self._after[gap]
+
+    def cheapest(self, cells: Cells, gap: int | None = None, next_start: Ints | None = None) -> Ints:
+        """[..., lanes] the cheapest leaf for some cells of the main session.
+
+        `gap`: days to the next main session, None: it does not matter. `next_start`: the slots at which that starts,
+        for when days alone do not tell whether the leaf is over.
+        """
+        target = self._target[cells]
+        middle = self._from_day(target)
+        early, late = self._tables
+        base = self._delay * target[..., np.newaxis]
+        best = np.full((1,), INF)
+        for start, end in self._stretches(cells, gap, next_start):
+            best = np.minimum(best, early.of(Stretch(start, np.minimum(end, middle))) + base)
+            best = np.minimum(best, late.of(Stretch(np.maximum(start, middle), end)) - base)
+        return best
+
+    def choose(self, cell: tuple[int, int], gap: int | None, next_start: int | None, lane: int) -> int:
+        """The slot of the cheapest leaf, the earliest of equals, for one cell that has any."""
+        cells = slice(cell[0], cell[0] + 1), slice(cell[1], cell[1] + 1)
+        limit = None if next_start is None else np.array([[next_start]])
+        lane = min(lane, self._options.cost.shape[1] - 1)
+        target = int(self._target[cell])
+        found = []
+        for start, end in self._stretches(cells, gap, limit):
+            part = slice(int(start[0, 0]), int(end[0, 0]))
+            points = self._options.cost[part, lane] + self._delay * abs(self._options.day[part] - target)
+            if len(points):
+                best = int(points.argmin())
+                found.append((int(points[best]), int(self._options.slot[part][best])))
+        return min(found)[1]
+
+    def may_run_into(self, gap: int, columns: slice, next_start: Ints) -> bool:
+        """Whether days alone do not tell that the leaf is over when, `gap` days later, the next main session starts.
+
+        `next_start`: the first slot at which that may start, for each column.
+        """
+        if not self._leaf.before_next:
+            return False
+        start, end = self._stretches((slice(None), columns), gap, None)[0]
+        last = self._options.slot[np.maximum(end - 1, 0)] + self._leaf.minutes // SLOT_MINUTES
+        return bool(((end > start) & (last > next_start)).any())
+
+    def _window(self, main: Main, edge: int, slot: Ints) -> Stretch:
+        leaf, options = self._leaf, self._options
+        soonest = max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
+        latest = (edge + leaf.window.max) // SLOT_MINUTES
+        start = np.searchsorted(options.slot, slot + soonest, side="left")
+        end = np.searchsorted(options.slot, slot + latest, side="right")
+        if not leaf.same_day:
+            start = np.maximum(start, self._from_day(self._days + 1))
+        return Stretch(start, end)
+
+    def _stretches(self, cells: Cells, gap: int | None, next_start: Ints | None) -> list[Stretch]:
+        """The parts of the line that the leaf may use; several when it may also come after the next main session."""
+        start, end = self._whole.start[cells], self._whole.end[cells]
+        if gap is None:
+            return [Stretch(start, end)]
+        next_day = self._days[cells[1]] + gap
+        if self._leaf.before_next:
+            if not self._leaf.same_day:
+                end = np.minimum(end, self._from_day(next_day))
+            if next_start is not None:
+                latest = next_start - self._leaf.minutes // SLOT_MINUTES
+                end = np.minimum(end, np.searchsorted(self._options.slot, latest, side="right"))
+            return [Stretch(start, end)]
+        if self._leaf.same_day:
+            return [Stretch(start, end)]
+        return [
+            Stretch(start, np.minimum(end, self._from_day(next_day))),
+            Stretch(np.maximum(start, self._from_day(next_day + 1)), end),
+        ]
+
+    def _from_day(self, day: Ints) -> Ints:
+        """Where on the line the starts of a day begin."""
+        return np.searchsorted(self._options.day, day, side="left")
+
+    def _new_tables(self) -> tuple[RangeMinimum, RangeMinimum]:
+        """For the starts before the day of the target and for the others: the delay grows either way."""
+        longest = int((self._whole.end - self._whole.start).max(initial=1))
+        slope = (self._delay * self._options.day)[:, np.newaxis]
+        slope[-1] = 0
+        return (
+            RangeMinimum(self._options.cost - slope, max(longest, 1)),
+            RangeMinimum(self._options.cost + slope, max(longest, 1)),
+        )
+
+    def _new_reach(self) -> int:
+        """The gap from which on the next main session does not concern the leaf."""
+        start, end = self._whole
+        last = self._options.day[np.maximum(end - 1, 0)]
+        return int(np.where(end > start, last - self._days + 1, 1).max(initial=1))
+
+
+def follow(planes: Planes, main: Main, bars: Bars, lanes: tuple[Choice, ...]) -> Follow | None:
+    """How a main session's leaf follows it, None without a leaf; shared by sessions that are alike."""
+    leaf = main.leaf
+    if leaf is None:
+        return None
+    rules = (leaf.window, leaf.before_next, leaf.same_day)
+    key = (planes.key(main, bars, lanes), planes.key(leaf, bars, lanes), rules)
+    return planes.once(key, lambda: Follow(planes, main, leaf, bars, lanes))

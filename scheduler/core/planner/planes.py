@@ -1,0 +1,216 @@
+"""What one visit costs at every start it may have, before its neighbors are known: bitmaps become arrays of points.
+
+Costs have a last axis of *lanes*: one lane for each choice of primary persons that is looked at in the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from scheduler.core.planner.grid import Bools, Ints, calendar_of
+from scheduler.core.planner.problem import Leaf, Main, Problem, Visit
+
+T = TypeVar("T")
+
+#: The points of what may not be: more than any plan can cost, and far enough from the end of int64 to be added up.
+INF = 1 << 40
+
+#: For each role, the place of the primary person among the candidates; OPEN where that is not decided yet.
+Choice = tuple[int, ...]
+OPEN = -1
+
+
+class Bar(NamedTuple):
+    """The session may not start at the slots from `start` up to, but not including, `end`."""
+
+    session_id: str
+    start: int
+    end: int
+
+
+Bars = tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The starts of a main session: rows are wall times, columns are local days."""
+
+    #: Local day of column 0.
+    first: int
+    #: [rows] wall minutes; [rows, days] slots; [rows, days, lanes] points, INF where it may not start.
+    minute: Ints
+    slot: Ints
+    cost: Ints
+    #: [days] the first and the last slot at which it may start; INF and -INF on a day without any.
+    soonest: Ints
+    latest: Ints
+
+    @property
+    def days(self) -> Ints:
+        """The local day of each column."""
+        return np.arange(self.first, self.first + self.slot.shape[1], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The starts of a leaf, in order of time. The last is a stand-in beyond all time that costs INF."""
+
+    #: [options] slots and local days; [options, lanes] points.
+    slot: Ints
+    day: Ints
+    cost: Ints
+
+
+class Planes:
+    """The visits of one problem as arrays. Equal visits share theirs, which is most of the speed."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.calendar = calendar_of(problem.grid)
+        self.roles = problem.roles()
+        self._bits: dict[int, Bools] = {}
+        self._kinds: dict[Hashable, int] = {}
+        self._kind_of = {visit.session_id: self._kind(visit) for visit in problem.visits()}
+        self._made: dict[Hashable, Any] = {}
+        self._rows = self._rows_in_use()
+
+    def key(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...]) -> Hashable:
+        """Equal for visits whose arrays are equal."""
+        slots = tuple((bar.start, bar.end) for bar in bars if bar.session_id == visit.session_id)
+        concerned = [place for place, role in enumerate(self.roles) if role in visit.by]
+        chosen = tuple(tuple(lane[place] for place in concerned) for lane in lanes)
+        return self._kind_of[visit.session_id], self.problem.pinned.get(visit.session_id), slots, chosen
+
+    def gaps(self, place: int) -> range:
+        """How many days may lie between a main session (by its place in the course) and the next."""
+        mains, pinned = self.problem.mains, self.problem.pinned
+        here, there = mains[place], mains[place + 1]
+        if not self.problem.judged(here.session_id, there.session_id):
+            days = [self.calendar.local(pinned[main.session_id])[0] for main in (here, there)]
+            return range(days[1] - days[0], days[1] - days[0] + 1)
+        return range(there.gap.min, there.gap.max + 1) if there.gap else range(0)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` makes, made once for each key."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
+
+    def sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...]) -> Sheet:
+        """Where a main session may start, unless barred. A pinned one has one row and one column."""
+        return self.once(self.key(main, bars, lanes), lambda: self._new_sheet(main, bars, lanes))
+
+    def options(self, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...]) -> Options:
+        """Where a leaf may start, unless barred, whatever its main session does."""
+        return self.once(self.key(leaf, bars, lanes), lambda: self._new_options(leaf, bars, lanes))
+
+    def served(self, bitmap: int, slot: Ints) -> Bools:
+        """Which of these slots are set in a bitmap; none outside the timeline is."""
+        if bitmap not in self._bits:
+            grid = self.problem.grid
+            known = (bitmap & ((1 << grid.slots) - 1)).to_bytes(-(-grid.slots // 8), "little")
+            bits = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")[: grid.slots]
+            self._bits[bitmap] = bits.astype(np.bool_)
+        inside = (slot >= 0) & (slot < self.problem.grid.slots)
+        answer: Bools = inside & self._bits[bitmap][np.where(inside, slot, 0)]
+        return answer
+
+    def _kind(self, visit: Visit) -> int:
+        """A small number that equal visits share: hashing their bitmaps once is enough."""
+        by = tuple((role, tuple(visit.by[role].items())) for role in self.roles if role in visit.by)
+        return self._kinds.setdefault((type(visit), visit.minutes, visit.starts, by), len(self._kinds))
+
+    def _rows_in_use(self) -> slice:
+        """From the first to the last row at which any main session could start on any day."""
+        used = np.zeros(len(self.calendar.minute), dtype=np.bool_)
+        for bitmap in {main.starts for main in self.problem.mains if main.session_id not in self.problem.pinned}:
+            used |= self.served(bitmap, self.calendar.slot).any(axis=1)
+        rows = np.nonzero(used)[0]
+        return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 1)
+
+    def _new_sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...]) -> Sheet:
+        pin = self.problem.pinned.get(main.session_id)
+        if pin is None:
+            first, minute, slot = 0, self.calendar.minute[self._rows], self.calendar.slot[self._rows]
+        else:
+            first, wall = self.calendar.local(pin)
+            minute, slot = np.array([wall]), np.array([[pin]])
+        day = np.arange(first, first + slot.shape[1])
+        cost = self._cost(main, bars, lanes, (slot, day[np.newaxis, :], minute[:, np.newaxis]))
+        able = possible(cost).any(axis=2)
+        soonest, latest = np.where(able, slot, INF).min(axis=0), np.where(able, slot, -INF).max(axis=0)
+        return Sheet(first, minute, slot, cost, soonest, latest)
+
+    def _new_options(self, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...]) -> Options:
+        pin = self.problem.pinned.get(leaf.session_id)
+        if pin is None:
+            by_time = self.calendar.slot.T
+            day, row = np.nonzero(self.served(leaf.starts, by_time))
+            slot, minute = by_time[day, row], self.calendar.minute[row]
+        else:
+            wall = self.calendar.local(pin)
+            slot, day, minute = np.array([pin]), np.array([wall[0]]), np.array([wall[1]])
+        cost = self._cost(leaf, bars, lanes, (slot, day, minute))
+        never = np.full((1, cost.shape[-1]), INF)
+        return Options(np.append(slot, INF), np.append(day, INF), np.concatenate([cost, never]))
+
+    def _cost(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...], place: tuple[Ints, Ints, Ints]) -> Ints:
+        """Points at each place (slots, days, wall minutes, which broadcast together), with the axis of lanes."""
+        slot, day, minute = place
+        pinned = visit.session_id in self.problem.pinned
+        lawful = np.ones(slot.shape, dtype=np.bool_) if pinned else self.served(visit.starts, slot)
+        for bar in bars:
+            if bar.session_id == visit.session_id:
+                lawful &= (slot < bar.start) | (slot >= bar.end)
+        alone = np.where(lawful, self._wishes(visit, day, minute), INF)
+        cost: Ints = np.minimum(alone[..., np.newaxis] + self._persons(visit, slot, lanes), INF)
+        return cost
+
+    def _wishes(self, visit: Visit, day: Ints, minute: Ints) -> Ints:
+        """The price of unwelcome hours, and of unwelcome weekdays for a main session."""
+        wish, weights = self.problem.preferences, self.problem.weights
+        earliest = 0 if wish.earliest is None else wish.earliest
+        latest = minute.max(initial=0) + visit.minutes if wish.latest is None else wish.latest
+        outside = (minute < earliest) | (minute + visit.minutes > latest)
+        if isinstance(visit, Leaf):
+            return weights.leaf_hours * outside
+        liked = range(7) if wish.weekdays is None else wish.weekdays
+        unwelcome = ~np.isin((self.calendar.weekday(0) + day) % 7, list(liked))
+        points: Ints = weights.hours * outside + weights.weekday * unwelcome
+        return points
+
+    def _persons(self, visit: Visit, slot: Ints, lanes: tuple[Choice, ...]) -> Ints:
+        """The price of the primary persons' absence; one lane only where all lanes agree."""
+        total: Ints = np.zeros((*slot.shape, 1), dtype=np.int64)
+        for place, role in enumerate(self.roles):
+            if role in visit.by:
+                chosen = [lane[place] for lane in lanes]
+                columns = chosen if len(set(chosen)) > 1 else chosen[:1]
+                total = total + np.stack([self._missed(visit, role, who, slot) for who in columns], axis=-1)
+        return total
+
+    def _missed(self, visit: Visit, role: str, who: int, slot: Ints) -> Ints:
+        """The price where the chosen person, or none of the candidates while that is open, serves the visit."""
+        people = self.problem.candidates[role]
+        served = self._served_by(visit.by[role], people if who == OPEN else people[who : who + 1], slot)
+        if self.problem.continuity == "preferred":
+            return np.where(served, 0, self.problem.weights.person(role))
+        # Nobody can be bound to what already stands in other hands.
+        foreign = visit.session_id in self.problem.pinned and not self._served_by(visit.by[role], people, slot).any()
+        return np.where(served | foreign, 0, INF)
+
+    def _served_by(self, by: Mapping[Hashable, int], people: tuple[Hashable, ...], slot: Ints) -> Bools:
+        able = 0
+        for person in people:
+            able |= by.get(person, 0)
+        return self.served(able, slot)
+
+
+def possible(points: Ints) -> Bools:
+    """Which of these sums hold no INF; a little may have been taken off one."""
+    return points < INF // 2
