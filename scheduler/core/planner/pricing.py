@@ -1,0 +1,90 @@
+"""What a plan costs, wish by wish, and who its primary persons are."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from itertools import pairwise
+
+from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.planner.dp import QUARTER, Itinerary
+from scheduler.core.planner.grid import calendar_of
+from scheduler.core.planner.problem import Leaf, Main, Plan, Problem, Visit
+
+
+def priced(problem: Problem, itinerary: Itinerary) -> Plan:
+    """The itinerary as a plan, with the primary persons that suit it best, the most wanted of equals."""
+    leaves = iter(itinerary.leaves)
+    starts: dict[str, int] = {}
+    for main, slot in zip(problem.mains, itinerary.mains, strict=True):
+        starts[main.session_id] = slot
+        if main.leaf is not None:
+            starts[main.leaf.session_id] = next(leaves)
+    bill = _Bill(problem, starts)
+    chronological = sorted(starts.items(), key=lambda start: (start[1], start[0]))
+    return Plan(tuple(chronological), sum(bill.parts.values()), bill.parts, bill.primaries)
+
+
+class _Bill:
+    """The points of one set of starts."""
+
+    def __init__(self, problem: Problem, starts: Mapping[str, int]) -> None:
+        self._problem, self._weights, self._starts = problem, problem.weights, starts
+        self._calendar = calendar_of(problem.grid)
+        self._local = {session_id: self._calendar.local(slot) for session_id, slot in starts.items()}
+        self.primaries = {role: self._best_person(role) for role in problem.roles() if problem.candidates[role]}
+        names = "finish begin gap time_of_day weekday hours persons leaf_delay leaf_hours"
+        self.parts = dict.fromkeys(names.split(), 0)
+        self._charge_chain()
+        for main in problem.mains:
+            self._charge_main(main)
+            if main.leaf is not None:
+                self._charge_leaf(main, main.leaf)
+        if problem.continuity == "preferred":
+            absences = (self._weights.person(role) * self._misses(role, who) for role, who in self.primaries.items())
+            self.parts["persons"] = sum(absences)
+
+    def _charge_chain(self) -> None:
+        mains, weights = self._problem.mains, self._weights
+        self.parts["begin"] = weights.begin * self._day(mains[0])
+        self.parts["finish"] = weights.finish * self._day(mains[-1])
+        for before, main in pairwise(mains):
+            days = self._day(main) - self._day(before)
+            self.parts["gap"] += weights.gap * abs(days - main.gap.target) if main.gap else 0
+            if before.dosing and main.dosing:
+                quarters = abs(self._minute(main) - self._minute(before)) // QUARTER
+                self.parts["time_of_day"] += min(weights.time_of_day * quarters, weights.time_of_day_cap)
+
+    def _charge_main(self, main: Main) -> None:
+        liked = self._problem.preferences.weekdays
+        if liked is not None and self._calendar.weekday(self._day(main)) not in liked:
+            self.parts["weekday"] += self._weights.weekday
+        if self._outside(main):
+            self.parts["hours"] += self._weights.hours
+
+    def _charge_leaf(self, main: Main, leaf: Leaf) -> None:
+        edge = main.minutes if leaf.window.edge == "end" else 0
+        target = self._starts[main.session_id] + (edge + leaf.window.target) // SLOT_MINUTES
+        self.parts["leaf_delay"] += self._weights.leaf_delay * abs(self._day(leaf) - self._calendar.local(target)[0])
+        if self._outside(leaf):
+            self.parts["leaf_hours"] += self._weights.leaf_hours
+
+    def _outside(self, visit: Visit) -> bool:
+        """Whether the visit leaves the hours that the patient likes."""
+        wish, minute = self._problem.preferences, self._minute(visit)
+        early = wish.earliest is not None and minute < wish.earliest
+        return early or (wish.latest is not None and minute + visit.minutes > wish.latest)
+
+    def _best_person(self, role: str) -> Hashable:
+        return min(self._problem.candidates[role], key=lambda person: self._misses(role, person))
+
+    def _misses(self, role: str, person: Hashable) -> int:
+        """How many of the sessions that need the role this person does not serve."""
+        served = [visit.by[role].get(person, 0) for visit in self._problem.visits() if role in visit.by]
+        slots = [self._starts[visit.session_id] for visit in self._problem.visits() if role in visit.by]
+        return sum(slot < 0 or not bitmap >> slot & 1 for bitmap, slot in zip(served, slots, strict=True))
+
+    def _day(self, visit: Visit) -> int:
+        return self._local[visit.session_id][0]
+
+    def _minute(self, visit: Visit) -> int:
+        return self._local[visit.session_id][1]
