@@ -1,0 +1,77 @@
+"""The planner against slower ones that share nothing with it: the same plan, or the same proof that there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from scheduler.core.planner import Plan, Problem, plan, search, verify
+from tests.core.planner.dictionary import looked_up
+from tests.core.planner.enumeration import Best, enumerated
+from tests.core.planner.instances import course, long_course
+
+SMALL, LONG = range(300), range(60)
+#: These have a plan, and a cheaper one that only the spans forbid.
+BINDING = 10
+
+
+def best(problem: Problem, found: Plan | None) -> Best | None:
+    """A plan in the words of the slow planners."""
+    if found is None:
+        return None
+    slots = dict(found.starts)
+    mains = tuple(slots[main.session_id] for main in problem.mains)
+    leaves = tuple(slots[main.leaf.session_id] for main in problem.mains if main.leaf)
+    return Best(found.cost, mains, leaves)
+
+
+@cache
+def slow_small(seed: int) -> Best | None:
+    return enumerated(course(seed))
+
+
+@cache
+def slow_long(seed: int) -> Best | None:
+    return looked_up(long_course(seed))
+
+
+@pytest.mark.parametrize("seed", SMALL)
+def test_it_finds_what_trying_everything_finds(seed: int) -> None:
+    problem = course(seed)
+    found = plan(problem)
+    assert best(problem, found) == slow_small(seed)
+    assert found is None or verify(problem, found) == []
+
+
+@pytest.mark.parametrize("seed", SMALL[::3])
+def test_the_window_of_first_days_hides_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FIRST_WINDOW", 2)
+    problem = course(seed)
+    assert best(problem, plan(problem)) == slow_small(seed)
+
+
+@pytest.mark.parametrize("seed", LONG)
+def test_it_finds_what_a_table_of_all_states_finds(seed: int) -> None:
+    problem = long_course(seed)
+    found = plan(problem)
+    assert best(problem, found) == slow_long(seed)
+    assert found is None or verify(problem, found) == []
+
+
+def test_the_samples_are_not_one_sided() -> None:
+    feasible = [seed for seed in SMALL if slow_small(seed) is not None]
+    assert 100 <= len(feasible) <= 200
+    assert {course(seed).continuity for seed in feasible} == {"required", "preferred", "none"}
+    assert sum(bool(course(seed).pinned) for seed in feasible) >= 20
+    assert sum(bool(course(seed).spans) for seed in feasible) >= 20
+
+
+def test_the_spans_of_the_long_courses_bind() -> None:
+    bound = 0
+    for seed in LONG:
+        problem, lawful = long_course(seed), slow_long(seed)
+        free = plan(replace(problem, spans=()))
+        bound += lawful is not None and free is not None and free.cost < lawful.cost
+    assert bound >= BINDING
