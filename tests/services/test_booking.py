@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused, StaleRevision
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, Refused, StaleRevision
 from scheduler.core.localgrid import Wish
 from scheduler.models import (
     Appointment,
@@ -28,7 +28,7 @@ from scheduler.services.appointments import AppointmentView
 from scheduler.services.finding import Pin, Wanted
 from scheduler.services.locks import bump_calendars
 from tests.clinic import Clinic
-from tests.desk import TALK, book, count, open_clinic, refused, wanted
+from tests.desk import book, count, open_clinic, refused, wanted
 
 
 @pytest.fixture
@@ -244,46 +244,6 @@ class TestMoving:
         assert events[2].reason == "ill"
         assert events[1].before is not None
         assert events[1].before["start"] == clinic.at("2030-03-04 10:00").isoformat()
-
-
-class TestClocks:
-    """New York skips 02:00-03:00 on 2030-03-10 and repeats 01:00-02:00 on 2030-11-03."""
-
-    @pytest.fixture
-    def night(self, engine: Engine) -> Clinic:
-        hours = [{"weekday": day, "start": "00:00", "end": "24:00"} for day in ("sat", "sun", "mon")]
-        made = Clinic(engine, hours=hours)
-        made.visit(TALK)
-        made.staff("therapist")
-        made.room("consult")
-        return made
-
-    @pytest.mark.parametrize(
-        ("start", "code"),
-        [
-            ("2030-03-10T02:30:00-05:00", "nonexistent_time"),
-            ("2030-11-03T01:30:00-04:00", "ambiguous_time"),
-            ("2030-11-03T05:30:00+00:00", "ambiguous_time"),
-        ],
-    )
-    def test_a_slip_of_the_clock_is_refused_and_cured_by_saying_which(
-        self, night: Clinic, start: str, code: str
-    ) -> None:
-        patient = night.patient()
-        asked = Wanted(patient, "talk", night.location_id, datetime.fromisoformat(start))
-        with pytest.raises(LocalTimeFault) as caught:
-            night.do(lambda s, c: booking.book(s, c, asked))
-        assert caught.value.code == code
-        later = Wanted(patient, "talk", night.location_id, asked.start, disambiguation="later")
-        made = night.do(lambda s, c: booking.book(s, c, later))
-        assert made.row.ends_at - made.row.starts_at == timedelta(hours=1), "elapsed time, whatever the clocks do"
-
-    def test_no_repeated_hour_is_offered(self, night: Clinic) -> None:
-        span = datetime.fromisoformat("2030-11-03T00:00-04:00"), datetime.fromisoformat("2030-11-03T04:00-05:00")
-        question = availability.Question("talk", night.location_id, *span, wish=Wish(step=30))
-        offers, _ = night.do(lambda s, c: availability.search(s, c, question, limit=100))
-        local = [offer.start.astimezone(datetime.fromisoformat("2030-01-01T00:00-05:00").tzinfo) for offer in offers]
-        assert [f"{start:%H:%M}" for start in local] == ["23:00", "23:30", "02:00", "02:30", "03:00", "03:30"]
 
 
 class TestUnits:

@@ -1,0 +1,116 @@
+"""The migrations make what the models say, guards included, from nothing and back, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import CheckConstraint, create_engine, inspect, text
+
+from scheduler import create_app
+from scheduler.config import Settings
+from scheduler.database import db
+from scheduler.models import Base
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+#: Tables that do not belong to an organization, each with its reason.
+NOBODYS = {
+    "organizations": "the organization itself: its id is the organization's",
+    "worker_heartbeats": "the pulse of processes that serve every organization",
+}
+
+
+@pytest.fixture
+def bare(empty_database_url: str) -> Iterator[Flask]:
+    """An application on a database without tables."""
+    app = create_app(Settings(database_url=empty_database_url))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def guards(url: str) -> set[str]:
+    """Names of the triggers (SQLite) or the exclusion and check constraints (PostgreSQL) on occupancies."""
+    engine = create_engine(url)
+    asked = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'occupancies'",
+        "postgresql": "SELECT conname FROM pg_constraint WHERE conrelid = 'occupancies'::regclass "
+        "AND contype IN ('x', 'c')",
+    }
+    with engine.connect() as connection:
+        names = set(connection.execute(text(asked[engine.dialect.name])).scalars())
+    engine.dispose()
+    return names
+
+
+def test_the_migrations_make_what_the_models_say(bare: Flask) -> None:
+    upgrade(str(MIGRATIONS))
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_guards_are_there_which_no_comparison_sees(bare: Flask, empty_database_url: str, dialect: str) -> None:
+    upgrade(str(MIGRATIONS))
+    expected = {
+        "sqlite": {"no_double_booking_insert", "no_double_booking_update", "bounded_insert", "bounded_update"},
+        "postgresql": {"no_double_booking", "ck__occupancies__bounded"},
+    }
+    assert expected[dialect] <= guards(empty_database_url)
+
+
+def test_every_check_of_the_models_is_in_the_database(bare: Flask) -> None:
+    upgrade(str(MIGRATIONS))
+    found = inspect(db.engine)
+    for table in Base.metadata.sorted_tables:
+        there = {check["name"] for check in found.get_check_constraints(table.name)}
+        named = {str(each.name) for each in table.constraints if isinstance(each, CheckConstraint)}
+        assert named <= there, table.name
+
+
+def test_down_to_nothing_and_up_again(bare: Flask, empty_database_url: str) -> None:
+    upgrade(str(MIGRATIONS))
+    before = set(inspect(db.engine).get_table_names()), guards(empty_database_url)
+    downgrade(str(MIGRATIONS), revision="base")
+    assert set(inspect(db.engine).get_table_names()) == {"alembic_version"}
+    upgrade(str(MIGRATIONS))
+    assert (set(inspect(db.engine).get_table_names()), guards(empty_database_url)) == before
+
+
+def test_there_is_one_head_and_the_head_file_names_it() -> None:
+    """The file makes two migrations made at the same time conflict in git, where people see it."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    assert script.get_heads() == [(MIGRATIONS / ".head").read_text().strip()]
+
+
+def test_migrations_are_numbered_in_their_order() -> None:
+    names = sorted(path.name for path in (MIGRATIONS / "versions").glob("*.py"))
+    assert [name[:4] for name in names] == [f"{number:04d}" for number in range(1, len(names) + 1)]
+
+
+@pytest.mark.parametrize("table", Base.metadata.sorted_tables, ids=lambda table: table.name)
+def test_the_organization_comes_first_in_every_key(table: object) -> None:
+    from sqlalchemy import ForeignKeyConstraint, PrimaryKeyConstraint, Table, UniqueConstraint
+
+    assert isinstance(table, Table)
+    if table.name in NOBODYS:
+        assert "organization_id" not in table.columns
+        return
+    for constraint in table.constraints:
+        if isinstance(constraint, (PrimaryKeyConstraint, UniqueConstraint, ForeignKeyConstraint)):
+            assert next(iter(constraint.columns)).name == "organization_id", constraint.name
+    for index in table.indexes:
+        assert index.columns[0].name == "organization_id", index.name
+
+
+def test_every_constraint_has_a_name() -> None:
+    for table in Base.metadata.sorted_tables:
+        assert all(constraint.name for constraint in table.constraints), table.name
