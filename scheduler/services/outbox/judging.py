@@ -50,10 +50,12 @@ def judge(scene: Scene, message: Message) -> Judgement:
     if now >= message.expires_at:
         return Drop("expired_unsent", message.reason or "too_late")
     recipient = scene.recipient(visit)
-    disturbs = resting(recipient, now) and resting(recipient, now - GRACE)
-    if disturbs and not message.context.get("urgent"):
+    if resting(recipient, now) and resting(recipient, now - GRACE) and not message.context.get("at_night"):
         opens = next_open(recipient, now)
-        return PutOff(opens) if opens < message.expires_at else Drop("expired_unsent", "quiet_hours")
+        if opens < message.expires_at:
+            return PutOff(opens)
+        if not message.context.get("urgent"):
+            return Drop("expired_unsent", "quiet_hours")
     return _by_channel(scene, message)
 
 

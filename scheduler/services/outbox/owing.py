@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.reminders import Event, Owed, Rule, Visit, plan_messages
+from scheduler.core.reminders import Event, Owed, Rule, Visit, plan_messages, resting
 from scheduler.models import Appointment, Course, Message, Organization, Patient, new_id
 from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.people import recipient_of, rules_in_force
@@ -110,9 +110,10 @@ def _owe(
         "created_at": call.now,
     }
     facts = {"about": about or appointment.starts_at.isoformat(), "previous": previous}
+    planned = plan_messages(rules, visit, recipient, call.now, event)
     rows = [
-        shared | _row(owed, by_key[owed.rule], facts)
-        for owed in plan_messages(rules, visit, recipient, call.now, event)
+        shared | _row(owed, by_key[owed.rule], facts | {"at_night": resting(recipient, owed.due_at)})
+        for owed in planned
     ]
     if rows:
         _insert(session, rows)

@@ -1,0 +1,187 @@
+"""From claimed to delivered: leases, retries, ends, and a cancellation at the worst moment. On both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+
+from scheduler.models import Message
+from scheduler.services import outbox
+from scheduler.services.outbox.delivering import LONGEST_PAUSE
+from tests.clinic import Clinic
+from tests.desk import book
+from tests.postroom import (
+    LEASE,
+    begin,
+    by_rule,
+    cancel,
+    claim,
+    messages,
+    move,
+    only,
+    open_postroom,
+    set_state,
+    settle,
+)
+
+MONDAY = "2030-03-11 09:00"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    return open_postroom(engine)
+
+
+def booked(clinic: Clinic, code: str = "fasted", start: str = MONDAY, **patient: Any) -> UUID:
+    return book(clinic, clinic.patient(**patient), code, start).id
+
+
+class TestDelivering:
+    @pytest.fixture
+    def letter(self, clinic: Clinic) -> Any:
+        booked(clinic)
+        (letter,) = claim(clinic, clinic.call.now)
+        return letter
+
+    def test_sent_is_the_end_of_it(self, clinic: Clinic, letter: Any) -> None:
+        now = clinic.call.now
+        assert begin(clinic, letter, now)
+        assert settle(clinic, letter, now + MINUTE)
+        row = only(clinic, "booked")
+        assert (row.status, row.sent_at, row.provider_id) == ("sent", now + MINUTE, "p-1")
+        assert (row.sent_to, row.attempts, row.token) == ("pat@example.org", 1, None)
+        assert row.body == {"subject": "s", "body": "b", "locale": "en"}
+        assert claim(clinic, now + timedelta(days=1)) == ()
+
+    def test_beginning_renews_the_lease(self, clinic: Clinic, letter: Any) -> None:
+        later = clinic.call.now + LEASE - timedelta(seconds=1)
+        assert begin(clinic, letter, later)
+        assert claim(clinic, later + LEASE - timedelta(seconds=1)) == ()
+
+    def test_only_the_holder_may_say_how_it_went(self, clinic: Clinic, letter: Any) -> None:
+        now = clinic.call.now
+        assert begin(clinic, letter, now)
+        (heir,) = claim(clinic, now + LEASE)
+        assert not settle(clinic, letter, now + LEASE)
+        assert only(clinic, "booked").status == "sending"
+        assert begin(clinic, heir, now + LEASE)
+        assert settle(clinic, heir, now + LEASE)
+
+    def test_what_failed_for_now_is_tried_again_later_and_later(self, clinic: Clinic, letter: Any) -> None:
+        now, pauses = clinic.call.now, []
+        while True:
+            assert begin(clinic, letter, now)
+            settle(clinic, letter, now, "busy")
+            row = only(clinic, "booked")
+            pauses.append(row.due_at - now)
+            assert (row.status, row.reason, row.token) == ("pending", "busy", None)
+            now = row.due_at
+            if pauses[-1] == LONGEST_PAUSE and len(pauses) > 11:
+                break
+            (letter,) = [each for each in claim(clinic, now) if each.kind == "booked"] or [None]
+            if letter is None:  # it fell into the night, and waits for the morning
+                now = only(clinic, "booked").due_at
+                (letter,) = [each for each in claim(clinic, now) if each.kind == "booked"]
+        assert pauses[:5] == [MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 16 * MINUTE]
+        assert max(pauses) == LONGEST_PAUSE
+
+    def test_until_it_is_of_no_use(self, clinic: Clinic) -> None:
+        booked(clinic, "session", MONDAY)
+        late = clinic.at("2030-03-09 19:30")  # remind_72h is of no use from 20:00 on
+        with Session(clinic.engine) as session, session.begin():
+            session.execute(update(Message).where(Message.rule == "remind_72h").values(due_at=late, attempts=6))
+        (letter,) = [each for each in claim(clinic, late) if each.kind == "remind_72h"]
+        assert begin(clinic, letter, late)
+        settle(clinic, letter, late, "busy")
+        row = only(clinic, "remind_72h")
+        assert (row.status, row.due_at) == ("pending", row.expires_at), "the end is said as soon as it is known"
+        claim(clinic, row.expires_at)
+        row = only(clinic, "remind_72h")
+        assert (row.status, row.reason) == ("expired_unsent", "busy")
+
+    def test_what_failed_for_good_is_not_tried_again(self, clinic: Clinic, letter: Any) -> None:
+        assert begin(clinic, letter, clinic.call.now)
+        settle(clinic, letter, clinic.call.now, "no such address", permanent=True)
+        row = only(clinic, "booked")
+        assert (row.status, row.reason) == ("failed", "no such address")
+        assert claim(clinic, clinic.call.now + timedelta(days=1)) == ()
+
+    def test_what_was_not_begun_can_be_given_back(self, clinic: Clinic, letter: Any) -> None:
+        clinic.do(lambda s, c: outbox.release(s, c, [letter]))
+        (again,) = claim(clinic, clinic.call.now)
+        assert again.id == letter.id
+        assert again.attempts == 0
+
+
+class TestCancelAgainstDelivery:
+    @pytest.fixture
+    def visit(self, clinic: Clinic) -> UUID:
+        return booked(clinic)
+
+    def test_a_cancellation_before_the_start_of_delivery_prevents_it(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        cancel(clinic, visit, now=now)
+        assert not begin(clinic, letter, now)
+        assert (only(clinic, "booked").status, only(clinic, "booked").reason) == ("suppressed", "cancelled")
+        assert {row.rule for row in messages(clinic, Message.sequence == 1)} == {"cancelled"}, "nothing to correct"
+
+    def test_one_after_it_owes_a_correction(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        cancel(clinic, visit, now=now)
+        assert only(clinic, "booked").status == "sending"
+        settle(clinic, letter, now)
+        assert only(clinic, "booked").status == "sent", "the truth is that it left"
+        owed = by_rule(clinic, sequence=1)
+        assert set(owed) == {"cancelled", "correction"}
+        (correction,) = [each for each in claim(clinic, now) if each.kind == "correction"]
+        assert correction.about == clinic.at(MONDAY)
+
+    def test_a_delivery_that_failed_after_it_is_not_repeated(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        cancel(clinic, visit, now=now)
+        settle(clinic, letter, now, "busy")
+        assert (only(clinic, "booked").status, only(clinic, "booked").reason) == ("suppressed", "cancelled")
+
+    def test_nor_is_one_whose_worker_died(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        cancel(clinic, visit, now=now)
+        kinds = {each.kind for each in claim(clinic, now + LEASE)}
+        assert kinds == {"cancelled", "correction"}
+        assert only(clinic, "booked").status == "suppressed"
+
+    def test_a_move_corrects_the_old_time_and_tells_the_new(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        move(clinic, visit, "2030-03-12 11:00")
+        letters = {each.kind: each for each in claim(clinic, now)}
+        assert letters["correction"].about == clinic.at(MONDAY)
+        assert letters["rescheduled"].about == clinic.at("2030-03-12 11:00")
+        assert letters["rescheduled"].previous == clinic.at(MONDAY)
+
+    def test_the_visit_is_looked_at_once_more_even_where_nothing_was_called_off(
+        self, clinic: Clinic, visit: UUID
+    ) -> None:
+        (letter,) = claim(clinic, clinic.call.now)
+        set_state(clinic, visit, status="noshow")
+        assert not begin(clinic, letter, clinic.call.now)
+        assert (only(clinic, "booked").status, only(clinic, "booked").reason) == ("suppressed", "noshow")
+
+    def test_a_delivery_does_not_begin_when_it_is_of_no_use_any_more(self, clinic: Clinic, visit: UUID) -> None:
+        (letter,) = claim(clinic, clinic.call.now)
+        assert not begin(clinic, letter, letter.expires_at)
+        assert only(clinic, "booked").status == "expired_unsent"
+        assert visit
