@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scheduler.api.fields import Choice, Flag, Id, Instant, Nested, Text, TimeOfDay, Whole
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, TimeOfDay, Whole
 from scheduler.api.http import Blueprint, Schema, Session, endpoint, patch_schema
-from scheduler.api.kept import Locale, Phone
+from scheduler.api.kept import Code, Locale, Phone
 from scheduler.core.call import Call
 from scheduler.services import organizations
 
@@ -16,19 +16,38 @@ _MOST_MINUTES = 60 * 24 * 60
 
 
 class CutoffsSchema(Schema):
-    """Minutes before the visit at which a change is last accepted."""
+    """Minutes before the visit at which a change is last accepted; 0 is no cut-off. The clinic itself has none."""
 
     patient = Whole(min=0, max=_MOST_MINUTES)
     staff = Whole(min=0, max=_MOST_MINUTES)
 
 
+class MostMovesSchema(Schema):
+    """How often one visit may be moved; null is no limit."""
+
+    patient = Whole(min=0, max=1000, allow_none=True)
+    staff = Whole(min=0, max=1000, allow_none=True)
+
+
 class PoliciesSchema(Schema):
-    """When visits may be booked and changed."""
+    """When visits may be booked and changed. What a patient may is what staff may, where it is null."""
 
     lead_minutes = Whole(min=0, max=_MOST_MINUTES, metadata={"description": "From now to the soonest start"})
     horizon_days = Whole(min=1, max=731, metadata={"description": "From now to the latest start"})
+    patient_lead_minutes = Whole(min=0, max=_MOST_MINUTES, allow_none=True)
+    patient_horizon_days = Whole(min=1, max=731, allow_none=True)
     cancel_cutoff_minutes = Nested(CutoffsSchema)
     reschedule_cutoff_minutes = Nested(CutoffsSchema)
+    max_moves = Nested(MostMovesSchema)
+    reasons = List(Code(), max=100, metadata={"description": "The classes of reasons for a cancellation or a move"})
+    max_holds = Whole(min=1, max=1000, metadata={"description": "Holds that one key has at once"})
+    offer_minutes = Whole(min=5, max=24 * 60, metadata={"description": "How long time is kept for the waitlist"})
+    no_show_after_minutes = Whole(
+        min=1, max=24 * 60, allow_none=True, metadata={"description": "From the start of a visit nobody came to"}
+    )
+    release_pending_minutes = Whole(
+        min=0, max=_MOST_MINUTES, allow_none=True, metadata={"description": "Before the start of an unconfirmed visit"}
+    )
 
 
 class QuietSchema(Schema):

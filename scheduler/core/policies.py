@@ -3,41 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
+
+Initiator = Literal["patient", "staff", "clinic"]
+
+#: What a cancellation or a move may be put down to until the organization says otherwise.
+REASONS = (
+    "patient_ill", "patient_unwilling", "no_escort", "not_fasted", "other_plans", "cost", "clinical_decision",
+    "staff_absent", "equipment", "site_closed", "weather", "other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cutoffs:
-    """How many minutes before a visit's start a change is last accepted; apart for patients and for staff."""
+    """How many minutes before a visit's start a change is last accepted; apart for patients and for staff; 0 is none.
+
+    The clinic itself is bound by none: it must be able to call off what it cannot hold.
+    """
 
     patient: int = 0
     staff: int = 0
 
+    def of(self, by: Initiator) -> timedelta:
+        """The cut-off of that initiator."""
+        return timedelta(minutes={"patient": self.patient, "staff": self.staff, "clinic": 0}[by])
+
+
+@dataclass(frozen=True)
+class MostMoves:
+    """How often one visit may be moved by its patient and by staff; None is no limit. The clinic has none."""
+
+    patient: int | None = None
+    staff: int | None = None
+
+    def of(self, by: Initiator) -> int | None:
+        """The limit of that initiator."""
+        return {"patient": self.patient, "staff": self.staff, "clinic": None}[by]
+
 
 @dataclass(frozen=True)
 class Policies:
-    """When visits may be booked and changed. A visit starts `lead_minutes` to `horizon_days` from now."""
+    """When visits may be booked and changed. A visit starts `lead_minutes` to `horizon_days` from now.
+
+    The numbers for patients are those for staff where they are None. `max_holds` is how many holds one key has at
+    once, `offer_minutes` how long a time is kept for somebody on the waitlist.
+    """
 
     lead_minutes: int = 0
     horizon_days: int = 365
+    patient_lead_minutes: int | None = None
+    patient_horizon_days: int | None = None
     cancel_cutoff_minutes: Cutoffs = Cutoffs()
     reschedule_cutoff_minutes: Cutoffs = Cutoffs()
+    max_moves: MostMoves = MostMoves()
+    reasons: tuple[str, ...] = REASONS
+    max_holds: int = 20
+    offer_minutes: int = 60
+    #: From the start of a visit that nobody came to; None leaves it to people.
+    no_show_after_minutes: int | None = None
+    #: Before the start of a visit that was never confirmed, when it is let go; None leaves it to people.
+    release_pending_minutes: int | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> Policies:
         """The policies of a stored document. What it leaves out has its default; keys of others are passed over."""
-        said = document or {}
-        return cls(
-            lead_minutes=said.get("lead_minutes", cls.lead_minutes),
-            horizon_days=said.get("horizon_days", cls.horizon_days),
-            cancel_cutoff_minutes=Cutoffs(**said.get("cancel_cutoff_minutes", {})),
-            reschedule_cutoff_minutes=Cutoffs(**said.get("reschedule_cutoff_minutes", {})),
-        )
+        said = dict(document or {})
+        for name, kind in (
+            ("cancel_cutoff_minutes", Cutoffs),
+            ("reschedule_cutoff_minutes", Cutoffs),
+            ("max_moves", MostMoves),
+            ("reasons", tuple),
+        ):
+            if name in said:
+                said[name] = tuple(said[name]) if kind is tuple else kind(**said[name])
+        return cls(**{known.name: said[known.name] for known in fields(cls) if known.name in said})
 
     def document(self) -> dict[str, Any]:
         """All of them, defaults too, as JSON."""
-        return asdict(self)
+        return asdict(self) | {"reasons": list(self.reasons)}
+
+    def starts(self, now: datetime, by: Initiator) -> tuple[datetime, datetime]:
+        """The earliest and the latest start of a visit that this initiator books now."""
+        lead, horizon = self.lead_minutes, self.horizon_days
+        if by == "patient":
+            lead = lead if self.patient_lead_minutes is None else self.patient_lead_minutes
+            horizon = horizon if self.patient_horizon_days is None else self.patient_horizon_days
+        return now + timedelta(minutes=lead), now + timedelta(days=horizon)
 
 
 @dataclass(frozen=True)

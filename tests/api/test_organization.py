@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scheduler.core.policies import REASONS
 from tests.api.problem import assert_problem, faults
 
 if TYPE_CHECKING:
@@ -17,8 +18,16 @@ def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
     assert shown.json["policies"] == {
         "lead_minutes": 0,
         "horizon_days": 365,
+        "patient_lead_minutes": None,
+        "patient_horizon_days": None,
         "cancel_cutoff_minutes": {"patient": 0, "staff": 0},
         "reschedule_cutoff_minutes": {"patient": 0, "staff": 0},
+        "max_moves": {"patient": None, "staff": None},
+        "reasons": list(REASONS),
+        "max_holds": 20,
+        "offer_minutes": 60,
+        "no_show_after_minutes": None,
+        "release_pending_minutes": None,
     }
     assert shown.json["messaging"] == {
         "quiet": {"from": "20:00", "to": "09:00"},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.policies import Caps, Cutoffs, Messaging, Policies, merged
+from scheduler.core.policies import REASONS, Caps, Cutoffs, Messaging, MostMoves, Policies, merged
 
 
 def test_an_empty_document_is_all_defaults() -> None:
@@ -14,8 +14,16 @@ def test_an_empty_document_is_all_defaults() -> None:
     assert Policies().document() == {
         "lead_minutes": 0,
         "horizon_days": 365,
+        "patient_lead_minutes": None,
+        "patient_horizon_days": None,
         "cancel_cutoff_minutes": {"patient": 0, "staff": 0},
         "reschedule_cutoff_minutes": {"patient": 0, "staff": 0},
+        "max_moves": {"patient": None, "staff": None},
+        "reasons": list(REASONS),
+        "max_holds": 20,
+        "offer_minutes": 60,
+        "no_show_after_minutes": None,
+        "release_pending_minutes": None,
     }
     assert Messaging.from_document(None) == Messaging()
     assert Messaging().document() == {
@@ -30,7 +38,13 @@ def test_what_is_said_counts_and_the_rest_is_default() -> None:
     assert Policies.from_document(said) == Policies(lead_minutes=30, cancel_cutoff_minutes=Cutoffs(1440, 0))
 
 
-@pytest.mark.parametrize("value", [Policies(5, 30, Cutoffs(1, 2), Cutoffs(3, 4)), Policies()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        Policies(),
+        Policies(5, 30, 60, 14, Cutoffs(1, 2), Cutoffs(3, 4), MostMoves(2, None), ("ill",), 3, 10),
+    ],
+)
 def test_policies_survive_being_stored(value: Policies) -> None:
     assert Policies.from_document(value.document()) == value
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, StaleRevision
+from scheduler.core.policies import REASONS
 from scheduler.core.reminders import parse_rules
 from scheduler.models import AuditEvent, MessageRule, ProtocolRow, VisitTypeRow, new_id
 from scheduler.services import organizations, shipped
@@ -57,8 +58,16 @@ def test_a_change_keeps_what_it_does_not_name(engine: Engine, call: Call) -> Non
     assert again.policies == {
         "lead_minutes": 60,
         "horizon_days": 90,
+        "patient_lead_minutes": None,
+        "patient_horizon_days": None,
         "cancel_cutoff_minutes": {"patient": 1440, "staff": 0},
         "reschedule_cutoff_minutes": {"patient": 0, "staff": 0},
+        "max_moves": {"patient": None, "staff": None},
+        "reasons": list(REASONS),
+        "max_holds": 20,
+        "offer_minutes": 60,
+        "no_show_after_minutes": None,
+        "release_pending_minutes": None,
     }
     assert (again.name, again.phone) == ("Harbor Clinic", "+12125550100")
     assert [sorted(event.after or {}) for event in events] == [["phone", "policies"], ["policies"]]
