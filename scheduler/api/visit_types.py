@@ -42,6 +42,33 @@ _SEGMENT = {
     },
     "required": ["name", "minutes"],
 }
+_CHECK = {
+    "type": "object",
+    "properties": {
+        "key": _CODE,
+        "label": _CODE,
+        "effect": {"type": "string", "enum": ["blocks", "warns"]},
+        "at": {"type": "string", "enum": ["check_in", "start", "discharge"]},
+        "value": {"type": "string", "enum": ["text", "number"], "description": "What the answer must state"},
+        "min": {"type": "integer"},
+        "max": {"type": "integer"},
+        "unit": _CODE,
+        "same_day": {"type": "boolean", "description": "Only an answer of the visit's own day counts"},
+    },
+    "required": ["key", "label", "effect", "at"],
+}
+_TASK = {
+    "type": "object",
+    "description": "Exactly one of offset_minutes (elapsed) and offset_days (calendar days)",
+    "properties": {
+        "key": _CODE,
+        "label": _CODE,
+        "anchor": {"type": "string", "enum": ["start", "dose", "last_device", "discharge"]},
+        "offset_minutes": {"type": "integer"},
+        "offset_days": {"type": "integer"},
+    },
+    "required": ["key", "label", "anchor"],
+}
 
 
 class VisitTypePatch(DocumentSchema):
@@ -56,6 +83,8 @@ class VisitTypePatch(DocumentSchema):
     requires = Part("object", "`site_certifications` and `clearances`, each a list of codes")
     instructions = Part("object", "Minutes of fasting before the start, early arrival, escort, driving")
     observation = Part("object", "`minutes` of watching, from `anchor` (last_device or first_device)")
+    checklist = Part("objects", "Asked at check-in, before the start and at discharge", items=_CHECK)
+    tasks = Part("objects", "To be done in the visit or after it", items=_TASK)
     equipment = Part("codes")
     enabled = Part("flag")
     information = Part("object", "Further facts with their sources; nothing goes by them")

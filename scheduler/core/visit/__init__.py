@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from scheduler.core.visit.floors import check_floors
 from scheduler.core.visit.reading import GRID_MINUTES, parse_visit_type
-from scheduler.core.visit.values import Instructions, Mode, Need, NeedKind, Observation, Segment, VisitType
+from scheduler.core.visit.values import (
+    CheckItem,
+    CheckPoint,
+    Instructions,
+    Mode,
+    Need,
+    NeedKind,
+    Observation,
+    Segment,
+    VisitTask,
+    VisitType,
+)
 
 __all__ = [
     "GRID_MINUTES",
+    "CheckItem",
+    "CheckPoint",
     "Instructions",
     "Mode",
     "Need",
     "NeedKind",
     "Observation",
     "Segment",
+    "VisitTask",
     "VisitType",
     "check_floors",
     "parse_visit_type",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from scheduler.core.document import FaultList, Node
+from scheduler.core.visit.agenda import read_checklist, read_tasks
 from scheduler.core.visit.floors import check_floors
 from scheduler.core.visit.values import (
     Anchor,
@@ -36,7 +37,7 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "equipment", "enabled", "information", "sources", "status", "approved_by",
+    "checklist", "tasks", "equipment", "enabled", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
@@ -64,6 +65,8 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         observation=_read_observation(node),
         equipment=node.codes("equipment"),
         enabled=node.flag("enabled", default=True),
+        checklist=read_checklist(node, _PROVENANCE),
+        tasks=read_tasks(node, _PROVENANCE),
     )
     if visit.observation is not None:
         _check_observation(node, visit, visit.observation)

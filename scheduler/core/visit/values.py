@@ -13,6 +13,10 @@ NeedKind = Literal["role", "room", "device"]
 Kind = Literal["evaluation", "preparation", "dosing", "integration", "follow_up", "group"]
 Anchor = Literal["last_device", "first_device"]
 NoDriving = Literal["visit_day", "until_next_day", "24_hours"]
+Effect = Literal["blocks", "warns"]
+CheckPoint = Literal["check_in", "start", "discharge"]
+AnswerKind = Literal["text", "number"]
+TaskAnchor = Literal["start", "dose", "last_device", "discharge"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,39 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class CheckItem:
+    """One question that is asked at a point of the visit: `blocks` must be settled to go on, `warns` only shows.
+
+    `value` says that the answer names something or states a number, which must lie in [`least`, `most`]. A `same_day`
+    answer counts only when it was given on the visit's own local day.
+    """
+
+    key: str
+    label: str
+    effect: Effect
+    at: CheckPoint
+    value: AnswerKind | None = None
+    least: int | None = None
+    most: int | None = None
+    unit: str | None = None
+    same_day: bool = False
+
+
+@dataclass(frozen=True)
+class VisitTask:
+    """Something to be done in or after the visit: elapsed minutes, or local calendar days, from its anchor.
+
+    The anchors are the visit's start, its (first) dose, the last device, and the discharge.
+    """
+
+    key: str
+    label: str
+    anchor: TaskAnchor
+    offset_minutes: int | None = None
+    offset_days: int | None = None
+
+
+@dataclass(frozen=True)
 class VisitType:
     """One kind of visit. Its start and end are the span of the patient's presence.
 
@@ -95,6 +132,8 @@ class VisitType:
     observation: Observation | None = None
     equipment: tuple[str, ...] = ()
     enabled: bool = True
+    checklist: tuple[CheckItem, ...] = ()
+    tasks: tuple[VisitTask, ...] = ()
 
     @property
     def lead_minutes(self) -> int:
