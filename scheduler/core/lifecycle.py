@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from scheduler.core.errors import IllegalTransition
 
+STATUSES = (
+    "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
+    "entered-in-error",
+)  # fmt: skip
+
 #: Action to (statuses it may start from, status it ends in).
 MOVES: dict[str, tuple[frozenset[str], str]] = {
     "confirm": (frozenset({"proposed", "pending"}), "booked"),
@@ -20,8 +25,14 @@ MOVES: dict[str, tuple[frozenset[str], str]] = {
 #: Statuses in which an appointment takes up its resources.
 LIVE = frozenset({"proposed", "pending", "booked", "arrived", "checked-in", "fulfilled"})
 
+#: Statuses of visits that did not take place and take up nothing.
+GONE = frozenset({"cancelled", "noshow", "entered-in-error", "waitlist"})
+
 #: Statuses in which a visit may still change its people and rooms.
 OPEN = frozenset({"proposed", "pending", "booked"})
+
+#: The outcome of a visit that took place without a dose: it does not count toward its series.
+NOT_DOSED = "not_dosed"
 
 
 def after(action: str, status: str) -> str:

@@ -1,0 +1,37 @@
+"""The day of a visit, as pure judgments: checklist, observation, tasks, delays and what time alone decides.
+
+Who may say what, and what is written down, lives in services.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.visit_day.checklist import Open, merged, unsettled, unwaived, waived
+from scheduler.core.visit_day.delays import Collision, Flag, Stay, collisions, delay, lateness, stage
+from scheduler.core.visit_day.observing import Watch, watch
+from scheduler.core.visit_day.pencil import deadline
+from scheduler.core.visit_day.sweeping import Sweep, overdue
+from scheduler.core.visit_day.tasks import Due, tasks_of
+from scheduler.core.visit_day.times import Times
+
+__all__ = [
+    "Collision",
+    "Due",
+    "Flag",
+    "Open",
+    "Stay",
+    "Sweep",
+    "Times",
+    "Watch",
+    "collisions",
+    "deadline",
+    "delay",
+    "lateness",
+    "merged",
+    "overdue",
+    "stage",
+    "tasks_of",
+    "unsettled",
+    "unwaived",
+    "waived",
+    "watch",
+]

@@ -1,0 +1,87 @@
+"""When the tasks of a visit fall due: from what really happened, and until then from the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduler.core.civil import to_instant, to_local
+from scheduler.core.lifecycle import GONE
+from scheduler.core.visit import VisitTask, VisitType
+from scheduler.core.visit_day.times import Times
+
+
+@dataclass(frozen=True)
+class Due:
+    """One task of one visit. `due_at` is `planned` as long as its anchor has not happened; instants are aware UTC."""
+
+    key: str
+    label: str
+    due_at: datetime
+    planned: bool
+    done_at: datetime | None = None
+    done_by: str | None = None
+    note: str | None = None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it should have been done by now."""
+        return self.done_at is None and not self.planned and self.due_at < now
+
+
+def tasks_of(
+    visit: VisitType,
+    times: Times,
+    time_zone: str,
+    *,
+    status: str,
+    outcome: str | None = None,
+    done: Mapping[str, Mapping[str, Any]],
+) -> tuple[Due, ...]:
+    """The visit's tasks by due time. `done` maps a task's key to {at (ISO), by, note}.
+
+    A visit that did not take place has none but those that are done; one without a dose keeps those before it.
+    """
+    found = []
+    for task in visit.tasks:
+        if task.key not in done and not _is_wanted(task, status, outcome):
+            continue
+        anchor, planned = _anchor(task, visit, times)
+        said = done.get(task.key, {})
+        found.append(
+            Due(
+                key=task.key,
+                label=task.label,
+                due_at=_due(task, anchor, time_zone),
+                planned=planned,
+                done_at=datetime.fromisoformat(said["at"]) if said else None,
+                done_by=said.get("by"),
+                note=said.get("note"),
+            )
+        )
+    return tuple(sorted(found, key=lambda each: (each.due_at, each.key)))
+
+
+def _is_wanted(task: VisitTask, status: str, outcome: str | None) -> bool:
+    return status not in GONE and (outcome != "not_dosed" or task.anchor == "start")
+
+
+def _anchor(task: VisitTask, visit: VisitType, times: Times) -> tuple[datetime, bool]:
+    """When the task's clock starts, and whether that is only planned."""
+    start, end = times.planned_dose(visit)
+    if task.anchor == "start":
+        return times.starts_at, False
+    if task.anchor == "dose":
+        return times.dosed_at or start, times.dosed_at is None
+    if task.anchor == "last_device":
+        reckoned = end if times.dosed_at is None else times.dosed_at + (end - start)
+        return times.last_device_at or reckoned, times.last_device_at is None and times.dosed_at is None
+    return times.fulfilled_at or times.ends_at, times.fulfilled_at is None
+
+
+def _due(task: VisitTask, anchor: datetime, time_zone: str) -> datetime:
+    """Minutes are elapsed; days are the clinic's calendar days at the same time of day."""
+    if task.offset_days is None:
+        return anchor + timedelta(minutes=task.offset_minutes or 0)
+    return to_instant(to_local(anchor, time_zone) + timedelta(days=task.offset_days), time_zone, "compatible")
