@@ -3,13 +3,18 @@
 A function is given a person and makes one thing of that person's through the API; it returns its id. `EXAMPLES` finds
 it by the name of the route's parameter, which is also what bodies and queries call such an id. A parameter that
 means different things in different routes is listed as `<rule> <parameter>`. `WORDS` holds parameters that are no ids.
-`BODIES` replaces the body that a test would make up by itself, where the made-up one is refused for its own sake.
+`BODIES` and `QUERIES` replace what a test would make up by itself, where that is refused for its own sake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from scheduler.database import db
+from scheduler.models import Message
 
 if TYPE_CHECKING:
     from tests.api.conftest import Person
@@ -27,7 +32,7 @@ def made(person: Person, path: str, **body: Any) -> str:
 
 
 def location(person: Person) -> str:
-    return made(person, "/v1/locations", name="Main", time_zone="America/New_York")
+    return made(person, "/v1/locations", name="Main", time_zone="America/New_York", hours=WEEK)
 
 
 def practitioner(person: Person) -> str:
@@ -51,15 +56,62 @@ def visit_type(person: Person, code: str = "example") -> str:
     return made(person, "/v1/visit-types", **VISIT_TYPE | {"code": code})
 
 
-def protocol(person: Person) -> str:
+def talk(person: Person) -> None:
+    """See that the visit type which the bodies below speak of is there."""
     if all(known["code"] != "talk" for known in person.get("/v1/visit-types").json["items"]):
         visit_type(person, "talk")
+
+
+def protocol(person: Person) -> str:
+    talk(person)
     return made(person, "/v1/protocols", **PROTOCOL)
 
 
 def patient(person: Person) -> str:
     return made(person, "/v1/patients", name="Robin Sample")
 
+
+def appointment(person: Person) -> str:
+    talk(person)
+    where = location(person)
+    shifts = [{**day, "location_id": where} for day in WEEK]
+    made(person, "/v1/practitioners", name="Somebody", roles=[{"code": "therapist"}], hours=shifts)
+    return made(person, "/v1/appointments", **BOOKING | {"patient_id": patient(person), "location_id": where})
+
+
+def course(person: Person) -> str:
+    body = PROTOCOL | {"code": "course"}
+    if all(known["code"] != "course" for known in person.get("/v1/protocols").json["items"]):
+        talk(person)
+        draft = made(person, "/v1/protocols", **body)
+        published = person.post(f"/v1/protocols/{draft}/publish", json={"approved_by": "Dr. Example", "note": "Test."})
+        assert published.status_code == 200, published.text
+    return made(person, "/v1/courses", **COURSE | {"patient_id": patient(person), "location_id": location(person)})
+
+
+def message(person: Person) -> str:
+    """Written straight into the table: messages are born of visits by rules, which an example need not have."""
+    whose = person.get(f"/v1/appointments/{appointment(person)}").json
+    now = person.app.extensions["clock"]()
+    with person.app.app_context():
+        row = Message(
+            organization_id=person.organization_id,
+            patient_id=UUID(whose["patient_id"]),
+            appointment_id=UUID(whose["id"]),
+            rule="example",
+            kind="reminder",
+            channel="sms",
+            due_at=now,
+            expires_at=now + timedelta(days=1),
+            created_at=now,
+        )
+        db.session.add(row)
+        db.session.commit()
+        return str(row.id)
+
+
+SOMEBODY = "00000000-0000-0000-0000-000000000001"
+WEEK = [{"weekday": day, "start": "08:00", "end": "18:00"} for day in ("mon", "tue", "wed", "thu", "fri")]
 
 VISIT_TYPE: dict[str, Any] = {
     "code": "talk",
@@ -73,13 +125,31 @@ PROTOCOL: dict[str, Any] = {
     "code": "example",
     "name": "Example",
     "phases": [{"key": "talks", "steps": [{"key": "talk", "visit_type": "talk"}]}],
+    "gates": [{"key": "review", "after": {"step": "talk", "count": 1}, "kind": "hard", "rule": "Look again."}],
+}
+
+BOOKING: dict[str, Any] = {
+    "patient_id": SOMEBODY,
+    "visit_type": "talk",
+    "location_id": SOMEBODY,
+    "start": "2030-03-05T15:00:00+00:00",
+}
+
+COURSE: dict[str, Any] = {
+    "patient_id": SOMEBODY,
+    "protocol": "course",
+    "location_id": SOMEBODY,
+    "start_after": "2030-03-04",
 }
 
 EXAMPLES: dict[str, Callable[[Person], str]] = {
     "absence_id": absence,
+    "appointment_id": appointment,
+    "course_id": course,
     "device_id": device,
     "key_id": api_key,
     "location_id": location,
+    "message_id": message,
     "patient_id": patient,
     "practitioner_id": practitioner,
     "protocol_id": protocol,
@@ -88,14 +158,32 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "visit_type_id": visit_type,
 }
 
-WORDS: dict[str, str] = {}
+WORDS: dict[str, str] = {
+    "key": "review",  # the gate of the example course
+}
 
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/absences": {
-        "resource_id": "00000000-0000-0000-0000-000000000001",
+        "resource_id": SOMEBODY,
         "start": "2030-03-05T15:00:00+00:00",
         "end": "2030-03-05T16:00:00+00:00",
     },
+    "POST /v1/appointments": BOOKING,
+    "POST /v1/courses": COURSE,
     "POST /v1/protocols": PROTOCOL,
     "POST /v1/visit-types": VISIT_TYPE,
+}
+
+QUERIES: dict[str, dict[str, str]] = {
+    "GET /v1/availability": {
+        "visit_type": "talk",
+        "location_id": SOMEBODY,
+        "from": "2030-03-05T00:00:00-05:00",
+        "to": "2030-03-06T00:00:00-05:00",
+    },
+    "GET /v1/availability/explain": {
+        "visit_type": "talk",
+        "location_id": SOMEBODY,
+        "start": "2030-03-05T15:00:00+00:00",
+    },
 }

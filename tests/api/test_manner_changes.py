@@ -90,7 +90,10 @@ def test_an_unchanged_thing_is_not_sent_again(probed: Any, alice: Person) -> Non
     same = alice.get(path, headers={"If-None-Match": '"1"'})
     assert (same.status_code, same.data, same.headers["ETag"]) == (304, b"", '"1"')
     assert same.headers["X-Request-Id"]
-    assert alice.get(path, headers={"If-None-Match": '"2"'}).status_code == 200
+    for tags in ('W/"1"', '"0", "1"', "*"):
+        assert alice.get(path, headers={"If-None-Match": tags}).status_code == 304
+    for headers in ({"If-None-Match": '"2"'}, {"If-None-Match": "1x"}, {"If-Match": '"2"'}):
+        assert alice.get(path, headers=headers).json == probed
 
 
 def test_a_dry_run_answers_the_same_and_writes_nothing(probed: Any, probes: Any, alice: Person, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from uuid import UUID, uuid4
 from marshmallow import fields, validate
 
 from scheduler.api.fields import CommaList, Day, Id, Instant, QueryFlag, QueryWhole, TimeOfDay, ZoneName
-from tests.api.examples import BODIES, EXAMPLES, WORDS
+from tests.api.examples import BODIES, EXAMPLES, QUERIES, WORDS
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,7 +48,7 @@ class Route:
         for parameter in self.ids:
             path = path.replace(f"<uuid:{parameter}>", ids[parameter])
         for word in self.words:
-            path = path.replace(f"<{word}>", WORDS[word])
+            path = re.sub(rf"<(string:)?{word}>", WORDS.get(word, "word"), path)
         return path
 
     def body(self, ids: dict[str, str] | None = None) -> dict[str, Any] | None:
@@ -57,25 +58,58 @@ class Route:
         made = dict(BODIES.get(self.name) or (filled(self.manner.takes()) if self.manner.takes else {}))
         return made | {name: value for name, value in (ids or {}).items() if name in self.body_ids()}
 
+    def query(self, ids: dict[str, str] | None = None) -> dict[str, Any]:
+        """A query in form, its ids replaced likewise."""
+        made = dict(QUERIES.get(self.name) or (filled(self.manner.query()) if self.manner.query else {}))
+        return made | {name: value for name, value in (ids or {}).items() if name in self.query_ids()}
+
     def body_ids(self) -> list[str]:
         """The ids that the body may name and for which there are examples."""
-        known = self.manner.takes().load_fields if self.manner.takes else {}
+        return self._ids_in(self.manner.takes)
+
+    def query_ids(self) -> list[str]:
+        """The same of the query."""
+        return self._ids_in(self.manner.query)
+
+    def _ids_in(self, schema: type[Schema] | None) -> list[str]:
+        known = schema().load_fields if schema is not None else {}
         return [name for name, field in known.items() if isinstance(field, Id) and self.maker(name)]
 
-    def query(self) -> dict[str, Any]:
-        return filled(self.manner.query()) if self.manner.query else {}
+    def required_ids(self) -> list[str]:
+        """The ids without which the query is not in form."""
+        return [name for name in self.query_ids() if self.manner.query().load_fields[name].required]
 
     def ask(self, person: Person, ids: dict[str, str], *, dry_run: bool = False, **options: Any) -> Any:
         """Ask as that person, in form in every way."""
-        headers = {"If-Match": '"1"', "X-Request-Id": "walk"} | options.pop("headers", {})
-        query = self.query() | ({"dry_run": "true"} if dry_run and self.method != "GET" else {})
-        return person.call(
-            self.method,
-            self.path(ids),
-            json=options.pop("json", self.body()),
-            query_string=query,
-            headers=headers,
-        )
+        headers = {"X-Request-Id": "walk"} | options.pop("headers", {})
+        if self.manner.if_match:
+            headers = {"If-Match": '"1"'} | headers
+        query = options.pop("query", None) or self.query()
+        if dry_run and self.method != "GET":
+            query = query | {"dry_run": "true"}
+        body = options.pop("json", None) or self.body()
+        return person.call(self.method, self.path(ids), json=body, query_string=query, headers=headers, **options)
+
+
+class Known:
+    """Everybody's examples; what was made once serves again."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], str] = {}
+
+    def of(self, person: Person, route: Route, *names: str) -> dict[str, str]:
+        """The person's own ids for parameters of a route."""
+        found = {}
+        for name in names:
+            place = f"{route.rule} {name}" if f"{route.rule} {name}" in EXAMPLES else name
+            if (place, person.token) not in self._ids:
+                self._ids[place, person.token] = route.maker(name)(person)
+            found[name] = self._ids[place, person.token]
+        return found
+
+    def all(self) -> set[str]:
+        """Every id that was made."""
+        return set(self._ids.values())
 
 
 def routes(app: Flask) -> Iterator[Route]:
