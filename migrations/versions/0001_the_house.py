@@ -504,7 +504,34 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "series",
+        sa.Column("patient_id", sa.Uuid(), nullable=False),
+        sa.Column("visit_type", sa.String(length=60), nullable=False),
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("rule", sa.String(length=500), nullable=False),
+        sa.Column("local_start", sa.String(length=16), nullable=False),
+        sa.Column("dropped", Document, nullable=False),
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "location_id"],
+            ["locations.organization_id", "locations.id"],
+            name=op.f("fk__series__organization_id_location_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "patient_id"],
+            ["patients.organization_id", "patients.id"],
+            name=op.f("fk__series__organization_id_patient_id"),
+        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk__series__organization_id")),
+        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__series")),
+    )
+    op.create_table(
         "appointments",
+        sa.Column("series_id", sa.Uuid(), nullable=True),
+        sa.Column("occurrence", sa.String(length=16), nullable=True),
         sa.Column("patient_id", sa.Uuid(), nullable=False),
         sa.Column("visit_type_id", sa.Uuid(), nullable=False),
         sa.Column("visit_type", sa.String(length=60), nullable=False),
@@ -513,6 +540,7 @@ def upgrade() -> None:
         sa.Column("course_session_id", sa.Uuid(), nullable=True),
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("outcome", sa.String(length=20), nullable=True),
+        sa.Column("outcome_reason", sa.String(length=500), nullable=True),
         sa.Column("local_start", sa.String(length=16), nullable=False),
         sa.Column("time_zone", sa.String(length=64), nullable=False),
         sa.Column("starts_at", UtcDateTime(), nullable=False),
@@ -527,10 +555,13 @@ def upgrade() -> None:
         sa.Column("pencilled_until", UtcDateTime(), nullable=True),
         sa.Column("cancelled_by", sa.String(length=20), nullable=True),
         sa.Column("cancel_reason", sa.String(length=500), nullable=True),
+        sa.Column("arrived_at", UtcDateTime(), nullable=True),
         sa.Column("checked_in_at", UtcDateTime(), nullable=True),
         sa.Column("dosed_at", UtcDateTime(), nullable=True),
         sa.Column("last_device_at", UtcDateTime(), nullable=True),
         sa.Column("fulfilled_at", UtcDateTime(), nullable=True),
+        sa.Column("checklist", Document, nullable=False),
+        sa.Column("tasks_done", Document, nullable=False),
         sa.Column("organization_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -561,6 +592,11 @@ def upgrade() -> None:
             name=op.f("fk__appointments__organization_id_patient_id"),
         ),
         sa.ForeignKeyConstraint(
+            ["organization_id", "series_id"],
+            ["series.organization_id", "series.id"],
+            name=op.f("fk__appointments__organization_id_series_id"),
+        ),
+        sa.ForeignKeyConstraint(
             ["organization_id", "visit_type_id"],
             ["visit_types.organization_id", "visit_types.id"],
             name=op.f("fk__appointments__organization_id_visit_type_id"),
@@ -569,6 +605,12 @@ def upgrade() -> None:
             ["organization_id"], ["organizations.id"], name=op.f("fk__appointments__organization_id")
         ),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__appointments")),
+        sa.UniqueConstraint(
+            "organization_id",
+            "series_id",
+            "occurrence",
+            name=op.f("uq__appointments__organization_id_series_id_occurrence"),
+        ),
     )
     with op.batch_alter_table("appointments", schema=None) as batch_op:
         batch_op.create_index(
@@ -590,14 +632,21 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index(
+            "ix__appointments__waiting",
+            ["organization_id", "starts_at", "pencilled_until"],
+            unique=False,
+            postgresql_where=sa.text("status IN ('pending', 'booked')"),
+            sqlite_where=sa.text("status IN ('pending', 'booked')"),
+        )
+        batch_op.create_index(
             "uq__appointments__live_session",
             ["organization_id", "course_session_id"],
             unique=True,
             postgresql_where=sa.text(
-                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error')"
+                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
             ),
             sqlite_where=sa.text(
-                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error')"
+                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
             ),
         )
 
@@ -1033,6 +1082,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix__appointments__organization_id_course_id"))
 
     op.drop_table("appointments")
+    op.drop_table("series")
     with op.batch_alter_table("plans", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix__plans__organization_id_expires_at"))
 

@@ -18,6 +18,7 @@ from scheduler.models.place import (
     ResourceUnit,
     VisitTypeRow,
 )
+from scheduler.models.series import Series
 from scheduler.models.waitlist import WaitlistEntry, WaitlistOffer, WaitlistOpening
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "ProtocolRow",
     "Resource",
     "ResourceUnit",
+    "Series",
     "StoredPlan",
     "VisitTypeRow",
     "WaitlistEntry",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.models.base import Base, Document, Owned, Revised, within
@@ -14,7 +14,10 @@ from scheduler.models.base import Base, Document, Owned, Revised, within
 #: Name of the database's guard, a constraint on PostgreSQL and two triggers on SQLite (migration 0001).
 NO_DOUBLE_BOOKING = "no_double_booking"
 
-_LIVE = "status NOT IN ('cancelled', 'noshow', 'entered-in-error')"
+_LIVE = (
+    "status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
+)
+_WAITING = "status IN ('pending', 'booked')"
 _STATUSES = (
     "'proposed', 'pending', 'booked', 'arrived', 'checked-in', 'fulfilled', 'cancelled', 'noshow', 'waitlist', "
     "'entered-in-error'"
@@ -26,7 +29,9 @@ class Appointment(Owned, Revised, Base):
 
     `local_start` (YYYY-MM-DDTHH:MM) and `time_zone` are the intent, `starts_at`/`ends_at` what follows from them under
     the zone rules of `tzdata`. `sequence` counts changes of time or place, `revision` every change. `segments` is
-    what the visit type said at booking: [{name, start, end}] in minutes from the start.
+    what the visit type said at booking: [{name, start, end}] in minutes from the start. What really happened is kept
+    apart: the five instants, `checklist` {item: {ok, value, by, note, at, waived}} and `tasks_done` {task: {at, by,
+    note}}.
     """
 
     __tablename__ = "appointments"
@@ -36,8 +41,12 @@ class Appointment(Owned, Revised, Base):
     location_id: Mapped[UUID]
     course_id: Mapped[UUID | None]
     course_session_id: Mapped[UUID | None]
+    series_id: Mapped[UUID | None]
+    #: The wall time at which the series meant it to be (RFC 5545's RECURRENCE-ID); it stays when the visit moves.
+    occurrence: Mapped[str | None] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(20))
     outcome: Mapped[str | None] = mapped_column(String(20))
+    outcome_reason: Mapped[str | None] = mapped_column(String(500))
     local_start: Mapped[str] = mapped_column(String(16))
     time_zone: Mapped[str] = mapped_column(String(64))
     starts_at: Mapped[datetime]
@@ -54,10 +63,13 @@ class Appointment(Owned, Revised, Base):
     pencilled_until: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(String(20))
     cancel_reason: Mapped[str | None] = mapped_column(String(500))
+    arrived_at: Mapped[datetime | None]
     checked_in_at: Mapped[datetime | None]
     dosed_at: Mapped[datetime | None]
     last_device_at: Mapped[datetime | None]
     fulfilled_at: Mapped[datetime | None]
+    checklist: Mapped[dict[str, Any]] = mapped_column(Document, default=dict)
+    tasks_done: Mapped[dict[str, Any]] = mapped_column(Document, default=dict)
 
     __table_args__ = (
         within("patients", "patient_id"),
@@ -65,6 +77,8 @@ class Appointment(Owned, Revised, Base):
         within("locations", "location_id"),
         within("courses", "course_id"),
         within("course_sessions", "course_session_id"),
+        within("series", "series_id"),
+        UniqueConstraint("organization_id", "series_id", "occurrence"),
         CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
         CheckConstraint(f"status IN ({_STATUSES})", name="status"),
         # A session of a course has one living appointment at the most.
@@ -75,6 +89,13 @@ class Appointment(Owned, Revised, Base):
             unique=True,
             postgresql_where=text(f"course_session_id IS NOT NULL AND {_LIVE}"),
             sqlite_where=text(f"course_session_id IS NOT NULL AND {_LIVE}"),
+        ),
+        # For the sweep of visits that nobody came to or confirmed, which asks for nothing else.
+        Index(
+            "ix__appointments__waiting",
+            *("organization_id", "starts_at", "pencilled_until"),
+            postgresql_where=text(_WAITING),
+            sqlite_where=text(_WAITING),
         ),
         Index(None, "organization_id", "starts_at", "id"),
         Index(None, "organization_id", "location_id", "starts_at"),
