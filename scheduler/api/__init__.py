@@ -25,6 +25,7 @@ from scheduler.api import (
     patients,
     protocols,
     resources,
+    series,
     trace,
     visit_types,
 )
@@ -40,6 +41,7 @@ NOUNS = (
     patients,
     availability,
     appointments,
+    series,
     courses,
     messages,
     api_keys,

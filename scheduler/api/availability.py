@@ -20,7 +20,7 @@ from scheduler.api.fields import (
     Weekday,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.visits import ObstacleSchema, ParticipantSchema, participants_in
+from scheduler.api.visits import ObstacleSchema, ParticipantSchema, obstacle, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound
@@ -123,12 +123,7 @@ def explain_availability(session: Session, call: Call, query: dict[str, Any]) ->
         exclude_appointment=query["exclude_appointment"],
     )
     found = availability.explain(session, call, question)
-    return {"bookable": found.bookable, "reasons": [_renamed(reason(each)) for each in found.reasons]}
-
-
-def _renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """`from` is a word of Python's."""
-    return {"from_" if name == "from" else name: value for name, value in document.items()}
+    return {"bookable": found.bookable, "reasons": [obstacle(reason(each)) for each in found.reasons]}
 
 
 def _wish(query: dict[str, Any]) -> Wish:

@@ -72,6 +72,11 @@ def pins_from(documents: list[dict[str, Any]]) -> tuple[Pin, ...]:
     return tuple(pins)
 
 
+def obstacle(document: dict[str, Any]) -> dict[str, Any]:
+    """A reason for ObstacleSchema: `from` is a word of Python's."""
+    return {"from_" if name == "from" else name: value for name, value in document.items()}
+
+
 def in_zone(instant: datetime, time_zone: str) -> datetime:
     """The same instant with the offset of that zone."""
     return instant.astimezone(zone(time_zone))

@@ -1,0 +1,170 @@
+"""Repeated visits without a course over HTTP: previewed, booked whole, changed by one, from one on, or all."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from scheduler.api.appointments import AppointmentSchema, BookingSchema, CancelSchema, MoveSchema
+from scheduler.api.errors import reason
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
+from scheduler.api.http import Blueprint, Schema, Session, endpoint
+from scheduler.api.visits import ObstacleSchema, appointment_document, in_zone, obstacle, pins_from
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.errors import IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused
+from scheduler.services import series
+from scheduler.services.finding import Wanted
+from scheduler.services.series import Look, SeriesView
+
+blp = Blueprint("series", __name__, url_prefix="/v1", description="Repeated visits without a course")
+
+_RULE = {"description": "RFC 5545 RRULE: FREQ (DAILY, WEEKLY, MONTHLY), INTERVAL, COUNT or UNTIL, BYDAY"}
+
+
+class SeriesBookingSchema(BookingSchema):
+    """A repeated visit that is wanted; `start` is the first, `drop` names starts that are left out."""
+
+    rule = Text(500, required=True, metadata=_RULE)
+    drop = List(Instant(), max=100, load_default=list)
+
+
+class OccurrenceSchema(Schema):
+    """One occurrence as it would be booked; `start` is null when the clocks skip or repeat its wall time."""
+
+    local_start = Text(30, required=True)
+    start = Instant(required=True, allow_none=True)
+    bookable = Flag(required=True)
+    reasons = List(Nested(ObstacleSchema), max=100, required=True)
+
+
+class OccurrencesSchema(Schema):
+    """Every occurrence of the rule."""
+
+    occurrences = List(Nested(OccurrenceSchema), max=100, required=True)
+
+
+class SeriesSchema(Schema):
+    """A series with all its visits, by the wall time at which each was meant to be."""
+
+    id = Id(required=True)
+    patient_id = Id(required=True)
+    visit_type = Text(60, required=True)
+    location_id = Id(required=True)
+    rule = Text(500, required=True)
+    appointments = List(Nested(AppointmentSchema), max=100, required=True)
+    created_at = Instant(required=True)
+
+
+class SeriesMoveSchema(MoveSchema):
+    """Where one occurrence moves to; the others of the scope move by as many days, to the same wall time."""
+
+    scope = Choice("this", "following", "all", required=True)
+    appointment_id = Id(required=True)
+
+
+class SeriesCancelSchema(CancelSchema):
+    """Which occurrences do not take place, and why."""
+
+    scope = Choice("this", "following", "all", required=True)
+    appointment_id = Id(required=True)
+
+
+class SeriesChangeSchema(Schema):
+    """Every visit that changed."""
+
+    appointments = List(Nested(AppointmentSchema), max=100, required=True)
+
+
+@blp.post("/series/preview")
+@endpoint(
+    scope="scheduling:read",
+    takes=SeriesBookingSchema,
+    gives=OccurrencesSchema,
+    refuses=(NotFound, Invalid, LocalTimeFault),
+)
+def preview_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
+    """Every occurrence of the rule, and whether it could be booked now; books nothing."""
+    rule, _, wanted = _asked(body)
+    return {"occurrences": [_look(look) for look in series.preview(session, call, wanted, rule)]}
+
+
+@blp.post("/series")
+@endpoint(
+    scope="scheduling:write",
+    takes=SeriesBookingSchema,
+    gives=SeriesSchema,
+    status=201,
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused),
+)
+def create_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
+    """Book every occurrence but the dropped ones, or none."""
+    rule, drop, wanted = _asked(body)
+    zone = series.zone_of(session, call, wanted.location_id)
+    made, _ = series.create(session, call, wanted, rule, drop={to_local(each, zone) for each in drop})
+    return _document(made)
+
+
+@blp.get("/series/<uuid:series_id>")
+@endpoint(scope="scheduling:read", gives=SeriesSchema, refuses=(NotFound,))
+def get_series(session: Session, call: Call, *, series_id: UUID) -> Any:
+    """One series with its visits."""
+    return _document(series.get(session, call, series_id))
+
+
+@blp.post("/series/<uuid:series_id>/reschedule")
+@endpoint(
+    scope="scheduling:write",
+    takes=SeriesMoveSchema,
+    gives=SeriesChangeSchema,
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused, IllegalTransition),
+)
+def reschedule_series(session: Session, call: Call, body: dict[str, Any], *, series_id: UUID) -> Any:
+    """Move one occurrence, it and those after it, or all that are ahead."""
+    series.belongs(session, call, series_id, body["appointment_id"])
+    moved = series.reschedule(session, call, body["appointment_id"], body["scope"], body["start"])
+    return {"appointments": [appointment_document(view) for view in moved]}
+
+
+@blp.post("/series/<uuid:series_id>/cancel")
+@endpoint(
+    scope="scheduling:write",
+    takes=SeriesCancelSchema,
+    gives=SeriesChangeSchema,
+    refuses=(NotFound, Invalid, Refused, IllegalTransition),
+)
+def cancel_series(session: Session, call: Call, body: dict[str, Any], *, series_id: UUID) -> Any:
+    """Cancel one occurrence, it and those after it, or all that are ahead."""
+    series.belongs(session, call, series_id, body["appointment_id"])
+    gone = series.cancel(session, call, body["appointment_id"], body["scope"], reason=body["reason"], by=body["by"])
+    return {"appointments": [appointment_document(view) for view in gone]}
+
+
+def _asked(body: dict[str, Any]) -> tuple[str, list[Any], Wanted]:
+    body["pins"] = pins_from(body["pins"])
+    return body.pop("rule"), body.pop("drop"), Wanted(**body)
+
+
+def _look(look: Look) -> dict[str, Any]:
+    zone = look.found.loaded.site.time_zone if look.found is not None else None
+    start = look.starts_at if look.starts_at is None or zone is None else in_zone(look.starts_at, zone)
+    return {
+        "local_start": look.key.isoformat(),
+        "start": start,
+        "bookable": look.found is not None,
+        "reasons": [obstacle(reason(each)) for each in look.reasons],
+    }
+
+
+def _document(view: SeriesView) -> dict[str, Any]:
+    row = view.row
+    return {
+        "id": row.id,
+        "patient_id": row.patient_id,
+        "visit_type": row.visit_type,
+        "location_id": row.location_id,
+        "rule": row.rule,
+        "appointments": [appointment_document(each) for each in view.appointments],
+        "created_at": row.created_at,
+        "revision": row.revision,
+    }

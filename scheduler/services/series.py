@@ -1,0 +1,254 @@
+"""Series without a course: the same visit again and again by an RFC 5545 rule. Every occurrence is looked at, always.
+
+A series is booked whole, but for occurrences that the caller drops by name; later changes reach one occurrence, it and
+those after it, or all that are still ahead. What was cancelled stays cancelled, what is past stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from uuid import UUID
+
+from dateutil.rrule import rrulestr
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import assign, occupied
+from scheduler.core.call import Call
+from scheduler.core.civil import intent, to_instant, to_local
+from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused
+from scheduler.core.explain import why_not
+from scheduler.core.lifecycle import OPEN
+from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
+from scheduler.models import Appointment, Location, Series, new_id
+from scheduler.services import audit, booking, outbox
+from scheduler.services.appointments import AppointmentView, row_of, views
+from scheduler.services.booking import draft, settle
+from scheduler.services.catalog import visit_kind
+from scheduler.services.finding import Found, Search, Wanted, check_pins
+from scheduler.services.locks import lock_locations, lock_resources
+
+_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY"})
+_FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY"})
+
+
+@dataclass(frozen=True)
+class Look:
+    """One occurrence as it would be booked: its wall time, its place in the calendar, or the reasons why not."""
+
+    key: datetime
+    starts_at: datetime | None
+    found: Found | None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """A series and its living and dead visits, by their original wall time."""
+
+    row: Series
+    appointments: tuple[AppointmentView, ...]
+
+    @property
+    def id(self) -> UUID:
+        """The series'."""
+        return self.row.id
+
+    @property
+    def revision(self) -> int:
+        """The series'."""
+        return self.row.revision
+
+
+def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Look]:
+    """Every occurrence of the rule, whether it could be booked now, and why not.
+
+    Raises NotFound; Invalid for a rule outside the subset: DAILY, WEEKLY, MONTHLY, INTERVAL, COUNT or UNTIL, BYDAY.
+    """
+    kind = visit_kind(session, call, wanted.visit_type)
+    search = Search(session, call, kind, wanted)
+    near = search.load(wanted.start, wanted.start)
+    zone = near.site.time_zone
+    local, _ = intent(wanted.start, zone, wanted.disambiguation)
+    keys = occurrences(rule, local)
+    last = to_instant(keys[-1], zone, "compatible")
+    if call.last_try:  # nothing may be lost any more
+        lock_resources(session, call, list(near.units))
+    loaded = search.load(wanted.start, last)
+    check_pins(loaded, kind, wanted.pins)
+    clinic, timeline = search.clinic(loaded), loaded.site.timeline
+    looks = []
+    for key in keys:
+        try:
+            start = to_instant(key, zone)
+        except LocalTimeFault as fault:
+            looks.append(Look(key, None, None, (Reason(fault.code, fault.detail),)))
+            continue
+        slot = timeline.slot(start)
+        takings = assign(kind.demand, clinic, slot)
+        if takings is None:
+            looks.append(Look(key, start, None, why_not(kind.demand, clinic, slot)))
+            continue
+        clinic = occupied(clinic, takings)
+        looks.append(Look(key, start, Found(kind, loaded, key, start, takings)))
+    return looks
+
+
+def create(
+    session: Session, call: Call, wanted: Wanted, rule: str, *, drop: Collection[datetime] = ()
+) -> tuple[SeriesView, list[Look]]:
+    """Book every occurrence but those dropped (by wall time), in one transaction, or none.
+
+    Raises as `preview` does, and Refused with the reasons of the first occurrence that cannot be booked.
+    """
+    lock_locations(session, call, [wanted.location_id], share=True)
+    looks = preview(session, call, wanted, rule)
+    unknown = set(drop) - {look.key for look in looks}
+    if unknown:
+        detail = f"There is no occurrence at {min(unknown).isoformat(timespec='minutes')}."
+        raise Invalid([Fault("/drop", "unknown_occurrence", detail)])
+    kept = [look for look in looks if look.key not in drop]
+    for look in kept:
+        if look.found is None:
+            raise Refused([_dated(look, reason) for reason in look.reasons])
+    if not kept:
+        raise Invalid([Fault("/drop", "nothing_left", "Every occurrence is dropped.")])
+    row = Series(
+        organization_id=call.organization_id,
+        id=new_id(),
+        patient_id=wanted.patient_id,
+        visit_type=wanted.visit_type,
+        location_id=wanted.location_id,
+        rule=rule,
+        local_start=_text(kept[0].key),
+        dropped=[{"occurrence": _text(key)} for key in sorted(drop)],
+        created_at=call.now,
+    )
+    session.add(row)
+    places = []
+    for look in kept:
+        assert look.found is not None  # noqa: S101 - refused above
+        appointment = draft(call, replace(wanted, start=look.found.starts_at), look.found)
+        appointment.series_id, appointment.occurrence = row.id, _text(look.key)
+        places.append((appointment, look.found))
+    session.flush()
+    settle(session, call, places)
+    for appointment, _ in places:
+        outbox.owe_for_appointment(session, call, appointment)
+    audit.note(session, call, "series.create", "series", row.id, after={"rule": rule, "visits": len(places)})
+    return get(session, call, row.id), looks
+
+
+def get(session: Session, call: Call, series_id: UUID) -> SeriesView:
+    """One series. Raises NotFound."""
+    row = session.get(Series, (call.organization_id, series_id))
+    if row is None:
+        detail = f"No series {series_id}."
+        raise NotFound(detail)
+    return SeriesView(row, tuple(views(session, call, _visits(session, call, series_id))))
+
+
+def belongs(session: Session, call: Call, series_id: UUID, appointment_id: UUID) -> None:
+    """Raises NotFound unless the appointment is an occurrence of the series."""
+    get(session, call, series_id)
+    if row_of(session, call, appointment_id).series_id != series_id:
+        detail = f"No appointment {appointment_id} in this series."
+        raise NotFound(detail)
+
+
+def zone_of(session: Session, call: Call, location_id: UUID) -> str:
+    """The time zone of a location. Raises NotFound."""
+    row = session.get(Location, (call.organization_id, location_id))
+    if row is None:
+        detail = f"No location {location_id}."
+        raise NotFound(detail)
+    return row.time_zone
+
+
+def cancel(
+    session: Session, call: Call, appointment_id: UUID, scope: Scope, *, reason: str, by: str
+) -> list[AppointmentView]:
+    """Cancel an occurrence, it and those after it, or all ahead. Raises NotFound, Refused when nothing is left to."""
+    return [
+        booking.cancel(session, call, each.appointment_id, reason=reason, by=by)
+        for each in _concerned(session, call, appointment_id, scope)
+    ]
+
+
+def reschedule(
+    session: Session, call: Call, appointment_id: UUID, scope: Scope, start: datetime
+) -> list[AppointmentView]:
+    """Move an occurrence to `start`, and the others of the scope by as many days and to the same wall time.
+
+    All or none. Raises NotFound, Refused, LocalTimeFault.
+    """
+    row = row_of(session, call, appointment_id)
+    local, _ = intent(start, row.time_zone)
+    before = datetime.fromisoformat(row.local_start)
+    shift = local.date() - before.date()
+    chosen = _concerned(session, call, appointment_id, scope)
+    # From the far end when they move on, so that none is in the way of the one before it.
+    moved = []
+    for each in sorted(chosen, key=lambda each: each.starts_at, reverse=shift >= timedelta(0)):
+        here = to_local(each.starts_at, row.time_zone)
+        to = datetime.combine(here.date() + shift, local.time())
+        moved.append(booking.reschedule(session, call, each.appointment_id, to_instant(to, row.time_zone)))
+    return sorted(moved, key=lambda view: view.row.starts_at)
+
+
+def occurrences(rule: str, start: datetime) -> list[datetime]:
+    """The wall times of a rule from `start` (naive) on, the first included. Raises Invalid."""
+    parts = dict(part.partition("=")[::2] for part in rule.upper().split(";"))
+    faults = []
+    if not parts.keys() <= _PARTS or parts.get("FREQ") not in _FREQUENCIES:
+        detail = f"Only {', '.join(sorted(_PARTS))} are understood, with FREQ one of {', '.join(sorted(_FREQUENCIES))}."
+        faults.append(Fault("/rule", "unsupported_rule", detail))
+    elif not ("COUNT" in parts) ^ ("UNTIL" in parts):
+        faults.append(Fault("/rule", "endless_rule", "A series ends: give either COUNT or UNTIL."))
+    if faults:
+        raise Invalid(faults)
+    try:
+        found: list[datetime] = list(islice(rrulestr(rule.upper(), dtstart=start, ignoretz=True), MOST_OCCURRENCES + 1))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Invalid([Fault("/rule", "bad_rule", "This is not an RFC 5545 recurrence rule.")]) from error
+    if not found or len(found) > MOST_OCCURRENCES:
+        detail = f"A series has 1 to {MOST_OCCURRENCES} occurrences."
+        raise Invalid([Fault("/rule", "bad_length", detail)])
+    if found[0] != start:
+        raise Invalid([Fault("/start", "not_in_rule", "The start is not an occurrence of its own rule.")])
+    return found
+
+
+def _concerned(session: Session, call: Call, appointment_id: UUID, scope: Scope) -> list[Occurrence]:
+    row = row_of(session, call, appointment_id)
+    if row.series_id is None:
+        raise Invalid([Fault("/scope", "no_series", "This visit does not belong to a series.")])
+    lock_locations(session, call, [row.location_id], share=True)
+    known = [
+        Occurrence(datetime.fromisoformat(each.occurrence), each.id, each.starts_at, each.status in OPEN)
+        for each in _visits(session, call, row.series_id)
+        if each.occurrence is not None
+    ]
+    chosen = concerned(known, appointment_id, scope, call.now)
+    if not chosen:
+        raise Refused([Reason("nothing_ahead", "No visit of that scope is still ahead.")])
+    return chosen
+
+
+def _visits(session: Session, call: Call, series_id: UUID) -> Sequence[Appointment]:
+    return session.scalars(
+        select(Appointment)
+        .where(Appointment.organization_id == call.organization_id, Appointment.series_id == series_id)
+        .order_by(Appointment.occurrence)
+    ).all()
+
+
+def _dated(look: Look, reason: Reason) -> Reason:
+    return replace(reason, detail=f"{_text(look.key)}: {reason.detail}")
+
+
+def _text(local: datetime) -> str:
+    return local.isoformat(timespec="minutes")
