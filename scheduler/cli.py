@@ -24,6 +24,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Invalid, SchedulingError
 from scheduler.core.scopes import BUNDLES, SCOPES
 from scheduler.database import db, transact
+from scheduler.demo.command import demo
 from scheduler.models import new_id
 from scheduler.services import access, organizations
 
@@ -36,6 +37,9 @@ _NO_SETTINGS = 2
 def main() -> None:
     """Regimen: plans, books and reminds. Settings come from the environment, prefix SCHEDULER_."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+
+
+main.add_command(demo)
 
 
 @main.command()

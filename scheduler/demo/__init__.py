@@ -1,0 +1,1 @@
+"""The demonstration: a fictional clinic, a course planned and booked over HTTP, a clock run forward."""
