@@ -83,6 +83,11 @@ class VisitTypePatch(DocumentSchema):
     requires = Part("object", "`site_certifications` and `clearances`, each a list of codes")
     instructions = Part("object", "Minutes of fasting before the start, early arrival, escort, driving")
     observation = Part("object", "`minutes` of watching, from `anchor` (last_device or first_device)")
+    limits = Part(
+        "object",
+        "Of one patient's doses in all courses: `min_hours_between_doses`, `max_per_days` {count, days}, and of which "
+        "`modalities`",
+    )
     checklist = Part("objects", "Asked at check-in, before the start and at discharge", items=_CHECK)
     tasks = Part("objects", "To be done in the visit or after it", items=_TASK)
     equipment = Part("codes")

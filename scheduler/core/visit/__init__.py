@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from scheduler.core.visit.floors import check_floors
-from scheduler.core.visit.reading import GRID_MINUTES, parse_visit_type
+from scheduler.core.visit.reading import GRID_MINUTES, LONGEST_LIMIT_DAYS, parse_visit_type
 from scheduler.core.visit.values import (
     CheckItem,
     CheckPoint,
+    DoseLimits,
     Instructions,
     Mode,
     Need,
@@ -19,8 +20,10 @@ from scheduler.core.visit.values import (
 
 __all__ = [
     "GRID_MINUTES",
+    "LONGEST_LIMIT_DAYS",
     "CheckItem",
     "CheckPoint",
+    "DoseLimits",
     "Instructions",
     "Mode",
     "Need",

@@ -13,6 +13,7 @@ from scheduler.core.visit.agenda import read_checklist, read_tasks
 from scheduler.core.visit.floors import check_floors
 from scheduler.core.visit.values import (
     Anchor,
+    DoseLimits,
     Instructions,
     Kind,
     Mode,
@@ -28,6 +29,8 @@ GRID_MINUTES = 5
 LONGEST_MINUTES = 24 * 60
 MOST_OF_A_KIND = 20
 WEEK_MINUTES = 7 * 24 * 60
+#: No limit between doses reaches further: how far the history has to be read.
+LONGEST_LIMIT_DAYS = 366
 
 _MODES = ("exclusive", "shared", "present")
 _KINDS = ("evaluation", "preparation", "dosing", "integration", "follow_up", "group")
@@ -37,7 +40,7 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "checklist", "tasks", "equipment", "enabled", "information", "sources", "status", "approved_by",
+    "limits", "checklist", "tasks", "equipment", "enabled", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         clearances=requires.codes("clearances"),
         instructions=_read_instructions(node),
         observation=_read_observation(node),
+        limits=_read_limits(node),
         equipment=node.codes("equipment"),
         enabled=node.flag("enabled", default=True),
         checklist=read_checklist(node, _PROVENANCE),
@@ -187,6 +191,24 @@ def _read_observation(node: Node) -> Observation | None:
         anchor=cast("Anchor", item.choice("anchor", _ANCHORS, default="last_device")),
         segment=first,
         through=item.code("through", default=first),
+    )
+
+
+def _read_limits(node: Node) -> DoseLimits:
+    item = node.child("limits")
+    if item is None:
+        return DoseLimits()
+    item.allow_only(_PROVENANCE | {"min_hours_between_doses", "max_per_days", "modalities"})
+    if node.value.get("kind") != "dosing":
+        node.fault("limits", "no_dose", "Only a dosing visit has limits between doses.")
+    window = item.child("max_per_days")
+    if window is not None:
+        window.allow_only(_PROVENANCE | {"count", "days"})
+    return DoseLimits(
+        hours=item.optional_whole("min_hours_between_doses", least=1, most=24 * LONGEST_LIMIT_DAYS),
+        most=window.whole("count", least=1, most=100) if window else None,
+        days=window.whole("days", least=1, most=LONGEST_LIMIT_DAYS) if window else None,
+        modalities=item.codes("modalities"),
     )
 
 

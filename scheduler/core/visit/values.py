@@ -114,6 +114,24 @@ class VisitTask:
 
 
 @dataclass(frozen=True)
+class DoseLimits:
+    """How close one patient's doses may be: `hours` apart at least, and at most `most` on any `days` local days.
+
+    Doses of `modalities` count, those of the visit's own when there are none; in whatever course and place. None is no
+    limit.
+    """
+
+    hours: int | None = None
+    most: int | None = None
+    days: int | None = None
+    modalities: tuple[str, ...] = ()
+
+    def counts(self, visit: VisitType, other: VisitType) -> bool:
+        """Whether the doses of the other visit count against this one."""
+        return other.modality in (self.modalities or (visit.modality,))
+
+
+@dataclass(frozen=True)
 class VisitType:
     """One kind of visit. Its start and end are the span of the patient's presence.
 
@@ -130,6 +148,7 @@ class VisitType:
     clearances: tuple[str, ...] = ()
     instructions: Instructions = Instructions()
     observation: Observation | None = None
+    limits: DoseLimits = DoseLimits()
     equipment: tuple[str, ...] = ()
     enabled: bool = True
     checklist: tuple[CheckItem, ...] = ()

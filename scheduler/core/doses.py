@@ -1,0 +1,80 @@
+"""How close together a patient's doses may be, in whatever courses and places they are given. Which there are is not here.
+
+Hours between doses are elapsed; a window counts local calendar days, so that the same hour every week stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from scheduler.core.availability import Bar
+from scheduler.core.bitmap import Timeline
+from scheduler.core.site import valid_days
+from scheduler.core.visit import VisitType
+
+
+@dataclass(frozen=True)
+class Dose:
+    """A dose given or planned: when (aware), on which local day where it is given, and in what kind of visit."""
+
+    at: datetime
+    day: date
+    visit: VisitType
+
+
+def dose_of(visit: VisitType, starts_at: datetime, day: date, given_at: datetime | None = None) -> Dose:
+    """The dose of a visit: when it was given, or else when its segment is planned."""
+    return Dose(given_at or starts_at + _offset(visit), day, visit)
+
+
+def dose_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
+    """The starts of such a visit that the patient's other doses forbid."""
+    if visit.kind != "dosing" or not doses:
+        return ()
+    return (*_interval_bars(visit, doses, timeline), *_window_bars(visit, doses, timeline, time_zone))
+
+
+def _interval_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline) -> Iterator[Bar]:
+    """One bar for each number of hours: that of the new visit, or of the other one where it wants more."""
+    apart: dict[int, int] = {}
+    for dose in doses:
+        hours = max(_hours(visit, dose.visit), _hours(dose.visit, visit))
+        if hours:
+            around = timedelta(hours=hours)
+            at = dose.at - _offset(visit)
+            first, past = timeline.slot(at - around) + 1, timeline.slot_after(at + around)
+            barred = timeline.from_slot(first) & ~timeline.from_slot(past)
+            apart[hours] = apart.get(hours, 0) | barred
+    for hours, barred in sorted(apart.items()):
+        yield Bar("dose_interval", f"Another dose of the patient is less than {hours} hours away.", barred)
+
+
+def _window_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline, time_zone: str) -> Iterator[Bar]:
+    limits = visit.limits
+    if limits.most is None or limits.days is None:
+        return
+    days = sorted(dose.day for dose in doses if limits.counts(visit, dose.visit))
+    reach = timedelta(days=limits.days - 1)
+    full = [
+        {"valid_from": (last - reach).isoformat(), "valid_to": (first + reach).isoformat()}
+        for first, last in zip(days, days[limits.most - 1 :], strict=False)
+        if last - first <= reach
+    ]
+    detail = f"The patient would have more than {limits.most} dose(s) in {limits.days} days."
+    yield Bar("dose_interval", detail, valid_days(full, time_zone, timeline))
+
+
+def _hours(visit: VisitType, other: VisitType) -> int:
+    """How many hours the visit wants between its dose and the other's."""
+    limits = visit.limits
+    return (limits.hours or 0) if limits.counts(visit, other) else 0
+
+
+def _offset(visit: VisitType) -> timedelta:
+    """From the visit's start to its dose: the segment before the watch, or one named so; else the start itself."""
+    given, _ = visit.watched()
+    name = given.name if given is not None else "dose"
+    starts = [start for segment, start, _ in visit.offsets() if segment.name == name]
+    return timedelta(minutes=starts[0] if starts else 0)
