@@ -25,6 +25,7 @@ _log = logging.getLogger("scheduler.errors")
 STATUS: dict[type[SchedulingError], HTTPStatus] = {
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.ScopeMissing: HTTPStatus.FORBIDDEN,
+    errors.NotTheHolder: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Refused: HTTPStatus.CONFLICT,
     errors.SlotTaken: HTTPStatus.CONFLICT,

@@ -4,6 +4,7 @@ SchedulingError
 ├── NotFound                    no such thing in this organization
 ├── Unauthorized                no usable key
 ├── ScopeMissing                the key may not do this
+├── NotTheHolder                this hold is somebody else's
 ├── Invalid                     the request contradicts itself; carries every fault
 │   └── LocalTimeFault          a wall time that does not exist, or exists twice
 ├── Refused                     the calendar or a rule says no; carries every reason
@@ -79,6 +80,12 @@ class ScopeMissing(SchedulingError):
     """The key is good but may not do this."""
 
     code = "insufficient_scope"
+
+
+class NotTheHolder(SchedulingError):
+    """The hold is somebody else's: neither its token nor the key that made it was shown."""
+
+    code = "not_the_holder"
 
 
 class Invalid(SchedulingError):
