@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from flask_migrate import upgrade
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from scheduler import create_app, wall_clock
+from scheduler import create_app, wall_clock, worker
 from scheduler.api.docs import openapi_yaml
 from scheduler.config import FaultySettings, Settings
 from scheduler.core.call import Call
@@ -26,7 +27,7 @@ from scheduler.core.scopes import BUNDLES, SCOPES
 from scheduler.database import db, transact
 from scheduler.demo.command import demo
 from scheduler.models import new_id
-from scheduler.services import access, organizations
+from scheduler.services import access, health, organizations
 
 T = TypeVar("T")
 _ACTOR = "command line"
@@ -132,13 +133,32 @@ def revoke_key(organization: UUID | None, key_id: UUID) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 100))
-def serve(host: str, port: int, threads: int) -> None:
-    """Serve the API from this one process. Production uses gunicorn: `gunicorn wsgi:app`."""
+@click.option("--worker/--no-worker", "with_worker", default=None, help="By default with one on SQLite.")
+def serve(host: str, port: int, threads: int, *, with_worker: bool | None) -> None:
+    """Serve the API from this one process, by default with a worker in it when the database is SQLite.
+
+    Production runs `gunicorn wsgi:app` and any number of `python -m scheduler worker`.
+    """
     from waitress import serve as wait  # type: ignore[import-untyped]
 
-    app = _app()
-    click.echo(f"http://{host}:{port}/docs", err=True)
-    wait(app, host=host, port=port, threads=threads, ident=None)
+    settings = _settings()
+    app = create_app(settings)
+    _expect_schema(app)
+    inside = settings.database_url.startswith("sqlite") if with_worker is None else with_worker
+    # Waitress ends well on SystemExit, which is what a service manager's signal becomes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with _worker_beside(settings) if inside else nullcontext():
+        click.echo(f"http://{host}:{port}/docs", err=True)
+        wait(app, host=host, port=port, threads=threads, ident=None)
+
+
+@main.command("worker")
+def run_worker() -> None:
+    """Deliver what is due, until SIGTERM. Any number may run."""
+    settings = _settings()
+    _expect_schema(create_app(settings))
+    with _said_plainly():
+        worker.run_worker(settings)
 
 
 @main.command()
@@ -152,20 +172,40 @@ def openapi(output: Path | None) -> None:
         output.write_text(text)
 
 
-def _app() -> Flask:
+def _settings() -> Settings:
     try:
         settings = Settings.from_environ()
     except FaultySettings as error:
         click.echo(str(error), err=True)
         sys.exit(_NO_SETTINGS)
     logging.getLogger("scheduler").setLevel(settings.log_level)
-    return create_app(settings)
+    return settings
+
+
+def _expect_schema(app: Flask) -> None:
+    """Refuse to begin on a database that is not this version's: every request would fail."""
+    wanted = app.extensions["schema_head"]
+    with app.app_context(), _said_plainly():
+        found = health.pulse(db.session(), wall_clock(), schema=wanted).schema
+        db.session.remove()
+    if found != wanted:
+        raise click.ClickException("The database is not at this version's schema: run `python -m scheduler migrate`.")
+
+
+@contextmanager
+def _worker_beside(settings: Settings) -> Iterator[None]:
+    with _said_plainly():
+        ticker = worker.start_in_thread(settings)
+    try:
+        yield
+    finally:
+        ticker.stop()
 
 
 @contextmanager
 def _house() -> Iterator[None]:
     """The application, for commands that end by themselves: nothing is left open, and refusals are one line."""
-    with _app().app_context(), _said_plainly():
+    with create_app(_settings()).app_context(), _said_plainly():
         try:
             yield
         finally:
@@ -203,6 +243,8 @@ def _said_plainly() -> Iterator[None]:
         raise click.ClickException("\n".join(fault.detail for fault in error.faults)) from error
     except SchedulingError as error:
         raise click.ClickException(error.detail) from error
+    except ValueError as error:  # settings of a channel that make no sense together
+        raise click.ClickException(str(error)) from error
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", error)).splitlines()[0]
         raise click.ClickException(f"{said} (has `migrate` been run?)") from error

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+import requests
 import yaml
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, select
@@ -19,7 +24,7 @@ from scheduler.cli import main
 from scheduler.config import Settings
 from scheduler.core.scopes import BUNDLES, SCOPES
 from scheduler.database import db
-from scheduler.models import ApiKey, AuditEvent, Organization
+from scheduler.models import ApiKey, AuditEvent, Organization, WorkerHeartbeat
 from tests.house.source import ROOT
 
 if TYPE_CHECKING:
@@ -132,5 +137,78 @@ def test_the_module_runs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scheduler", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for command in ("init", "keys", "migrate", "openapi", "serve"):
+    for command in ("init", "keys", "migrate", "openapi", "serve", "worker"):
         assert f"\n  {command} " in done.stdout
+
+
+@contextmanager
+def process(url: str, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A command as a process of its own; told to stop at the end, and seen to end well."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "scheduler", *command],
+        cwd=ROOT,
+        env={**os.environ, "SCHEDULER_DATABASE_URL": url, "SCHEDULER_WORKER_TICK_SECONDS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield started
+        started.terminate()
+        _, said = started.communicate(timeout=60)
+        assert started.returncode == 0, said
+        assert "Traceback" not in said
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def until(look: Callable[[], Any]) -> Any:
+    """What `look` finds at last."""
+    for _ in range(600):
+        found = look()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+def ready(port: int) -> Any:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).json()
+    except requests.ConnectionError:
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_one_process_serves_and_works(run: Run, empty_database_url: str) -> None:
+    run("migrate")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with process(empty_database_url, "serve", "--port", str(port)):
+        assert until(lambda: ready(port))["status"] == "ready"
+        assert until(lambda: ready(port)["worker"]["last_tick_at"])
+        answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+        assert "Server" not in answer.headers
+
+
+@pytest.mark.slow
+def test_a_worker_works_until_it_is_told_to_stop(run: Run, empty_database_url: str) -> None:
+    run("migrate")
+    engine = create_engine(empty_database_url)
+    with process(empty_database_url, "worker"):
+
+        def ticked() -> list[Any]:
+            with engine.connect() as connection:
+                return list(connection.scalars(select(WorkerHeartbeat.ticked_at)))
+
+        assert until(ticked)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_nothing_starts_on_another_schema(run: Run, command: str) -> None:
+    done = run(command)
+    assert done.exit_code == 1
+    assert "run `python -m scheduler migrate`" in done.output
