@@ -152,11 +152,10 @@ def get(session: Session, call: Call, series_id: UUID) -> SeriesView:
 
 
 def belongs(session: Session, call: Call, series_id: UUID, appointment_id: UUID) -> None:
-    """Raises NotFound unless the appointment is an occurrence of the series."""
+    """Raises NotFound for an unknown series or appointment, Invalid when the one is no occurrence of the other."""
     get(session, call, series_id)
     if row_of(session, call, appointment_id).series_id != series_id:
-        detail = f"No appointment {appointment_id} in this series."
-        raise NotFound(detail)
+        raise Invalid([Fault("/appointment_id", "not_of_this_series", "This visit is no occurrence of the series.")])
 
 
 def zone_of(session: Session, call: Call, location_id: UUID) -> str:

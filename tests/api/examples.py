@@ -79,6 +79,14 @@ def appointment(person: Person) -> str:
     return made(person, "/v1/appointments", **BOOKING | {"patient_id": patient(person), "location_id": where})
 
 
+def series(person: Person) -> str:
+    talk(person)
+    where = location(person)
+    shifts = [{**day, "location_id": where} for day in WEEK]
+    made(person, "/v1/practitioners", name="Somebody", roles=[{"code": "therapist"}], hours=shifts)
+    return made(person, "/v1/series", **REPEATED | {"patient_id": patient(person), "location_id": where})
+
+
 def course(person: Person) -> str:
     body = PROTOCOL | {"code": "course"}
     if all(known["code"] != "course" for known in person.get("/v1/protocols").json["items"]):
@@ -135,6 +143,8 @@ BOOKING: dict[str, Any] = {
     "start": "2030-03-05T15:00:00+00:00",
 }
 
+REPEATED: dict[str, Any] = BOOKING | {"rule": "FREQ=WEEKLY;COUNT=2"}
+
 COURSE: dict[str, Any] = {
     "patient_id": SOMEBODY,
     "protocol": "course",
@@ -155,6 +165,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "protocol_id": protocol,
     "resource_id": room,
     "room_id": room,
+    "series_id": series,
     "visit_type_id": visit_type,
 }
 
@@ -171,6 +182,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/appointments": BOOKING,
     "POST /v1/courses": COURSE,
     "POST /v1/protocols": PROTOCOL,
+    "POST /v1/series": REPEATED,
+    "POST /v1/series/preview": REPEATED,
     "POST /v1/visit-types": VISIT_TYPE,
 }
 
