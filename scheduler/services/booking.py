@@ -23,7 +23,10 @@ from scheduler.services import audit, course_rules, outbox
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.finding import Found, Pin, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import Owner, Visit, lock_for, release, resources_of, write
+from scheduler.services.occupying import Owner, Visit, lock_for, release, resources_of, served, write
+
+#: What really happened, and until when a visit is pencilled: columns that only moves set.
+REAL_TIMES = ("pencilled_until", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at")
 
 
 def book(session: Session, call: Call, wanted: Wanted) -> AppointmentView:
@@ -73,7 +76,7 @@ def reschedule(
     )
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     found = find(session, call, wanted, rules=link, moving=row.id)
-    before = snapshot(row)
+    before = snapshot(row) | {"served": served(session, call, row.id)}
     moves = found.starts_at != row.starts_at
     place(row, wanted, found)
     row.sequence += int(moves)
@@ -95,7 +98,7 @@ def cancel(
     course_rules.lock(session, call, row.course_id)
     row = row_of(session, call, appointment_id, lock=True)
     _expect(row, revision)
-    before = snapshot(row)
+    before = snapshot(row) | {"served": served(session, call, row.id)}
     row.status = lifecycle.after("cancel", row.status)
     row.cancelled_by, row.cancel_reason = by, reason
     row.sequence += 1
@@ -173,14 +176,20 @@ def pins_of(row: Appointment) -> tuple[Pin, ...]:
 
 
 def snapshot(row: Appointment) -> dict[str, Any]:
-    """What the audit keeps of an appointment: no personal data, only ids, times and states."""
+    """What the audit keeps of an appointment, enough to undo a move: no personal data, only ids, times and states."""
     return {
         "status": row.status,
+        "outcome": row.outcome,
         "visit_type": row.visit_type,
-        "location_id": str(row.location_id),
-        "start": row.starts_at.isoformat(),
-        "end": row.ends_at.isoformat(),
+        "location_id": row.location_id,
+        "start": row.starts_at,
+        "end": row.ends_at,
+        "local_start": row.local_start,
+        "time_zone": row.time_zone,
+        "pins": row.pins,
         "sequence": row.sequence,
+        "revision": row.revision,
+        **{name: getattr(row, name) for name in REAL_TIMES},
     }
 
 

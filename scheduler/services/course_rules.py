@@ -15,7 +15,7 @@ from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.course import expand
 from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
-from scheduler.core.lifecycle import LIVE
+from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.models import Appointment, Course, CourseSession, Gate
 from scheduler.services.catalog import protocol_of
@@ -94,6 +94,7 @@ def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Book
             CourseSession.organization_id == call.organization_id,
             CourseSession.course_id == course_id,
             Appointment.status.in_(LIVE),
+            Appointment.outcome.is_distinct_from(NOT_DOSED),  # gaps count from the last dose that was given
         )
     )
     return {

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand, windows
 from scheduler.core.errors import Fault, Invalid, NotFound, ProtocolNotApproved
-from scheduler.core.lifecycle import LIVE
+from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.protocol import Protocol
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.services import audit
@@ -137,6 +137,7 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
             Appointment.organization_id == call.organization_id,
             Appointment.course_id.in_(ids),
             Appointment.status.in_(LIVE),
+            Appointment.outcome.is_distinct_from(NOT_DOSED),
         )
     )
     booked = {each.course_session_id: each for each in appointments if each.course_session_id is not None}

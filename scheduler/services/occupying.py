@@ -93,6 +93,13 @@ def resources_of(session: Session, call: Call, appointment_id: UUID) -> set[UUID
     return set(session.scalars(select(_ROWS.c.resource_id).where(*mine)))
 
 
+def served(session: Session, call: Call, appointment_id: UUID) -> list[dict[str, Any]]:
+    """Who and what serves the appointment, as the audit keeps it: [{selector, resource_id}], without the patient."""
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == appointment_id
+    rows = session.execute(select(_ROWS.c.role, _ROWS.c.resource_id).where(*mine, _ROWS.c.role != "patient").distinct())
+    return [{"selector": role, "resource_id": key} for role, key in sorted((role, str(key)) for role, key in rows)]
+
+
 def release(session: Session, call: Call, appointment_id: UUID) -> None:
     """Give back everything that the appointment takes up. Its resources are locked by the caller."""
     session.execute(
