@@ -76,6 +76,7 @@ class AppointmentSchema(Schema):
     participants = List(Nested(ParticipantSchema), max=1000, required=True)
     course_id = Id(allow_none=True)
     course_session_id = Id(allow_none=True)
+    series_id = Id(allow_none=True)
     note = Text(2000, min=0)
     cancel_reason = Text(500, allow_none=True)
     cancelled_by = Text(20, allow_none=True)

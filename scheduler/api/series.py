@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import AppointmentSchema, BookingSchema, CancelSchema, MoveSchema
+from scheduler.api.appointments import AppointmentSchema, BookingSchema, CancelSchema
 from scheduler.api.errors import reason
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
@@ -56,18 +56,17 @@ class SeriesSchema(Schema):
     created_at = Instant(required=True)
 
 
-class SeriesMoveSchema(MoveSchema):
+class SeriesMoveSchema(Schema):
     """Where one occurrence moves to; the others of the scope move by as many days, to the same wall time."""
 
+    start = Instant(required=True)
     scope = Choice("this", "following", "all", required=True)
-    appointment_id = Id(required=True)
 
 
 class SeriesCancelSchema(CancelSchema):
     """Which occurrences do not take place, and why."""
 
     scope = Choice("this", "following", "all", required=True)
-    appointment_id = Id(required=True)
 
 
 class SeriesChangeSchema(Schema):
@@ -112,31 +111,29 @@ def get_series(session: Session, call: Call, *, series_id: UUID) -> Any:
     return _document(series.get(session, call, series_id))
 
 
-@blp.post("/series/<uuid:series_id>/reschedule")
+@blp.post("/appointments/<uuid:appointment_id>/reschedule-series")
 @endpoint(
     scope="scheduling:write",
     takes=SeriesMoveSchema,
     gives=SeriesChangeSchema,
     refuses=(NotFound, Invalid, LocalTimeFault, Refused, IllegalTransition),
 )
-def reschedule_series(session: Session, call: Call, body: dict[str, Any], *, series_id: UUID) -> Any:
+def reschedule_series(session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID) -> Any:
     """Move one occurrence, it and those after it, or all that are ahead."""
-    series.belongs(session, call, series_id, body["appointment_id"])
-    moved = series.reschedule(session, call, body["appointment_id"], body["scope"], body["start"])
+    moved = series.reschedule(session, call, appointment_id, body["scope"], body["start"])
     return {"appointments": [appointment_document(view) for view in moved]}
 
 
-@blp.post("/series/<uuid:series_id>/cancel")
+@blp.post("/appointments/<uuid:appointment_id>/cancel-series")
 @endpoint(
     scope="scheduling:write",
     takes=SeriesCancelSchema,
     gives=SeriesChangeSchema,
     refuses=(NotFound, Invalid, Refused, IllegalTransition),
 )
-def cancel_series(session: Session, call: Call, body: dict[str, Any], *, series_id: UUID) -> Any:
+def cancel_series(session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID) -> Any:
     """Cancel one occurrence, it and those after it, or all that are ahead."""
-    series.belongs(session, call, series_id, body["appointment_id"])
-    gone = series.cancel(session, call, body["appointment_id"], body["scope"], reason=body["reason"], by=body["by"])
+    gone = series.cancel(session, call, appointment_id, body["scope"], reason=body["reason"], by=body["by"])
     return {"appointments": [appointment_document(view) for view in gone]}
 
 

@@ -120,6 +120,7 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "participants": participants_in(view.participants, where),
         "course_id": row.course_id,
         "course_session_id": row.course_session_id,
+        "series_id": row.series_id,
         "note": row.note,
         "cancel_reason": row.cancel_reason,
         "cancelled_by": row.cancelled_by,

@@ -151,13 +151,6 @@ def get(session: Session, call: Call, series_id: UUID) -> SeriesView:
     return SeriesView(row, tuple(views(session, call, _visits(session, call, series_id))))
 
 
-def belongs(session: Session, call: Call, series_id: UUID, appointment_id: UUID) -> None:
-    """Raises NotFound for an unknown series or appointment, Invalid when the one is no occurrence of the other."""
-    get(session, call, series_id)
-    if row_of(session, call, appointment_id).series_id != series_id:
-        raise Invalid([Fault("/appointment_id", "not_of_this_series", "This visit is no occurrence of the series.")])
-
-
 def zone_of(session: Session, call: Call, location_id: UUID) -> str:
     """The time zone of a location. Raises NotFound."""
     row = session.get(Location, (call.organization_id, location_id))

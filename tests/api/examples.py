@@ -152,7 +152,15 @@ COURSE: dict[str, Any] = {
     "start_after": "2030-03-04",
 }
 
+
+def occurrence(person: Person) -> str:
+    """The first visit of a series."""
+    return str(person.get(f"/v1/series/{series(person)}").json["appointments"][0]["id"])
+
+
 EXAMPLES: dict[str, Callable[[Person], str]] = {
+    "/v1/appointments/<uuid:appointment_id>/cancel-series appointment_id": occurrence,
+    "/v1/appointments/<uuid:appointment_id>/reschedule-series appointment_id": occurrence,
     "absence_id": absence,
     "appointment_id": appointment,
     "course_id": course,
