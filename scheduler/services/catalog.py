@@ -61,8 +61,13 @@ def protocol_of(session: Session, call: Call, protocol_id: UUID) -> tuple[Protoc
     return row, parse_protocol(row.definition, kinds)
 
 
+def read_visit(definition: Mapping[str, Any]) -> VisitType:
+    """The visit type of a stored document."""
+    return _parsed(json.dumps(definition, sort_keys=True))
+
+
 def _kind(kind_id: UUID, definition: Mapping[str, Any]) -> Kind:
-    visit = _parsed(json.dumps(definition, sort_keys=True))
+    visit = read_visit(definition)
     return Kind(kind_id, visit, demand_of(visit))
 
 

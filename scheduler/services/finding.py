@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import islice
 from typing import Protocol
 from uuid import UUID
@@ -18,10 +19,15 @@ from scheduler.core.availability import Bar, Clinic, Taking, assign, starts
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid
+from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid, Refused
 from scheduler.core.explain import why_not
+from scheduler.core.overriding import Lifted, Override, lift
+from scheduler.core.policies import Initiator
+from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.doses import doses_of
 from scheduler.services.locks import lock_resources
 
 #: How far around the wanted start alternatives are looked for, and how many are shown.
@@ -49,6 +55,9 @@ class Wanted:
     pins: tuple[Pin, ...] = ()
     course_session_id: UUID | None = None
     note: str = ""
+    #: Who asks: patients may have a lead time and a horizon of their own.
+    by: Initiator = "staff"
+    override: Override | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Found:
     local: datetime
     starts_at: datetime
     takings: tuple[Taking, ...]
+    #: What had to be lifted for it, if anything.
+    lifted: Lifted | None = None
 
     @property
     def ends_at(self) -> datetime:
@@ -81,14 +92,15 @@ def find(
     *,
     rules: Rules | None = None,
     moving: UUID | None = None,
+    own_hold: UUID | None = None,
 ) -> Found:
     """The place of a wanted visit in the calendar, decided by the core's law.
 
-    `moving` is the appointment whose own occupancies do not count. Raises NotFound, Invalid, LocalTimeFault, or Refused
-    with every reason and the nearest starts that can be booked.
+    `moving` is the appointment whose own occupancies do not count, `own_hold` a hold likewise. Raises NotFound,
+    Invalid, LocalTimeFault, or Refused with every reason and the nearest starts that can be booked.
     """
     kind = visit_kind(session, call, wanted.visit_type)
-    search = Search(session, call, kind, wanted, rules, moving)
+    search = Search(session, call, kind, wanted, rules, moving, own_hold)
     if call.last_try:  # nothing may be lost any more
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
     loaded = search.load(wanted.start, wanted.start)
@@ -99,9 +111,14 @@ def find(
     clinic = search.clinic(loaded)
     slot = loaded.site.timeline.slot(starts_at)
     takings = assign(kind.demand, clinic, slot)
-    if takings is None:
+    if takings is not None:
+        return Found(kind, loaded, local, starts_at, takings)
+    if wanted.override is None:
         raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(starts_at))
-    return Found(kind, loaded, local, starts_at, takings)
+    lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
+    if lifted is None:
+        raise Refused(reasons, alternatives=search.nearest(starts_at))
+    return Found(kind, loaded, local, starts_at, lifted.takings, lifted)
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,13 @@ class Search:
     wanted: Wanted
     rules: Rules | None = None
     moving: UUID | None = None
+    own_hold: UUID | None = None
+
+    @cached_property
+    def doses(self) -> tuple[Dose, ...]:
+        """The patient's other doses. To be read after the calendars: what changes later shows in their revisions."""
+        ignoring = [self.moving] if self.moving is not None else []
+        return doses_of(self.session, self.call, self.wanted.patient_id, self.kind.visit, ignoring=ignoring)
 
     def load(self, start: datetime, end: datetime) -> Loaded:
         """The site for starts in [start, end]."""
@@ -126,16 +150,23 @@ class Search:
             end=end + (past - first) * SLOT,
             patient_id=self.wanted.patient_id,
             ignoring=[self.moving] if self.moving is not None else [],
+            own_hold=self.own_hold,
         )
 
     def clinic(self, loaded: Loaded) -> Clinic:
-        """What the search sees of it: pins and rules included."""
+        """What the search sees of it."""
+        return self.site(loaded).clinic(self.kind.visit, self.kind.demand)
+
+    def site(self, loaded: Loaded) -> Site:
+        """The site with the visit's pins, whoever's lead time and horizon, the course's rules and the other doses."""
         site = loaded.site
         pins: dict[str, frozenset[UUID]] = {}
         for pin in self.wanted.pins:
             pins[pin.selector] = pins.get(pin.selector, frozenset()) | {pin.resource_id}
         further = self.rules.bars(site.timeline, site.time_zone) if self.rules is not None else ()
-        return replace(site, pins=pins, further=further).clinic(self.kind.visit, self.kind.demand)
+        further += dose_bars(self.kind.visit, self.doses, site.timeline, site.time_zone)
+        earliest, latest = loaded.policies.starts(self.call.now, self.wanted.by)
+        return replace(site, pins=pins, further=further, earliest=earliest, latest=latest)
 
     def nearest(self, starts_at: datetime) -> list[datetime]:
         """Up to five starts that can be booked, the nearest to the wanted one first."""
