@@ -1070,11 +1070,16 @@ def downgrade() -> None:
         batch_op.drop_index(
             "uq__appointments__live_session",
             postgresql_where=sa.text(
-                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error')"
+                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
             ),
             sqlite_where=sa.text(
-                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error')"
+                "course_session_id IS NOT NULL AND status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
             ),
+        )
+        batch_op.drop_index(
+            "ix__appointments__waiting",
+            postgresql_where=sa.text("status IN ('pending', 'booked')"),
+            sqlite_where=sa.text("status IN ('pending', 'booked')"),
         )
         batch_op.drop_index(batch_op.f("ix__appointments__organization_id_starts_at_id"))
         batch_op.drop_index(batch_op.f("ix__appointments__organization_id_patient_id_starts_at"))
