@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.models import Appointment, Occupancy
+from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 
 #: What the first part of a selector says about the resource behind it.
@@ -71,12 +72,8 @@ def get(session: Session, call: Call, appointment_id: UUID) -> AppointmentView:
 
 def row_of(session: Session, call: Call, appointment_id: UUID, *, lock: bool = False) -> Appointment:
     """The row, locked for a change when asked. Raises NotFound."""
-    row = session.get(
-        Appointment,
-        (call.organization_id, appointment_id),
-        populate_existing=lock,
-        with_for_update={"key_share": True} if lock else None,
-    )
+    key = (call.organization_id, appointment_id)
+    row = lock_row(session, call, Appointment, appointment_id) if lock else session.get(Appointment, key)
     if row is None:
         detail = f"No appointment {appointment_id}."
         raise NotFound(detail)

@@ -19,6 +19,7 @@ from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.models import Appointment, Course, CourseSession, Gate
 from scheduler.services.catalog import protocol_of
+from scheduler.services.locks import lock_row
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class Link:
 def lock(session: Session, call: Call, course_id: UUID | None) -> None:
     """Take the course until the transaction ends; it comes before appointments and resources."""
     if course_id is not None:
-        session.get(
-            Course, (call.organization_id, course_id), populate_existing=True, with_for_update={"key_share": True}
-        )
+        lock_row(session, call, Course, course_id)
 
 
 def link(

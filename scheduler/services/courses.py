@@ -19,6 +19,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.services import audit
 from scheduler.services.catalog import protocol_of
+from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 
 
@@ -115,12 +116,8 @@ def listed(
 
 def row_of(session: Session, call: Call, course_id: UUID, *, lock: bool = False) -> Course:
     """The row, locked for a change when asked. Raises NotFound."""
-    row = session.get(
-        Course,
-        (call.organization_id, course_id),
-        populate_existing=lock,
-        with_for_update={"key_share": True} if lock else None,
-    )
+    key = (call.organization_id, course_id)
+    row = lock_row(session, call, Course, course_id) if lock else session.get(Course, key)
     if row is None:
         detail = f"No course {course_id}."
         raise NotFound(detail)

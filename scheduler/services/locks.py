@@ -8,14 +8,16 @@ SQLite has one writer, whose lock was taken when the transaction began, so there
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Table, event, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
-from scheduler.models import Location, Resource
+from scheduler.models import Appointment, Course, Location, Resource
+
+Row = TypeVar("Row", Appointment, Course)
 
 _CHANGED = "calendars_changed"
 
@@ -28,6 +30,17 @@ def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share
     if ids and not _one_writer(session):
         rows = select(Location.id).where(Location.organization_id == call.organization_id, Location.id.in_(ids))
         session.execute(rows.order_by(Location.id).with_for_update(read=share, key_share=not share)).all()
+
+
+def lock_row(session: Session, call: Call, table: type[Row], key: UUID) -> Row | None:
+    """Take one course or appointment until the transaction ends; the row as it is under the lock, None without one.
+
+    `Session.get` could lock too, but calls it stale data when the row has changed since it was read without the lock:
+    that is for whoever named a revision to decide.
+    """
+    wanted = select(table).where(table.organization_id == call.organization_id, table.id == key)
+    locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalars(locked).one_or_none()
 
 
 def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, int]:
