@@ -1,0 +1,235 @@
+"""What must be true of a clinic's tables after any storm, told apart from how the product makes it true.
+
+Each check returns what is wrong, one line each; `faults` is all of them. They read the tables only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.models import Appointment, AuditEvent, Course, CourseSession, Message, Occupancy, Resource
+from tests.desk import overlaps
+
+LIVE = {"pending", "booked"}
+SLOT = timedelta(minutes=5)
+#: What each kind of visit takes up, as minutes from its start: {role: (from, to, "all" | "one" | "present")}.
+TAKES: dict[str, dict[str, tuple[int, int, str] | list[tuple[int, int, str]]]] = {
+    "talk": {"role:therapist": (0, 60, "all"), "room:consult": (0, 60, "all"), "patient": (0, 60, "all")},
+    "evaluation": {"role:prescriber": (0, 30, "all"), "room:consult": (0, 30, "all"), "patient": (0, 30, "all")},
+    "watch": {"role:nurse": (0, 60, "one"), "room:bay": (60, 75, "all"), "patient": (0, 60, "all")},
+    "infusion": {
+        "role:nurse": [(0, 20, "all"), (20, 80, "one")],
+        "role:prescriber": [(0, 20, "all"), (20, 80, "present")],
+        "room:bay": (-10, 95, "all"),
+        "patient": (0, 80, "all"),
+    },
+}
+#: What a visit far ahead owes, by rule. `day_of` would come in quiet hours when the visit is in the morning.
+REMINDERS = {"remind_72h", "remind_24h"}
+AFTER_DOSE = {"post_session", "integration_prompt"}
+
+
+@dataclass
+class Tables:
+    """The clinic's rows, read once."""
+
+    engine: Engine
+    organization_id: UUID
+
+    def rows(self, model: Any) -> list[Any]:
+        """All rows of the organization in one table."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            return list(session.scalars(select(model).where(model.organization_id == self.organization_id)))
+
+    @cached_property
+    def appointments(self) -> dict[UUID, Appointment]:
+        return {row.id: row for row in self.rows(Appointment)}
+
+    @cached_property
+    def occupancies(self) -> dict[UUID, list[Occupancy]]:
+        found = defaultdict(list)
+        for row in self.rows(Occupancy):
+            found[row.appointment_id].append(row)
+        return found
+
+    @cached_property
+    def units(self) -> dict[UUID, int]:
+        return {row.id: row.units for row in self.rows(Resource)}
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        return self.rows(Message)
+
+    @cached_property
+    def events(self) -> list[AuditEvent]:
+        return self.rows(AuditEvent)
+
+
+def faults(engine: Engine, organization_id: UUID) -> list[str]:
+    """Everything that is wrong."""
+    tables = Tables(engine, organization_id)
+    checks: list[Callable[[Tables], Iterator[str]]] = [
+        wrong_occupancies, wrong_capacity, wrong_courses, wrong_audit, wrong_messages, wrong_overviews,
+    ]  # fmt: skip
+    clashes = overlaps(engine)
+    found = [f"{clashes} pairs of occupancies overlap"] if clashes else []
+    return found + [fault for check in checks for fault in check(tables)]
+
+
+def wrong_occupancies(tables: Tables) -> Iterator[str]:
+    """A visit that takes place takes up exactly what its kind needs; one that does not, nothing."""
+    for key, row in tables.appointments.items():
+        taken = tables.occupancies.get(key, [])
+        if row.status not in LIVE:
+            if taken:
+                yield f"{row.status} {key} still takes up {len(taken)}"
+            continue
+        if {each.kind for each in taken} - {"visit", "present"}:
+            yield f"{key} has occupancies that are none of a visit's"
+        want, have = _wanted(row), _taken(taken, tables.units)
+        wrong = {at for at in want.keys() | have.keys() if want.get(at) not in have.get(at, set())}
+        if wrong:
+            shown = [(*at, have.get(at), want.get(at)) for at in sorted(wrong)]
+            yield f"{row.visit_type} {key}: (role, time, is, should be) {shown}"
+    for key in tables.occupancies.keys() - tables.appointments.keys() - {None}:
+        yield f"occupancies of {key}, which is none"
+
+
+def _wanted(row: Appointment) -> dict[tuple[str, datetime], str]:
+    found = {}
+    for role, said in TAKES[row.visit_type].items():
+        for since, until, how in said if isinstance(said, list) else [said]:
+            for minute in range(since, until, 5):
+                found[role, row.starts_at + timedelta(minutes=minute)] = how
+    return found
+
+
+def _taken(rows: list[Occupancy], units: dict[UUID, int]) -> dict[tuple[str, datetime], set[str]]:
+    """The same from rows, slot by slot. With one unit, one is all of them, so either reading is right."""
+    served: dict[tuple[str, datetime], list[Occupancy]] = defaultdict(list)
+    for row in rows:
+        at = row.starts_at
+        while at < row.ends_at:
+            served[row.role, at].append(row)
+            at += SLOT
+    return {key: _how(each, units) for key, each in served.items()}
+
+
+def _how(rows: list[Occupancy], units: dict[UUID, int]) -> set[str]:
+    resources = {row.resource_id for row in rows}
+    if len(resources) != 1:
+        return {f"{len(resources)} resources"}
+    if not any(row.blocking for row in rows):
+        return {"present" if len(rows) == 1 else f"present {len(rows)} times"}
+    total = units[rows[0].resource_id]
+    numbers = sorted(row.unit for row in rows)
+    found = {"all"} if numbers == list(range(total)) else {f"units {numbers}"}
+    return found | ({"one"} if len(numbers) == 1 else set())
+
+
+def wrong_capacity(tables: Tables) -> Iterator[str]:
+    """Nobody serves in more places at once than they have units, counted without looking at the numbers of units."""
+    busy: Counter[tuple[UUID, datetime]] = Counter()
+    for rows in tables.occupancies.values():
+        for row in rows:
+            at = row.starts_at
+            while row.blocking and at < row.ends_at:
+                busy[row.resource_id, at] += 1
+                at += SLOT
+    for (resource_id, at), count in busy.items():
+        if count > tables.units[resource_id]:
+            yield f"{resource_id} is in {count} places at {at}"
+
+
+def wrong_courses(tables: Tables) -> Iterator[str]:
+    """A course was booked whole, by one event, or not at all; every visit of it lives or was cancelled since."""
+    sessions = Counter(row.course_id for row in tables.rows(CourseSession))
+    visits: dict[UUID | None, set[str]] = defaultdict(set)
+    for row in tables.appointments.values():
+        visits[row.course_id].add(str(row.id))
+    booked = [event for event in tables.events if event.action == "course.book"]
+    for course in tables.rows(Course):
+        events = [event for event in booked if event.subject_id == course.id]
+        if len(events) > 1:
+            yield f"course {course.id} was booked {len(events)} times"
+        named = {key for event in events for key in (event.after or {})["appointments"]}
+        if named != visits.get(course.id, set()) or len(named) not in {0, sessions[course.id]}:
+            yield f"course {course.id} of {sessions[course.id]}: {len(named)} booked, {len(visits[course.id])} there"
+        if (course.status == "active") != bool(events):
+            yield f"course {course.id} is {course.status} after {len(events)} bookings"
+    kept = [row.course_session_id for row in tables.appointments.values() if row.status in LIVE]
+    yield from (f"session {key} twice" for key, times in Counter(kept).items() if key is not None and times > 1)
+
+
+def wrong_audit(tables: Tables) -> Iterator[str]:
+    """One event for each booking, move and cancellation, and none for what did not happen."""
+    named = {key for event in tables.events if event.action == "course.book" for key in event.after["appointments"]}
+    done: dict[UUID, Counter[str]] = defaultdict(Counter)
+    for event in tables.events:
+        done[event.subject_id][event.action] += 1
+        if event.action == "appointment.reschedule" and event.before["start"] == event.after["start"]:
+            done[event.subject_id]["stayed"] += 1  # other people or rooms at the same time
+    for key, row in tables.appointments.items():
+        did = done[key]
+        if did["appointment.book"] + (str(key) in named) != 1:
+            yield f"{key} was booked {did['appointment.book']} times, and {str(key) in named} with a course"
+        if did["appointment.cancel"] != (row.status == "cancelled"):
+            yield f"{row.status} {key} was cancelled {did['appointment.cancel']} times"
+        if row.sequence != did["appointment.reschedule"] - did["stayed"] + did["appointment.cancel"]:
+            yield f"{key} is at sequence {row.sequence} after {dict(did)}"
+    for key, did in done.items():
+        if key not in tables.appointments and any(action.startswith("appointment.") for action in did):
+            yield f"the audit trail knows {key}, which is not there: {dict(did)}"
+
+
+def wrong_messages(tables: Tables) -> Iterator[str]:
+    """What is owed for a visit belongs to its latest time, is all there, and nothing else is left standing."""
+    owed: dict[UUID | None, list[Message]] = defaultdict(list)
+    for message in tables.messages:
+        owed[message.appointment_id].append(message)
+    for key, row in tables.appointments.items():
+        standing = [each for each in owed.get(key, []) if each.status == "pending"]
+        want, have = Counter(_owed(row)), Counter(each.rule for each in standing)
+        if want != have:
+            yield f"{row.status} {key} at {row.sequence} owes {_difference(have, want)}"
+        if any(each.sequence != row.sequence for each in standing):
+            yield f"{key} at {row.sequence} owes what belongs to {sorted({each.sequence for each in standing})}"
+        if {datetime.fromisoformat(each.context["about"]) for each in standing} - {row.starts_at}:
+            yield f"{key} owes messages about another time than {row.starts_at}"
+        for each in owed.get(key, []):
+            called_off = each.status == "suppressed" and (each.called_off_at is not None or each.rule == "day_of")
+            if each.status != "pending" and not called_off:
+                yield f"{key}: message {each.rule} is {each.status} ({each.reason})"
+        if len({each.sequence for each in owed.get(key, [])}) != row.sequence + 1:
+            yield f"{key} at {row.sequence} was not told of every time"
+
+
+def _owed(row: Appointment) -> set[str]:
+    if row.status == "cancelled":
+        return {"cancelled"}
+    dose = AFTER_DOSE if row.visit_type == "infusion" else set()
+    late = {"day_of"} if row.local_start[11:] >= "12:00" else set()
+    return REMINDERS | dose | late | ({"rescheduled"} if row.sequence else {"booked"})
+
+
+def _difference(have: Counter[Any], want: Counter[Any]) -> str:
+    return f"too much {sorted(have - want)}, too little {sorted(want - have)}"
+
+
+def wrong_overviews(tables: Tables) -> Iterator[str]:
+    """A booked course owes its overview once; a course that was not booked owes none."""
+    told = Counter(message.course_id for message in tables.messages if message.appointment_id is None)
+    for course in tables.rows(Course):
+        times = told.pop(course.id, 0)
+        if times != (course.status == "active"):
+            yield f"course {course.id} is {course.status} and owes its overview {times} times"
+    yield from (f"an overview of {key}, which is none" for key in told)

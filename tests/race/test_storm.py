@@ -1,0 +1,51 @@
+"""Sixteen front desks fight for the same few times over HTTP: visits, moves, cancellations and whole courses."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.plumbing.servers import Server
+from tests.race import ledger
+from tests.race.arena import Arena
+from tests.race.caller import Caller
+from tests.race.checker import Tables, faults
+from tests.race.crowd import at_once
+
+CLIENTS, TRIES = 16, 100
+
+
+def storm(arena: Arena, desk: Caller, tries: int) -> list[dict[str, Any]]:
+    """Everybody wants one of twelve starts, or a course that begins in the same days."""
+    order = arena.order(
+        tries=tries,
+        visit_types=["talk", "watch", "infusion"],
+        starts=arena.starts(range(3), ["09:00", "10:30", "13:00", "14:30"]),
+    )
+    began = time.monotonic()
+    did = at_once(desk, "storm", [order | {"seed": seed} for seed in range(CLIENTS)])
+    print(f"\n{len(did)} requests in {time.monotonic() - began:.0f} s")  # noqa: T201 - the numbers are wanted (-s)
+    print(ledger.table(did))  # noqa: T201
+    return did
+
+
+def assert_whole(arena: Arena, server: Server, did: list[dict[str, Any]], *, unknown: bool = False) -> None:
+    """Nothing overlaps, nothing is partial, nothing is lost, nobody saw the machinery."""
+    tables = Tables(arena.engine, arena.clinic.call.organization_id)
+    assert list(ledger.lost(did, tables, unknown=unknown)) == []
+    assert faults(arena.engine, arena.clinic.call.organization_id) == []
+    assert "Traceback" not in server.log, server.log[-4000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nothing_is_double_partial_or_lost(arena: Arena, server: Server, desk: Caller) -> None:
+    did = storm(arena, desk, TRIES)
+    assert ledger.unjust(did) == []
+    assert ledger.raced(did) == []
+    successes = {each["op"] for each in did if 200 <= each["status"] < 300}
+    assert successes == {"book", "move", "cancel", "course", "plan", "book_course"}, "each way in must have been tried"
+    assert sum(each["status"] == 409 for each in did) > len(did) // 10, "that was no fight"
+    assert_whole(arena, server, did)
