@@ -24,7 +24,7 @@ from scheduler.api import limits, strict
 from scheduler.api.auth import MalformedHeader, identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
-from scheduler.api.schema import Schema, page_schema, patch_schema, read
+from scheduler.api.schema import Schema, instance, page_schema, patch_schema, read
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
 from scheduler.database import db, transact
@@ -174,10 +174,10 @@ class _Request:
         body: Any = {}
         if request.method in {"POST", "PUT", "PATCH"}:
             body = _body()
-            loaded = _collected(faults, partial(read, (self.manner.takes or Schema)()), body)
+            loaded = _collected(faults, partial(read, instance(self.manner.takes or Schema)), body)
             arguments += [loaded] if self.manner.takes is not None else []
         asks = self.manner.query or Schema
-        query = _collected(faults, partial(read, asks()), _lists(given, asks))
+        query = _collected(faults, partial(read, instance(asks)), _lists(given, asks))
         arguments += [query] if self.manner.query is not None else []
         if faults:
             raise Invalid(faults)
@@ -211,7 +211,7 @@ class _Request:
         headers = dict(answer.headers)
         if self.manner.gives is None:
             return Kept(status, headers)
-        schema = self.manner.gives()
+        schema = instance(self.manner.gives)
         shown: Any
         if self.manner.many:
             shown = {"items": schema.dump(answer.value.items, many=True), "next_cursor": answer.value.next_cursor}

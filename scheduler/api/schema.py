@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import copy
+from functools import cache
 from typing import Any, Self, TypeVar
 
 import marshmallow as ma
@@ -71,6 +72,12 @@ class Schema(ma.Schema):
         """Give every text that this field can raise its code."""
         del field_name
         _give_codes(field_obj)
+
+
+@cache
+def instance(of: type[S]) -> S:
+    """The one instance of a schema: it keeps no state between uses, and making one costs more than using it."""
+    return of()
 
 
 def read(schema: ma.Schema, value: Any, *, pointer: str = "") -> dict[str, Any]:

@@ -43,6 +43,8 @@ def _finish(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault("Content-Security-Policy", _NOTHING)
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
     # The rule, never the path: paths hold ids and, for patient pages, secrets.
     rule = request.url_rule.rule if request.url_rule is not None else "-"
     spent = (time.perf_counter() - g.get("began", time.perf_counter())) * 1000

@@ -139,4 +139,6 @@ def test_proxies_are_believed_when_trusted(wish: dict[str, int], app: Flask) -> 
     seen = {}
     app.add_url_rule("/seen", view_func=lambda: seen.update(at=(request.scheme, request.remote_addr)) or "")
     app.test_client().get("/seen", headers=with_proxy)
+    secured = app.test_client().get("/healthz", headers=with_proxy).headers
+    assert ("Strict-Transport-Security" in secured) == bool(wish)
     assert seen["at"] == (("https", "192.0.2.7") if wish else ("http", "127.0.0.1"))
