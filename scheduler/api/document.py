@@ -45,6 +45,7 @@ class ReasonSchema(Schema):
     role = fields.String()
     resource_id = fields.UUID()
     segment = fields.String()
+    item = fields.String(metadata={"description": "The key of something on the visit's checklist"})
     from_ = fields.DateTime(data_key="from")
     to = fields.DateTime()
 

@@ -116,6 +116,7 @@ def reason(one: Reason) -> dict[str, Any]:
         "role": one.role,
         "resource_id": one.resource_id,
         "segment": one.segment,
+        "item": one.item,
         "from": one.start,
         "to": one.end,
     }

@@ -41,7 +41,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Reason:
-    """One thing that stands in the way of a visit. `start`/`end` bound the time in question, aware UTC."""
+    """One thing that stands in the way of a visit. `start`/`end` bound the time in question, aware UTC.
+
+    `item` is the key of something on the visit's checklist.
+    """
 
     code: str
     detail: str
@@ -50,6 +53,7 @@ class Reason:
     segment: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    item: str | None = None
 
 
 class SchedulingError(Exception):
