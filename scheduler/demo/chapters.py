@@ -99,12 +99,12 @@ class Chapters:
         self.screen.chapter(
             "The clock runs forward",
             f"To the night after the first {kind}, on {to_wall(visit['start'], zone):%A %d %B at %H:%M}. "
-            "A worker ticks; each message leaves when it is due, as a file.",
+            f"A worker ticks; each message leaves when it is due, as a file in {self.outbox}.",
         )
         desk = Desk(self.url, self.seeded.key, _silently)
         with desk.session:
             running = Running(desk, self.clock, self.worker, booked.patient, zone)
-            self.sent = self.screen.sent(running.until(end), self.outbox)
+            self.sent = self.screen.sent(running.until(end))
         self.screen.say(f"It is now {to_local(self.clock(), zone):%A %d %B, %H:%M} at {booked.location['name']}.")
 
 

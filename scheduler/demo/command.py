@@ -46,7 +46,11 @@ def demo(port: int, leave: bool, today: datetime | None) -> None:  # noqa: FBT00
 
 
 def play(settings: Settings, clock: StoryClock, screen: Screen, *, port: int = 0, leave: bool = True) -> Chapters:
-    """Seed, tell the story, and serve until Ctrl-C unless told to `leave`. Returns the story as it went."""
+    """Seed, tell the story, and serve until Ctrl-C unless told to `leave`. Returns the story as it went.
+
+    Whatever the settings say, messages become files: none ever leaves this machine.
+    """
+    settings = replace(settings, email_channel="file", sms_channel="file", rate_limit_per_minute=0)
     app = create_app(settings, clock=clock)
     try:
         with served(app, port) as url, _worker(settings, clock) as worker:
@@ -64,15 +68,15 @@ def play(settings: Settings, clock: StoryClock, screen: Screen, *, port: int = 0
 
 
 def _settings() -> Settings:
-    """The environment's, but for three things: a database of its own, and no message ever leaves this machine."""
+    """The environment's, with a database of its own unless one is named there."""
     try:
         found = Settings.from_environ()
     except FaultySettings as error:
         raise click.ClickException(str(error)) from error
     if found.database_url == Settings().database_url:  # nobody chose one
         _remove_own_database()
-        found = replace(found, database_url=f"sqlite:///{DATABASE}")
-    return replace(found, email_channel="file", sms_channel="file", rate_limit_per_minute=0)
+        return replace(found, database_url=f"sqlite:///{DATABASE}")
+    return found
 
 
 def _remove_own_database() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,13 +65,18 @@ class Desk:
 
 @contextmanager
 def served(app: Flask, port: int) -> Iterator[str]:
-    """The application on loopback for as long as this lasts; port 0 takes one that is free. Yields its address."""
+    """The application on loopback for as long as this lasts; port 0 takes one that is free. Yields its address.
+
+    Raises OSError for a port that is taken.
+    """
+    with socket.create_server(("127.0.0.1", port)) as probe:  # waitress would leave a refused socket open
+        free = probe.getsockname()[1]
     sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, host="127.0.0.1", port=port, threads=4, ident=None)
+    server = create_server(app, map=sockets, host="127.0.0.1", port=free, threads=4, ident=None)
     thread = Thread(target=server.run, name="demonstration", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield f"http://127.0.0.1:{free}"
     finally:
         # Its sockets are closed by the thread that waits on them.
         server.trigger.pull_trigger(lambda: wasyncore.close_all(sockets, ignore_all=True))

@@ -137,7 +137,7 @@ class Screen:
         then = f"And {more} more for the visits after that. " if more else ""
         self.say(f"{then}Times are those of {zone}.")
 
-    def sent(self, news: Iterable[Sent], outbox: str) -> list[Sent]:
+    def sent(self, news: Iterable[Sent]) -> list[Sent]:
         """Each message as it leaves, the instruction before the dose in full. Returns them."""
         seen: list[Sent] = []
         for (at, kind), group in groupby(news, key=lambda one: (one.at, one.message["kind"])):
@@ -150,7 +150,7 @@ class Screen:
             line = f"  {at:{_STAMP}}  [bold]{_said(kind):<18}[/bold] {way:<5}  [dim]{head}[/dim]"
             self.console.print(line, highlight=False, no_wrap=True, overflow="ellipsis")
             if kind == "night_before":
-                name = f"{outbox}/{first.message['id']}.eml"
+                name = f"{first.message['id']}.eml"
                 self._indent(Panel(escape(text["body"].strip()), title=name, title_align="left", expand=False))
         return seen
 
