@@ -51,7 +51,13 @@ def authenticate(session: Session, token: str, now: datetime) -> Bearer:
         ).one_or_none()
     known = row.secret_hash if row is not None else _NO_SUCH_KEY
     same = hmac.compare_digest(_digest(match[3] if match else ""), known)
-    if organization_id is None or key_id is None or row is None or not same or _is_over(row.revoked_at, row.expires_at, now):
+    if (
+        organization_id is None
+        or key_id is None
+        or row is None
+        or not same
+        or _is_over(row.revoked_at, row.expires_at, now)
+    ):
         raise Unauthorized("This needs a valid API key: `Authorization: Bearer <key>`.")
     return Bearer(organization_id, key_id, row.name, frozenset(row.scopes))
 
