@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from scheduler.models import Appointment, Message, MessageRule, Organization, new_id
-from scheduler.services import booking, outbox, shipped
+from scheduler.models import Appointment, Message, Organization
+from scheduler.services import booking, outbox
 from scheduler.services.outbox import Letter, Outcome
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import open_clinic
@@ -41,9 +41,6 @@ def open_postroom(engine: Engine, **manners: Any) -> Clinic:
     clinic.room("bay")
 
     def furnish(session: Session, call: Any) -> None:
-        for definition in shipped.message_rules():
-            mine = {"organization_id": call.organization_id, "id": new_id(), "created_at": call.now}
-            session.add(MessageRule(**mine, key=definition["key"], definition=definition))
         row = session.get_one(Organization, call.organization_id)
         row.phone, row.messaging = "+12125550142", manners
 

@@ -83,7 +83,7 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
     places = _places(call, desk, stored, passed)
     settle(session, call, places)
     for appointment, _ in places:
-        outbox.owe_for_appointment(session, call, appointment)
+        outbox.owe_for_appointment(session, call, appointment, alone=False)
     outbox.owe_for_course(session, call, desk.course.row, [appointment for appointment, _ in places])
     desk.course.row.status = "active"
     ids = [str(appointment.id) for appointment, _ in places]

@@ -113,10 +113,15 @@ class TestShippedPlan:
         owed = plan(visit("2027-01-14T11:30", kind="integration"), booked="2027-01-04T10:00")
         assert owed["day_of"].suppressed == "quiet_hours"
 
-    def test_the_overview_is_owed_once_for_a_course_and_nothing_else_with_it(self) -> None:
+    def test_a_course_is_told_of_at_once_and_again_a_week_before_it_begins(self) -> None:
         first = visit("2027-01-14T09:00", fast=6, first_of_course=True)
         owed = plan(first, booked="2027-01-04T10:00", event="course")
-        assert {key: clock(one) for key, one in owed.items()} == {"series_overview": "2027-01-07T09:00"}
+        assert {key: clock(one) for key, one in owed.items()} == {
+            "course_booked": "2027-01-04T10:00",
+            "series_overview": "2027-01-07T09:00",
+        }
+        late = plan(first, booked="2027-01-08T10:00", event="course")
+        assert late["series_overview"].suppressed, "the same again within three days would be noise"
         assert "series_overview" not in plan(first, booked="2027-01-04T10:00")
 
     @pytest.mark.parametrize("kind", ["cancelled", "correction"])

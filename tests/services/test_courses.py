@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import AlreadyExists, Invalid, NoFeasiblePlan, PlanStale, ProtocolNotApproved, Refused
-from scheduler.models import Appointment, Course, Gate, Occupancy, StoredPlan
+from scheduler.models import Appointment, Course, Gate, Message, Occupancy, StoredPlan
 from scheduler.services import absences, booking, courses, planning, plans, protocols
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.courses import CourseView, WantedCourse
@@ -158,6 +158,20 @@ def test_a_plan_keeps_every_rule_and_books_as_it_says(clinic: Clinic) -> None:
     after = clinic.do(lambda s, c: courses.get(s, c, made.id))
     assert after.row.status == "active"
     assert len(after.booked) == len(after.sessions)
+
+
+def test_a_course_is_told_of_in_one_message_and_each_visit_reminded_of_by_itself(clinic: Clinic) -> None:
+    approve(clinic, protocol())
+    made = course(clinic)
+    [best] = offer(clinic, made.id)
+    booked = accept(clinic, made.id, best.token)
+    with Session(clinic.engine) as session:
+        owed = session.scalars(select(Message)).all()
+    now = {message.rule for message in owed if message.due_at == clinic.call.now or message.course_id}
+    assert now == {"course_booked", "series_overview"}
+    assert "booked" not in {message.rule for message in owed}
+    reminded = {message.appointment_id for message in owed if message.kind in {"remind_72h", "remind_24h"}}
+    assert reminded == {view.id for view in booked}
 
 
 def test_a_plan_is_booked_once(clinic: Clinic) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
-from sqlalchemy import Table, case, select, update
+from sqlalchemy import Table, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -22,14 +22,15 @@ Change = Literal["rescheduled", "cancelled"]
 _PATIENT = "patient"
 
 
-def owe_for_appointment(session: Session, call: Call, appointment: Appointment) -> None:
+def owe_for_appointment(session: Session, call: Call, appointment: Appointment, *, alone: bool = True) -> None:
     """Owe all that a booked visit calls for at its present time; the first time also the news that it is booked.
 
-    A visit that is only pencilled owes nothing until it is confirmed. What is owed already is not owed twice.
+    A visit that is only pencilled owes nothing until it is confirmed. What is owed already is not owed twice. One that
+    is booked with others (`alone` false) is no news by itself: `owe_for_course` tells of all of them at once.
     """
     if appointment.status != "booked":
         return
-    event: Event = "visit" if _told_before(session, call, appointment) else "booked"
+    event: Event = "booked" if alone and not _told_before(session, call, appointment) else "visit"
     wanted = [rule for rule in rules_in_force(session, call) if rule.event in {"visit", event}]
     _owe(session, call, appointment, wanted, event)
 
@@ -43,12 +44,22 @@ def owe_change(session: Session, call: Call, appointment: Appointment, kind: Cha
 
 
 def owe_for_course(session: Session, call: Call, course: Course, appointments: Sequence[Appointment]) -> None:
-    """Owe the overview of a course, once in its life, timed by the first of its visits."""
+    """Owe one message for all visits booked together, and once in the course's life the overview before it begins."""
     booked = [appointment for appointment in appointments if appointment.status == "booked"]
     if booked:
         first = min(booked, key=lambda appointment: appointment.starts_at)
-        wanted = [rule for rule in rules_in_force(session, call) if rule.event == "course"]
-        _owe(session, call, first, wanted, "course", course_id=course.id)
+        before = session.scalars(
+            select(func.max(Message.sequence)).where(
+                Message.organization_id == call.organization_id, Message.course_id == course.id
+            )
+        ).one()
+        wanted = [
+            rule
+            for rule in rules_in_force(session, call)
+            if rule.event == "course" and (before is None or rule.side == "now")
+        ]
+        sequence = 0 if before is None else before + 1
+        _owe(session, call, first, wanted, "course", course_id=course.id, sequence=sequence)
 
 
 def call_off(session: Session, call: Call, appointment: Appointment, why: str) -> None:
@@ -88,6 +99,7 @@ def _owe(
     event: Event,
     *,
     course_id: UUID | None = None,
+    sequence: int | None = None,
     previous: str | None = None,
     about: str | None = None,
 ) -> None:
@@ -105,7 +117,7 @@ def _owe(
         "appointment_id": None if course_id else appointment.id,
         "course_id": course_id,
         "recipient": _PATIENT,
-        "sequence": 0 if course_id else appointment.sequence,
+        "sequence": appointment.sequence if sequence is None else sequence,
         "attempts": 0,
         "created_at": call.now,
     }
