@@ -1,5 +1,9 @@
-"""Entry point for WSGI servers: `gunicorn wsgi:app`."""
+"""Entry point for WSGI servers: `gunicorn wsgi:app`. Logs go to standard error, where the server's own go."""
+
+import logging
 
 from scheduler import create_app
 
 app = create_app()
+logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+logging.getLogger("scheduler").setLevel(app.extensions["settings"].log_level)

@@ -26,7 +26,7 @@ def wall_clock() -> datetime:
 def create_app(settings: Settings | None = None, *, clock: Clock = wall_clock) -> Flask:
     """The WSGI application. Without `settings`, they come from the environment; `clock` tells the time."""
     settings = settings or Settings.from_environ()
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, pool_size=settings.database_pool_size),

@@ -1,4 +1,4 @@
-"""Weekly hours and closures as written in wall time, and the instants they mean. Whose hours they are lives elsewhere."""
+"""Weekly hours and closures as written in wall time, and the instants they mean. Whose hours they are, others know."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MIDNIGHT = time()
 
 
 def open_spans(hours: Sequence[Mapping[str, Any]], time_zone: str, first: date, last: date) -> list[Span]:
-    """Every instant of the local days first..last (inclusive) at which the hours say open, as sorted disjoint UTC spans.
+    """Every instant of the local days first..last (inclusive) at which the hours say open: sorted disjoint UTC spans.
 
-    Each entry is {weekday, start, end, valid_from?, valid_to?} and is valid by the day on which it starts; an end that is
-    not after the start means the next day. The hours must be free of faults (`hours_faults`).
+    Each entry is {weekday, start, end, valid_from?, valid_to?} and is valid by the day on which it starts; an end that
+    is not after the start means the next day. The hours must be free of faults (`hours_faults`).
     """
     by_weekday: list[list[Mapping[str, Any]]] = [[] for _ in WEEKDAYS]
     for entry in hours:
