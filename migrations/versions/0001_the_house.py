@@ -555,6 +555,7 @@ def upgrade() -> None:
         sa.Column("pencilled_until", UtcDateTime(), nullable=True),
         sa.Column("cancelled_by", sa.String(length=20), nullable=True),
         sa.Column("cancel_reason", sa.String(length=500), nullable=True),
+        sa.Column("cancel_category", sa.String(length=60), nullable=True),
         sa.Column("arrived_at", UtcDateTime(), nullable=True),
         sa.Column("checked_in_at", UtcDateTime(), nullable=True),
         sa.Column("dosed_at", UtcDateTime(), nullable=True),

@@ -63,6 +63,7 @@ class Appointment(Owned, Revised, Base):
     pencilled_until: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(String(20))
     cancel_reason: Mapped[str | None] = mapped_column(String(500))
+    cancel_category: Mapped[str | None] = mapped_column(String(60))
     arrived_at: Mapped[datetime | None]
     checked_in_at: Mapped[datetime | None]
     dosed_at: Mapped[datetime | None]

@@ -14,6 +14,7 @@ from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
 from scheduler.core.explain import why_not
 from scheduler.core.localgrid import Wish, wished_starts
+from scheduler.core.policies import Initiator
 from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind, visit_kind
@@ -37,6 +38,9 @@ class Question:
     room_id: UUID | None = None
     wish: Wish = QUARTER_HOURS
     exclude_appointment: UUID | None = None
+    #: A hold of the asker's: its time counts as free.
+    hold_id: UUID | None = None
+    by: Initiator = "staff"
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,8 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
 def _look(session: Session, call: Call, question: Question, start: datetime, end: datetime) -> tuple[Search, Loaded]:
     """The search that answers the question, and the calendars from `start` to `end`."""
     kind = visit_kind(session, call, question.visit_type)
-    wanted = Wanted(question.patient_id, question.visit_type, question.location_id, question.since)
-    look = Search(session, call, kind, wanted, moving=question.exclude_appointment)
+    wanted = Wanted(question.patient_id, question.visit_type, question.location_id, question.since, by=question.by)
+    look = Search(session, call, kind, wanted, moving=question.exclude_appointment, own_hold=question.hold_id)
     loaded = look.load(start, end)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 

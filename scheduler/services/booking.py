@@ -18,29 +18,44 @@ from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION, Disambiguation
 from scheduler.core.errors import LostRace, StaleRevision
-from scheduler.models import Appointment, new_id
-from scheduler.services import audit, course_rules, outbox
+from scheduler.core.overriding import Override
+from scheduler.core.policies import Initiator
+from scheduler.models import Appointment, Hold, new_id
+from scheduler.services import audit, course_rules, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.finding import Found, Pin, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import Owner, Visit, lock_for, release, resources_of, served, write
+from scheduler.services.occupying import (
+    Owner,
+    Visit,
+    end_hold,
+    held_by,
+    lock_for,
+    release,
+    resources_of,
+    served,
+    write,
+)
 
 #: What really happened, and until when a visit is pencilled: columns that only moves set.
 REAL_TIMES = ("pencilled_until", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at")
 
 
-def book(session: Session, call: Call, wanted: Wanted) -> AppointmentView:
-    """Book one visit: its appointment, occupancies, messages and audit event.
+def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = None) -> AppointmentView:
+    """Book one visit: its appointment, occupancies, messages and audit event. A `hold` is used up by it.
 
-    Raises NotFound, Invalid, LocalTimeFault, Refused (with every reason and up to five alternatives) or LostRace.
+    Raises NotFound, Invalid, LocalTimeFault, ScopeMissing for an override without its scope, Refused (with every reason
+    and up to five alternatives) or LostRace.
     """
+    overrides.may(call, wanted.override)
     lock_locations(session, call, [wanted.location_id], share=True)
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
-    found = find(session, call, wanted, rules=link)
+    found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None)
     appointment = draft(call, wanted, found)
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id
-    settle(session, call, [(appointment, found)])
+    overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
+    settle(session, call, [(appointment, found)], hold=hold)
     outbox.owe_for_appointment(session, call, appointment)
     audit.note(session, call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment))
     return view(session, call, appointment)
@@ -54,18 +69,25 @@ def reschedule(
     *,
     pins: tuple[Pin, ...] | None = None,
     disambiguation: Disambiguation | None = None,
+    by: Initiator = "staff",
+    reason: str | None = None,
+    category: str | None = None,
+    override: Override | None = None,
     revision: int | None = None,
 ) -> AppointmentView:
     """Move a visit in place: the same appointment, its own occupancies ignored; the original stays when it fails.
 
-    `pins` None keeps the old ones. Raises as `book` does, and IllegalTransition, StaleRevision.
+    `pins` None keeps the old ones; `by` is who wants it, `category` the class of the `reason`. Raises as `book` does,
+    and IllegalTransition, StaleRevision; Refused by policy too (`cutoff`, `too_many_changes`).
     """
+    overrides.may(call, override)
     row = row_of(session, call, appointment_id)
     lock_locations(session, call, [row.location_id], share=True)
     course_rules.lock(session, call, row.course_id)
     row = row_of(session, call, appointment_id, lock=True)
     _expect(row, revision)
     row.status = lifecycle.after("reschedule", row.status)
+    lifted = overrides.permit(session, call, row, "reschedule", by, start=start, category=category, override=override)
     wanted = Wanted(
         patient_id=row.patient_id,
         visit_type=row.visit_type,
@@ -73,6 +95,8 @@ def reschedule(
         start=start,
         disambiguation=disambiguation,
         pins=pins_of(row) if pins is None else pins,
+        by=by,
+        override=override,
     )
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     found = find(session, call, wanted, rules=link, moving=row.id)
@@ -80,19 +104,35 @@ def reschedule(
     moves = found.starts_at != row.starts_at
     place(row, wanted, found)
     row.sequence += int(moves)
+    row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
+    overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
     if moves:  # whoever serves is no news to the patient
         outbox.call_off(session, call, row, why="rescheduled")
         outbox.owe_for_appointment(session, call, row)
         outbox.owe_change(session, call, row, kind="rescheduled")
-    audit.note(session, call, "appointment.reschedule", "appointment", row.id, before=before, after=snapshot(row))
+    after = snapshot(row) | {"by": by, "category": category}
+    audit.note(
+        session, call, "appointment.reschedule", "appointment", row.id, before=before, after=after, reason=reason
+    )
     return view(session, call, row)
 
 
 def cancel(
-    session: Session, call: Call, appointment_id: UUID, *, reason: str, by: str, revision: int | None = None
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    *,
+    reason: str,
+    by: Initiator,
+    category: str | None = None,
+    revision: int | None = None,
 ) -> AppointmentView:
-    """Cancel a visit: its time is free again, its messages are called off. Raises IllegalTransition, StaleRevision."""
+    """Cancel a visit: its time is free again, its messages are called off.
+
+    `by` is who wants it, `category` the class of the `reason`. Raises IllegalTransition, StaleRevision, and Refused
+    (`cutoff`) when it comes too late for who wants it.
+    """
     row = row_of(session, call, appointment_id)
     lock_locations(session, call, [row.location_id], share=True)
     course_rules.lock(session, call, row.course_id)
@@ -100,7 +140,8 @@ def cancel(
     _expect(row, revision)
     before = snapshot(row) | {"served": served(session, call, row.id)}
     row.status = lifecycle.after("cancel", row.status)
-    row.cancelled_by, row.cancel_reason = by, reason
+    overrides.permit(session, call, row, "cancel", by, category=category)
+    row.cancelled_by, row.cancel_reason, row.cancel_category = by, reason, category
     row.sequence += 1
     freed = resources_of(session, call, row.id)
     lock_resources(session, call, freed)
@@ -119,17 +160,28 @@ def cancel(
 
 
 def settle(
-    session: Session, call: Call, places: Sequence[tuple[Appointment, Found]], *, freed: Collection[UUID] = ()
+    session: Session,
+    call: Call,
+    places: Sequence[tuple[Appointment, Found]],
+    *,
+    freed: Collection[UUID] = (),
+    hold: Hold | None = None,
 ) -> None:
     """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
 
     All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
-    already stored give their old occupancies back first. Raises LostRace or SlotTaken; nothing may be kept then.
+    already stored give their old occupancies back first, and so does the `hold` that is used up. Raises LostRace or
+    SlotTaken; nothing may be kept then.
     """
     loaded = places[0][1].loaded
     visits = [_visit(appointment, found) for appointment, found in places]
     ids = set(freed).union(*(visit.resource_ids for visit in visits))
+    if hold is not None:
+        ids |= held_by(session, call, hold.id)
     lock_for(session, call, loaded, ids)
+    if hold is not None and not end_hold(session, call, hold.id):
+        detail = "The hold was used at the same moment."
+        raise LostRace(detail)
     for appointment, _ in places:
         if appointment in session:
             release(session, call, appointment.id)
@@ -196,7 +248,8 @@ def snapshot(row: Appointment) -> dict[str, Any]:
 def _visit(appointment: Appointment, found: Found) -> Visit:
     owner = Owner(appointment_id=appointment.id)
     pinned = frozenset(pin["selector"] for pin in appointment.pins)
-    return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings, pinned)
+    extra = found.lifted.extra if found.lifted else ()
+    return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings, pinned, extra)
 
 
 def _expect(row: Appointment, revision: int | None) -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count, islice
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Taking
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.packing import Held, lowest_free
-from scheduler.models import Hold, Occupancy, new_id
+from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
 from scheduler.services.locks import lock_resources
 from scheduler.services.repacking import guarded, is_near, rebind, repacked
 
 _ROWS = cast("Table", Occupancy.__table__)
+_HOLDS = cast("Table", Hold.__table__)
+_UNITS = cast("Table", ResourceUnit.__table__)
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class Visit:
     takings: tuple[Taking, ...]
     #: Selectors whose resource was asked for by name: such a room is not changed for another.
     pinned: frozenset[str] = frozenset()
+    #: What an override lets overlap: it goes to units beyond the regular ones.
+    extra: tuple[Taking, ...] = ()
 
     @property
     def resource_ids(self) -> set[UUID]:
         """Everyone and everything whose units it takes, the patient too."""
-        ids = {taking.resource_id for taking in self.takings if taking.units != 0}
+        ids = {taking.resource_id for taking in (*self.takings, *self.extra) if taking.units != 0}
         ids = ids.union(*(taking.pool for taking in self.takings))
         return ids | {self.patient_id} if self.patient_id else ids
 
@@ -79,9 +84,12 @@ def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit])
     pen = _Pen(session, call, loaded, {key: list(each) for key, each in loaded.held.items()})
     instant = loaded.site.timeline.instant
     for visit in visits:
+        crowded = {taking.resource_id for taking in visit.extra}
         for taking in visit.takings:
-            fixed = taking.selector in visit.pinned
+            fixed = taking.selector in visit.pinned or taking.resource_id in crowded
             pen.take(visit.owner, taking, instant(taking.start), instant(taking.end), fixed=fixed)
+        for taking in visit.extra:
+            pen.take_extra(visit.owner, taking, instant(taking.start), instant(taking.end))
         if visit.patient_id is not None:
             pen.add(visit.owner, visit.patient_id, [0], visit.starts_at, visit.ends_at, "patient")
     pen.put_down()
@@ -100,6 +108,22 @@ def served(session: Session, call: Call, appointment_id: UUID) -> list[dict[str,
     return [{"selector": role, "resource_id": key} for role, key in sorted((role, str(key)) for role, key in rows)]
 
 
+def held_by(session: Session, call: Call, hold_id: UUID) -> set[UUID]:
+    """Everyone and everything that the hold takes up, the patient too."""
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.hold_id == hold_id
+    return set(session.scalars(select(_ROWS.c.resource_id).where(*mine)))
+
+
+def end_hold(session: Session, call: Call, hold_id: UUID) -> bool:
+    """Give back what the hold takes up, for good; False when it had ended before. Its resources are locked."""
+    mine = _HOLDS.c.organization_id == call.organization_id, _HOLDS.c.id == hold_id, _HOLDS.c.ended_at.is_(None)
+    ended = update(_HOLDS).where(*mine).values(ended_at=call.now, revision=_HOLDS.c.revision + 1)
+    if not session.execute(ended.returning(_HOLDS.c.id)).all():
+        return False
+    session.execute(delete(_ROWS).where(_ROWS.c.organization_id == call.organization_id, _ROWS.c.hold_id == hold_id))
+    return True
+
+
 def release(session: Session, call: Call, appointment_id: UUID) -> None:
     """Give back everything that the appointment takes up. Its resources are locked by the caller."""
     session.execute(
@@ -109,14 +133,18 @@ def release(session: Session, call: Call, appointment_id: UUID) -> None:
 
 def _void_expired_holds(session: Session, call: Call, ids: Collection[UUID]) -> None:
     """Take expired holds out of the way of these resources; their rows are history, not occupancy."""
-    expired = select(Hold.id).where(Hold.organization_id == call.organization_id, Hold.expires_at <= call.now)
-    session.execute(
-        delete(_ROWS).where(
-            _ROWS.c.organization_id == call.organization_id,
-            _ROWS.c.resource_id.in_(ids),
-            _ROWS.c.hold_id.in_(expired),
-        )
+    expired = select(_HOLDS.c.id).where(
+        _HOLDS.c.organization_id == call.organization_id, _HOLDS.c.expires_at <= call.now
     )
+    rows = delete(_ROWS).where(
+        _ROWS.c.organization_id == call.organization_id,
+        _ROWS.c.resource_id.in_(ids),
+        _ROWS.c.hold_id.in_(expired),
+    )
+    gone = set(session.scalars(rows.returning(_ROWS.c.hold_id)))
+    # Whoever extends such a hold by a clock that is behind finds it ended.
+    over = _HOLDS.c.organization_id == call.organization_id, _HOLDS.c.id.in_(gone), _HOLDS.c.ended_at.is_(None)
+    session.execute(update(_HOLDS).where(*over).values(ended_at=call.now, revision=_HOLDS.c.revision + 1))
 
 
 @dataclass
@@ -150,6 +178,20 @@ class _Pen:
             mine[:] = [each for each in mine if not is_near(each, start, end)] + near
         mine += [Held(unit, start, end) for unit in units]
         self.add(owner, taking.resource_id, units, start, end, taking.selector, fixed=fixed)
+
+    def take_extra(self, owner: Owner, taking: Taking, start: datetime, end: datetime) -> None:
+        """One taking in the lowest units beyond the regular ones that nothing overlaps, made when there are too few."""
+        mine = self.held.setdefault(taking.resource_id, [])
+        taken = {each.unit for each in mine if each.start < end and start < each.end}
+        beyond = (unit for unit in count(self.loaded.units[taking.resource_id]) if unit not in taken)
+        units = list(islice(beyond, taking.units))
+        key = {"organization_id": self.call.organization_id, "resource_id": taking.resource_id}
+        known = select(_UNITS.c.unit).where(*(_UNITS.c[name] == value for name, value in key.items()))
+        missing = set(units) - set(self.session.scalars(known))
+        if missing:
+            self.session.execute(insert(_UNITS), [key | {"unit": unit, "extra": True} for unit in sorted(missing)])
+        mine += [Held(unit, start, end) for unit in units]
+        self.add(owner, taking.resource_id, units, start, end, taking.selector, fixed=True)
 
     def add(
         self,

@@ -22,6 +22,7 @@ from scheduler.core.civil import intent, to_instant, to_local
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import OPEN
+from scheduler.core.policies import Initiator
 from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
 from scheduler.models import Appointment, Location, Series, new_id
 from scheduler.services import audit, booking, outbox
@@ -161,7 +162,7 @@ def zone_of(session: Session, call: Call, location_id: UUID) -> str:
 
 
 def cancel(
-    session: Session, call: Call, appointment_id: UUID, scope: Scope, *, reason: str, by: str
+    session: Session, call: Call, appointment_id: UUID, scope: Scope, *, reason: str, by: Initiator
 ) -> list[AppointmentView]:
     """Cancel an occurrence, it and those after it, or all ahead. Raises NotFound, Refused when nothing is left to."""
     return [
