@@ -7,7 +7,17 @@ from uuid import UUID
 
 from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.visits import ParticipantSchema, PinSchema, SegmentSchema, appointment_document, pins_from
+from scheduler.api.kept import Code
+from scheduler.api.visits import (
+    LiftedSchema,
+    OverrideSchema,
+    ParticipantSchema,
+    PinSchema,
+    SegmentSchema,
+    appointment_document,
+    override_from,
+    pins_from,
+)
 from scheduler.core.call import Call
 from scheduler.core.errors import (
     AlreadyExists,
@@ -15,15 +25,19 @@ from scheduler.core.errors import (
     Invalid,
     LocalTimeFault,
     NotFound,
+    NotTheHolder,
     Refused,
     StaleRevision,
 )
-from scheduler.services import appointments, booking
+from scheduler.services import appointments, booking, holds
 from scheduler.services.finding import Wanted
 
 blp = Blueprint("appointments", __name__, url_prefix="/v1", description="Visits with a time")
 
 _DISAMBIGUATION = {"description": "Which reading of a wall time that the clocks skip or repeat is meant"}
+_BY = {"description": "Who wants it: lead time, horizon and cut-offs go by that"}
+_CATEGORY = {"description": "The class of the reason, one of the organization's `policies.reasons`"}
+_TOKEN = {"description": "The token of that hold; not needed with the key that made it"}
 _STATUSES = (
     "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
     "entered-in-error",
@@ -41,6 +55,10 @@ class BookingSchema(Schema):
     pins = List(Nested(PinSchema), max=20, load_default=list)
     course_session_id = Id(load_default=None)
     note = Text(2000, min=0, lines=True, load_default="")
+    by = Choice("patient", "staff", load_default="staff", metadata=_BY)
+    hold_id = Id(load_default=None, metadata={"description": "A hold of yours that the booking uses up"})
+    hold_token = Text(200, load_default=None, metadata=_TOKEN)
+    override = Nested(OverrideSchema, load_default=None, allow_none=True)
 
 
 class MoveSchema(Schema):
@@ -49,6 +67,10 @@ class MoveSchema(Schema):
     start = Instant(required=True)
     disambiguation = Choice("earlier", "later", "compatible", load_default=None, metadata=_DISAMBIGUATION)
     pins = List(Nested(PinSchema), max=20, load_default=None, allow_none=True)
+    by = Choice("patient", "staff", "clinic", load_default="staff", metadata=_BY)
+    reason = Text(500, load_default=None)
+    category = Code(load_default=None, metadata=_CATEGORY)
+    override = Nested(OverrideSchema, load_default=None, allow_none=True)
 
 
 class CancelSchema(Schema):
@@ -56,6 +78,7 @@ class CancelSchema(Schema):
 
     reason = Text(500, required=True)
     by = Choice("patient", "staff", "clinic", required=True)
+    category = Code(load_default=None, metadata=_CATEGORY)
 
 
 class AppointmentSchema(Schema):
@@ -80,6 +103,8 @@ class AppointmentSchema(Schema):
     note = Text(2000, min=0)
     cancel_reason = Text(500, allow_none=True)
     cancelled_by = Text(20, allow_none=True)
+    cancel_category = Text(60, allow_none=True)
+    override = Nested(LiftedSchema, allow_none=True, metadata={"description": "Rules lifted for the present place"})
     sequence = Whole(required=True, metadata={"description": "Counts changes of time or place"})
     version = Whole(required=True, metadata={"description": "Counts every change; the ETag"})
     created_at = Instant(required=True)
@@ -103,12 +128,19 @@ class AppointmentsQuery(PageQuery):
     takes=BookingSchema,
     gives=AppointmentSchema,
     status=201,
-    refuses=(NotFound, Invalid, LocalTimeFault, Refused, AlreadyExists),
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused, AlreadyExists, NotTheHolder),
 )
 def create_appointment(session: Session, call: Call, body: dict[str, Any]) -> Any:
-    """Book a visit; a refusal names every reason and up to five alternatives."""
-    body["pins"] = pins_from(body["pins"])
-    return appointment_document(booking.book(session, call, Wanted(**body)))
+    """Book a visit; a refusal names every reason and up to five alternatives.
+
+    With `hold_id` the hold is used up, in the same transaction. With `override` the rules it names are lifted.
+    """
+    hold_id, token = body.pop("hold_id"), body.pop("hold_token")
+    body |= {"pins": pins_from(body["pins"]), "override": override_from(body["override"])}
+    wanted = Wanted(**body)
+    if hold_id is None:
+        return appointment_document(booking.book(session, call, wanted))
+    return appointment_document(holds.book(session, call, wanted, hold_id, token))
 
 
 @blp.get("/appointments")
@@ -140,16 +172,9 @@ def reschedule_appointment(
     session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
 ) -> Any:
     """Move a visit in place; when it cannot be moved, it stays as it was."""
-    pins = None if body["pins"] is None else pins_from(body["pins"])
-    moved = booking.reschedule(
-        session,
-        call,
-        appointment_id,
-        body["start"],
-        pins=pins,
-        disambiguation=body["disambiguation"],
-        revision=revision,
-    )
+    body["pins"] = None if body["pins"] is None else pins_from(body["pins"])
+    body["override"] = override_from(body["override"])
+    moved = booking.reschedule(session, call, appointment_id, body.pop("start"), **body, revision=revision)
     return appointment_document(moved)
 
 
@@ -159,11 +184,10 @@ def reschedule_appointment(
     takes=CancelSchema,
     gives=AppointmentSchema,
     if_match="optional",
-    refuses=(NotFound, IllegalTransition, StaleRevision),
+    refuses=(NotFound, IllegalTransition, StaleRevision, Refused),
 )
 def cancel_appointment(
     session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
 ) -> Any:
     """Cancel a visit: its time is free at once, its messages are called off."""
-    cancelled = booking.cancel(session, call, appointment_id, reason=body["reason"], by=body["by"], revision=revision)
-    return appointment_document(cancelled)
+    return appointment_document(booking.cancel(session, call, appointment_id, **body, revision=revision))

@@ -7,6 +7,7 @@ from typing import Any
 
 from scheduler.api.errors import reason
 from scheduler.api.fields import (
+    Choice,
     CommaList,
     Flag,
     Id,
@@ -31,6 +32,9 @@ from scheduler.services.availability import Question
 
 blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding a time")
 
+_HOLD = {"description": "A hold of yours: its time counts as free"}
+_BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}
+
 
 class AvailabilityQuery(PageQuery):
     """Which starts are wanted; local times of day are the location's, and bound the start."""
@@ -47,6 +51,8 @@ class AvailabilityQuery(PageQuery):
     latest = TimeOfDay(load_default=None)
     step = QueryWhole(min=5, max=60, load_default=15, metadata={"description": "Minutes, a multiple of 5"})
     exclude_appointment = Id(load_default=None)
+    hold_id = Id(load_default=None, metadata=_HOLD)
+    by = Choice("patient", "staff", load_default="staff", metadata=_BY)
 
 
 class ExplainQuery(Schema):
@@ -59,6 +65,8 @@ class ExplainQuery(Schema):
     practitioner_id = Repeated(Id(), max=50, load_default=list)
     room_id = Id(load_default=None)
     exclude_appointment = Id(load_default=None)
+    hold_id = Id(load_default=None, metadata=_HOLD)
+    by = Choice("patient", "staff", load_default="staff", metadata=_BY)
 
 
 class OfferSchema(Schema):
@@ -91,6 +99,8 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
         room_id=query["room_id"],
         wish=_wish(query),
         exclude_appointment=query["exclude_appointment"],
+        hold_id=query["hold_id"],
+        by=query["by"],
     )
     offers, following = availability.search(session, call, question, limit=query["limit"])
     shown = [
@@ -121,6 +131,8 @@ def explain_availability(session: Session, call: Call, query: dict[str, Any]) ->
         practitioner_ids=tuple(query["practitioner_id"]),
         room_id=query["room_id"],
         exclude_appointment=query["exclude_appointment"],
+        hold_id=query["hold_id"],
+        by=query["by"],
     )
     found = availability.explain(session, call, question)
     return {"bookable": found.bookable, "reasons": [obstacle(reason(each)) for each in found.reasons]}

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from scheduler.api.fields import Choice, Id, Instant, Text
+from scheduler.api.fields import Choice, Id, Instant, List, Text
+from scheduler.api.kept import InstantText
 from scheduler.api.schema import Schema
 from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid
+from scheduler.core.overriding import LIFTABLE, Override, override_of
 from scheduler.services.appointments import AppointmentView, Participation
 from scheduler.services.finding import Pin
 
@@ -54,6 +56,23 @@ class PinSchema(Schema):
     resource_id = Id(required=True)
 
 
+_RULES = {"description": f"Of {', '.join(LIFTABLE)}; others stand whatever anybody says"}
+
+
+class OverrideSchema(Schema):
+    """Rules to be lifted for this visit; takes the scope `override`. Only what is in the way is lifted."""
+
+    rules = List(Text(60), min=1, max=20, required=True, metadata=_RULES)
+    reason = Text(500, required=True, metadata={"description": "Kept with the visit and in the audit trail"})
+
+
+class LiftedSchema(OverrideSchema):
+    """The rules that were lifted for the present place of a visit."""
+
+    by = Text(200, required=True)
+    at = InstantText(required=True)
+
+
 _SELECTORS = {"role": "role", "room_type": "room", "device_type": "device"}
 
 
@@ -75,6 +94,11 @@ def pins_from(documents: list[dict[str, Any]]) -> tuple[Pin, ...]:
 def obstacle(document: dict[str, Any]) -> dict[str, Any]:
     """A reason for ObstacleSchema: `from` is a word of Python's."""
     return {"from_" if name == "from" else name: value for name, value in document.items()}
+
+
+def override_from(document: dict[str, Any] | None) -> Override | None:
+    """The override of a body. Raises Invalid for rules that nobody may lift."""
+    return None if document is None else override_of(document["rules"], document["reason"])
 
 
 def in_zone(instant: datetime, time_zone: str) -> datetime:
@@ -124,6 +148,8 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "note": row.note,
         "cancel_reason": row.cancel_reason,
         "cancelled_by": row.cancelled_by,
+        "cancel_category": row.cancel_category,
+        "override": row.override,
         "sequence": row.sequence,
         "version": row.revision,
         "revision": row.revision,
