@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from uuid import UUID
 
@@ -33,6 +33,7 @@ class Calendar:
     absent: int
     taken: tuple[int, ...]
     serves: Mapping[str, int]
+    _starts: dict[Thread, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def there(self) -> int:
@@ -45,7 +46,13 @@ class Calendar:
         return self.there & ~self.taken[self.units - wanted] if wanted <= self.units else 0
 
     def starts(self, thread: Thread) -> int:
-        """Slots at which a visit may start so that this resource serves the whole thread."""
+        """Slots at which a visit may start so that this resource serves the whole thread; found once."""
+        known = self._starts.get(thread)
+        if known is None:
+            known = self._starts[thread] = self._found(thread)
+        return known
+
+    def _found(self, thread: Thread) -> int:
         qualified = self.serves.get(thread.selector, 0)
         found = -1 if qualified else 0
         for stretch in thread.stretches:
@@ -85,6 +92,15 @@ class Clinic:
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     #: Selector to rooms that may change places under the visits in them.
     pools: Mapping[str, RoomPool] = field(default_factory=dict)
+    _able: dict[Thread, tuple[tuple[Calendar, int], ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _attended: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def lawful(self) -> int:
+        """The starts that no bar forbids."""
+        return self.timeline.everything & ~reduce(or_, (bar.starts for bar in self.bars), 0)
 
     def pool(self, thread: Thread) -> Iterator[Calendar]:
         """Those who could ever serve the thread, pins respected, in id order."""
@@ -92,6 +108,23 @@ class Clinic:
         for resource_id, calendar in self.calendars.items():
             if thread.selector in calendar.serves and (only is None or resource_id in only):
                 yield calendar
+
+    def attended(self, slots: int) -> int:
+        """Starts from which on the patient is free for so many slots; all when no patient is given."""
+        if self.patient is None:
+            return self.timeline.everything
+        known = self._attended.get(slots)
+        if known is None:
+            known = self._attended[slots] = erode(self.patient.free(None), slots)
+        return known
+
+    def able(self, thread: Thread) -> tuple[tuple[Calendar, int], ...]:
+        """Those of the pool who can serve the thread at some start, each with these starts."""
+        known = self._able.get(thread)
+        if known is None:
+            served = ((each, each.starts(thread)) for each in self.pool(thread))
+            known = self._able[thread] = tuple(pair for pair in served if pair[1])
+        return known
 
 
 @dataclass(frozen=True)
@@ -114,37 +147,26 @@ def starts(demand: Demand, clinic: Clinic) -> int:
 
     Every start that can be booked is among them. The cost is the sum of the pools' members, never their product.
     """
-    found = clinic.timeline.everything
-    for bar in clinic.bars:
-        found &= ~bar.starts
-    found &= patient_starts(demand, clinic)
-    for thread, count in _counted(demand):
+    found = clinic.lawful & clinic.attended(demand.patient_slots)
+    for thread, count in demand.counts.items():
         if not found:
             break
-        found &= thread_starts(thread, clinic, count)
+        found &= thread_starts(thread, clinic, 1 if thread.present else count)
     return found
-
-
-def patient_starts(demand: Demand, clinic: Clinic) -> int:
-    """Starts at which the patient is free for the whole visit; all when no patient is given."""
-    if clinic.patient is None:
-        return clinic.timeline.everything
-    return erode(clinic.patient.free(None), demand.patient_slots)
 
 
 def thread_starts(thread: Thread, clinic: Clinic, count: int = 1) -> int:
     """Starts at which at least `count` members of the pool can serve the thread."""
-    members = clinic.pool(thread)
     if count == 1 and (rooms := _rooms(thread, clinic)) is not None:
-        stretch = rooms.stretch
-        return moved(erode(some_free([each.free(None) for each in members]), stretch.length), stretch.start)
+        stretch, some = rooms.stretch, some_free([each.free(None) for each in clinic.pool(thread)])
+        return moved(erode(some, stretch.length), stretch.start)
     if thread.present:
-        there = reduce(or_, (each.there & each.serves[thread.selector] for each in members), 0)
+        there = reduce(or_, (each.there & each.serves[thread.selector] for each in clinic.pool(thread)), 0)
         stretch = thread.stretches[0]
         return moved(erode(there, stretch.length), stretch.start)
     rungs = [0] * count  # rungs[j]: starts that more than j members can serve
-    for member in members:
-        carried = member.starts(thread)
+    for _, able in clinic.able(thread):
+        carried = able
         for j in range(count):
             rungs[j], carried = rungs[j] | carried, rungs[j] & carried
     return rungs[-1]
@@ -165,7 +187,7 @@ def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = (
     Of several answers: those in `prefer`, then the same person throughout, then shared watchers who already watch, and
     things whose day is fullest around the visit, so that open days stay open. Deterministic.
     """
-    if any(bar.starts >> slot & 1 for bar in clinic.bars) or not patient_starts(demand, clinic) >> slot & 1:
+    if not (clinic.lawful & clinic.attended(demand.patient_slots)) >> slot & 1:
         return None
     takings: list[Taking] = []
     for thread in demand.threads:
@@ -180,10 +202,11 @@ def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = (
     if served is None:
         return None
     takings += late.values()
-    for key, resource_id in served.items():
-        for stretch in key.thread.stretches:
+    for place, resource_id in served.items():
+        thread = demand.threads[place]
+        for stretch in thread.stretches:
             start, end = slot + stretch.start, slot + stretch.end
-            takings.append(Taking(resource_id, key.thread.selector, start, end, stretch.units))
+            takings.append(Taking(resource_id, thread.selector, start, end, stretch.units))
     return tuple(sorted(takings, key=lambda taking: (taking.start, taking.selector, taking.resource_id)))
 
 
@@ -224,7 +247,7 @@ def exact(demand: Demand, clinic: Clinic) -> bool:
     """
     if any(stay.fixed for pool in clinic.pools.values() for stay in pool.stays):
         return False
-    groups = [thread for thread, _ in _counted(demand) if not thread.present]
+    groups = [thread for thread in demand.counts if not thread.present]
     pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]
     return not any(
         first.meets(second) and pools[i] & pools[j]
@@ -232,14 +255,6 @@ def exact(demand: Demand, clinic: Clinic) -> bool:
         for j, second in enumerate(groups)
         if i < j
     )
-
-
-def _counted(demand: Demand) -> list[tuple[Thread, int]]:
-    """Distinct threads with how often each occurs (two facilitators are one thread, twice)."""
-    counts: dict[Thread, int] = {}
-    for thread in demand.threads:
-        counts[thread] = counts.get(thread, 0) + 1
-    return [(thread, 1 if thread.present else count) for thread, count in counts.items()]
 
 
 def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
@@ -301,8 +316,8 @@ def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Takin
     """The threads for which no room is free throughout, but one can be made so."""
     late = {}
     for thread in demand.threads:
-        if thread.selector in clinic.pools and demand.threads.count(thread) == 1:
-            if any(each.can_serve(thread, slot) for each in clinic.pool(thread)):
+        if thread.selector in clinic.pools and demand.counts[thread] == 1:
+            if any(starts >> slot & 1 for _, starts in clinic.able(thread)):
                 continue
             taking = late_room(thread, clinic, slot)
             if taking is not None:
@@ -312,28 +327,32 @@ def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Takin
 
 def _serve(
     demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID], late: Mapping[Thread, Taking]
-) -> dict[_Key, UUID] | None:
-    """One resource for each thread, different ones for threads that meet: backtracking, scarcest thread first."""
-    threads = [_Key(i, each) for i, each in enumerate(demand.threads) if not each.present and each not in late]
-    able = {key: [each for each in clinic.pool(key.thread) if each.can_serve(key.thread, slot)] for key in threads}
-    order = sorted(threads, key=lambda key: len(able[key]))
-    chosen: dict[_Key, UUID] = {}
+) -> dict[int, UUID] | None:
+    """One resource for each thread, by its place; different ones for threads that meet. Backtracks, scarcest first."""
+    able = {
+        place: [each for each, starts in clinic.able(thread) if starts >> slot & 1]
+        for place, thread in enumerate(demand.threads)
+        if not thread.present and thread not in late
+    }
+    order = sorted(able, key=lambda place: len(able[place]))
+    chosen: dict[int, UUID] = {}
 
-    def place(depth: int) -> bool:
+    def place_from(depth: int) -> bool:
         if depth == len(order):
             return True
-        key = order[depth]
-        barred = {who for other, who in chosen.items() if other.thread.meets(key.thread)}
-        same = {who for other, who in chosen.items() if other.thread.selector == key.thread.selector}
-        for member in sorted(able[key], key=lambda each: _rank(each, key.thread, slot, prefer, same)):
+        place = order[depth]
+        thread, meeting = demand.threads[place], demand.meeting[place]
+        barred = {who for other, who in chosen.items() if other in meeting}
+        same = {who for other, who in chosen.items() if demand.threads[other].selector == thread.selector}
+        for member in sorted(able[place], key=lambda each: _rank(each, thread, slot, prefer, same)):
             if member.resource_id not in barred:
-                chosen[key] = member.resource_id
-                if place(depth + 1):
+                chosen[place] = member.resource_id
+                if place_from(depth + 1):
                     return True
-                del chosen[key]
+                del chosen[place]
         return False
 
-    return chosen if place(0) else None
+    return chosen if place_from(0) else None
 
 
 def _rank(
@@ -344,11 +363,3 @@ def _rank(
     around = (member.taken[0] >> max(slot + first.start - 1, 0) & 1) + (member.taken[0] >> (slot + last.end) & 1)
     watching = member.taken[0] >> (slot + first.start) & 1 if first.units is not None else 0
     return (member.resource_id not in prefer, member.resource_id not in same, -around - watching, member.resource_id)
-
-
-@dataclass(frozen=True)
-class _Key:
-    """A thread of a demand by its place, since two equal threads want two people."""
-
-    place: int
-    thread: Thread = field(compare=False)

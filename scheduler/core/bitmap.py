@@ -15,7 +15,6 @@ from scheduler.core.intervals import Span
 SLOT_MINUTES = 5
 SLOT = timedelta(minutes=SLOT_MINUTES)
 SLOTS_PER_DAY = 24 * 60 // SLOT_MINUTES
-_DAY_BYTES = SLOTS_PER_DAY // 8
 
 
 @dataclass(frozen=True)
@@ -72,32 +71,18 @@ class Timeline:
         return self.everything & ~((1 << max(slot, 0)) - 1)
 
     def ladder(self, taken: Iterable[tuple[datetime, datetime]], units: int) -> tuple[int, ...]:
-        """For (start, end) of units taken: element j holds the slots at which more than j of `units` are taken.
+        """For (start, end) of units taken: element j holds the slots at which more than j of `units` are taken."""
+        return counted((self.lane([(self.slot(start), self.slot_after(end))]) for start, end in taken), units)
 
-        Built day by day on small integers, so that the cost grows with the number of rows and not with the horizon.
-        """
-        days: list[dict[int, int]] = [{} for _ in range(units)]
-        for start, end in taken:
-            first, past = max(self.slot(start), 0), min(self.slot_after(end), self.slots)
-            while first < past:
-                day, offset = divmod(first, SLOTS_PER_DAY)
-                length = min(past - first, SLOTS_PER_DAY - offset)
-                carried = ((1 << length) - 1) << offset
-                for rung in days:
-                    held = rung.get(day, 0)
-                    rung[day] = held | carried
-                    carried &= held
-                    if not carried:
-                        break
-                first += length
-        return tuple(self._joined(rung) for rung in days)
-
-    def _joined(self, days: dict[int, int]) -> int:
-        if not days:
-            return 0
-        empty = bytes(_DAY_BYTES)
-        parts = [days[day].to_bytes(_DAY_BYTES, "little") if day in days else empty for day in range(max(days) + 1)]
-        return int.from_bytes(b"".join(parts), "little")
+    def lane(self, ranges: Iterable[tuple[int, int]]) -> int:
+        """The slots of many ranges [first, past): one step each, however long the timeline is."""
+        cells = bytearray(b"0") * self.slots
+        for first, past in ranges:
+            start, stop = max(first, 0), min(past, self.slots)
+            if start < stop:
+                cells[start:stop] = b"1" * (stop - start)
+        cells.reverse()  # as digits of a number: the lowest slot comes last
+        return int(cells, 2)
 
     def _mask(self, ranges: Iterable[tuple[int, int]]) -> int:
         mask = 0
@@ -133,6 +118,28 @@ def dilate(mask: int, length: int) -> int:
 def moved(mask: int, offset: int) -> int:
     """The starts whose slot `offset` later (earlier when negative) is in the mask."""
     return mask >> offset if offset >= 0 else mask << -offset
+
+
+def counted(lanes: Iterable[int], units: int) -> tuple[int, ...]:
+    """Element j holds the slots that more than j of the lanes hold, for j below `units`."""
+    rungs = [0] * units
+    for lane in lanes:
+        carried = lane
+        for j, rung in enumerate(rungs):
+            rungs[j], carried = rung | carried, rung & carried
+            if not carried:
+                break
+    return tuple(rungs)
+
+
+def runs(mask: int) -> Iterator[tuple[int, int]]:
+    """The unbroken runs [first, past) of set bits, lowest first."""
+    left = mask
+    while left:
+        first = (left & -left).bit_length() - 1
+        past = first + (~(left >> first) & ((left >> first) + 1)).bit_length() - 1
+        yield first, past
+        left = left >> past << past
 
 
 def bits(mask: int) -> Iterator[int]:

@@ -5,8 +5,10 @@ Who is free to serve them is the business of `availability`.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.visit import Need, Segment, VisitType
@@ -48,6 +50,13 @@ class Thread:
         """Whether some slot lies in both."""
         return any(a.start < b.end and b.start < a.end for a in self.stretches for b in other.stretches)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.selector, self.stretches, self.present))
+
+    def __hash__(self) -> int:  # a key of what calendars remember: asked for at every start that is looked at
+        return self._hash
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -59,6 +68,19 @@ class Demand:
     first_slot: int
     past_slot: int
     site_certifications: tuple[str, ...]
+
+    @cached_property
+    def counts(self) -> Mapping[Thread, int]:
+        """Distinct threads with how often each occurs (two facilitators are one thread, twice)."""
+        return Counter(self.threads)
+
+    @cached_property
+    def meeting(self) -> tuple[frozenset[int], ...]:
+        """For each thread, by its place, the places of the others that some slot is shared with."""
+        return tuple(
+            frozenset(j for j, other in enumerate(self.threads) if i != j and thread.meets(other))
+            for i, thread in enumerate(self.threads)
+        )
 
     @property
     def reach(self) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import or_
 
-from scheduler.core.availability import Calendar, Clinic, assign, late_room, patient_starts
+from scheduler.core.availability import Calendar, Clinic, assign, late_room
 from scheduler.core.bitmap import run_around
 from scheduler.core.demand import Demand, Stretch, Thread
 from scheduler.core.errors import Reason
@@ -37,7 +37,7 @@ def why_not(demand: Demand, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
 
 
 def _patient(demand: Demand, clinic: Clinic, slot: int) -> Iterator[Reason]:
-    if clinic.patient is None or patient_starts(demand, clinic) >> slot & 1:
+    if clinic.patient is None or clinic.attended(demand.patient_slots) >> slot & 1:
         return
     taken = clinic.patient.taken[0]
     first = next(at for at in range(slot, slot + demand.patient_slots) if taken >> at & 1)

@@ -7,9 +7,11 @@ that is fixed (pinned, checked in) spoils that; then a coloring is looked for, e
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from operator import or_
 from uuid import UUID
 
@@ -34,11 +36,40 @@ class Stay:
 
 @dataclass(frozen=True)
 class RoomPool:
-    """Interchangeable rooms, the stays in them, and when each room is not to be had (slots as a bitmap)."""
+    """Interchangeable rooms, the stays in them, and when each room is not to be had (slots as a bitmap).
+
+    `look` says which stays there are: it is asked only when somebody must be moved.
+    """
 
     rooms: tuple[UUID, ...]
-    stays: tuple[Stay, ...]
+    look: Callable[[], Iterable[Stay]]
     away: Mapping[UUID, int]
+
+    @cached_property
+    def stays(self) -> tuple[Stay, ...]:
+        """By start."""
+        return tuple(sorted(self.look(), key=lambda stay: stay.start))
+
+    def touching(self, start: int, end: int) -> list[Stay]:
+        """The stays that share a slot with [start, end)."""
+        starts, longest = self._starts
+        near = self.stays[bisect_left(starts, start - longest) : bisect_left(starts, end)]
+        return [stay for stay in near if stay.end > start]
+
+    @cached_property
+    def _starts(self) -> tuple[list[int], int]:
+        longest = max((stay.end - stay.start for stay in self.stays), default=0)
+        return [stay.start for stay in self.stays], longest
+
+
+def settled(stays: Iterable[Stay], begun: int) -> list[Stay]:
+    """The same stays; fixed is also what has begun by that slot, and whoever stays in several rooms or pieces."""
+    found = list(stays)
+    pieces = Counter(stay.key for stay in found)
+    return [
+        stay if stay.fixed or (stay.start > begun and pieces[stay.key] == 1) else replace(stay, fixed=True)
+        for stay in found
+    ]
 
 
 def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
@@ -46,7 +77,7 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
 
     Stays keep their rooms where they can.
     """
-    concerned = _cluster(pool.stays, newcomer)
+    concerned = _cluster(pool, newcomer)
     fixed = [stay for stay in concerned if stay.fixed]
     moving = sorted((stay for stay in concerned if not stay.fixed), key=lambda stay: (stay.start, stay.end))
     chosen: dict[Hashable, UUID] = {}
@@ -79,16 +110,14 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
     return None if fixed or any(pool.away.values()) else _first_fit(pool.rooms, moving)
 
 
-def _cluster(stays: Sequence[Stay], newcomer: Stay) -> list[Stay]:
+def _cluster(pool: RoomPool, newcomer: Stay) -> list[Stay]:
     """The newcomer, what meets it, what meets that, and so on."""
-    found, left = [newcomer], list(stays)
-    start, end = newcomer.start, newcomer.end
+    start, end, found = newcomer.start, newcomer.end, 0
     while True:
-        touching = [stay for stay in left if stay.start < end and start < stay.end]
-        if not touching:
-            return found
-        found += touching
-        left = [stay for stay in left if not (stay.start < end and start < stay.end)]
+        touching = pool.touching(start, end)
+        if len(touching) == found:
+            return [newcomer, *touching]
+        found = len(touching)
         start, end = min(start, *(s.start for s in touching)), max(end, *(s.end for s in touching))
 
 

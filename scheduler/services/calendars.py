@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -197,8 +198,8 @@ def _pools(
     for selector, rooms in groups.items():
         alike = {(calendars[key].rostered, resources[key].units) for key in rooms}
         if len(rooms) > 1 and alike == {(calendars[rooms[0]].rostered, 1)}:
-            stays = tuple(stays_in({key: standing[key] for key in rooms}, timeline, call.now))
-            pools[selector] = RoomPool(tuple(rooms), stays, {key: calendars[key].absent for key in rooms})
+            look = partial(stays_in, {key: standing[key] for key in rooms}, timeline, call.now)
+            pools[selector] = RoomPool(tuple(rooms), look, {key: calendars[key].absent for key in rooms})
     return pools
 
 

@@ -94,7 +94,7 @@ def rebind(
         fixed = row.fixed or row.hold_id is not None
         taken[row.resource_id].append(Taken(row.unit, row.starts_at, row.ends_at, owner, None, fixed))
     away = {room: loaded.site.calendars[room].absent for room in taking.pool}
-    pool = RoomPool(taking.pool, tuple(stays_in(taken, timeline, call.now)), away)
+    pool = RoomPool(taking.pool, lambda: stays_in(taken, timeline, call.now), away)
     chosen = rebound(pool, Stay(None, None, taking.start, taking.end))
     if chosen is None:
         raise SlotTaken

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.bitmap import SLOT, Timeline, bits, dilate, erode, moved, run_around
+from scheduler.core.bitmap import SLOT, Timeline, bits, counted, dilate, erode, moved, run_around, runs
 from scheduler.core.intervals import Span
 from scheduler.core.packing import Held, connected, lowest_free, repack
 
@@ -44,14 +45,26 @@ def test_open_time_is_rounded_inward_and_taken_time_outward(pairs: list[tuple[in
         assert (slot in touched) == any(span.start < end and start < span.end for span in spans)
 
 
-@given(st.lists(st.tuples(MINUTES, LENGTHS), max_size=8), st.integers(1, 3))
-def test_a_ladder_counts(pairs: list[tuple[int, int]], units: int) -> None:
-    taken = [(at(start), at(start + length)) for start, length in pairs]
-    ladder = [set(bits(rung)) for rung in TIMELINE.ladder(taken, units)]
-    for slot in range(TIMELINE.slots):
-        start, end = TIMELINE.instant(slot), TIMELINE.instant(slot) + SLOT
-        count = sum(1 for first, past in taken if first < end and start < past)
+@given(st.lists(st.tuples(st.integers(-300, 1200), st.integers(0, 400)), max_size=8))
+def test_a_lane_holds_its_ranges_and_nothing_beyond_the_timeline(pairs: list[tuple[int, int]]) -> None:
+    lane = set(bits(TIMELINE.lane((first, first + length) for first, length in pairs)))
+    wanted = {slot for first, length in pairs for slot in range(first, first + length)}
+    assert lane == {slot for slot in wanted if 0 <= slot < TIMELINE.slots}
+
+
+@given(st.lists(st.sets(st.integers(0, 60)), max_size=5), st.integers(1, 3))
+def test_lanes_are_counted(lanes: list[set[int]], units: int) -> None:
+    ladder = [set(bits(rung)) for rung in counted((sum(1 << slot for slot in lane) for lane in lanes), units)]
+    for slot in range(61):
+        count = sum(slot in lane for lane in lanes)
         assert [slot in rung for rung in ladder] == [count > j for j in range(units)]
+
+
+@given(st.sets(st.integers(0, 200)))
+def test_runs_are_whole_and_in_order(slots: set[int]) -> None:
+    found = list(runs(sum(1 << slot for slot in slots)))
+    assert {slot for first, past in found for slot in range(first, past)} == slots
+    assert all(past < first for (_, past), (first, _) in pairwise(found))
 
 
 def test_run_around_finds_the_edges() -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.core.rooms import RoomPool, Stay, rebound
+from scheduler.core.rooms import RoomPool, Stay, rebound, settled
 
 ROOMS = tuple(UUID(int=number) for number in range(1, 4))
 
@@ -48,7 +48,7 @@ def random_pool(rng: random.Random) -> RoomPool:
         clash = any(other.room == stay.room and other.meets(stay) for other in stays)
         if stay.room is not None and not clash and not away.get(stay.room, 0) & slots:
             stays.append(stay)
-    return RoomPool(rooms, tuple(stays), away)
+    return RoomPool(rooms, lambda: stays, away)
 
 
 @pytest.mark.parametrize("seed", range(400))
@@ -66,7 +66,7 @@ def test_a_room_is_found_exactly_when_some_seating_exists(seed: int) -> None:
 
 
 def test_visits_keep_their_rooms_when_nothing_forces_them() -> None:
-    pool = RoomPool(ROOMS, (Stay("a", ROOMS[2], 0, 4), Stay("b", ROOMS[1], 2, 6)), {})
+    pool = RoomPool(ROOMS, lambda: (Stay("a", ROOMS[2], 0, 4), Stay("b", ROOMS[1], 2, 6)), {})
     assert rebound(pool, Stay(None, None, 1, 5)) == {None: ROOMS[0], "a": ROOMS[2], "b": ROOMS[1]}
 
 
@@ -80,7 +80,7 @@ def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> No
         stay = Stay(len(stays), rng.choice(rooms), start, start + rng.randint(4, 12))
         if not any(other.room == stay.room and other.meets(stay) for other in stays):
             stays.append(stay)
-    pool = RoomPool(rooms, tuple(stays), {})
+    pool = RoomPool(rooms, lambda: stays, {})
     tried = 0
     for start in range(280):
         newcomer = Stay(None, None, start, start + 8)
@@ -88,3 +88,11 @@ def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> No
         assert (rebound(pool, newcomer) is not None) == fits
         tried += fits
     assert tried > 20
+
+
+def test_what_has_begun_or_lies_in_pieces_is_settled() -> None:
+    whole, begun = Stay("a", ROOMS[0], 5, 9), Stay("b", ROOMS[1], 3, 6)
+    pieces = [Stay("c", ROOMS[2], 7, 8), Stay("c", ROOMS[0], 9, 10)]
+    found = settled([whole, begun, *pieces], 3)
+    assert {stay.key: stay.fixed for stay in found} == {"a": False, "b": True, "c": True}
+    assert [(stay.room, stay.start) for stay in found] == [(s.room, s.start) for s in (whole, begun, *pieces)]
