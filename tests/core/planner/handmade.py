@@ -45,9 +45,9 @@ def course(*mains: Main, **more: Any) -> Problem:
     return Problem(mains=mains, **(rest | more))
 
 
-def people(role: str, **serves: int) -> Mapping[str, Mapping[Hashable, int]]:
-    """The `by` of one role: person to bitmap."""
-    return {role: {person: mask for person, mask in serves.items()}}
+def people(role: str, serves: Mapping[Hashable, int]) -> Mapping[str, Mapping[Hashable, int]]:
+    """The `by` of a visit that needs one role."""
+    return {role: serves}
 
 
 def read(problem: Problem, plan: Plan | None) -> dict[str, str] | None:

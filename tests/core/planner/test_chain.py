@@ -1,0 +1,112 @@
+"""Gaps, order, spans and wishes: what binds the main sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scheduler.core.planner import Preferences, Span, Weights, plan, verify
+from tests.core.planner.handmade import at, course, each, main, read
+from tests.core.planner.instances import grid
+
+
+def test_a_single_visit_is_planned_at_its_first_start() -> None:
+    problem = course(main("only", at((3, 9), (2, 14), (2, 10))))
+    found = plan(problem)
+    assert read(problem, found) == {"only": "2 10:00"}
+    assert found is not None
+    assert found.cost == 2 * (10 + 1)
+    assert {part: points for part, points in found.parts.items() if points} == {"finish": 20, "begin": 2}
+
+
+def test_two_sessions_of_one_day_follow_each_other_without_overlap() -> None:
+    evaluation = main("evaluation", each([0], 9, 10, 11), minutes=90, dosing=False)
+    problem = course(evaluation, main("dose", each([0], 9, 10, 11), (0, 0, 0)))
+    assert read(problem, plan(problem)) == {"evaluation": "0 09:00", "dose": "0 11:00"}
+
+
+def test_two_sessions_of_one_day_may_touch() -> None:
+    problem = course(main("a", each([0], 9)), main("b", each([0], 10), (0, 0, 3)))
+    assert read(problem, plan(problem)) == {"a": "0 09:00", "b": "0 10:00"}
+
+
+def test_no_order_on_one_day_means_no_plan() -> None:
+    assert plan(course(main("a", each([0], 10)), main("b", each([0], 9), (0, 0, 0)))) is None
+
+
+def test_a_visit_past_midnight_ends_before_the_next_one() -> None:
+    late = main("late", each([0], 23), minutes=180)
+    problem = course(late, main("early", each([1], 1, 2), (1, 1, 1)))
+    assert read(problem, plan(problem)) == {"late": "0 23:00", "early": "1 02:00"}
+
+
+def test_the_target_of_a_gap_is_worth_a_delay() -> None:
+    # Day 2 is a day off the target (30 points); day 3 ends the course a day later (10).
+    problem = course(main("a", each([0], 9)), main("b", each([2, 3], 9), (2, 3, 3)))
+    assert read(problem, plan(problem)) == {"a": "0 09:00", "b": "3 09:00"}
+    hasty = replace(problem, weights=Weights(gap=9))
+    assert read(hasty, plan(hasty)) == {"a": "0 09:00", "b": "2 09:00"}
+
+
+def test_a_gap_is_never_stretched() -> None:
+    assert plan(course(main("a", each([0], 9)), main("b", each([1, 5], 9), (2, 3, 4)))) is None
+
+
+def test_doses_keep_their_time_of_day() -> None:
+    problem = course(main("a", each([0], 14)), main("b", each([2], 9, 13, 14.5), (2, 2, 2)))
+    assert read(problem, plan(problem)) == {"a": "0 14:00", "b": "2 13:00"}  # rows are whole hours here
+    visits = replace(problem, mains=(replace(problem.mains[0], dosing=False), problem.mains[1]))
+    assert read(visits, plan(visits)) == {"a": "0 14:00", "b": "2 09:00"}
+
+
+def test_changing_the_time_of_day_has_a_highest_price() -> None:
+    problem = course(main("a", each([0], 8)), main("b", each([2], 18), (2, 2, 2)))
+    found = plan(problem)
+    assert found is not None
+    assert found.parts["time_of_day"] == 64
+
+
+def test_below_the_highest_price_each_quarter_counts() -> None:
+    # 3 h 45 min later costs 60; the same hour a day later costs 10 for the day and 52 for the gap.
+    where = grid(row_minutes=15)
+    second = each([2], 12.75, where=where) | each([3], 9, where=where)
+    problem = course(main("a", each([0], 9)), main("b", second, (2, 2, 3)), grid=where, weights=Weights(gap=52))
+    assert read(problem, plan(problem)) == {"a": "0 09:00", "b": "2 12:45"}
+    cheaper = replace(problem, weights=Weights(gap=49))
+    assert read(cheaper, plan(cheaper)) == {"a": "0 09:00", "b": "3 09:00"}
+
+
+def test_wishes_bend_but_do_not_forbid() -> None:
+    problem = course(main("a", each([1, 2], 8, 12)), preferences=Preferences(frozenset({2}), 11 * 60, 13 * 60))
+    found = plan(problem)  # day 0 of the grid is a Monday
+    assert read(problem, found) == {"a": "2 12:00"}
+    only = replace(problem, mains=(main("a", each([1], 8)),))
+    found = plan(only)
+    assert found is not None
+    assert (found.parts["weekday"], found.parts["hours"]) == (25, 20)
+    assert verify(only, found) == []
+
+
+def test_a_span_moves_the_first_session_rather_than_the_last() -> None:
+    # Without the span: days 0 and 5. The last session is free on day 5 only.
+    first, last = main("first", each([0, 2, 4], 9)), main("last", each([5], 9), (1, 5, 5))
+    assert read(course(first, last), plan(course(first, last))) == {"first": "0 09:00", "last": "5 09:00"}
+    short = course(first, last, spans=(Span(0, 1, 3),))
+    assert read(short, plan(short)) == {"first": "2 09:00", "last": "5 09:00"}
+    assert plan(replace(short, spans=(Span(0, 1, 0),))) is None
+
+
+def test_spans_may_interlock() -> None:
+    days = range(12)
+    mains = (main("a", each(days, 9)), *(main(name, each(days, 9), (1, 3, 4)) for name in "bcd"))
+    problem = course(*mains, spans=(Span(0, 2, 4), Span(1, 3, 3), Span(0, 3, 6)))
+    found = plan(problem)
+    assert found is not None
+    assert verify(problem, found) == []
+    # a-c and b-d are at most 4 and 3 days: the gaps 3, 1, 2 deviate from their target of 3 by 0 + 2 + 1.
+    assert found.parts["gap"] == 30 * 3
+
+
+def test_of_equal_plans_the_earliest_is_taken() -> None:
+    nothing = Weights(*[0] * 12)
+    problem = course(main("a", each([2, 1], 9, 8)), main("b", each(range(9), 9, 8), (1, 1, 6)), weights=nothing)
+    assert read(problem, plan(problem)) == {"a": "1 08:00", "b": "2 08:00"}
