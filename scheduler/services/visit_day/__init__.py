@@ -1,0 +1,35 @@
+"""The day of a visit: its moves from confirmation to discharge, their undoing, its checklist and its tasks.
+
+What is legal stands in core/lifecycle, what an answer or a delay is worth in core/visit_day. Never commits.
+"""
+
+from __future__ import annotations
+
+from scheduler.services.visit_day.agenda import Done, answer, do_task
+from scheduler.services.visit_day.moves import arrive, check_in, confirm, fulfill, no_show, not_dosed, start
+from scheduler.services.visit_day.opening import Waiver
+from scheduler.services.visit_day.sweeping import Swept, sweep, sweepable
+from scheduler.services.visit_day.undoing import undo
+from scheduler.services.visit_day.viewing import Check, DayView, get, shown
+
+__all__ = [
+    "Check",
+    "DayView",
+    "Done",
+    "Swept",
+    "Waiver",
+    "answer",
+    "arrive",
+    "check_in",
+    "confirm",
+    "do_task",
+    "fulfill",
+    "get",
+    "no_show",
+    "not_dosed",
+    "shown",
+    "start",
+    "sweep",
+    "sweepable",
+    "undo",
+]

@@ -1,0 +1,193 @@
+"""The moves of a visit's day: what each demands, and what it writes. Locks and legality are `opening`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
+from scheduler.core.lifecycle import NOT_DOSED
+from scheduler.core.visit_day import watch
+from scheduler.services import course_rules, outbox
+from scheduler.services.occupying import served
+from scheduler.services.visit_day.opening import (
+    Answers,
+    Opened,
+    Waiver,
+    closed,
+    happened,
+    noted,
+    opened,
+    refuse_ungated,
+    settle_checklist,
+)
+from scheduler.services.visit_day.releasing import cut_short, give_back, keep_rooms
+from scheduler.services.visit_day.viewing import DayView, shown, times_of
+
+_NOTHING: Mapping[str, Mapping[str, Any]] = {}
+
+
+def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int | None = None) -> DayView:
+    """A pencilled visit becomes a booked one; it holds its people and rooms already, so nothing else is looked at.
+
+    Raises NotFound, StaleRevision, IllegalTransition; Refused (`gate_not_passed`) for a gate of its course that has not
+    been passed or a clearance that is not valid on the day.
+    """
+    move = opened(session, call, appointment_id, "confirm", revision)
+    row = move.row
+    link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
+    refuse_ungated(session, call, row, rules=link)
+    row.status, row.pencilled_until = move.status, None
+    session.flush()
+    outbox.owe_for_appointment(session, call, row)
+    return closed(session, call, move, "confirm")
+
+
+def arrive(
+    session: Session, call: Call, appointment_id: UUID, *, at: datetime | None = None, revision: int | None = None
+) -> DayView:
+    """The patient is here, and not yet checked in. Raises NotFound, StaleRevision, IllegalTransition, Invalid."""
+    move = opened(session, call, appointment_id, "arrive", revision)
+    move.row.status, move.row.arrived_at = move.status, happened(call, at, "/at")
+    return closed(session, call, move, "arrive")
+
+
+def check_in(
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    *,
+    at: datetime | None = None,
+    checklist: Answers = _NOTHING,
+    waiver: Waiver | None = None,
+    revision: int | None = None,
+) -> DayView:
+    """Receive the patient: the checklist is settled, clearances still hold, and from now on the room is theirs.
+
+    Raises NotFound, StaleRevision, IllegalTransition, Invalid, ScopeMissing; Refused (`checklist_incomplete` with every
+    item, or `gate_not_passed`).
+    """
+    move = opened(session, call, appointment_id, "check-in", revision)
+    row = move.row
+    refuse_ungated(session, call, row, rules=None)
+    said = settle_checklist(call, move, "check_in", checklist, waiver)
+    row.status, row.checked_in_at = move.status, happened(call, at, "/at")
+    keep_rooms(session, call, row, taken=True)
+    return closed(session, call, move, "check-in", reason=_why(waiver), after=said)
+
+
+def start(
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    *,
+    at: datetime | None = None,
+    last_device_at: datetime | None = None,
+    checklist: Answers = _NOTHING,
+    waiver: Waiver | None = None,
+    revision: int | None = None,
+) -> DayView:
+    """The (first) dose is given at `at`; the status stays. May be said again, to add when the last device was given.
+
+    Raises as `check_in` does; Invalid for a last device before the first.
+    """
+    move = opened(session, call, appointment_id, "start", revision)
+    row = move.row
+    again = row.dosed_at is not None
+    said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
+    if not again or at is not None:
+        row.dosed_at = happened(call, at, "/at")
+    if last_device_at is not None:
+        row.last_device_at = happened(call, last_device_at, "/last_device_at")
+    if row.last_device_at is not None and row.dosed_at is not None and row.last_device_at < row.dosed_at:
+        raise Invalid([Fault("/last_device_at", "before_the_dose", "The last device cannot come before the first.")])
+    return closed(session, call, move, "start", reason=_why(waiver), after=said)
+
+
+def fulfill(
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    *,
+    at: datetime | None = None,
+    checklist: Answers = _NOTHING,
+    waiver: Waiver | None = None,
+    revision: int | None = None,
+) -> DayView:
+    """The patient goes home. No waiver shortens the observation that the visit type demands.
+
+    Raises as `check_in` does; Refused (`observation_not_over`) with the end of the watch.
+    """
+    move = opened(session, call, appointment_id, "fulfill", revision)
+    row = move.row
+    left_at = happened(call, at, "/at")
+    if row.dosed_at is not None and left_at < row.dosed_at:
+        raise Invalid([Fault("/at", "before_the_dose", "Nobody goes home before the dose was given.")])
+    _keep_watch(move, left_at)
+    said = settle_checklist(call, move, "discharge", checklist, waiver)
+    row.status, row.fulfilled_at = move.status, left_at
+    if move.kind.kind == "dosing" and row.dosed_at is not None:
+        row.outcome = "dosed"
+    return closed(session, call, move, "fulfill", reason=_why(waiver), after=said)
+
+
+def not_dosed(
+    session: Session, call: Call, appointment_id: UUID, *, reason: str, revision: int | None = None
+) -> DayView:
+    """The patient came and gets no dose: the visit is over, does not count in its series, and its time left is free.
+
+    Raises NotFound, StaleRevision, IllegalTransition (also once a dose was recorded).
+    """
+    move = opened(session, call, appointment_id, "not-dosed", revision)
+    row = move.row
+    if row.dosed_at is not None:
+        raise IllegalTransition("A dose was recorded; undo that first if it was never given.")
+    before = {"served": served(session, call, row.id)}
+    row.status, row.outcome, row.outcome_reason, row.fulfilled_at = move.status, NOT_DOSED, reason, call.now
+    cut_short(session, call, row, move.kind, call.now)
+    return closed(session, call, move, "not-dosed", reason=reason, before=before)
+
+
+def no_show(session: Session, call: Call, appointment_id: UUID, *, revision: int | None = None) -> DayView:
+    """Nobody came: the time is free, and nothing more is sent. Raises NotFound, StaleRevision, IllegalTransition."""
+    move = opened(session, call, appointment_id, "no-show", revision)
+    if call.now < move.row.starts_at:
+        raise IllegalTransition("The visit has not begun yet: until then it can only be cancelled.")
+    gone(session, call, move)
+    return shown(session, call, move.row)
+
+
+def gone(session: Session, call: Call, move: Opened, *, reason: str | None = None) -> None:
+    """Nobody came, it has been decided: free the time, call the messages off, write it down."""
+    row = move.row
+    before = {"served": served(session, call, row.id)}
+    row.status = move.status
+    give_back(session, call, row)
+    session.flush()
+    outbox.call_off(session, call, row, why="noshow")
+    noted(session, call, move, "no-show", reason=reason, before=before)
+
+
+def _keep_watch(move: Opened, left_at: datetime) -> None:
+    """Raises Refused unless the demanded watch is over; a dose that nobody recorded was not watched."""
+    observation = move.kind.observation
+    if observation is None:
+        return
+    found = watch(move.kind, times_of(move.row))
+    if found is None:
+        detail = "No dose was recorded, so no observation has begun; start the visit, or say that it was not dosed."
+        raise Refused([Reason("observation_not_over", detail, segment=observation.segment)])
+    if left_at < found.over_at:
+        local = found.over_at.isoformat(timespec="minutes")
+        detail = f"{observation.minutes} minutes of observation are demanded; they are over at {local}."
+        code, segment = "observation_not_over", found.segment
+        raise Refused([Reason(code, detail, segment=segment, start=found.since, end=found.over_at)])
+
+
+def _why(waiver: Waiver | None) -> str | None:
+    return waiver.reason if waiver is not None else None

@@ -1,0 +1,177 @@
+"""How every move of a visit begins and ends: locks in order, whether it is legal, the checklist, the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core import lifecycle
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, Reason, Refused
+from scheduler.core.visit import CheckPoint, VisitType
+from scheduler.core.visit_day import merged, waived
+from scheduler.models import Appointment
+from scheduler.services import access, audit, course_rules, records
+from scheduler.services.appointments import row_of
+from scheduler.services.booking import pins_of, snapshot
+from scheduler.services.catalog import visit_kind
+from scheduler.services.finding import Rules, Search, Wanted
+from scheduler.services.locks import lock_locations
+from scheduler.services.visit_day.viewing import DayView, open_items, shown
+
+#: Clocks of desks run apart by so much; what lies further ahead has not happened.
+TOLERANCE = timedelta(minutes=5)
+
+#: Reasons for which a patient may not be dosed, whatever the calendar says. Nobody can waive them.
+_GATES = frozenset({"gate_not_passed", "on_hold"})
+
+Answers = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Items of the checklist that a named person answers for, and why."""
+
+    items: tuple[str, ...]
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A visit under its locks, as it was before the move. `status` is where the move leads."""
+
+    row: Appointment
+    kind: VisitType
+    before: Mapping[str, Any]
+    status: str
+
+
+def locked(session: Session, call: Call, appointment_id: UUID, revision: int | None) -> Appointment:
+    """The appointment under a move's locks: location (shared), course, appointment. Raises NotFound, StaleRevision."""
+    row = row_of(session, call, appointment_id)
+    lock_locations(session, call, [row.location_id], share=True)
+    course_rules.lock(session, call, row.course_id)
+    row = row_of(session, call, appointment_id, lock=True)
+    if revision is not None:
+        records.expect(row, revision)
+    return row
+
+
+def opened(session: Session, call: Call, appointment_id: UUID, action: str, revision: int | None) -> Opened:
+    """The visit, about to make that move. Raises NotFound, StaleRevision, IllegalTransition."""
+    row = locked(session, call, appointment_id, revision)
+    status = lifecycle.after(action, row.status)
+    return Opened(row, visit_kind(session, call, row.visit_type).visit, snapshot(row), status)
+
+
+def closed(
+    session: Session,
+    call: Call,
+    move: Opened,
+    action: str,
+    *,
+    reason: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> DayView:
+    """Write the move down, and show what came of it. `before` and `after` are kept beside the snapshots."""
+    noted(session, call, move, action, reason=reason, before=before, after=after)
+    return shown(session, call, move.row)
+
+
+def noted(
+    session: Session,
+    call: Call,
+    move: Opened,
+    action: str,
+    *,
+    reason: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the move down."""
+    row = move.row
+    session.flush()
+    audit.note(
+        session,
+        call,
+        f"appointment.{action}",
+        "appointment",
+        row.id,
+        before={**move.before, **(before or {})},
+        after={**snapshot(row), **(after or {})},
+        reason=reason,
+    )
+
+
+def happened(call: Call, at: datetime | None, pointer: str) -> datetime:
+    """When something really happened, now unless somebody says otherwise. Raises Invalid for what lies ahead."""
+    if at is not None and at > call.now + TOLERANCE:
+        raise Invalid([Fault(pointer, "in_future", "That has not happened yet.")])
+    return call.now if at is None else at
+
+
+def settle_checklist(
+    call: Call, move: Opened, point: CheckPoint, answers: Answers, waiver: Waiver | None
+) -> dict[str, Any]:
+    """Take down the answers, and see that nothing which blocks is left open at that point of the visit.
+
+    Returns what the audit says of it: the items answered (whether with yes) and those waived; values are not repeated.
+    Raises Invalid; Refused (`checklist_incomplete`) with every item; ScopeMissing for a waiver without the scope.
+    """
+    row = move.row
+    items = [item for item in move.kind.checklist if item.at == point]
+    row.checklist = merged(move.kind.checklist, row.checklist, answers, at=call.now, by=call.actor)
+    blocking = [each for each in open_items(row, move.kind, point) if each.item.effect == "blocks"]
+    if waiver is not None:
+        access.require(call, "override")
+        _check_waiver(waiver, {item.key for item in items})
+        keys = [each.item.key for each in blocking if each.item.key in waiver.items]
+        row.checklist = waived(row.checklist, keys, by=waiver.by, reason=waiver.reason, at=call.now)
+        blocking = [each for each in blocking if each.item.key not in waiver.items]
+    if blocking:
+        raise Refused([Reason("checklist_incomplete", each.detail, item=each.item.key) for each in blocking])
+    found = {item.key: row.checklist[item.key] for item in items if item.key in row.checklist}
+    said = {
+        key: {"ok": answer["ok"], "by": answer["by"], **({"waived": answer["waived"]} if "waived" in answer else {})}
+        for key, answer in found.items()
+    }
+    return {"checklist": said} if said else {}
+
+
+def _check_waiver(waiver: Waiver, known: Collection[str]) -> None:
+    faults = [
+        Fault(f"/override/items/{place}", "unknown_item", f"Nothing is asked under '{key}' at this point.")
+        for place, key in enumerate(waiver.items)
+        if key not in known
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def refuse_ungated(
+    session: Session, call: Call, row: Appointment, *, rules: Rules | None, when: datetime | None = None
+) -> None:
+    """Raises Refused when a gate of the course (`rules`), a clearance or a clinical hold keeps the patient away.
+
+    The law is that of booking; only its other reasons are passed over. `when` is the visit's start otherwise.
+    """
+    kind = visit_kind(session, call, row.visit_type)
+    start = when or row.starts_at
+    wanted = Wanted(row.patient_id, row.visit_type, row.location_id, start, pins=pins_of(row))
+    search = Search(session, call, kind, wanted, rules, row.id)
+    loaded = search.load(start, start)
+    slot = loaded.site.timeline.slot(start)
+    reasons = [
+        Reason(bar.code, bar.detail)
+        for bar in search.clinic(loaded).bars
+        if bar.code in _GATES and bar.starts >> slot & 1
+    ]
+    if reasons:
+        raise Refused(reasons)

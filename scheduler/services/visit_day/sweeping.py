@@ -1,0 +1,132 @@
+"""What time alone does to visits, for one organization at a time: no-shows by policy, pencilled visits let go.
+
+What is due is decided in core; here it is found, locked in order, and carried out like any other move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, exists, or_, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.policies import Policies
+from scheduler.core.visit_day import Sweep, overdue
+from scheduler.core.visit_day.sweeping import LOOKBACK
+from scheduler.models import Appointment, Organization
+from scheduler.services import course_rules, outbox
+from scheduler.services.appointments import row_of
+from scheduler.services.booking import snapshot
+from scheduler.services.catalog import visit_kind
+from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.occupying import resources_of, served
+from scheduler.services.visit_day.moves import gone
+from scheduler.services.visit_day.opening import Opened, noted
+from scheduler.services.visit_day.pencilling import pencilled_until
+from scheduler.services.visit_day.releasing import give_back
+
+#: As many visits in one transaction, so that nobody waits long for their locks.
+BATCH = 50
+
+_REASONS = {
+    "expire": "Its gate was not passed in time.",
+    "release": "Nobody confirmed it in time.",
+}
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The visits that one sweep dealt with. `more` says that there may be others: sweep again."""
+
+    no_shows: tuple[UUID, ...] = ()
+    released: tuple[UUID, ...] = ()
+    more: bool = False
+
+
+def sweepable(session: Session, now: datetime) -> list[UUID]:
+    """The organizations that may have something to sweep: a plain look, without locks."""
+    mine = Appointment.organization_id == Organization.id
+    recent = Appointment.starts_at >= now - LOOKBACK
+    late = exists().where(mine, recent, Appointment.status == "booked", Appointment.starts_at <= now)
+    waiting = exists().where(mine, recent, Appointment.status == "pending")
+    return list(session.scalars(select(Organization.id).where(or_(late, waiting)).order_by(Organization.id)))
+
+
+def sweep(session: Session, call: Call) -> Swept:
+    """Carry out what has become due by the organization's policy, at most BATCH visits in this transaction.
+
+    Raises LostRace when a room changed hands meanwhile: the transaction is to be tried again.
+    """
+    organization = session.get_one(Organization, call.organization_id)
+    policies = Policies.from_document(organization.policies)
+    due = _due(session, call, policies)
+    rows = _locked(session, call, due)
+    ids: set[UUID] = set()
+    for row in rows:
+        ids |= resources_of(session, call, row.id)
+    lock_resources(session, call, ids)
+    done: dict[Sweep, list[UUID]] = {"no_show": [], "release": [], "expire": []}
+    for row in rows:
+        what = _decided(session, call, row, policies)
+        if what is not None:
+            _carry_out(session, call, row, what)
+            done[what].append(row.id)
+    return Swept(tuple(done["no_show"]), tuple(done["release"] + done["expire"]), more=len(due) == BATCH)
+
+
+def _due(session: Session, call: Call, policies: Policies) -> list[UUID]:
+    """Visits that may be due, as far as a statement can tell."""
+    pending = [Appointment.pencilled_until <= call.now]
+    if policies.release_pending_minutes is not None:
+        notice = timedelta(minutes=policies.release_pending_minutes)
+        pending.append(Appointment.starts_at <= call.now + notice)
+    wanted = [and_(Appointment.status == "pending", or_(*pending))]
+    if policies.no_show_after_minutes is not None:
+        grace = timedelta(minutes=policies.no_show_after_minutes)
+        wanted.append(and_(Appointment.status == "booked", Appointment.starts_at <= call.now - grace))
+    chosen = select(Appointment.id).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.status.in_(("pending", "booked")),
+        Appointment.starts_at >= call.now - LOOKBACK,
+        or_(*wanted),
+    )
+    return list(session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id).limit(BATCH)))
+
+
+def _locked(session: Session, call: Call, ids: list[UUID]) -> list[Appointment]:
+    """The appointments under their locks, each kind in the order of its ids."""
+    rows = [row_of(session, call, appointment_id) for appointment_id in ids]
+    lock_locations(session, call, {row.location_id for row in rows}, share=True)
+    for course_id in sorted({row.course_id for row in rows if row.course_id is not None}):
+        course_rules.lock(session, call, course_id)
+    return [row_of(session, call, appointment_id, lock=True) for appointment_id in sorted(ids)]
+
+
+def _decided(session: Session, call: Call, row: Appointment, policies: Policies) -> Sweep | None:
+    """What has become of the visit, under its lock. A deadline that has moved with the course is moved here too."""
+    what = overdue(row.status, row.starts_at, row.pencilled_until, policies, call.now)
+    if what == "expire":
+        until = pencilled_until(session, call, row)
+        if until != row.pencilled_until:
+            row.pencilled_until = until
+            what = overdue(row.status, row.starts_at, until, policies, call.now)
+    return what
+
+
+def _carry_out(session: Session, call: Call, row: Appointment, what: Sweep) -> None:
+    kind = visit_kind(session, call, row.visit_type).visit
+    if what == "no_show":
+        gone(session, call, Opened(row, kind, snapshot(row), "noshow"), reason="Nobody came in time.")
+        return
+    move = Opened(row, kind, snapshot(row), "cancelled")
+    before = {"served": served(session, call, row.id)}
+    row.status, row.cancelled_by, row.cancel_reason = "cancelled", "clinic", _REASONS[what]
+    row.sequence += 1
+    give_back(session, call, row)
+    session.flush()
+    outbox.call_off(session, call, row, why="cancelled")
+    outbox.owe_change(session, call, row, kind="cancelled")
+    noted(session, call, move, "cancel", reason=_REASONS[what], before=before)
