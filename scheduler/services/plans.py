@@ -22,6 +22,7 @@ from scheduler.core.course import SessionSpec
 from scheduler.core.errors import Fault, Invalid, PlanStale, Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.spacing import Booked, session_rules
+from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan, new_id
 from scheduler.services import audit, course_rules, courses, outbox
 from scheduler.services.appointments import AppointmentView, views
@@ -119,6 +120,9 @@ def _places(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) 
         found = Found(kind, desk.loaded, to_local(start, site.time_zone), start, takings)
         appointment = draft(call, wanted, found, status="booked" if confirmed else "pending")
         appointment.course_id, appointment.course_session_id = course.id, desk.session_id(spec)
+        if not confirmed:
+            until = deadline(desk.protocol, desk.specs, spec, all_booked, passed, site.time_zone)
+            appointment.pencilled_until = until
         places.append((appointment, found))
     return places
 

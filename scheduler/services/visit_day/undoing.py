@@ -167,7 +167,7 @@ def _restore(session: Session, call: Call, row: Appointment, last: _Last) -> Non
     for name in REAL_TIMES:
         value = last.before[name]
         setattr(row, name, datetime.fromisoformat(value) if value else None)
-    row.outcome_reason = row.cancelled_by = row.cancel_reason = None
+    row.outcome_reason = row.cancelled_by = row.cancel_reason = row.cancel_category = None
     if last.action in _TOLD:
         row.sequence += 1
 

@@ -1,0 +1,159 @@
+"""The visit's day inside a course: pencilled visits, their gates and deadlines, and doses that were not given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import AlreadyExists
+from scheduler.services import booking, course_rules, courses, gates, planning, plans, protocols, visit_day
+from scheduler.services.appointments import AppointmentView
+from scheduler.services.courses import CourseView, WantedCourse
+from scheduler.services.finding import Wanted
+from tests.clinic import WEEK, Clinic, need, segment, visit_type, week
+from tests.ward import move, refusal, row
+
+DOSE = visit_type("dose", segment("dose", 60, need("role:nurse"), need("room:bay")), kind="dosing", modality="iv")
+PROTOCOL: dict[str, Any] = {
+    "code": "trial",
+    "name": "Trial",
+    "modality": "iv",
+    "phases": [
+        {
+            "key": "all",
+            "steps": [
+                {
+                    "key": "dose",
+                    "visit_type": "dose",
+                    "count": 4,
+                    "dosing": True,
+                    "gap": {"unit": "days", "min": 2, "target": 3, "max": 9},
+                }
+            ],
+        }
+    ],
+    "gates": [{"key": "review", "after": {"step": "dose", "count": 2}, "kind": "hard", "deadline_days": 1}],
+}
+
+
+@dataclass
+class Booked:
+    """A course of four doses, booked whole: two before the gate, two pencilled behind it."""
+
+    clinic: Clinic
+    course: CourseView
+    visits: list[AppointmentView]
+
+    def decide(self, outcome: str) -> None:
+        key = self.course.id
+        self.clinic.do(lambda s, c: gates.decide(s, c, key, "review", outcome=outcome, by="Dr. Lee"))
+
+    def start(self, place: int) -> datetime:
+        return self.visits[place].row.starts_at
+
+    def sweep(self, now: datetime) -> tuple[UUID, ...]:
+        return self.clinic.do(visit_day.sweep, now=now).released
+
+
+@pytest.fixture
+def booked(engine: Engine) -> Booked:
+    clinic = Clinic(engine, hours=week(days=(*WEEK, "sat", "sun")))
+    clinic.visit(DOSE)
+    clinic.staff("nurse")
+    clinic.room("bay")
+
+    def work(session: Session, call: Call) -> tuple[CourseView, list[AppointmentView]]:
+        made = protocols.create(session, call, PROTOCOL)
+        protocols.publish(session, call, made.id, None, approved_by="Dr. Lee", note="for the test")
+        wanted = WantedCourse(patient, "trial", clinic.location_id, date(2030, 3, 4), {})
+        course = courses.create(session, call, wanted)
+        desk, found = planning.make_plans(session, call, course.id, count=1, through="all")
+        (offered,) = plans.keep(session, call, desk, found, 30)
+        return course, plans.book(session, call, course.id, offered.token)
+
+    patient = clinic.patient()
+    return Booked(clinic, *clinic.do(work))
+
+
+def test_what_is_pencilled_expires_with_its_gate(booked: Booked) -> None:
+    assert [view.row.status for view in booked.visits] == ["booked", "booked", "pending", "pending"]
+    second = booked.visits[1].row.local_start[:10]
+    last_day = (date.fromisoformat(second) + timedelta(days=2)).isoformat()
+    deadline = min(booked.clinic.at(f"{last_day} 00:00"), booked.start(2))
+    assert [view.row.pencilled_until for view in booked.visits] == [None, None, deadline, deadline]
+    assert booked.sweep(deadline - timedelta(seconds=1)) == ()
+    assert set(booked.sweep(deadline)) == {booked.visits[2].id, booked.visits[3].id}
+    assert [row(booked.clinic, view.id).status for view in booked.visits] == [
+        "booked", "booked", "cancelled", "cancelled",
+    ]  # fmt: skip
+
+
+def test_a_gate_that_was_passed_keeps_what_lies_behind_it(booked: Booked) -> None:
+    booked.decide("passed")
+    assert booked.sweep(booked.start(2)) == ()
+    assert row(booked.clinic, booked.visits[2].id).pencilled_until is None
+    view = move(booked.clinic, "confirm", booked.visits[2].id)
+    assert view.row.status == "booked"
+
+
+def test_a_deadline_moves_with_the_session_it_counts_from(booked: Booked) -> None:
+    first = row(booked.clinic, booked.visits[2].id).pencilled_until
+    assert first is not None
+    later = booked.start(1) + timedelta(days=1)
+    booked.clinic.do(lambda s, c: booking.reschedule(s, c, booked.visits[1].id, later))
+    assert booked.sweep(first) == ()
+    assert row(booked.clinic, booked.visits[2].id).pencilled_until == first + timedelta(days=1)
+    assert len(booked.sweep(first + timedelta(days=1))) == 2
+
+
+def test_nothing_is_confirmed_before_its_gate_is_passed(booked: Booked) -> None:
+    visit = booked.visits[2].id
+    found = refusal(booked.clinic, "confirm", visit)
+    assert [reason.code for reason in found.reasons] == ["gate_not_passed"]
+    booked.decide("failed")
+    assert refusal(booked.clinic, "confirm", visit).code == "gate_not_passed"
+    booked.decide("waived")
+    assert move(booked.clinic, "confirm", visit).row.status == "booked"
+
+
+class TestNotDosed:
+    def missed(self, booked: Booked) -> UUID:
+        visit = booked.visits[0]
+        changes = {"now": visit.row.starts_at}
+        booked.clinic.do(lambda s, c: visit_day.not_dosed(s, c, visit.id, reason="fever"), **changes)
+        return visit.id
+
+    def test_a_session_without_its_dose_is_to_be_done_again(self, booked: Booked) -> None:
+        self.missed(booked)
+        view = booked.clinic.do(lambda s, c: courses.get(s, c, booked.course.id))
+        first = view.sessions[0]
+        assert first.id not in view.booked
+        standing = booked.clinic.do(lambda s, c: course_rules.standing(s, c, booked.course.id))
+        assert list(standing) == [1, 2, 3], "gaps count from doses that are given"
+        start = booked.visits[0].row.starts_at + timedelta(hours=1)
+        wanted = Wanted(view.row.patient_id, "dose", view.row.location_id, start, course_session_id=first.id)
+        again = booked.clinic.do(lambda s, c: booking.book(s, c, wanted), now=start)
+        assert again.row.course_session_id == first.id
+
+    def test_and_cannot_be_had_back_once_it_has_been_booked_again(self, booked: Booked) -> None:
+        visit = self.missed(booked)
+        start = booked.visits[0].row.starts_at + timedelta(hours=1)
+        found = booked.visits[0].row
+        wanted = Wanted(found.patient_id, "dose", found.location_id, start, course_session_id=found.course_session_id)
+        booked.clinic.do(lambda s, c: booking.book(s, c, wanted), now=start)
+        with pytest.raises(AlreadyExists):
+            booked.clinic.do(lambda s, c: visit_day.undo(s, c, visit), now=start)
+        assert row(booked.clinic, visit).outcome == "not_dosed"
+
+    def test_undone_it_counts_again(self, booked: Booked) -> None:
+        visit = self.missed(booked)
+        booked.clinic.do(lambda s, c: visit_day.undo(s, c, visit), now=booked.start(0))
+        standing = booked.clinic.do(lambda s, c: course_rules.standing(s, c, booked.course.id))
+        assert list(standing) == [0, 1, 2, 3]
