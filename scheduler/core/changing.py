@@ -1,4 +1,4 @@
-"""Whether a booked visit may still be cancelled or moved: cut-offs and the number of moves. What follows is not here."""
+"""Whether a booked visit may still be cancelled or moved: cut-offs and the number of moves. Nothing is done here."""
 
 from __future__ import annotations
 

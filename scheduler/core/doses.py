@@ -1,4 +1,4 @@
-"""How close together a patient's doses may be, in whatever courses and places they are given. Which there are is not here.
+"""How close together a patient's doses may be, in whatever courses and places they are given. None is looked up here.
 
 Hours between doses are elapsed; a window counts local calendar days, so that the same hour every week stays the same.
 """

@@ -94,6 +94,4 @@ class Revised:
 
 def within(table: str, column: str, *, name: str | None = None) -> ForeignKeyConstraint:
     """A foreign key that cannot leave its organization: (organization_id, column) to (organization_id, id)."""
-    return ForeignKeyConstraint(
-        ["organization_id", column], [f"{table}.organization_id", f"{table}.id"], name=name
-    )
+    return ForeignKeyConstraint(["organization_id", column], [f"{table}.organization_id", f"{table}.id"], name=name)

@@ -113,9 +113,7 @@ class Patient(Owned, Revised, Base):
     consents: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
     preferences: Mapped[dict[str, Any]] = mapped_column(Document, default=dict)
 
-    __table_args__ = (
-        ForeignKeyConstraint(["organization_id", "id"], ["resources.organization_id", "resources.id"]),
-    )
+    __table_args__ = (ForeignKeyConstraint(["organization_id", "id"], ["resources.organization_id", "resources.id"]),)
 
 
 class PatientKey(Base):

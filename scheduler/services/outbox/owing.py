@@ -48,7 +48,7 @@ def owe_for_course(session: Session, call: Call, course: Course, appointments: S
     booked = [appointment for appointment in appointments if appointment.status == "booked"]
     if booked:
         first = min(booked, key=lambda appointment: appointment.starts_at)
-        before = session.scalars(
+        before: int | None = session.scalars(
             select(func.max(Message.sequence)).where(
                 Message.organization_id == call.organization_id, Message.course_id == course.id
             )
