@@ -14,9 +14,7 @@ from scheduler.models.base import Base, Document, Owned, Revised, within
 #: Name of the database's guard, a constraint on PostgreSQL and two triggers on SQLite (migration 0001).
 NO_DOUBLE_BOOKING = "no_double_booking"
 
-_LIVE = (
-    "status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
-)
+_LIVE = "status NOT IN ('cancelled', 'noshow', 'entered-in-error') AND (outcome IS NULL OR outcome <> 'not_dosed')"
 _WAITING = "status IN ('pending', 'booked')"
 _STATUSES = (
     "'proposed', 'pending', 'booked', 'arrived', 'checked-in', 'fulfilled', 'cancelled', 'noshow', 'waitlist', "
