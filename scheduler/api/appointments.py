@@ -44,7 +44,7 @@ _STATUSES = (
 )  # fmt: skip
 
 
-class BookingSchema(Schema):
+class WantedSchema(Schema):
     """A visit that is wanted."""
 
     patient_id = Id(required=True)
@@ -56,6 +56,11 @@ class BookingSchema(Schema):
     course_session_id = Id(load_default=None)
     note = Text(2000, min=0, lines=True, load_default="")
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
+
+
+class BookingSchema(WantedSchema):
+    """A visit to be booked, with a hold of its time or against a rule."""
+
     hold_id = Id(load_default=None, metadata={"description": "A hold of yours that the booking uses up"})
     hold_token = Text(200, load_default=None, metadata=_TOKEN)
     override = Nested(OverrideSchema, load_default=None, allow_none=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import BookingSchema
+from scheduler.api.appointments import WantedSchema
 from scheduler.api.fields import Flag, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.visits import ParticipantSchema, SegmentSchema, participants_in, pins_from
@@ -23,13 +23,13 @@ _USUAL, _LONGEST = (int(span.total_seconds()) for span in (holds.USUAL, holds.LO
 _TOKEN = {"description": "What the hold's making showed; not needed with the key that made it"}
 
 
-class NewHoldSchema(BookingSchema):
+class NewHoldSchema(WantedSchema):
     """A visit whose time is to be kept. The patient may still be unknown."""
 
-    class Meta(BookingSchema.Meta):
-        """A hold is not made of another, and lifts nothing."""
+    class Meta(WantedSchema.Meta):
+        """What is written about a visit is written when it is booked."""
 
-        exclude = ("hold_id", "hold_token", "override", "note")
+        exclude = ("note",)
 
     patient_id = Id(load_default=None)
     ttl_seconds = Whole(min=1, max=_LONGEST, load_default=_USUAL)
@@ -115,10 +115,10 @@ def extend_hold(session: Session, call: Call, body: dict[str, Any], *, hold_id: 
 
 
 @blp.delete("/holds/<uuid:hold_id>")
-@endpoint(scope="scheduling:write", status=204, refuses=(NotFound, NotTheHolder))
-def delete_hold(session: Session, call: Call, *, hold_id: UUID) -> None:
+@endpoint(scope="scheduling:write", status=204, refuses=(NotFound, NotTheHolder), if_match=True)
+def delete_hold(session: Session, call: Call, *, hold_id: UUID, revision: int) -> None:
     """Give the time back: with the key that made the hold, or one that may override."""
-    holds.release(session, call, hold_id)
+    holds.release(session, call, hold_id, revision)
 
 
 def _shown(view: HoldView) -> dict[str, Any]:

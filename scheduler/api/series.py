@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import AppointmentSchema, BookingSchema, CancelSchema
+from scheduler.api.appointments import AppointmentSchema, CancelSchema, WantedSchema
 from scheduler.api.errors import reason
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
@@ -22,7 +22,7 @@ blp = Blueprint("series", __name__, url_prefix="/v1", description="Repeated visi
 _RULE = {"description": "RFC 5545 RRULE: FREQ (DAILY, WEEKLY, MONTHLY), INTERVAL, COUNT or UNTIL, BYDAY"}
 
 
-class SeriesBookingSchema(BookingSchema):
+class SeriesBookingSchema(WantedSchema):
     """A repeated visit that is wanted; `start` is the first, `drop` names starts that are left out."""
 
     rule = Text(500, required=True, metadata=_RULE)
@@ -133,7 +133,7 @@ def reschedule_series(session: Session, call: Call, body: dict[str, Any], *, app
 )
 def cancel_series(session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID) -> Any:
     """Cancel one occurrence, it and those after it, or all that are ahead."""
-    gone = series.cancel(session, call, appointment_id, body["scope"], reason=body["reason"], by=body["by"])
+    gone = series.cancel(session, call, appointment_id, body.pop("scope"), **body)
     return {"appointments": [appointment_document(view) for view in gone]}
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason, Refused
 from scheduler.models import ApiKey, Hold, Occupancy, new_id
-from scheduler.services import audit, booking, course_rules, overrides, policies
+from scheduler.services import audit, booking, course_rules, overrides, policies, records
 from scheduler.services.appointments import AppointmentView, Participation, participants
 from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
@@ -144,14 +144,15 @@ def extend(
     return view(session, call, row)
 
 
-def release(session: Session, call: Call, hold_id: UUID) -> None:
+def release(session: Session, call: Call, hold_id: UUID, revision: int) -> None:
     """Give the time back. Nothing happens to a hold that is over.
 
-    Raises NotFound, NotTheHolder unless the caller's key made it or may override.
+    Raises NotFound, NotTheHolder unless the caller's key made it or may override, StaleRevision.
     """
     row = _row(session, call, hold_id)
     if overrides.SCOPE not in call.scopes:
         _expect_holder(call, row, None)
+    records.expect(row, revision)
     end(session, call, row)
 
 

@@ -162,11 +162,18 @@ def zone_of(session: Session, call: Call, location_id: UUID) -> str:
 
 
 def cancel(
-    session: Session, call: Call, appointment_id: UUID, scope: Scope, *, reason: str, by: Initiator
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    scope: Scope,
+    *,
+    reason: str,
+    by: Initiator,
+    category: str | None = None,
 ) -> list[AppointmentView]:
     """Cancel an occurrence, it and those after it, or all ahead. Raises NotFound, Refused when nothing is left to."""
     return [
-        booking.cancel(session, call, each.appointment_id, reason=reason, by=by)
+        booking.cancel(session, call, each.appointment_id, reason=reason, by=by, category=category)
         for each in _concerned(session, call, appointment_id, scope)
     ]
 

@@ -71,20 +71,25 @@ def patient(person: Person) -> str:
     return made(person, "/v1/patients", name="Robin Sample")
 
 
-def appointment(person: Person) -> str:
+def staffed(person: Person) -> str:
+    """A location with a therapist, where a talk can take place."""
     talk(person)
     where = location(person)
     shifts = [{**day, "location_id": where} for day in WEEK]
     made(person, "/v1/practitioners", name="Somebody", roles=[{"code": "therapist"}], hours=shifts)
-    return made(person, "/v1/appointments", **BOOKING | {"patient_id": patient(person), "location_id": where})
+    return where
+
+
+def appointment(person: Person) -> str:
+    return made(person, "/v1/appointments", **BOOKING | {"patient_id": patient(person), "location_id": staffed(person)})
 
 
 def series(person: Person) -> str:
-    talk(person)
-    where = location(person)
-    shifts = [{**day, "location_id": where} for day in WEEK]
-    made(person, "/v1/practitioners", name="Somebody", roles=[{"code": "therapist"}], hours=shifts)
-    return made(person, "/v1/series", **REPEATED | {"patient_id": patient(person), "location_id": where})
+    return made(person, "/v1/series", **REPEATED | {"patient_id": patient(person), "location_id": staffed(person)})
+
+
+def hold(person: Person) -> str:
+    return made(person, "/v1/holds", **KEPT | {"location_id": staffed(person)})
 
 
 def course(person: Person) -> str:
@@ -143,6 +148,8 @@ BOOKING: dict[str, Any] = {
     "start": "2030-03-05T15:00:00+00:00",
 }
 
+KEPT: dict[str, Any] = {name: value for name, value in BOOKING.items() if name != "patient_id"}
+
 REPEATED: dict[str, Any] = BOOKING | {"rule": "FREQ=WEEKLY;COUNT=2"}
 
 COURSE: dict[str, Any] = {
@@ -165,6 +172,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "appointment_id": appointment,
     "course_id": course,
     "device_id": device,
+    "hold_id": hold,
     "key_id": api_key,
     "location_id": location,
     "message_id": message,
@@ -189,6 +197,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /v1/appointments": BOOKING,
     "POST /v1/courses": COURSE,
+    "POST /v1/holds": KEPT,
     "POST /v1/protocols": PROTOCOL,
     "POST /v1/series": REPEATED,
     "POST /v1/series/preview": REPEATED,

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Invalid, NotFound, NotTheHolder, Refused
+from scheduler.core.errors import Invalid, NotFound, NotTheHolder, Refused, StaleRevision
 from scheduler.core.localgrid import Wish
 from scheduler.models import Appointment, AuditEvent, Hold, Occupancy, new_id
 from scheduler.services import access, appointments, availability, booking, holds, organizations
@@ -158,7 +158,9 @@ class TestHolders:
             with pytest.raises(NotTheHolder):
                 clinic.do(lambda s, c: holds.extend(s, c, held.id), **stranger)
             with pytest.raises(NotTheHolder):
-                clinic.do(lambda s, c: holds.release(s, c, held.id), scopes=frozenset({"scheduling:write"}), **stranger)
+                clinic.do(
+                    lambda s, c: holds.release(s, c, held.id, 1), scopes=frozenset({"scheduling:write"}), **stranger
+                )
         with pytest.raises(NotTheHolder):
             convert(clinic, held, token="wrong", key_id=key_id)
         convert(clinic, held, token=None, key_id=key_id)
@@ -180,7 +182,7 @@ class TestHolders:
             hold(clinic, "2030-03-04 11:00", key_id=key_id)
         assert caught.value.code == "too_many_holds"
         hold(clinic, "2030-03-04 11:00", key_id=None)
-        clinic.do(lambda s, c: holds.release(s, c, first.id), key_id=key_id)
+        clinic.do(lambda s, c: holds.release(s, c, first.id, 1), key_id=key_id)
         hold(clinic, "2030-03-04 12:00", key_id=key_id)
         hold(clinic, "2030-03-04 13:00", key_id=key_id, now=clinic.later(minutes=5))
 
@@ -189,8 +191,10 @@ class TestReleasing:
     def test_its_time_is_free_at_once_and_twice_is_no_harm(self, clinic: Clinic) -> None:
         held = hold(clinic)
         assert clinic.at(NINE) not in starts(clinic)
-        for _ in range(2):
-            clinic.do(lambda s, c: holds.release(s, c, held.id))
+        with pytest.raises(StaleRevision):
+            clinic.do(lambda s, c: holds.release(s, c, held.id, 2))
+        for revision in (1, 2):
+            clinic.do(lambda s, c, seen=revision: holds.release(s, c, held.id, seen))
         assert clinic.at(NINE) in starts(clinic)
         assert count(clinic, Occupancy) == 0
         with Session(clinic.engine) as session:
@@ -199,7 +203,7 @@ class TestReleasing:
 
     def test_living_holds_are_listed(self, clinic: Clinic) -> None:
         first, gone = hold(clinic), hold(clinic, "2030-03-04 11:00")
-        clinic.do(lambda s, c: holds.release(s, c, gone.id))
+        clinic.do(lambda s, c: holds.release(s, c, gone.id, 1))
         for location_id, expected in ((None, [first.id]), (clinic.location_id, [first.id]), (new_id(), [])):
             found = clinic.do(lambda s, c, at=location_id: holds.listing(s, c, location_id=at))
             assert [view.id for view in found.items] == expected
