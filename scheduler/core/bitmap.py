@@ -70,10 +70,6 @@ class Timeline:
         """That slot and all later ones."""
         return self.everything & ~((1 << max(slot, 0)) - 1)
 
-    def ladder(self, taken: Iterable[tuple[datetime, datetime]], units: int) -> tuple[int, ...]:
-        """For (start, end) of units taken: element j holds the slots at which more than j of `units` are taken."""
-        return counted((self.lane([(self.slot(start), self.slot_after(end))]) for start, end in taken), units)
-
     def lane(self, ranges: Iterable[tuple[int, int]]) -> int:
         """The slots of many ranges [first, past): one step each, however long the timeline is."""
         cells = bytearray(b"0") * self.slots

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,21 +9,43 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import Row, Text, and_, cast, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
-from scheduler.core.bitmap import Timeline
+from scheduler.core.bitmap import Timeline, counted, runs
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
-from scheduler.core.rooms import RoomPool, Stay
-from scheduler.core.site import ClearanceFact, Site, closed_mask, rostered, valid_days
+from scheduler.core.rooms import RoomPool, Stay, settled
+from scheduler.core.site import ClearanceFact, Site
 from scheduler.models import Clearance, Location, Organization, Resource
-from scheduler.services.busy import Busy, Taken, busy
+from scheduler.services.busy import Busy, busy, freed_by
+from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
+Columns = Row[*tuple[Any, ...]]
+
+
+class HeldUnits(Mapping[UUID, list[Held]]):
+    """The units taken of each resource over the timeline, worked out for whoever is asked about."""
+
+    def __init__(self, standing: Mapping[UUID, Busy]) -> None:
+        self._standing = standing
+
+    def __getitem__(self, key: UUID) -> list[Held]:
+        each = self._standing[key]
+        instant = each.timeline.instant
+        return [
+            Held(unit, instant(first), instant(past)) for unit, lane in each.lanes.items() for first, past in runs(lane)
+        ]
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter(self._standing)
+
+    def __len__(self) -> int:
+        return len(self._standing)
 
 
 @dataclass(frozen=True)
@@ -32,7 +53,7 @@ class Loaded:
     """A site, and what booking needs to know of the rows behind it."""
 
     site: Site
-    location: Row[Any]
+    location: Columns
     policies: Policies
     units: Mapping[UUID, int]
     revisions: Mapping[UUID, int]
@@ -59,26 +80,22 @@ def load(
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     location = _location(session, call, location_id)
+    place = Place(location_id, location.time_zone, location.hours, location.closures, timeline)
     resources = _resources(session, call, location_id, patient_id)
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
-    occupied = busy(
-        session, call, timeline, {key: (row.calendar_revision, row.units) for key, row in resources.items()}
-    )
-    owners = {*ignoring, *([own_hold] if own_hold is not None else [])}
-    standing = {key: each.standing(call.now, owners) for key, each in occupied.items()}
-    zone = location.time_zone
-    closed = closed_mask(location.closures, zone, timeline)
-    calendars = {
-        key: _calendar(row, location, timeline, closed, occupied[key], standing[key]) for key, row in resources.items()
-    }
+    known = busy(session, call, timeline, {key: row.calendar_revision for key, row in resources.items()})
+    freed = freed_by(session, call, timeline, ignoring)
+    out = {*ignoring, *([own_hold] if own_hold is not None else [])}
+    standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}
+    calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     policies = Policies.from_document(location.policies)
     site = Site(
         timeline=timeline,
-        time_zone=zone,
-        open=rostered(location.hours, zone, timeline) & ~closed,
-        closed=closed,
+        time_zone=location.time_zone,
+        open=place.open,
+        closed=place.closed,
         certifications=tuple(location.certifications),
         calendars={key: each for key, each in calendars.items() if each.kind != "patient"},
         patient=calendars[patient_id] if patient_id is not None else None,
@@ -86,7 +103,7 @@ def load(
         earliest=call.now + timedelta(minutes=policies.lead_minutes),
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,
-        pools=_pools(call, resources, calendars, timeline, standing),
+        pools=_pools(resources, calendars, standing, timeline.slot(call.now)),
     )
     return Loaded(
         site=site,
@@ -94,24 +111,20 @@ def load(
         policies=policies,
         units={key: row.units for key, row in resources.items()},
         revisions={key: row.calendar_revision for key, row in resources.items()},
-        held={key: [Held(each.unit, each.start, each.end) for each in rows] for key, rows in standing.items()},
-        expired=frozenset(
-            key
-            for key, each in occupied.items()
-            if any(row.expires_at is not None and row.expires_at <= call.now for row in each.taken)
-        ),
+        held=HeldUnits(standing),
+        expired=frozenset(key for key, each in known.items() if any(h.expires_at <= call.now for h in each.holds)),
     )
 
 
-def _location(session: Session, call: Call, location_id: UUID) -> Row[Any]:
+def _location(session: Session, call: Call, location_id: UUID) -> Columns:
     """The location with its organization's policies."""
     row = session.execute(
         select(
             Location.id,
             Location.name,
             Location.time_zone,
-            Location.hours,
-            Location.closures,
+            cast(Location.hours, Text).label("hours"),
+            cast(Location.closures, Text).label("closures"),
             Location.certifications,
             Organization.policies,
         )
@@ -128,7 +141,7 @@ def _location(session: Session, call: Call, location_id: UUID) -> Row[Any]:
     return row
 
 
-def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID | None) -> dict[UUID, Row[Any]]:
+def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID | None) -> dict[UUID, Columns]:
     """Everyone and everything that could serve at the location, and the patient, in id order."""
     rows = session.execute(
         select(
@@ -136,8 +149,8 @@ def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID
             Resource.kind,
             Resource.type_code,
             Resource.units,
-            Resource.roles,
-            Resource.hours,
+            cast(Resource.roles, Text).label("roles"),
+            cast(Resource.hours, Text).label("hours"),
             Resource.calendar_revision,
         )
         .where(
@@ -163,31 +176,29 @@ def _clearances(session: Session, call: Call, patient_id: UUID) -> tuple[Clearan
     return tuple(ClearanceFact(*row) for row in rows)
 
 
-def _calendar(
-    row: Row[Any],
-    location: Row[Any],
-    timeline: Timeline,
-    closed: int,
-    occupied: Busy,
-    standing: tuple[Taken, ...],
-) -> Calendar:
-    return Calendar(
-        resource_id=row.id,
-        kind=row.kind,
-        units=row.units,
-        rostered=_roster(row, location, timeline) & ~closed,
-        absent=occupied.absent,
-        taken=occupied.ladder(standing),
-        serves=_serves(row, location, timeline),
-    )
+def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
+    """The resource's calendar: the one made before of the same rows, with all that it remembers."""
+    made_with = (row.kind, row.type_code, row.units, row.roles, row.hours, place.key)
+    known = standing.calendars.get(made_with)
+    if known is None:
+        regular = (lane for unit, lane in standing.lanes.items() if unit < row.units)
+        known = standing.calendars[made_with] = Calendar(
+            resource_id=row.id,
+            kind=row.kind,
+            units=row.units,
+            rostered=place.roster(row.kind, row.hours),
+            absent=standing.absent,
+            taken=counted(regular, row.units),
+            serves=place.serves(row.kind, row.type_code, row.roles),
+        )
+    return known
 
 
 def _pools(
-    call: Call,
-    resources: Mapping[UUID, Row[Any]],
+    resources: Mapping[UUID, Columns],
     calendars: Mapping[UUID, Calendar],
-    timeline: Timeline,
-    standing: Mapping[UUID, tuple[Taken, ...]],
+    standing: Mapping[UUID, Busy],
+    now: int,
 ) -> dict[str, RoomPool]:
     """Rooms of one type that keep the same hours and hold one visit each: they may be bound late."""
     groups: dict[str, list[UUID]] = {}
@@ -198,47 +209,10 @@ def _pools(
     for selector, rooms in groups.items():
         alike = {(calendars[key].rostered, resources[key].units) for key in rooms}
         if len(rooms) > 1 and alike == {(calendars[rooms[0]].rostered, 1)}:
-            look = partial(stays_in, {key: standing[key] for key in rooms}, timeline, call.now)
+            look = partial(_stays, [standing[key] for key in rooms], now)
             pools[selector] = RoomPool(tuple(rooms), look, {key: calendars[key].absent for key in rooms})
     return pools
 
 
-def stays_in(taken: Mapping[UUID, Sequence[Taken]], timeline: Timeline, now: datetime) -> Iterator[Stay]:
-    """The stays in rooms of one unit. What has begun, or lies in several rooms or pieces, is not moved any more."""
-    owners = Counter(row.owner for rows in taken.values() for row in rows if row.unit == 0)
-    for key, rows in taken.items():
-        for row in rows:
-            if row.unit == 0:
-                fixed = row.fixed or row.start <= now or owners[row.owner] > 1
-                yield Stay(row.owner, key, timeline.slot(row.start), timeline.slot_after(row.end), fixed)
-
-
-def _roster(row: Row[Any], location: Row[Any], timeline: Timeline) -> int:
-    """A patient is always there; a room or device keeps the location's hours unless it has its own."""
-    if row.kind == "patient":
-        return timeline.everything
-    if row.kind == "practitioner":
-        here = str(location.id)
-        hours = [_weekly(entry) for entry in row.hours or () if entry.get("location_id") == here]
-    else:
-        hours = location.hours if row.hours is None else row.hours
-    return rostered(hours, location.time_zone, timeline)
-
-
-def _weekly(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "location_id"}
-
-
-def _serves(row: Row[Any], location: Row[Any], timeline: Timeline) -> dict[str, int]:
-    """Selector to the slots of the days on which the qualification for it is valid."""
-    if row.kind != "practitioner":
-        return {f"{row.kind}:{row.type_code}": -1} if row.type_code else {}
-    entries: dict[str, list[dict[str, Any]]] = {}
-    for role in row.roles:
-        if role.get("location_id") in (None, str(location.id)):
-            bounds = {key: role[key] for key in ("valid_from", "valid_to") if role.get(key)}
-            entries.setdefault(f"role:{role['code']}", []).append(bounds)
-    return {
-        selector: -1 if {} in bounds else valid_days(bounds, location.time_zone, timeline)
-        for selector, bounds in entries.items()
-    }
+def _stays(rooms: Sequence[Busy], now: int) -> list[Stay]:
+    return settled((stay for room in rooms for stay in room.stays), now)

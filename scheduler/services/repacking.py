@@ -16,13 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Taking
+from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.errors import SlotTaken
 from scheduler.core.packing import Held, connected, repack
-from scheduler.core.rooms import RoomPool, Stay, rebound
+from scheduler.core.rooms import RoomPool, Stay, rebound, settled
 from scheduler.models import NO_DOUBLE_BOOKING, Occupancy
-from scheduler.services.busy import LONGEST, Taken
-from scheduler.services.calendars import Loaded, stays_in
+from scheduler.services.busy import LONGEST
+from scheduler.services.calendars import Loaded
 
 _ROWS = cast("Table", Occupancy.__table__)
 
@@ -88,13 +89,9 @@ def rebind(
     timeline = loaded.site.timeline
     start, end = timeline.instant(taking.start), timeline.instant(taking.end)
     rows = _pool_rows(session, call, taking.pool, start, end)
-    taken: dict[UUID, list[Taken]] = {room: [] for room in taking.pool}
-    for row in rows:
-        owner = row.appointment_id or row.hold_id
-        fixed = row.fixed or row.hold_id is not None
-        taken[row.resource_id].append(Taken(row.unit, row.starts_at, row.ends_at, owner, None, fixed))
+    seated = settled((_stay(row, timeline) for row in rows if row.unit == 0), timeline.slot(call.now))
     away = {room: loaded.site.calendars[room].absent for room in taking.pool}
-    pool = RoomPool(taking.pool, lambda: stays_in(taken, timeline, call.now), away)
+    pool = RoomPool(taking.pool, lambda: seated, away)
     chosen = rebound(pool, Stay(None, None, taking.start, taking.end))
     if chosen is None:
         raise SlotTaken
@@ -109,6 +106,12 @@ def rebind(
     for row in rows:
         now[chosen.get(row.appointment_id, row.resource_id)].append(Held(row.unit, row.starts_at, row.ends_at))
     return chosen[None], {**held, **now}
+
+
+def _stay(row: Row[Any], timeline: Timeline) -> Stay:
+    first, past = timeline.slot(row.starts_at), timeline.slot_after(row.ends_at)
+    fixed = row.fixed or row.hold_id is not None  # a hold never moves
+    return Stay(row.appointment_id or row.hold_id, row.resource_id, first, past, bool(fixed))
 
 
 def _pool_rows(session: Session, call: Call, rooms: tuple[UUID, ...], start: datetime, end: datetime) -> list[Row[Any]]:

@@ -1,0 +1,86 @@
+"""Stored hours and roles as slots of a timeline, worked out once per text. Who is taken when is `busy`'s.
+
+The documents are handed over as the database keeps them, as text: what is known by its text is never parsed again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+from uuid import UUID
+
+from scheduler.core.bitmap import Timeline
+from scheduler.core.site import closed_mask, rostered, valid_days
+
+
+@dataclass(frozen=True)
+class Place:
+    """A location over a timeline; `hours` and `closures` are JSON."""
+
+    location_id: UUID
+    time_zone: str
+    hours: str
+    closures: str
+    timeline: Timeline
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What distinguishes it, for whoever remembers something about it."""
+        return (self.location_id, self.time_zone, self.hours, self.closures)
+
+    @property
+    def open(self) -> int:
+        """The slots at which it is open."""
+        return _weekly(self.hours, None, self.time_zone, self.timeline) & ~self.closed
+
+    @property
+    def closed(self) -> int:
+        """The slots that some closure touches."""
+        return _closed(self.closures, self.time_zone, self.timeline)
+
+    def roster(self, kind: str, hours: str | None) -> int:
+        """When a resource is meant to be here: a patient always, a thing at the location's hours or its own (JSON)."""
+        if kind == "patient":
+            return self.timeline.everything & ~self.closed
+        if kind == "practitioner":
+            here = _weekly(hours or "[]", str(self.location_id), self.time_zone, self.timeline)
+        else:
+            here = _weekly(hours or self.hours, None, self.time_zone, self.timeline)
+        return here & ~self.closed
+
+    def serves(self, kind: str, type_code: str, roles: str) -> Mapping[str, int]:
+        """Selector to the slots of the days on which the resource's qualification for it is valid; `roles` is JSON."""
+        if kind != "practitioner":
+            return {f"{kind}:{type_code}": -1} if type_code else {}
+        return _qualified(roles, str(self.location_id), self.time_zone, self.timeline)
+
+
+@lru_cache(maxsize=4096)
+def _weekly(hours: str, location_id: str | None, time_zone: str, timeline: Timeline) -> int:
+    """The slots of weekly hours; with a location, of those entries only that name it."""
+    entries: list[dict[str, Any]] = json.loads(hours)
+    if location_id is not None:
+        named = (entry for entry in entries if entry.get("location_id") == location_id)
+        entries = [{key: value for key, value in entry.items() if key != "location_id"} for entry in named]
+    return rostered(entries, time_zone, timeline)
+
+
+@lru_cache(maxsize=1024)
+def _closed(closures: str, time_zone: str, timeline: Timeline) -> int:
+    return closed_mask(json.loads(closures), time_zone, timeline)
+
+
+@lru_cache(maxsize=4096)
+def _qualified(roles: str, location_id: str, time_zone: str, timeline: Timeline) -> Mapping[str, int]:
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for role in json.loads(roles):
+        if role.get("location_id") in (None, location_id):
+            bounds = {key: role[key] for key in ("valid_from", "valid_to") if role.get(key)}
+            entries.setdefault(f"role:{role['code']}", []).append(bounds)
+    return {
+        selector: -1 if {} in bounds else valid_days(bounds, time_zone, timeline)
+        for selector, bounds in entries.items()
+    }

@@ -1,0 +1,117 @@
+"""What is taken, as read from rows in lines of slots, against the rows themselves; on both databases."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import DateTime, Engine, cast, literal, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.bitmap import SLOT, Timeline, bits
+from scheduler.core.intervals import Span
+from scheduler.models import Resource
+from scheduler.models.base import UtcDateTime
+from scheduler.models.slots import slot_after, slot_of
+from scheduler.services.busy import Busy, busy, freed_by
+from scheduler.services.locks import bump_calendars
+from tests.plumbing.clock import NOON
+from tests.plumbing.scene import Scene, local
+
+DAYS = 3
+LATER = NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+def scene(engine: Engine) -> Scene:
+    return Scene.begin(engine)
+
+
+def slots_of(timeline: Timeline, start: datetime, end: datetime) -> set[int]:
+    return {
+        slot for slot in range(timeline.slots) if timeline.instant(slot) < end and start < timeline.instant(slot) + SLOT
+    }
+
+
+def read(scene: Scene, *ids: UUID, timeline: Timeline) -> dict[UUID, Busy]:
+    def act(session: Session, call: object) -> dict[UUID, Busy]:
+        rows = session.execute(select(Resource.id, Resource.calendar_revision).where(Resource.id.in_(ids)))
+        return busy(session, scene.call, timeline, {row.id: row.calendar_revision for row in rows})
+
+    found: dict[UUID, Busy] = scene.do(act)
+    return found
+
+
+@pytest.mark.parametrize("offset", [0, 1, 299_999_999, 300_000_000, 123_456_789_000])
+def test_the_database_counts_slots_as_the_core_does(engine: Engine, offset: int) -> None:
+    instant = NOON + timedelta(microseconds=offset)
+    timeline = Timeline.covering(NOON, NOON)
+    written = (
+        literal(instant, UtcDateTime) if engine.dialect.name == "sqlite" else cast(instant, DateTime(timezone=True))
+    )
+    with engine.connect() as connection:
+        first, past = connection.execute(select(slot_of(written), slot_after(written))).one()
+    base = (timeline.origin - datetime.fromisoformat("1970-01-01T00:00Z")) // SLOT
+    assert (first - base, past - base) == (timeline.slot(instant), timeline.slot_after(instant))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_say_what_the_rows_say(scene: Scene, seed: int) -> None:
+    rng = random.Random(seed)
+    site = scene.location()
+    nurse = scene.practitioner(site.id, "nurse", units=2)
+    first = local("2030-03-04T08:00")
+    timeline = Timeline.covering(first, first + timedelta(days=DAYS - 1))
+    taken: dict[int, set[int]] = {0: set(), 1: set()}
+    for _ in range(25):
+        minutes, unit = 5 * rng.randint(1, 30), rng.randint(0, 1)
+        at = first + timedelta(minutes=5 * rng.randint(-300, DAYS * 288))
+        slots = {timeline.slot(at) + ordinal for ordinal in range(minutes // 5)}
+        if not slots & taken[unit]:
+            wall = f"{at.astimezone(first.tzinfo) - timedelta(hours=5):%Y-%m-%dT%H:%M}"
+            scene.visit(site.id, wall, (nurse.id, "role:nurse"), minutes=minutes, unit=unit)
+            taken[unit] |= slots
+    inside = {unit: {slot for slot in slots if 0 <= slot < timeline.slots} for unit, slots in taken.items()}
+    lanes = read(scene, nurse.id, timeline=timeline)[nurse.id].lanes
+    assert {unit: set(bits(lanes.get(unit, 0))) for unit in taken} == inside
+
+
+def test_a_room_knows_whose_its_slots_are(scene: Scene) -> None:
+    site = scene.location()
+    room = scene.room(site.id)
+    visit_id = scene.visit(site.id, "2030-03-04T09:00", (room.id, "room:infusion"))
+    timeline = Timeline.covering(local("2030-03-04T08:00"), local("2030-03-04T18:00"))
+    [stay] = read(scene, room.id, timeline=timeline)[room.id].stays
+    assert (stay.key, stay.room, stay.end - stay.start, stay.fixed) == (visit_id.hex, room.id, 12, False)
+    freed = scene.do(lambda session, call: freed_by(session, call, timeline, [visit_id]))
+    without = read(scene, room.id, timeline=timeline)[room.id].standing(NOON, {visit_id}, freed[room.id])
+    assert (without.lanes, without.stays) == ({0: 0}, ())
+
+
+def test_a_hold_counts_until_it_expires(scene: Scene) -> None:
+    site = scene.location()
+    room = scene.room(site.id)
+    hold_id = scene.hold(site.id, "2030-03-04T09:00", room.id, expires_at=LATER)
+    timeline = Timeline.covering(local("2030-03-04T08:00"), local("2030-03-04T18:00"))
+    known = read(scene, room.id, timeline=timeline)[room.id]
+    slots = slots_of(timeline, local("2030-03-04T09:00"), local("2030-03-04T10:00"))
+    assert set(bits(known.standing(NOON, (), ()).lanes[0])) == slots
+    assert [stay.fixed for stay in known.standing(NOON, (), ()).stays] == [True]
+    assert known.standing(LATER, (), ()).lanes.get(0, 0) == 0
+    assert known.standing(NOON, {hold_id}, ()).lanes.get(0, 0) == 0
+
+
+def test_what_is_remembered_is_read_anew_after_a_change(scene: Scene) -> None:
+    site = scene.location()
+    nurse = scene.practitioner(site.id, "nurse")
+    timeline = Timeline.covering(local("2030-03-04T08:00"), local("2030-03-04T18:00"))
+    before = read(scene, nurse.id, timeline=timeline)[nurse.id]
+    assert read(scene, nurse.id, timeline=timeline)[nurse.id] is before
+    scene.visit(site.id, "2030-03-04T09:00", (nurse.id, "role:nurse"))
+    assert read(scene, nurse.id, timeline=timeline)[nurse.id] is before, "nobody said that it has changed"
+    scene.do(lambda session, call: bump_calendars(session, call, [nurse.id]))
+    assert read(scene, nurse.id, timeline=timeline)[nurse.id].lanes[0] == timeline.touched(
+        [Span(local("2030-03-04T09:00"), local("2030-03-04T10:00"))]
+    )
