@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scheduler.core.planner import Preferences, Span, Weights, plan, verify
+from scheduler.core.planner import Preferences, Span, Weights, plan, search, verify
 from tests.core.planner.handmade import at, course, each, main, read
 from tests.core.planner.instances import grid
 
@@ -66,13 +66,13 @@ def test_changing_the_time_of_day_has_a_highest_price() -> None:
 
 
 def test_below_the_highest_price_each_quarter_counts() -> None:
-    # 3 h 45 min later costs 60; the same hour a day later costs 10 for the day and 52 for the gap.
+    # The second dose is 3 h 45 min later on the wall clock, for 60; an unwelcome hour for the first avoids that.
     where = grid(row_minutes=15)
-    second = each([2], 12.75, where=where) | each([3], 9, where=where)
-    problem = course(main("a", each([0], 9)), main("b", second, (2, 2, 3)), grid=where, weights=Weights(gap=52))
+    mains = main("a", each([0], 9, 12.75, where=where)), main("b", each([2], 12.75, where=where), (2, 2, 2))
+    problem = course(*mains, grid=where, preferences=Preferences(latest=12 * 60), weights=Weights(hours=62))
     assert read(problem, plan(problem)) == {"a": "0 09:00", "b": "2 12:45"}
-    cheaper = replace(problem, weights=Weights(gap=49))
-    assert read(cheaper, plan(cheaper)) == {"a": "0 09:00", "b": "3 09:00"}
+    cheaper = replace(problem, weights=Weights(hours=59))
+    assert read(cheaper, plan(cheaper)) == {"a": "0 12:45", "b": "2 12:45"}
 
 
 def test_wishes_bend_but_do_not_forbid() -> None:
@@ -110,3 +110,12 @@ def test_of_equal_plans_the_earliest_is_taken() -> None:
     nothing = Weights(*[0] * 12)
     problem = course(main("a", each([2, 1], 9, 8)), main("b", each(range(9), 9, 8), (1, 1, 6)), weights=nothing)
     assert read(problem, plan(problem)) == {"a": "1 08:00", "b": "2 08:00"}
+
+
+def test_a_first_day_beyond_the_first_window_may_be_only_just_better() -> None:
+    # Day 27 at an unwelcome hour costs 27 * 11 + 20, day 28 costs 28 * 11.
+    assert search.FIRST_WINDOW == 28
+    where = grid(days=60)
+    starts = each([27], 8, where=where) | each([28], 10, where=where)
+    problem = course(main("a", starts), grid=where, preferences=Preferences(earliest=9 * 60))
+    assert read(problem, plan(problem)) == {"a": "28 10:00"}

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.core.planner import Problem, Window, plan, verify
+from scheduler.core.planner import Preferences, Problem, Window, plan, verify
 from tests.core.planner.handmade import DAY, WHERE, at, course, each, leaf, main, read
-from tests.core.planner.instances import slot
+from tests.core.planner.instances import grid, slot
 
 #: One to three days after the end, best after two.
 AFTER = Window(DAY, 2 * DAY, 3 * DAY, "end")
@@ -122,6 +122,19 @@ def test_two_leaves_do_not_overlap() -> None:
     assert read(problem, plan(problem)) == {"a": "0 09:00", "b": "1 09:00", "talk": "4 09:00", "other": "4 10:00"}
     long = replace(problem, mains=tuple(replace(m, leaf=replace(m.leaf, minutes=65)) for m in problem.mains if m.leaf))
     assert plan(long) is None
+
+
+def test_two_leaves_may_touch() -> None:
+    where, window = grid(row_minutes=5), Window(0, DAY, 3 * DAY, "end")
+    problem = course(
+        main(
+            "a", each([0], 9), leaf=leaf("talk", at((2, 8 + 55 / 60), (2, 9), where=where), window, before_next=False)
+        ),
+        main("b", each([1], 9), (1, 1, 1), leaf=leaf("other", at((2, 9), (2, 9 + 55 / 60), where=where), window)),
+        grid=where,
+        preferences=Preferences(earliest=9 * 60),
+    )
+    assert talked(problem) == "2 08:55"
 
 
 def test_the_last_leaf_needs_its_window_only() -> None:
