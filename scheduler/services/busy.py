@@ -38,7 +38,7 @@ from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import SLOT, Timeline
 from scheduler.core.call import Call
 from scheduler.core.rooms import Stay
-from scheduler.models import Absence, Hold, Occupancy
+from scheduler.models import Absence, ExtraHours, Hold, Occupancy
 from scheduler.models.base import UtcDateTime
 from scheduler.models.slots import slot_after, slot_of
 from scheduler.services.locks import has_changed_calendars
@@ -48,6 +48,7 @@ LONGEST = timedelta(hours=24)
 #: How many calendars one process remembers.
 REMEMBERED = 4096
 _AWAY = -1
+_EXTRA = -2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: A run of slots [first, past).
@@ -67,8 +68,8 @@ class Held(NamedTuple):
 class Busy:
     """A resource over a timeline: unit to the slots at which visits take it, the holds, and when it is away.
 
-    Units beyond the regular ones belong to overrides. `stays` say whose the slots are, for rooms only; an appointment's
-    key is the hexadecimal digits of its id.
+    `extra` are its one-off shifts, location to slots. Units beyond the regular ones belong to overrides. `stays` say
+    whose the slots are, for rooms only; an appointment's key is the hexadecimal digits of its id.
     """
 
     resource_id: UUID
@@ -77,6 +78,7 @@ class Busy:
     stays: tuple[Stay, ...]
     holds: tuple[Held, ...]
     absent: int
+    extra: Mapping[UUID, int] = field(default_factory=dict)
     #: The calendars made of it, by what they were made with besides.
     calendars: dict[Any, Calendar] = field(default_factory=dict, init=False, repr=False, compare=False)
     _standing: dict[frozenset[UUID], Busy] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -149,17 +151,23 @@ def _read(session: Session, call: Call, timeline: Timeline, ids: Sequence[UUID])
     stays: dict[UUID, list[Stay]] = {key: [] for key in ids}
     holds: dict[UUID, list[Held]] = {key: [] for key in ids}
     absent = dict.fromkeys(ids, 0)
-    for key, unit, line, hold_id, expires_at in session.execute(_statement(call, timeline, ids)).all():
+    extra: dict[UUID, dict[UUID, int]] = {key: {} for key in ids}
+    for key, unit, line, which, expires_at in session.execute(_statement(call, timeline, ids)).all():
         runs = list(_runs(line, _base(timeline)))
         if unit == _AWAY:
             absent[key] = timeline.lane(run for run, *_ in runs)
-        elif hold_id is not None:
-            holds[key] += [Held(unit, run, hold_id, expires_at) for run, *_ in runs]
+        elif unit == _EXTRA:
+            extra[key][which] = timeline.lane(run for run, *_ in runs)
+        elif which is not None:
+            holds[key] += [Held(unit, run, which, expires_at) for run, *_ in runs]
         else:
             lanes[key][unit] = timeline.lane(run for run, *_ in runs)
             if unit == 0:
                 stays[key] += [Stay(who[0], key, run[0], run[1], who[1] == "1") for run, *who in runs if who]
-    return {key: Busy(key, timeline, lanes[key], tuple(stays[key]), tuple(holds[key]), absent[key]) for key in ids}
+    return {
+        key: Busy(key, timeline, lanes[key], tuple(stays[key]), tuple(holds[key]), absent[key], extra[key])
+        for key in ids
+    }
 
 
 def _runs(line: str, base: int) -> Iterator[tuple[Any, ...]]:
@@ -170,7 +178,10 @@ def _runs(line: str, base: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _statement(call: Call, timeline: Timeline, ids: Sequence[UUID]) -> Any:
-    """A line for each unit of each resource, for each unit that a hold takes, and for the absences of each."""
+    """A line for each unit of each resource, for each unit that a hold takes, and for each one's absences and shifts.
+
+    The id in a line is the hold's, or the location's of a shift.
+    """
     owner = func.replace(cast(Occupancy.appointment_id, Text), "-", "")
     fixed = case((Occupancy.fixed, "1"), else_="0")
     whose = case((Occupancy.role.like("room:%"), literal("/") + owner + "/" + fixed), else_="")
@@ -205,7 +216,23 @@ def _statement(call: Call, timeline: Timeline, ids: Sequence[UUID]) -> Any:
         )
         .group_by(Absence.resource_id)
     )
-    return union_all(occupied, away)
+    shifts = (
+        select(
+            ExtraHours.resource_id,
+            cast(literal(_EXTRA), Integer),
+            func.aggregate_strings(_line(ExtraHours.starts_at, ExtraHours.ends_at), ","),
+            ExtraHours.location_id,
+            cast(null(), UtcDateTime),
+        )
+        .where(
+            ExtraHours.organization_id == call.organization_id,
+            ExtraHours.resource_id.in_(ids),
+            ExtraHours.ends_at > timeline.origin,
+            ExtraHours.starts_at < timeline.end,
+        )
+        .group_by(ExtraHours.resource_id, ExtraHours.location_id)
+    )
+    return union_all(occupied, away, shifts)
 
 
 def _line(starts_at: Any, ends_at: Any) -> ColumnElement[str]:

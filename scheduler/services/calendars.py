@@ -186,7 +186,7 @@ def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
             resource_id=row.id,
             kind=row.kind,
             units=row.units,
-            rostered=place.roster(row.kind, row.hours),
+            rostered=place.roster(row.kind, row.hours, standing.extra.get(place.location_id, 0)),
             absent=standing.absent,
             taken=counted(regular, row.units),
             serves=place.serves(row.kind, row.type_code, row.roles),

@@ -41,15 +41,18 @@ class Place:
         """The slots that some closure touches."""
         return _closed(self.closures, self.time_zone, self.timeline)
 
-    def roster(self, kind: str, hours: str | None) -> int:
-        """When a resource is meant to be here: a patient always, a thing at the location's hours or its own (JSON)."""
+    def roster(self, kind: str, hours: str | None, extra: int = 0) -> int:
+        """When a resource is meant to be here: a patient always, a thing at the location's hours or its own (JSON).
+
+        `extra` are the slots of its one-off shifts here.
+        """
         if kind == "patient":
-            return self.timeline.everything & ~self.closed
+            return self.timeline.everything
         if kind == "practitioner":
             here = _weekly(hours or "[]", str(self.location_id), self.time_zone, self.timeline)
         else:
             here = _weekly(hours or self.hours, None, self.time_zone, self.timeline)
-        return here & ~self.closed
+        return (here | extra) & ~self.closed
 
     def serves(self, kind: str, type_code: str, roles: str) -> Mapping[str, int]:
         """Selector to the slots of the days on which the resource's qualification for it is valid; `roles` is JSON."""
