@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
+from scheduler.core.intervals import Span, union
 from scheduler.models import Appointment, Occupancy
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
@@ -137,15 +138,19 @@ def participants(
     segments: Sequence[Mapping[str, Any]], served: Sequence[tuple[UUID, str, datetime, datetime]]
 ) -> tuple[Participation, ...]:
     """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time."""
-    found = set()
+    stays: dict[tuple[UUID, str], list[Span]] = {}
     for resource_id, selector, start, end in served:
+        stays.setdefault((resource_id, selector), []).append(Span(start, end))
+    found = []
+    for (resource_id, selector), spans in stays.items():
         kind, _, role = selector.partition(":")
         if kind not in KINDS:
             continue
-        for segment in segments:
-            begins, ends = max(start, segment["start"]), min(end, segment["end"])
-            if begins < ends:
-                found.add(Participation(resource_id, KINDS[kind], role, segment["name"], begins, ends))
+        for span in union(spans):  # in however many units and pieces: it is one stay
+            for segment in segments:
+                begins, ends = max(span.start, segment["start"]), min(span.end, segment["end"])
+                if begins < ends:
+                    found.append(Participation(resource_id, KINDS[kind], role, segment["name"], begins, ends))
     return tuple(sorted(found, key=lambda each: (each.start, each.kind, each.role, each.resource_id)))
 
 
