@@ -12,6 +12,7 @@ from scheduler.api import (
     appointments,
     audit_events,
     availability,
+    board,
     cors,
     courses,
     docs,
@@ -28,6 +29,7 @@ from scheduler.api import (
     resources,
     series,
     trace,
+    visit_day,
     visit_types,
 )
 
@@ -42,6 +44,8 @@ NOUNS = (
     patients,
     availability,
     appointments,
+    visit_day,
+    board,
     holds,
     series,
     courses,

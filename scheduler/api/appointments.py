@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from scheduler.api.day import CheckSchema, FlagSchema, TaskSchema, day_document
 from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Code
@@ -29,7 +30,7 @@ from scheduler.core.errors import (
     Refused,
     StaleRevision,
 )
-from scheduler.services import appointments, booking, holds
+from scheduler.services import appointments, booking, holds, visit_day
 from scheduler.services.finding import Wanted
 
 blp = Blueprint("appointments", __name__, url_prefix="/v1", description="Visits with a time")
@@ -38,6 +39,7 @@ _DISAMBIGUATION = {"description": "Which reading of a wall time that the clocks 
 _BY = {"description": "Who wants it: lead time, horizon and cut-offs go by that"}
 _CATEGORY = {"description": "The class of the reason, one of the organization's `policies.reasons`"}
 _TOKEN = {"description": "The token of that hold; not needed with the key that made it"}
+_ALONE = {"description": "Shown with a single visit, after a move, and on the day board"}
 _STATUSES = (
     "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
     "entered-in-error",
@@ -92,6 +94,7 @@ class AppointmentSchema(Schema):
     id = Id(required=True)
     status = Choice(*_STATUSES, required=True)
     outcome = Text(20, allow_none=True)
+    outcome_reason = Text(500, allow_none=True)
     patient_id = Id(required=True)
     visit_type = Text(60, required=True)
     location_id = Id(required=True)
@@ -106,6 +109,16 @@ class AppointmentSchema(Schema):
     course_session_id = Id(allow_none=True)
     series_id = Id(allow_none=True)
     note = Text(2000, min=0)
+    pencilled_until = Instant(allow_none=True, metadata={"description": "When a pending visit is let go"})
+    arrived_at = Instant(allow_none=True)
+    checked_in_at = Instant(allow_none=True)
+    dosed_at = Instant(allow_none=True, metadata={"description": "When the first dose was given"})
+    last_device_at = Instant(allow_none=True)
+    fulfilled_at = Instant(allow_none=True, metadata={"description": "When the patient went home"})
+    observation_over_at = Instant(allow_none=True, metadata=_ALONE)
+    checklist = List(Nested(CheckSchema), max=100, metadata=_ALONE)
+    tasks = List(Nested(TaskSchema), max=100, metadata=_ALONE)
+    flags = List(Nested(FlagSchema), max=1000, metadata=_ALONE)
     cancel_reason = Text(500, allow_none=True)
     cancelled_by = Text(20, allow_none=True)
     cancel_category = Text(60, allow_none=True)
@@ -161,8 +174,8 @@ def list_appointments(session: Session, call: Call, query: dict[str, Any]) -> An
 @blp.get("/appointments/<uuid:appointment_id>")
 @endpoint(scope="scheduling:read", gives=AppointmentSchema, refuses=(NotFound,))
 def get_appointment(session: Session, call: Call, *, appointment_id: UUID) -> Any:
-    """One visit."""
-    return appointment_document(appointments.get(session, call, appointment_id))
+    """One visit, with its checklist, its tasks and what somebody should see."""
+    return day_document(visit_day.get(session, call, appointment_id))
 
 
 @blp.post("/appointments/<uuid:appointment_id>/reschedule")

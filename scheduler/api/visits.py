@@ -13,6 +13,7 @@ from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.overriding import LIFTABLE, Override, override_of
 from scheduler.services.appointments import AppointmentView, Participation
+from scheduler.services.booking import REAL_TIMES
 from scheduler.services.finding import Pin
 
 
@@ -121,6 +122,10 @@ def participants_in(found: tuple[Participation, ...], where: ZoneInfo) -> list[d
     ]
 
 
+def _shown(instant: datetime | None, where: ZoneInfo) -> datetime | None:
+    return None if instant is None else instant.astimezone(where)
+
+
 def appointment_document(view: AppointmentView) -> dict[str, Any]:
     """An appointment as clients see it: instants in the location's offset, and the wall times beside them."""
     row, where = view.row, zone(view.row.time_zone)
@@ -129,6 +134,7 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "id": row.id,
         "status": row.status,
         "outcome": row.outcome,
+        "outcome_reason": row.outcome_reason,
         "patient_id": row.patient_id,
         "visit_type": row.visit_type,
         "location_id": row.location_id,
@@ -146,6 +152,7 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "course_session_id": row.course_session_id,
         "series_id": row.series_id,
         "note": row.note,
+        **{name: _shown(getattr(row, name), where) for name in REAL_TIMES},
         "cancel_reason": row.cancel_reason,
         "cancelled_by": row.cancelled_by,
         "cancel_category": row.cancel_category,

@@ -132,6 +132,7 @@ VISIT_TYPE: dict[str, Any] = {
     "public_name": "Visit",
     "kind": "integration",
     "segments": [{"name": "talk", "minutes": 50, "needs": [{"role": "therapist", "mode": "exclusive"}]}],
+    "tasks": [{"key": "form", "label": "Form", "anchor": "discharge", "offset_days": 7}],
 }
 
 PROTOCOL: dict[str, Any] = {
@@ -187,6 +188,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
 
 WORDS: dict[str, str] = {
     "key": "review",  # the gate of the example course
+    "task_key": "form",  # the task of the example visit type
 }
 
 BODIES: dict[str, dict[str, Any]] = {
