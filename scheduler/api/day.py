@@ -32,7 +32,7 @@ class AnswerValue(fields.Field[Any]):
     }
 
     def __init__(self, **kwargs: Any) -> None:
-        metadata = {"type": ["string", "number", "null"]} | kwargs.pop("metadata", {})
+        metadata = {"type": ["string", "number"]} | kwargs.pop("metadata", {})
         super().__init__(allow_none=True, metadata=metadata, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
