@@ -10,7 +10,6 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -19,7 +18,7 @@ from scheduler.core.scopes import SCOPES
 from scheduler.database import transact
 from scheduler.demo import clinic
 from scheduler.demo.filling import Filled, fill, kept
-from scheduler.models import Appointment, MessageRule, new_id
+from scheduler.models import Appointment, new_id
 from scheduler.services import (
     absences,
     access,
@@ -112,8 +111,6 @@ class _Seeding:
         self._do(self._patients)
         self.progress("its protocol", 2, total)
         self._do(self._protocol)
-        # What was booked before the first day was confirmed then: nobody is told again.
-        self._do(partial(_confirm_bookings, enabled=False))
         done = 3
         for site in clinic.SITES:
             desk = _Desk(site, self.location_ids[site.key], self._regulars(site), self.rng)
@@ -122,7 +119,6 @@ class _Seeding:
                 monday = self.first_day + timedelta(weeks=week)
                 self._count(*self._do(partial(desk.book_week, monday=monday)))
                 done += 1
-        self._do(partial(_confirm_bookings, enabled=True))
         self.progress("done", done, total)
         return Seeded(
             organization_id=self.call.organization_id,
@@ -185,12 +181,6 @@ class _Seeding:
         protocols.publish(session, call, draft.id, None, approved_by=clinic.CLINICIAN, note=clinic.APPROVAL)
 
 
-def _confirm_bookings(session: Session, call: Call, *, enabled: bool) -> None:
-    """Switch the rule on or off by which a patient is told that a visit is booked."""
-    mine = MessageRule.organization_id == call.organization_id
-    session.scalars(select(MessageRule).where(mine, MessageRule.key == "booked")).one().enabled = enabled
-
-
 @dataclass
 class _Desk:
     """Books one site's calendar, week by week."""
@@ -217,7 +207,8 @@ class _Desk:
         if places:
             booking.settle(session, call, places)
         for appointment, _ in places:
-            outbox.owe_for_appointment(session, call, appointment)
+            # Booked long ago, as the story goes: its patient was told then.
+            outbox.owe_for_appointment(session, call, appointment, alone=False)
             after = booking.snapshot(appointment)
             audit.note(session, call, "appointment.book", "appointment", appointment.id, after=after)
         booked = sum(visit.minutes for visit, _ in chosen)
