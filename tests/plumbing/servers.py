@@ -42,6 +42,11 @@ class Server:
         return host, port
 
     @property
+    def is_up(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def log(self) -> str:
         """What it has written so far, over all its lives."""
         path = self.folder / "server.log"

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.scopes import SCOPES
-from scheduler.models import MessageRule, new_id
-from scheduler.services import access, protocols, shipped
+from scheduler.models import new_id
+from scheduler.services import access, protocols
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import INFUSION, TALK, WATCH
 from tests.plumbing.servers import Server
@@ -85,15 +85,6 @@ class Arena:
         self.clinic.do(self._furnish)
 
     def _furnish(self, session: Session, call: Call) -> None:
-        for definition in shipped.message_rules():
-            session.add(
-                MessageRule(
-                    organization_id=call.organization_id,
-                    key=definition["key"],
-                    definition=definition,
-                    created_at=call.now,
-                )
-            )
         row = protocols.create(session, call, protocol("trial", self.doses))
         protocols.publish(session, call, row.id, None, approved_by="A Clinician", note="for the test")
         self.token = access.create_key(session, call, name="desk", scopes=["admin"])[1]

@@ -218,7 +218,10 @@ def _owed(row: Appointment) -> set[str]:
         return {"cancelled"}
     dose = AFTER_DOSE if row.visit_type == "infusion" else set()
     late = {"day_of"} if row.local_start[11:] >= "12:00" else set()
-    return REMINDERS | dose | late | ({"rescheduled"} if row.sequence else {"booked"})
+    if row.sequence:
+        return REMINDERS | dose | late | {"rescheduled"}
+    # What was booked with others is no news by itself: the course's own message tells of it.
+    return REMINDERS | dose | late | (set() if row.course_id else {"booked"})
 
 
 def _difference(have: Counter[Any], want: Counter[Any]) -> str:
@@ -226,10 +229,13 @@ def _difference(have: Counter[Any], want: Counter[Any]) -> str:
 
 
 def wrong_overviews(tables: Tables) -> Iterator[str]:
-    """A booked course owes its overview once; a course that was not booked owes none."""
-    told = Counter(message.course_id for message in tables.messages if message.appointment_id is None)
+    """A booked course owes its news and its overview once; a course that was not booked owes neither."""
+    told: dict[UUID | None, list[str]] = defaultdict(list)
+    for message in tables.messages:
+        if message.appointment_id is None:
+            told[message.course_id].append(message.rule)
     for course in tables.rows(Course):
-        times = told.pop(course.id, 0)
-        if times != (course.status == "active"):
-            yield f"course {course.id} is {course.status} and owes its overview {times} times"
+        rules = sorted(told.pop(course.id, []))
+        if rules != (["course_booked", "series_overview"] if course.status == "active" else []):
+            yield f"course {course.id} is {course.status} and owes {rules}"
     yield from (f"an overview of {key}, which is none" for key in told)
