@@ -247,3 +247,23 @@ def test_every_session_has_dates(code: str) -> None:
         for dates in windows(specs, date(2026, 3, 2)):
             assert dates.latest is not None
             assert dates.earliest <= dates.target <= dates.latest
+
+
+@pytest.mark.parametrize("code", ["esketamine_56mg", "esketamine_84mg"])
+def test_the_label_is_on_the_checklist_and_among_the_tasks(code: str) -> None:
+    visit = VISITS[code]
+    asked = {item.key: (item.effect, item.at, item.most) for item in visit.checklist}
+    assert asked["ride"] == ("blocks", "check_in", None)
+    assert {"food", "liquids", "nasal", "consent", "questionnaire"} <= asked.keys()
+    assert (asked["systolic"], asked["diastolic"]) == (("warns", "start", 140), ("warns", "start", 90))
+    due = {task.key: (task.anchor, task.offset_minutes, task.offset_days) for task in visit.tasks}
+    assert due == {
+        "pressure_40": ("last_device", 40, None),
+        "readiness": ("last_device", 120, None),
+        "monitoring_form": ("discharge", None, 7),
+    }
+
+
+def test_whoever_needs_a_ride_is_asked_for_it() -> None:
+    asked = {code for code, visit in VISITS.items() if any(item.key == "ride" for item in visit.checklist)}
+    assert asked == {code for code, visit in VISITS.items() if visit.instructions.escort}
