@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -73,6 +74,10 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._sessions, self._channels, self._clock = sessions, channels, clock
         self._lease, self._batch = lease, batch
+        with sessions() as session:
+            # SQLite has one writer. Whoever waits for it in line here does not have to ask again and again there.
+            one_writer = session.get_bind().dialect.name == "sqlite"
+        self._gate: AbstractContextManager[object] = threading.Lock() if one_writer else nullcontext()
         self._stopping = threading.Event()
         self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
         #: On the monotonic clock, when something last went forward.
@@ -141,7 +146,7 @@ class Worker:
         wait(carriers)
         left = list(iter(partial(_next, waiting), None))
         if left:
-            self._transact(organization_id, lambda session, call: outbox.release(session, call, left))
+            self._transact(organization_id, lambda session, _: outbox.release(session, left))
         for carrier in carriers:
             carrier.result()
 
@@ -177,7 +182,7 @@ class Worker:
             text, envelope = write_letter(letter, self._clock())
         except Exception as error:  # noqa: BLE001
             _complain(f"message {letter.id} could not be written", error)
-            return Outcome(letter, f"It could not be written: {type(error).__name__}.", permanent=True)
+            return Outcome(letter, f"It could not be written: {type(error).__name__}.")
         try:
             provider_id = self._channels[letter.channel].deliver(envelope)
         except DeliveryError as error:
@@ -188,17 +193,23 @@ class Worker:
         return Outcome(letter, provider_id=provider_id, subject=text.subject, body=text.body, locale=text.locale)
 
     def _transact(self, organization_id: UUID, work: Callable[[Session, Call], T]) -> T:
-        with self._sessions() as session:
+        with self._gate, self._sessions() as session:
             done = transact(session, Call(self._clock(), organization_id, "worker"), work)
         self.moved_at = time.monotonic()
         return done
 
 
 class Ticker:
-    """Lets a worker tick at intervals, and once more when the next message falls due; never two ticks at once."""
+    """Lets a worker tick at intervals, and once more when the next message falls due; never two ticks at once.
 
-    def __init__(self, worker: Worker, *, seconds: float, clock: Clock = wall_clock) -> None:
+    `afterwards` is called when the last tick is over.
+    """
+
+    def __init__(
+        self, worker: Worker, *, seconds: float, clock: Clock = wall_clock, afterwards: Callable[[], None] | None = None
+    ) -> None:
         self.worker = worker
+        self._afterwards = afterwards
         self._interval, self._clock = timedelta(seconds=seconds), clock
         self._lock = threading.Lock()
         self._scheduler = BackgroundScheduler(timezone=UTC)
@@ -217,6 +228,8 @@ class Ticker:
         self._scheduler.shutdown(wait=False)
         with self._lock:
             self.worker.close()
+            if self._afterwards is not None:
+                self._afterwards()
 
     def is_stuck(self, after: float) -> bool:
         """Whether neither a tick nor a message has come to its end for `after` seconds."""
@@ -314,7 +327,9 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
     """A ticker over a worker with an engine and channels of its own, not started."""
     channels = channels_of(settings)
     ensure_directory(settings.database_url)
-    engine = create_engine(settings.database_url, **engine_options(settings.database_url, pool_size=CARRIERS + 2))
+    options = engine_options(settings.database_url, pool_size=CARRIERS + 2)
+    # A dead connection is noticed by the transaction that fails on it and is tried again; to ask before each is dear.
+    engine = create_engine(settings.database_url, **options | {"pool_pre_ping": False})
     worker = Worker(
         lambda: Session(engine),
         channels,
@@ -322,7 +337,7 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
         lease=timedelta(seconds=settings.worker_lease_seconds),
         batch=settings.worker_batch,
     )
-    return Ticker(worker, seconds=settings.worker_tick_seconds, clock=clock)
+    return Ticker(worker, seconds=settings.worker_tick_seconds, clock=clock, afterwards=engine.dispose)
 
 
 def start_in_thread(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:

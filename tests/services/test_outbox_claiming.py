@@ -108,9 +108,12 @@ class TestClaiming:
         assert len(claimed.letters) == 1
         ((broken, why),) = claimed.broken
         row = next(row for row in messages(clinic, Message.rule == "booked") if row.appointment_id == bad)
-        assert (row.id, row.status) == (broken, "failed")
-        assert "Invalid" in why
-        assert "could not be prepared" in (row.reason or "")
+        assert (row.id, row.status, why) == (broken, "pending", "Invalid")
+        assert row.reason == "It could not be prepared: Invalid."
+        assert row.due_at == clinic.call.now + timedelta(minutes=10)
+        clinic.do(lambda s, c: outbox.claim(s, c, limit=10, lease=LEASE, token=uuid4()), now=row.expires_at)
+        row = next(each for each in messages(clinic) if each.id == broken)
+        assert (row.status, row.reason) == ("expired_unsent", "It could not be prepared: Invalid.")
 
 
 class TestJudgingOnceMore:

@@ -113,7 +113,7 @@ class TestDelivering:
         assert claim(clinic, clinic.call.now + timedelta(days=1)) == ()
 
     def test_what_was_not_begun_can_be_given_back(self, clinic: Clinic, letter: Any) -> None:
-        clinic.do(lambda s, c: outbox.release(s, c, [letter]))
+        clinic.do(lambda s, _: outbox.release(s, [letter]))
         (again,) = claim(clinic, clinic.call.now)
         assert again.id == letter.id
         assert again.attempts == 0
@@ -131,6 +131,18 @@ class TestCancelAgainstDelivery:
         assert not begin(clinic, letter, now)
         assert (only(clinic, "booked").status, only(clinic, "booked").reason) == ("suppressed", "cancelled")
         assert {row.rule for row in messages(clinic, Message.sequence == 1)} == {"cancelled"}, "nothing to correct"
+
+    def test_also_one_of_a_second_try(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now, "the answer never came")
+        (letter,) = claim(clinic, now + MINUTE)
+        cancel(clinic, visit, now=now + MINUTE)
+        assert not begin(clinic, letter, now + MINUTE)
+        assert (only(clinic, "booked").status, only(clinic, "booked").reason) == ("suppressed", "cancelled")
+        owed = {row.rule for row in messages(clinic, Message.sequence == 1)}
+        assert owed == {"cancelled", "correction"}, "the first try may have arrived"
 
     def test_one_after_it_owes_a_correction(self, clinic: Clinic, visit: UUID) -> None:
         now = clinic.call.now

@@ -17,6 +17,8 @@ from scheduler.services.outbox.judging import Drop, Judgement, PutOff, Send, jud
 from scheduler.services.outbox.letters import Letter, Stop
 from scheduler.services.outbox.scene import Scene
 
+SET_ASIDE = timedelta(minutes=10)
+
 #: The partial index holds these and no others.
 _OPEN = Message.status.in_(("pending", "sending"))
 
@@ -75,8 +77,8 @@ def claim(session: Session, call: Call, *, limit: int, lease: timedelta, token: 
             if isinstance(judgement, Send):
                 letters.append(_letter(scene, message, judgement, token))
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
-            judgement = Drop("failed", f"It could not be prepared: {type(error).__name__}.")
-            broken.append((message.id, f"{type(error).__name__}: {error}"))
+            judgement = _set_aside(message, call.now, error)
+            broken.append((message.id, type(error).__name__))
         changes.append({"key": message.id} | _change(message, judgement, call.now + lease, token))
     table = cast("Table", Message.__table__)
     session.execute(
@@ -86,6 +88,14 @@ def claim(session: Session, call: Call, *, limit: int, lease: timedelta, token: 
         [{"key": change["key"]} | {f"new_{name}": change[name] for name in _CHANGED} for change in changes],
     )
     return Claimed(tuple(letters), len(messages), tuple(broken))
+
+
+def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:
+    """What cannot be prepared is looked at again in a while: somebody may have mended what it stumbles over."""
+    why = f"It could not be prepared: {type(error).__name__}."
+    if now >= message.expires_at:
+        return Drop("expired_unsent", why)
+    return PutOff(min(now + SET_ASIDE, message.expires_at), why)
 
 
 _CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until")
@@ -108,8 +118,8 @@ def _change(message: Message, judgement: Judgement, lease_until: datetime, token
     match judgement:
         case Send(channel=channel):
             return kept | {"status": "sending", "channel": channel, "token": token, "lease_until": lease_until}
-        case PutOff(until=until):
-            return kept | {"status": "pending", "due_at": until}
+        case PutOff(until=until, reason=reason):
+            return kept | {"status": "pending", "due_at": until, "reason": reason or message.reason}
         case Drop(status=status, reason=reason):
             return kept | {"status": status, "reason": reason[:300]}
 

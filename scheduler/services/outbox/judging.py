@@ -25,9 +25,10 @@ class Send:
 
 @dataclass(frozen=True)
 class PutOff:
-    """It waits for the end of quiet hours."""
+    """It waits: for the end of quiet hours, or for what `reason` says to be mended."""
 
     until: datetime
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
