@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,10 +107,13 @@ class Gateway:
     answers: list[int] = field(default_factory=list)
     body: bytes | None = None
     hang: threading.Event | None = None
+    delay: float = 0
+    times: list[float] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, headers: dict[str, str], document: dict[str, Any]) -> tuple[int, bytes]:
         with self.lock:
+            self.times.append(time.monotonic())
             self.asked.append(document)
             self.headers.append(headers)
             status = self.answers.pop(0) if self.answers else 201
@@ -130,6 +134,7 @@ def sms_gateway() -> Iterator[Gateway]:
             if gateway.hang is not None:
                 gateway.hang.wait(10)
             status, body = gateway.take(dict(self.headers), document)
+            time.sleep(gateway.delay)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             if 300 <= status < 400:
@@ -140,8 +145,14 @@ def sms_gateway() -> Iterator[Gateway]:
         def log_message(self, *_args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+        def handle_error(self, *_args: Any) -> None:
+            """A caller that was killed in the middle is no news here."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     gateway.url = f"http://127.0.0.1:{server.server_port}/messages"
