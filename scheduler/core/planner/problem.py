@@ -186,7 +186,8 @@ class Problem:
     weights: Weights
     spans: tuple[Span, ...] = ()
     #: Session id -> the slot at which it stands. Its own start is taken as it is, and what concerns pinned sessions
-    #: only is not judged; every rule that binds a free session to it holds.
+    #: only is not judged; every rule that binds a free session to it holds. Its `by` says who serves it: where none of
+    #: the candidates does, it binds the course to nobody.
     pinned: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
