@@ -32,17 +32,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Roster:
-    """When someone or something is meant to be where. `hours` None keeps the location's."""
+    """When someone or something is meant to be where. `hours` None keeps the location's; `extra` are one-off shifts."""
 
     resource_id: UUID
     kind: str
     roles: Sequence[Mapping[str, Any]]
     hours: Sequence[Mapping[str, Any]] | None
+    extra: tuple[tuple[UUID, Span], ...] = ()
 
     @property
     def location_ids(self) -> set[str]:
-        """Where a practitioner has hours."""
-        return {entry["location_id"] for entry in self.hours or () if "location_id" in entry}
+        """Where a practitioner has hours, or anybody a shift."""
+        weekly = {entry["location_id"] for entry in self.hours or () if "location_id" in entry}
+        return weekly | {str(location_id) for location_id, _ in self.extra}
 
     @property
     def selectors(self) -> set[str]:
@@ -109,7 +111,8 @@ def stays(roster: Roster, place: Place, first: date, last: date) -> list[Span]:
         hours = [entry for entry in roster.hours or () if entry.get("location_id") == str(place.id)]
     else:
         hours = list(place.hours if roster.hours is None else roster.hours)
-    return open_spans(hours, place.time_zone, first, last)
+    shifts = [span for location_id, span in roster.extra if location_id == place.id]
+    return union([*open_spans(hours, place.time_zone, first, last), *shifts])
 
 
 def qualified(roster: Roster, place: Place, duty: Duty) -> bool:

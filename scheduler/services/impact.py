@@ -6,7 +6,7 @@ The judgment is core/duty's. A visit that did not stand before the change either
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from scheduler.core.civil import zone
 from scheduler.core.duty import Duty, Place, Roster, covered, roster_holds, site_holds
 from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import LIVE
-from scheduler.models import Absence, Appointment, Location, Occupancy, Resource, VisitTypeRow
+from scheduler.models import Absence, Appointment, ExtraHours, Location, Occupancy, Resource, VisitTypeRow
 
 #: Statuses of visits that are still to come or going on.
 AHEAD = LIVE - {"fulfilled"}
@@ -48,7 +48,12 @@ def by_site(session: Session, call: Call, before: Place, after: Place) -> tuple[
 
 
 def by_roster(session: Session, call: Call, before: Roster, after: Roster) -> tuple[Affected, ...]:
-    """The visits ahead that stood with the resource's hours and roles as they were and do not as they are."""
+    """The visits ahead that stood with the resource's hours and roles as they were and do not as they are.
+
+    A roster without shifts is given those that the resource has now.
+    """
+    shifts = shifts_of(session, call, before.resource_id)
+    before, after = (replace(each, extra=each.extra or shifts) for each in (before, after))
     rows = _rows(session, call, Occupancy.resource_id == after.resource_id, Occupancy.kind == "visit")
     places = _places(session, call)
     duties = [_duty(row) for row in rows]
@@ -70,6 +75,7 @@ def by_absence(session: Session, call: Call, roster: Roster, absence_id: UUID, s
 
     The absence itself is already written.
     """
+    roster = replace(roster, extra=shifts_of(session, call, roster.resource_id))
     meets = Occupancy.starts_at < span.end, Occupancy.ends_at > span.start
     rows = _rows(session, call, Occupancy.resource_id == roster.resource_id, Occupancy.kind == "visit", *meets)
     watched = _presence(session, call, roster, *meets)
@@ -88,6 +94,11 @@ def by_absence(session: Session, call: Call, roster: Roster, absence_id: UUID, s
 def roster_of(row: Resource) -> Roster:
     """The facts of a resource that duties rest on, as they are now."""
     return Roster(row.id, row.kind, row.roles, row.hours)
+
+
+def shifts_of(session: Session, call: Call, resource_id: UUID) -> tuple[tuple[UUID, Span], ...]:
+    """The one-off shifts of a resource that are not over: (location, when)."""
+    return _shifts(session, call, ExtraHours.resource_id == resource_id).get(resource_id, ())
 
 
 def place_of(row: Location) -> Place:
@@ -155,7 +166,21 @@ def _practitioners(session: Session, call: Call) -> list[Roster]:
         Resource.kind == "practitioner",
         Resource.deleted_at.is_(None),
     )
-    return [roster_of(row) for row in session.scalars(wanted)]
+    shifts = _shifts(session, call)
+    return [replace(roster_of(row), extra=shifts.get(row.id, ())) for row in session.scalars(wanted)]
+
+
+def _shifts(
+    session: Session, call: Call, *conditions: ColumnElement[bool]
+) -> dict[UUID, tuple[tuple[UUID, Span], ...]]:
+    wanted = select(ExtraHours).where(
+        ExtraHours.organization_id == call.organization_id, ExtraHours.ends_at > call.now, *conditions
+    )
+    found: dict[UUID, tuple[tuple[UUID, Span], ...]] = {}
+    for row in session.scalars(wanted):
+        shift = row.location_id, Span(row.starts_at, row.ends_at)
+        found[row.resource_id] = (*found.get(row.resource_id, ()), shift)
+    return found
 
 
 def _absences(

@@ -52,6 +52,12 @@ def absence(person: Person) -> str:
     return made(person, "/v1/absences", resource_id=room(person), **times)
 
 
+def extra_hours(person: Person) -> str:
+    where = location(person)
+    who = made(person, "/v1/practitioners", name="Somebody")
+    return made(person, "/v1/extra-hours", **SHIFT | {"resource_id": who, "location_id": where})
+
+
 def visit_type(person: Person, code: str = "example") -> str:
     return made(person, "/v1/visit-types", **VISIT_TYPE | {"code": code})
 
@@ -142,6 +148,13 @@ PROTOCOL: dict[str, Any] = {
     "gates": [{"key": "review", "after": {"step": "talk", "count": 1}, "kind": "hard", "rule": "Look again."}],
 }
 
+SHIFT: dict[str, Any] = {
+    "resource_id": SOMEBODY,
+    "location_id": SOMEBODY,
+    "start": "2030-03-05T15:00:00+00:00",
+    "end": "2030-03-05T16:00:00+00:00",
+}
+
 BOOKING: dict[str, Any] = {
     "patient_id": SOMEBODY,
     "visit_type": "talk",
@@ -173,6 +186,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "appointment_id": appointment,
     "course_id": course,
     "device_id": device,
+    "extra_hours_id": extra_hours,
     "hold_id": hold,
     "key_id": api_key,
     "location_id": location,
@@ -199,6 +213,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /v1/appointments": BOOKING,
     "POST /v1/courses": COURSE,
+    "POST /v1/extra-hours": SHIFT,
     "POST /v1/holds": KEPT,
     "POST /v1/protocols": PROTOCOL,
     "POST /v1/series": REPEATED,
