@@ -1,0 +1,53 @@
+"""`python -m bench` lists the benchmarks and runs them one after the other; `python -m bench <name> --help` for one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import availability, booking, demonstration
+from bench.report import machine
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What it measures, its flags, and how it runs."""
+
+    about: str
+    flags: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+BENCHMARKS = {
+    "booking": Benchmark(booking.ABOUT, booking.flags, booking.run),
+    "availability": Benchmark(availability.ABOUT, availability.flags, availability.run),
+    "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark named first with the flags after it; without a name, list all and run all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    named = parser.add_subparsers(dest="name", metavar="benchmark")
+    for name, benchmark in BENCHMARKS.items():
+        benchmark.flags(named.add_parser(name, help=benchmark.about, description=benchmark.about))
+    chosen = parser.parse_args(arguments)
+    if chosen.name is not None:
+        _run(chosen.name, chosen)
+        return
+    for name, benchmark in BENCHMARKS.items():
+        print(f"{name:15}{benchmark.about}")
+    for name in BENCHMARKS:
+        _run(name, parser.parse_args([name]))
+
+
+def _run(name: str, chosen: argparse.Namespace) -> None:
+    print(f"\n{name}: {BENCHMARKS[name].about}\n{machine()}")
+    BENCHMARKS[name].run(chosen)
+    print(machine())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,182 @@
+"""Finding a time: one call of the service, and over HTTP, beside a plain slot loop; cold, warm, and after a booking."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import _lru_cache_wrapper
+from http.client import HTTPConnection
+from itertools import cycle
+from pathlib import Path
+from random import Random
+from urllib.parse import urlencode
+from uuid import UUID
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
+
+from bench.clinic import FORTY, LARGE, Clinic, Size
+from bench.databases import Database, postgresql, server, sqlite
+from bench.history import History
+from bench.report import extent, spread, table
+from bench.slotloop import SlotLoop
+from scheduler.database import engine_options
+from scheduler.services import availability
+from scheduler.services.availability import Offer, Question
+from scheduler.services.catalog import visit_kind
+from scheduler.services.locks import bump_calendars
+from tests.plumbing.servers import serving
+
+ABOUT = "offers for 31 days of a clinic with 40 resources and 62 days of one with 140, beside a plain slot loop"
+KIND = "iv_infusion"
+_SIZES = {"40 resources, 31 days": (FORTY, 31), "140 resources, 62 days": (LARGE, 62)}
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """The long form is `--stored 10000 100000 1000000 --samples 200`."""
+    parser.add_argument("--stored", type=int, nargs="+", default=[10_000, 100_000], help="occupancies")
+    parser.add_argument("--databases", nargs="+", default=["postgresql", "sqlite"], choices=["postgresql", "sqlite"])
+    parser.add_argument("--samples", type=int, default=40, help="calls of each kind")
+    parser.add_argument("--limit", type=int, nargs="+", default=[50, 200], help="offers per call")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Measure every clinic on every database at every number of stored occupancies; print two tables."""
+    calls, requests = [], []
+    for name in chosen.databases:
+        for about, (size, days) in _SIZES.items():
+            with _database(name) as database:
+                clinic = Clinic(database, size)
+                history = History(clinic, window=62)
+                for stored in chosen.stored:
+                    history.grow(stored)
+                    watch = Watch(clinic, size, days, chosen.samples)
+                    for limit in chosen.limit:
+                        calls.append([name, about, f"{stored:,}", limit, *watch.calls(limit)])
+                        requests.append([name, about, f"{stored:,}", limit, watch.requests(limit)])
+    print("In the process: p50 / p95 / p99, wall milliseconds (of the slot loop and of warm calls: the median)")
+    header = ["database", "clinic", "stored", "limit", "warm", "after a booking", "cold", "slot loop", "loop : warm"]
+    table(header, calls)
+    print("Over HTTP, warm: p50 / p95 / p99, wall milliseconds")
+    table(["database", "clinic", "stored", "limit", "request"], requests)
+
+
+@contextmanager
+def _database(name: str) -> Iterator[Database]:
+    with ExitStack() as stack:
+        if name == "postgresql":
+            yield stack.enter_context(postgresql(stack.enter_context(server())))
+        else:
+            yield stack.enter_context(sqlite())
+
+
+@dataclass
+class Watch:
+    """Takes the time of questions to one clinic; each is asked for another patient, as a front desk does."""
+
+    clinic: Clinic
+    size: Size
+    days: int
+    samples: int
+
+    def __post_init__(self) -> None:
+        self._patients = cycle(self.clinic.newcomers[:10])
+        self._rng = Random(1)
+        self._since = self.clinic.day(0)[0]
+        self._until = self._since + timedelta(days=self.days)
+
+    def calls(self, limit: int) -> list[str]:
+        """Warm, after a booking, cold, and the reference."""
+        engine = self.clinic.database.engine
+        for _ in range(10):
+            self._ask(engine, limit)
+        warm = [_timed(lambda: self._ask(engine, limit)) for _ in range(self.samples)]
+        changed = [_timed(lambda: self._ask(engine, limit), self._touch) for _ in range(self.samples)]
+        cold = [self._cold(limit) for _ in range(max(5, self.samples // 4))]
+        loop, ratios = self._loop(limit)
+        return [spread(warm), spread(changed), spread(cold), spread(loop), extent(ratios, 0)]
+
+    def requests(self, limit: int) -> str:
+        """The same question over HTTP, one after the other."""
+        with tempfile.TemporaryDirectory() as folder, serving(self.clinic.database.url, Path(folder)) as api:
+            connection = HTTPConnection(*api.address)
+
+            def request() -> None:
+                question = {
+                    "visit_type": KIND,
+                    "location_id": self.clinic.location_id,
+                    "from": self._since.isoformat(),
+                    "to": self._until.isoformat(),
+                    "patient_id": next(self._patients),
+                    "limit": limit,
+                }
+                headers = {"Authorization": f"Bearer {self.clinic.token}"}
+                connection.request("GET", f"/v1/availability?{urlencode(question)}", headers=headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != 200:  # noqa: PLR2004 - OK
+                    raise RuntimeError(body.decode())
+
+            for _ in range(30):  # both workers
+                request()
+            return spread([_timed(request) for _ in range(self.samples)])
+
+    def _ask(self, engine: Engine, limit: int) -> list[Offer]:
+        question = Question(KIND, self.clinic.location_id, self._since, self._until, next(self._patients))
+        with Session(engine) as session:
+            return availability.search(session, self.clinic.call, question, limit=limit)[0]
+
+    def _touch(self) -> None:
+        """What a booking changes for readers: the calendars of three."""
+        ids: list[UUID] = [
+            self._rng.choice(pool) for pool in (*self.clinic.staff.values(), *self.clinic.rooms.values())
+        ]
+        self.clinic.do(lambda session, call: bump_calendars(session, call, ids[:3]))
+
+    def _cold(self, limit: int) -> float:
+        """As in a process that has never been asked, but for its imports and one open connection."""
+        url = self.clinic.database.url
+        engine = create_engine(url, **engine_options(url))
+        engine.connect().close()
+        for found in gc.get_objects():
+            if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scheduler."):
+                found.cache_clear()
+        spent = _timed(lambda: self._ask(engine, limit))
+        engine.dispose()
+        return spent
+
+    def _loop(self, limit: int) -> tuple[list[float], list[float]]:
+        """The reference in turns with the product; both must agree, but that the product may offer more."""
+        engine, loop = self.clinic.database.engine, SlotLoop(self.clinic)
+        kind = self.clinic.do(lambda session, call: visit_kind(session, call, KIND))
+        found: list[datetime] = []
+
+        def probe() -> None:
+            with Session(engine) as session:
+                found[:] = loop.search(session, kind.demand, self._since, self._until, limit)
+
+        spent, ratios = [], []
+        for _ in range(3):
+            spent.append(_timed(probe))
+            ratios.append(spent[-1] / _timed(lambda: self._ask(engine, limit)))
+        offered = {offer.start for offer in self._ask(engine, limit)}
+        last = max(offered, default=self._until)
+        missed = [start for start in found if start <= last and start not in offered]
+        if missed:
+            raise RuntimeError(f"the slot loop found {missed[0]}, which the product did not offer")
+        return spent, ratios
+
+
+def _timed(act: Callable[[], object], before: Callable[[], object] | None = None) -> float:
+    """Milliseconds."""
+    if before is not None:
+        before()
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,243 @@
+"""Bookings per second over HTTP beside the same rows by bare SQL, in turns on one database; and one booking's CPU."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import JSON, Table, func, make_url, select
+from sqlalchemy.orm import Session
+
+from bench.bare import bare_client
+from bench.clinic import FORTY, TIME_ZONE, Clinic
+from bench.crowd import OK, OUT, Did, crowd, http_client
+from bench.databases import postgresql, server
+from bench.history import History
+from bench.report import extent, spread, table
+from scheduler.core.availability import starts
+from scheduler.core.bitmap import bits
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.localgrid import Wish, wished_starts
+from scheduler.models import Appointment, AuditEvent, Message, Occupancy
+from scheduler.services.calendars import Loaded, load
+from scheduler.services.catalog import Kind, visit_kind
+from tests.plumbing.servers import Server, serving
+
+ABOUT = "bookings over HTTP (gunicorn, 2 workers x 4 threads, PostgreSQL) beside the same rows by bare SQL"
+KIND = "integration"
+#: Bookings take the days that the product takes bookings for; the bare rows lie beyond them, on empty days.
+HORIZON, BEYOND, LAST = 330, 371, 2400
+_HOURS, _WORKDAYS = range(8, 17), 5
+#: More of either per second than can be.
+_FASTEST = {"api": 600, "bare": 4000}
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """The long form is `--stored 0 100000 1000000 --seconds 10 --rounds 5`."""
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--stored", type=int, nargs="+", default=[0, 100_000], help="occupancies stored beforehand")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each of the two")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Measure each number of clients at each number of stored occupancies, and print the table."""
+    rows = []
+    with server() as address:
+        for stored in chosen.stored:
+            with postgresql(address) as database, tempfile.TemporaryDirectory() as folder:
+                clinic = Clinic(database, FORTY)
+                History(clinic, window=HORIZON).grow(stored)
+                with serving(database.url, Path(folder)) as api:
+                    contest = Contest(clinic, api, Random(stored))
+                    contest.warm_up()
+                    for clients in chosen.clients:
+                        turns = [contest.turn(clients, chosen.seconds) for _ in range(chosen.rounds)]
+                        rows.append([f"{stored:,}", clients, *_shown(turns)])
+    table(
+        ["stored", "clients", "API/s", "bare/s", "API : bare", "server CPU ms", "p50 / p95 / p99 ms", "refused"], rows
+    )
+    print("One process's CPU is all that `server CPU` counts; a refusal would be false: every wish had its place.")
+
+
+@dataclass
+class Turn:
+    """What both did in one turn, and the CPU seconds of the API's workers meanwhile."""
+
+    api: Did
+    bare: Did
+    cpu: float
+
+
+def _shown(turns: list[Turn]) -> list[str]:
+    refused: Counter[str] = Counter()
+    for turn in turns:
+        refused.update({end: count for end, count in turn.api.ends.items() if end != OK})
+    return [
+        extent([turn.api.rate for turn in turns], 0),
+        extent([turn.bare.rate for turn in turns], 0),
+        extent([turn.api.rate / turn.bare.rate for turn in turns]),
+        extent([turn.cpu / turn.api.ends[OK] * 1000 for turn in turns], 1),
+        spread([second * 1000 for turn in turns for second in turn.api.seconds], 0),
+        "; ".join(f"{end} {count}" for end, count in refused.items()) or "0",
+    ]
+
+
+@dataclass
+class Contest:
+    """A clinic with a server before it, and two lists of wishes that can all come true."""
+
+    clinic: Clinic
+    api: Server
+    rng: Random
+    _wishes: list[dict[str, Any]] = field(init=False)
+    _bare: list[dict[str, Any]] = field(init=False)
+    _shared: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._wishes = self.clinic.do(self._places)
+        self._bare = list(self._further_places())
+        self.rng.shuffle(self._bare)
+        self._shared = self.clinic.do(self._reference)
+
+    def warm_up(self) -> None:
+        """Let both workers load everything once; make sure that the reference writes as many rows as the product."""
+        self._go("api", 8, 2.0)
+        self._shared = self.clinic.do(self._reference)
+        rows = self.clinic.do(_rows_of_a_booking)
+        wanted = {"occupancies": 3, "messages": len(self._shared["rules"]), "audit_events": 1}
+        if rows != wanted:
+            raise RuntimeError(f"a booking writes {rows}, its reference {wanted}: they are not alike any more")
+
+    def turn(self, clients: int, seconds: float) -> Turn:
+        """First the one, then the other."""
+        before = self._cpu()
+        api = self._go("api", clients, seconds)
+        cpu = self._cpu() - before
+        return Turn(api, self._go("bare", clients, seconds), cpu)
+
+    def _go(self, which: str, clients: int, seconds: float) -> Did:
+        self.clinic.database.engine.dispose()  # the clients are forked from here
+        wishes = self._wishes if which == "api" else self._bare
+        share = min(len(wishes), int(seconds * _FASTEST[which])) // clients
+        orders = [[wishes.pop() for _ in range(share)] for _ in range(clients)]
+        maker = http_client if which == "api" else bare_client
+        did = crowd(maker, self._shared, orders, seconds)
+        wishes += did.left
+        self.rng.shuffle(wishes)
+        if did.ends[OUT]:
+            raise RuntimeError(f"{which} ran out of wishes: fewer seconds or rounds, please")
+        return did
+
+    def _cpu(self) -> float:
+        """CPU seconds of the workers so far."""
+        fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.api.worker_pids())
+        return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
+
+    def _places(self, session: Session, call: Call) -> list[dict[str, Any]]:
+        """For every full hour ahead as many wishes as visits of the kind fit into it, each by a patient of its own."""
+        kind = visit_kind(session, call, KIND)
+        found = []
+        for week in range(0, HORIZON, 7):
+            start, end = self.clinic.day(week)[0], self.clinic.day(week + 4)[1]
+            loaded = load(session, call, location_id=self.clinic.location_id, start=start, end=end)
+            clinic = loaded.site.clinic(kind.visit, kind.demand)
+            days: dict[Any, list[str]] = {}
+            for slot in bits(starts(kind.demand, clinic) & _full_hours(loaded, start, end)):
+                able = [sum(starts >> slot & 1 for _, starts in clinic.able(each)) for each in kind.demand.threads]
+                instant = loaded.site.timeline.instant(slot)
+                local = to_local(instant, TIME_ZONE)
+                days.setdefault(local.date(), []).extend([instant.isoformat()] * min(able))
+            for starts_of_day in days.values():
+                found += [self._wish(start, kind, place) for place, start in enumerate(starts_of_day)]
+        self.rng.shuffle(found)
+        return found
+
+    def _wish(self, start: str, kind: Kind, place: int) -> dict[str, Any]:
+        patient, location = self.clinic.newcomers[place], self.clinic.location_id
+        return {"patient_id": str(patient), "visit_type": kind.visit.code, "location_id": str(location), "start": start}
+
+    def _further_places(self) -> Iterator[dict[str, Any]]:
+        """Places on the empty days beyond, with who serves: the reference looks for nobody."""
+        rooms = zip(self.clinic.staff["therapist"], self.clinic.rooms["consult"], strict=True)
+        pairs = [([str(who), "role:therapist"], [str(room), "room:consult"]) for who, room in rooms]
+        for offset in range(BEYOND, LAST):
+            midnight, _ = self.clinic.day(offset)
+            if offset % 7 < _WORKDAYS:
+                for place, (hour, pair) in enumerate((hour, pair) for hour in _HOURS for pair in pairs):
+                    start = (midnight + timedelta(hours=hour)).isoformat()
+                    patient = self.clinic.newcomers[place]
+                    yield {"start": start, "patient_id": str(patient), "takings": pair}
+
+    def _reference(self, session: Session, call: Call) -> dict[str, Any]:
+        """What the clients of both sides must know."""
+        kind, url = visit_kind(session, call, KIND), make_url(self.clinic.database.url)
+        mine = Message.organization_id == call.organization_id
+        return {
+            "address": self.api.address,
+            "token": self.clinic.token,
+            "path": "/v1/appointments",
+            "conninfo": psycopg.conninfo.make_conninfo(
+                host=url.query.get("host") or url.host,
+                port=url.port,
+                dbname=url.database,
+                user=url.username,
+                password=url.password,
+            ),
+            "organization": str(call.organization_id),
+            "location": str(self.clinic.location_id),
+            "kind": KIND,
+            "kind_id": str(kind.id),
+            "minutes": kind.visit.minutes,
+            "zone": TIME_ZONE,
+            "rules": list(session.scalars(select(Message.rule).where(mine).distinct())),
+            "further": _further_columns(),
+        }
+
+
+def _full_hours(loaded: Loaded, since: datetime, until: datetime) -> int:
+    """The slots of the full hours at which visits begin."""
+    timeline = loaded.site.timeline
+    hours = Wish(step=60, earliest=_HOURS[0] * 60, latest=_HOURS[-1] * 60)
+    between = timeline.from_slot(timeline.slot(since)) & ~timeline.from_slot(timeline.slot(until))
+    return wished_starts(hours, TIME_ZONE, timeline) & between
+
+
+def _further_columns() -> dict[str, str]:
+    """Columns of an appointment that the reference has no word for, and their defaults as SQL."""
+    columns = cast("Table", Appointment.__table__).columns
+    return {
+        column.name: f"'{json.dumps(column.default.arg(None))}'"
+        for column in columns
+        if column.name not in {"segments", "pins"} and column.default is not None and column.default.is_callable
+        and isinstance(column.type, JSON)
+    }  # fmt: skip
+
+
+def _rows_of_a_booking(session: Session, call: Call) -> dict[str, int]:
+    """How many rows of each kind belong to the latest booking."""
+    latest = session.scalars(
+        select(AuditEvent.subject_id)
+        .where(AuditEvent.organization_id == call.organization_id, AuditEvent.action == "appointment.book")
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    ).one()
+    found = {}
+    for model, column in (
+        (Occupancy, Occupancy.appointment_id), (Message, Message.appointment_id), (AuditEvent, AuditEvent.subject_id),
+    ):  # fmt: skip
+        mine = model.organization_id == call.organization_id, column == latest
+        found[model.__tablename__] = session.scalar(select(func.count()).select_from(model).where(*mine)) or 0
+    return found
