@@ -17,7 +17,7 @@ from scheduler.core.course import expand
 from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.spacing import Booked, SessionRules, session_rules
-from scheduler.models import Appointment, Course, CourseSession, Gate
+from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
 from scheduler.services.catalog import protocol_of
 from scheduler.services.locks import lock_row
 
@@ -99,6 +99,34 @@ def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Book
     return {
         row.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at) for row in rows
     }
+
+
+def serving(session: Session, call: Call, course_id: UUID) -> dict[int, dict[str, set[UUID]]]:
+    """Who serves each session that stands, by position and role."""
+    rows = session.execute(
+        select(CourseSession.position, Occupancy.role, Occupancy.resource_id)
+        .join(
+            Appointment,
+            (Appointment.organization_id == CourseSession.organization_id)
+            & (Appointment.course_session_id == CourseSession.id),
+        )
+        .join(
+            Occupancy,
+            (Occupancy.organization_id == Appointment.organization_id) & (Occupancy.appointment_id == Appointment.id),
+        )
+        .where(
+            CourseSession.organization_id == call.organization_id,
+            CourseSession.course_id == course_id,
+            Appointment.status.in_(LIVE),
+            Occupancy.kind == "visit",
+        )
+    )
+    found: dict[int, dict[str, set[UUID]]] = {}
+    for row in rows:
+        kind, _, role = row.role.partition(":")
+        if kind == "role":
+            found.setdefault(row.position, {}).setdefault(role, set()).add(row.resource_id)
+    return found
 
 
 def passed_gates(session: Session, call: Call, course_id: UUID) -> frozenset[str]:

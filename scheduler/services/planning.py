@@ -5,7 +5,7 @@ The search itself is `core/planner`; here its problem is built from rows, and it
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from functools import reduce
@@ -80,6 +80,8 @@ class Desk:
     loaded: Loaded
     preferences: CoursePreferences
     standing: Mapping[int, Booked]
+    #: Who serves each session that stands, by position and role.
+    serving: Mapping[int, Mapping[str, Collection[UUID]]]
 
     @property
     def site(self) -> Site:
@@ -134,7 +136,8 @@ def set_up(session: Session, call: Call, course: courses.CourseView, *, through:
         ignoring=(),
     )
     preferences = CoursePreferences.from_document(course.row.preferences)
-    return Desk(course, protocol, specs, kinds, loaded, preferences, standing)
+    serving = course_rules.serving(session, call, course.id) if standing else {}
+    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving)
 
 
 def _span(
@@ -168,7 +171,7 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
                 session_id=str(desk.session_id(spec)),
                 minutes=desk.kinds[spec.visit_type].visit.minutes,
                 starts=starts[spec.visit_type] & (_entry_days(desk, spec) if place == 0 else -1),
-                by=by[spec.visit_type],
+                by=_by(desk, spec, by),
                 gap=None if place == 0 else _gap(spec),
                 leaf=_leaf(desk, leaves.get(spec.index), starts, by),
                 dosing=spec.dosing,
@@ -207,7 +210,7 @@ def _leaf(desk: Desk, spec: SessionSpec | None, starts: Mapping[str, int], by: M
         session_id=str(desk.session_id(spec)),
         minutes=desk.kinds[spec.visit_type].visit.minutes,
         starts=starts[spec.visit_type],
-        by=by[spec.visit_type],
+        by=_by(desk, spec, by),
         window=Window(window.minimum, window.target, window.maximum, window.edge),
         before_next=spec.before_next,
     )
@@ -224,6 +227,15 @@ def _served_by(desk: Desk, code: str, clinic: Clinic) -> By:
                 for each in clinic.pool(threads[0])
             }
     return served
+
+
+def _by(desk: Desk, spec: SessionSpec, by: Mapping[str, By]) -> By:
+    """Who can serve the session; one that stands is served by whom it is served by, though they are not free then."""
+    if spec.index not in desk.standing:
+        return by[spec.visit_type]
+    slot = desk.loaded.site.timeline.slot(desk.standing[spec.index].starts_at)
+    people = desk.serving.get(spec.index, {})
+    return {role: dict.fromkeys(people.get(role, ()), 1 << slot) for role in by[spec.visit_type] if slot >= 0}
 
 
 def _candidates(desk: Desk, role: str) -> tuple[UUID, ...]:
