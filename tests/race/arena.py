@@ -23,6 +23,10 @@ from tests.race.caller import Caller
 EVALUATION = visit_type(
     "evaluation", segment("talk", 30, need("role:prescriber"), need("room:consult")), kind="evaluation"
 )
+#: The prescriber must be there and is never taken up: nothing but the location's lock keeps an absence away.
+SITTING = visit_type(
+    "sitting", segment("sit", 60, need("role:nurse", "shared"), need("role:prescriber", "present")), kind="follow_up"
+)
 
 
 def protocol(code: str, doses: int) -> dict[str, Any]:
@@ -72,7 +76,7 @@ class Arena:
         now = datetime.now(UTC)
         self.monday = (now + timedelta(days=21 - now.weekday())).date()
         self.clinic = Clinic(self.engine, call=Call(now, new_id(), "test", scopes=frozenset(SCOPES)))
-        for document in (TALK, WATCH, INFUSION, EVALUATION):
+        for document in (TALK, WATCH, INFUSION, EVALUATION, SITTING):
             self.clinic.visit(document)
         for _ in range(self.people):
             self.clinic.staff("therapist")

@@ -26,6 +26,7 @@ TAKES: dict[str, dict[str, tuple[int, int, str] | list[tuple[int, int, str]]]] =
     "talk": {"role:therapist": (0, 60, "all"), "room:consult": (0, 60, "all"), "patient": (0, 60, "all")},
     "evaluation": {"role:prescriber": (0, 30, "all"), "room:consult": (0, 30, "all"), "patient": (0, 30, "all")},
     "watch": {"role:nurse": (0, 60, "one"), "room:bay": (60, 75, "all"), "patient": (0, 60, "all")},
+    "sitting": {"role:nurse": (0, 60, "one"), "role:prescriber": (0, 60, "present"), "patient": (0, 60, "all")},
     "infusion": {
         "role:nurse": [(0, 20, "all"), (20, 80, "one")],
         "role:prescriber": [(0, 20, "all"), (20, 80, "present")],
@@ -64,6 +65,10 @@ class Tables:
     @cached_property
     def units(self) -> dict[UUID, int]:
         return {row.id: row.units for row in self.rows(Resource)}
+
+    @cached_property
+    def prescribers(self) -> list[Resource]:
+        return [row for row in self.rows(Resource) if {"code": "prescriber"}.items() <= (row.roles or [{}])[0].items()]
 
     @cached_property
     def messages(self) -> list[Message]:
