@@ -262,7 +262,8 @@ def answer_stale_plan(refusal: PlanStale) -> Response:
             return None
         return dict(PlanSchema().dump(_plan(offered[0])))
 
-    fresh = transact(session, identify(session), plan_anew)
+    rehearsed = request.args.get("dry_run") == "true"  # the booking was read before it was refused
+    fresh = transact(session, identify(session), plan_anew, dry_run=rehearsed)
     return problem(status_of(PlanStale), refusal.code, refusal.detail, plan=fresh)
 
 
