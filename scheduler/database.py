@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import select
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -47,7 +48,6 @@ def engine_options(url: str, *, pool_size: int = 8) -> dict[str, Any]:
         return {"hide_parameters": True}
     return {
         "hide_parameters": True,
-        "pool_pre_ping": True,
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_recycle": 1800,
@@ -70,6 +70,16 @@ def _on_connect(connection: Any, _record: Any) -> None:
             connection.execute(pragma)
 
 
+@event.listens_for(Engine, "checkout")
+def _on_checkout(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Have the pool replace a connection that the server has closed, without asking the server each time."""
+    if not isinstance(connection, sqlite3.Connection):
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN)
+        if waiting.poll(0):  # an idle server has nothing to say but that it goes
+            raise DisconnectionError
+
+
 @event.listens_for(Engine, "begin")
 def _on_begin(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
@@ -79,8 +89,10 @@ def _on_begin(connection: Connection) -> None:
 @contextmanager
 def _transaction(session: Session, *, keep: bool) -> Iterator[None]:
     """All of it or none of it; none of it either when `keep` is false (a dry run)."""
-    session.rollback()  # what was read before, authentication say, must not pin an old snapshot
-    session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+    if session.get_bind().dialect.name == "sqlite":
+        session.rollback()  # what was read before, authentication say, must not pin an old snapshot
+        session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+    session.expire_all()  # on PostgreSQL every statement has a snapshot of its own, and the transaction goes on
     try:
         yield
         session.flush()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, select, update
@@ -13,6 +15,7 @@ from scheduler.core.errors import SlotTaken
 from scheduler.models import Appointment, Occupancy, new_id
 from scheduler.services import finding
 from scheduler.services.appointments import AppointmentView
+from scheduler.services.calendars import Loaded
 from tests.clinic import Clinic
 from tests.desk import book, count, open_clinic
 
@@ -65,14 +68,10 @@ class TestTheDatabaseItself:
         """Sabotage: a booking that believes every calendar is empty."""
         look = finding.load
 
-        def blind(*args: object, **kwargs: object) -> object:
+        def blind(*args: Any, **kwargs: Any) -> Loaded:
             loaded = look(*args, **kwargs)
-            empty = {
-                key: each.__class__(**{**vars(each), "taken": (0,) * each.units})
-                for key, each in loaded.site.calendars.items()
-            }
-            site = loaded.site.__class__(**{**vars(loaded.site), "calendars": empty})
-            return loaded.__class__(**{**vars(loaded), "site": site, "held": {}})
+            empty = {key: replace(each, taken=(0,) * each.units) for key, each in loaded.site.calendars.items()}
+            return replace(loaded, site=replace(loaded.site, calendars=empty), held={})
 
         monkeypatch.setattr(finding, "load", blind)
         with pytest.raises(SlotTaken):

@@ -1,0 +1,33 @@
+"""Connections that the server has closed, and what a transaction sees of what was read before it began."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from scheduler.database import transact
+from scheduler.models import Organization
+from tests.clinic import Clinic
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(engine: Engine) -> None:
+    backend = text("SELECT pg_backend_pid()")
+    with engine.connect() as first, engine.connect() as other:
+        gone = first.execute(backend).scalar_one()
+        first.rollback()
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": gone})
+    with engine.connect() as one, engine.connect() as two:
+        assert gone not in {each.execute(backend).scalar_one() for each in (one, two)}
+
+
+def test_a_transaction_sees_what_was_committed_since_the_session_last_looked(engine: Engine) -> None:
+    clinic = Clinic(engine)
+    wanted = select(Organization).where(Organization.id == clinic.call.organization_id)
+    with Session(engine) as session, Session(engine) as other:
+        assert session.scalars(wanted).one().name == "Harbor"
+        with other.begin():
+            other.scalars(wanted).one().name = "Lighthouse"
+        found = transact(session, clinic.call, lambda one, call: one.get_one(Organization, call.organization_id).name)
+    assert found == "Lighthouse"
