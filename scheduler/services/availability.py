@@ -17,8 +17,9 @@ from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded
-from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
+from scheduler.services.premises import premises
 
 #: The longest span one question may cover.
 LONGEST_SPAN = timedelta(days=62)
@@ -104,9 +105,10 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
 
 def _look(session: Session, call: Call, question: Question, start: datetime, end: datetime) -> tuple[Search, Loaded]:
     """The search that answers the question, and the calendars from `start` to `end`."""
-    kind = visit_kind(session, call, question.visit_type)
+    at = premises(session, call, question.location_id, visit_type=question.visit_type, patient_id=question.patient_id)
+    kind = at.asked_for
     wanted = Wanted(question.patient_id, question.visit_type, question.location_id, question.since, by=question.by)
-    look = Search(session, call, kind, wanted, moving=question.exclude_appointment, own_hold=question.hold_id)
+    look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
     loaded = look.load(start, end)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Row, Text, and_, cast, or_, select
+from sqlalchemy import Table, Text, and_, bindparam, or_, select
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
@@ -19,13 +20,38 @@ from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
 from scheduler.core.rooms import RoomPool, Stay, settled
-from scheduler.core.site import ClearanceFact, Site
-from scheduler.models import Clearance, Location, Organization, Resource
-from scheduler.services.busy import Busy, busy, freed_by
+from scheduler.core.site import Site
+from scheduler.models import Resource
+from scheduler.services.busy import Busy, busy
+from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
-Columns = Row[*tuple[Any, ...]]
+
+
+_RESOURCES = cast("Table", Resource.__table__)
+#: Made once: it is asked for every look at a calendar.
+_STATEMENT = (
+    select(
+        _RESOURCES.c.id,
+        _RESOURCES.c.kind,
+        _RESOURCES.c.type_code,
+        _RESOURCES.c.units,
+        as_type(_RESOURCES.c.roles, Text).label("roles"),
+        as_type(_RESOURCES.c.hours, Text).label("hours"),
+        _RESOURCES.c.calendar_revision,
+    )
+    .where(
+        _RESOURCES.c.organization_id == bindparam("organization"),
+        _RESOURCES.c.deleted_at.is_(None),
+        or_(
+            _RESOURCES.c.kind == "practitioner",
+            _RESOURCES.c.location_id == bindparam("location"),
+            and_(_RESOURCES.c.kind == "patient", _RESOURCES.c.id == bindparam("patient")),
+        ),
+    )
+    .order_by(_RESOURCES.c.id)
+)
 
 
 class HeldUnits(Mapping[UUID, list[Held]]):
@@ -72,25 +98,27 @@ def load(
     patient_id: UUID | None = None,
     ignoring: Sequence[UUID] = (),
     own_hold: UUID | None = None,
+    at: Premises | None = None,
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
-    `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise. Raises
-    NotFound for a location or patient that the organization does not have. At most six statements.
+    `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
+    the location when it has been read before, with the patient's clearances. Raises NotFound for a location or patient
+    that the organization does not have. Two statements, and one for the location.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
-    location = _location(session, call, location_id)
+    at = at or premises(session, call, location_id, patient_id=patient_id)
+    location, policies = at.location, at.policies
     place = Place(location_id, location.time_zone, location.hours, location.closures, timeline)
     resources = _resources(session, call, location_id, patient_id)
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
-    known = busy(session, call, timeline, {key: row.calendar_revision for key, row in resources.items()})
-    freed = freed_by(session, call, timeline, ignoring)
+    revisions = {key: row.calendar_revision for key, row in resources.items()}
+    known, freed = busy(session, call, timeline, revisions, ignoring)
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
     standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
-    policies = Policies.from_document(location.policies)
     site = Site(
         timeline=timeline,
         time_zone=location.time_zone,
@@ -99,7 +127,7 @@ def load(
         certifications=tuple(location.certifications),
         calendars={key: each for key, each in calendars.items() if each.kind != "patient"},
         patient=calendars[patient_id] if patient_id is not None else None,
-        clearances=_clearances(session, call, patient_id) if patient_id is not None else (),
+        clearances=at.clearances,
         earliest=call.now + timedelta(minutes=policies.lead_minutes),
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,
@@ -110,70 +138,18 @@ def load(
         location=location,
         policies=policies,
         units={key: row.units for key, row in resources.items()},
-        revisions={key: row.calendar_revision for key, row in resources.items()},
+        revisions=revisions,
         held=HeldUnits(standing),
         expired=frozenset(key for key, each in known.items() if any(h.expires_at <= call.now for h in each.holds)),
     )
 
 
-def _location(session: Session, call: Call, location_id: UUID) -> Columns:
-    """The location with its organization's policies."""
-    row = session.execute(
-        select(
-            Location.id,
-            Location.name,
-            Location.time_zone,
-            cast(Location.hours, Text).label("hours"),
-            cast(Location.closures, Text).label("closures"),
-            Location.certifications,
-            Organization.policies,
-        )
-        .join(Organization, Organization.id == Location.organization_id)
-        .where(
-            Location.organization_id == call.organization_id,
-            Location.id == location_id,
-            Location.deleted_at.is_(None),
-        )
-    ).one_or_none()
-    if row is None:
-        detail = f"No location {location_id}."
-        raise NotFound(detail)
-    return row
-
-
 def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID | None) -> dict[UUID, Columns]:
     """Everyone and everything that could serve at the location, and the patient, in id order."""
     rows = session.execute(
-        select(
-            Resource.id,
-            Resource.kind,
-            Resource.type_code,
-            Resource.units,
-            cast(Resource.roles, Text).label("roles"),
-            cast(Resource.hours, Text).label("hours"),
-            Resource.calendar_revision,
-        )
-        .where(
-            Resource.organization_id == call.organization_id,
-            Resource.deleted_at.is_(None),
-            or_(
-                Resource.kind == "practitioner",
-                Resource.location_id == location_id,
-                and_(Resource.kind == "patient", Resource.id == patient_id),
-            ),
-        )
-        .order_by(Resource.id)
+        _STATEMENT, {"organization": call.organization_id, "location": location_id, "patient": patient_id}
     )
-    return {row.id: row for row in rows}
-
-
-def _clearances(session: Session, call: Call, patient_id: UUID) -> tuple[ClearanceFact, ...]:
-    rows = session.execute(
-        select(Clearance.kind, Clearance.modality, Clearance.outcome, Clearance.valid_from, Clearance.valid_to)
-        .where(Clearance.organization_id == call.organization_id, Clearance.patient_id == patient_id)
-        .order_by(Clearance.id)
-    )
-    return tuple(ClearanceFact(*row) for row in rows)
+    return {row.id: row for row in rows.all()}
 
 
 def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:

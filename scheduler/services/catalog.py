@@ -1,4 +1,4 @@
-"""Visit types and protocols as values, read once per revision. Their rows are kept by services of their own."""
+"""Visit types and protocols as values, parsed once per document. Their rows are kept by services of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -32,23 +32,28 @@ class Kind:
 def visit_kinds(session: Session, call: Call) -> dict[str, Kind]:
     """Every visit type of the organization by its code."""
     rows = session.execute(
-        select(VisitTypeRow.id, VisitTypeRow.revision, VisitTypeRow.code, VisitTypeRow.definition).where(
+        select(VisitTypeRow.id, VisitTypeRow.code, cast(VisitTypeRow.definition, Text).label("definition")).where(
             VisitTypeRow.organization_id == call.organization_id
         )
     )
-    return {row.code: _kind(row.id, row.definition) for row in rows}
+    return {row.code: kind_of(row.id, row.definition) for row in rows.all()}
 
 
 def visit_kind(session: Session, call: Call, code: str) -> Kind:
     """One visit type. Raises Invalid (`unknown_visit_type`): the code stands in a body or query, not in a path."""
     row = session.execute(
-        select(VisitTypeRow.id, VisitTypeRow.definition).where(
+        select(VisitTypeRow.id, cast(VisitTypeRow.definition, Text).label("definition")).where(
             VisitTypeRow.organization_id == call.organization_id, VisitTypeRow.code == code
         )
     ).one_or_none()
     if row is None:
-        raise Invalid([Fault("/visit_type", "unknown_visit_type", f"There is no visit type '{code}'.")])
-    return _kind(row.id, row.definition)
+        raise unknown_kind(code)
+    return kind_of(row.id, row.definition)
+
+
+def unknown_kind(code: str) -> Invalid:
+    """The refusal of a code that no visit type of the organization has."""
+    return Invalid([Fault("/visit_type", "unknown_visit_type", f"There is no visit type '{code}'.")])
 
 
 def protocol_of(session: Session, call: Call, protocol_id: UUID) -> tuple[ProtocolRow, Protocol]:
@@ -63,15 +68,16 @@ def protocol_of(session: Session, call: Call, protocol_id: UUID) -> tuple[Protoc
 
 def read_visit(definition: Mapping[str, Any]) -> VisitType:
     """The visit type of a stored document."""
-    return _parsed(json.dumps(definition, sort_keys=True))
+    return _parsed(json.dumps(definition, sort_keys=True))[0]
 
 
-def _kind(kind_id: UUID, definition: Mapping[str, Any]) -> Kind:
-    visit = read_visit(definition)
-    return Kind(kind_id, visit, demand_of(visit))
+def kind_of(kind_id: UUID, definition: str) -> Kind:
+    """The value of a stored visit type, whose document is handed over as the JSON that the database keeps."""
+    return Kind(kind_id, *_parsed(definition))
 
 
 @lru_cache(maxsize=1024)
-def _parsed(definition: str) -> VisitType:
+def _parsed(definition: str) -> tuple[VisitType, Demand]:
     # The floors were checked when it was stored.
-    return parse_visit_type(json.loads(definition), {})
+    visit = parse_visit_type(json.loads(definition), {})
+    return visit, demand_of(visit)

@@ -26,9 +26,10 @@ from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.catalog import Kind
 from scheduler.services.doses import doses_of
 from scheduler.services.locks import lock_resources
+from scheduler.services.premises import Premises, premises
 
 #: How far around the wanted start alternatives are looked for, and how many are shown.
 NEARBY = (timedelta(days=7), timedelta(days=21))
@@ -99,8 +100,9 @@ def find(
     `moving` is the appointment whose own occupancies do not count, `own_hold` a hold likewise. Raises NotFound,
     Invalid, LocalTimeFault, or Refused with every reason and the nearest starts that can be booked.
     """
-    kind = visit_kind(session, call, wanted.visit_type)
-    search = Search(session, call, kind, wanted, rules, moving, own_hold)
+    at = premises(session, call, wanted.location_id, visit_type=wanted.visit_type, patient_id=wanted.patient_id)
+    kind = at.asked_for
+    search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
     if call.last_try:  # nothing may be lost any more
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
     loaded = search.load(wanted.start, wanted.start)
@@ -132,6 +134,8 @@ class Search:
     rules: Rules | None = None
     moving: UUID | None = None
     own_hold: UUID | None = None
+    #: The location, when it has been read before.
+    at: Premises | None = None
 
     @cached_property
     def doses(self) -> tuple[Dose, ...]:
@@ -151,6 +155,7 @@ class Search:
             patient_id=self.wanted.patient_id,
             ignoring=[self.moving] if self.moving is not None else [],
             own_hold=self.own_hold,
+            at=self.at,
         )
 
     def clinic(self, loaded: Loaded) -> Clinic:

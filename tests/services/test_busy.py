@@ -15,7 +15,7 @@ from scheduler.core.intervals import Span
 from scheduler.models import Resource
 from scheduler.models.base import UtcDateTime
 from scheduler.models.slots import slot_after, slot_of
-from scheduler.services.busy import Busy, busy, freed_by
+from scheduler.services.busy import Busy, busy
 from scheduler.services.locks import bump_calendars
 from tests.plumbing.clock import NOON
 from tests.plumbing.scene import Scene, local
@@ -38,7 +38,7 @@ def slots_of(timeline: Timeline, start: datetime, end: datetime) -> set[int]:
 def read(scene: Scene, *ids: UUID, timeline: Timeline) -> dict[UUID, Busy]:
     def act(session: Session, call: object) -> dict[UUID, Busy]:
         rows = session.execute(select(Resource.id, Resource.calendar_revision).where(Resource.id.in_(ids)))
-        return busy(session, scene.call, timeline, {row.id: row.calendar_revision for row in rows})
+        return busy(session, scene.call, timeline, {row.id: row.calendar_revision for row in rows})[0]
 
     found: dict[UUID, Busy] = scene.do(act)
     return found
@@ -85,7 +85,7 @@ def test_a_room_knows_whose_its_slots_are(scene: Scene) -> None:
     timeline = Timeline.covering(local("2030-03-04T08:00"), local("2030-03-04T18:00"))
     [stay] = read(scene, room.id, timeline=timeline)[room.id].stays
     assert (stay.key, stay.room, stay.end - stay.start, stay.fixed) == (visit_id.hex, room.id, 12, False)
-    freed = scene.do(lambda session, call: freed_by(session, call, timeline, [visit_id]))
+    _, freed = scene.do(lambda session, call: busy(session, call, timeline, {}, [visit_id]))
     without = read(scene, room.id, timeline=timeline)[room.id].standing(NOON, {visit_id}, freed[room.id])
     assert (without.lanes, without.stays) == ({0: 0}, ())
 

@@ -1,0 +1,177 @@
+"""The one statement that reads what is taken: the database counts in slots and hands over a line per unit.
+
+What the lines mean for a resource, and how long they are remembered, is `busy`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy import cast as as_type
+from sqlalchemy.orm import Session
+
+from scheduler.core.bitmap import SLOT, Timeline
+from scheduler.core.call import Call
+from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
+from scheduler.models.base import UtcDateTime
+from scheduler.models.slots import slot_after, slot_of
+
+#: No blocking occupancy is longer (a constraint says so): how far back an overlap can begin.
+LONGEST = timedelta(hours=24)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: A run of slots [first, past).
+Run = tuple[int, int]
+#: A run, and for a room whose it is (the hexadecimal digits of an appointment's id) and "1" if it is fixed there.
+Piece = tuple[Run, list[str]]
+
+_ROWS = cast("Table", Occupancy.__table__).c
+_HOLDS = cast("Table", Hold.__table__).c
+_ABSENCES = cast("Table", Absence.__table__).c
+_SHIFTS = cast("Table", ExtraHours.__table__).c
+_RESOURCES = cast("Table", Resource.__table__).c
+
+
+@dataclass(frozen=True)
+class Line:
+    """Runs of slots of one resource that belong together.
+
+    `visits` take the `unit`; a `hold` takes it until `until`; what is `freed` is in `visits` too, but belongs to an
+    appointment that was to be told apart. Units mean nothing for what is `away` and for a `shift`. `key` is the hold's
+    or appointment's id, or the shift's location.
+    """
+
+    what: Literal["visits", "hold", "freed", "away", "shift"]
+    resource_id: UUID
+    unit: int
+    pieces: list[Piece]
+    key: UUID | None
+    until: datetime | None
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs alone."""
+        return [run for run, _ in self.pieces]
+
+
+def lines(
+    session: Session, call: Call, timeline: Timeline, ids: Sequence[UUID], apart: Collection[UUID] = ()
+) -> Iterator[Line]:
+    """What is taken of these resources over the timeline; what the appointments `apart` take is told once more."""
+    base = (timeline.origin - _EPOCH) // SLOT
+    rows = session.execute(
+        _STATEMENT,
+        {
+            "organization": call.organization_id,
+            "ids": list(ids),
+            "apart": list(apart),
+            "since": timeline.origin - LONGEST,
+            "origin": timeline.origin,
+            "end": timeline.end,
+        },
+    )
+    for what, resource_id, unit, text, key, until in rows.all():
+        yield Line(what, resource_id, unit, [_piece(each, base) for each in text.split(",")], key, until)
+
+
+def _piece(text: str, base: int) -> Piece:
+    first, past, *owner = text.split("/")
+    return (int(first) - base, int(past) - base), owner
+
+
+def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any], whose: Any = "") -> ColumnElement[str]:
+    run = as_type(slot_of(starts_at), Text) + "/" + as_type(slot_after(ends_at), Text) + whose
+    return func.aggregate_strings(run, ",")
+
+
+def _statement() -> Any:
+    wanted = (
+        select(_RESOURCES.id)
+        .where(
+            _RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id.in_(bindparam("ids", expanding=True))
+        )
+        .cte("wanted")
+    )
+    within = (
+        _ROWS.organization_id == bindparam("organization"),
+        _ROWS.blocking,
+        _ROWS.starts_at > bindparam("since", type_=UtcDateTime()),
+        _ROWS.starts_at < bindparam("end", type_=UtcDateTime()),
+        _ROWS.ends_at > bindparam("origin", type_=UtcDateTime()),
+    )
+    owner = func.replace(as_type(_ROWS.appointment_id, Text), "-", "")
+    whose = case((_ROWS.role.like("room:%"), literal("/") + owner + case((_ROWS.fixed, "/1"), else_="/0")), else_="")
+    hold = and_(_HOLDS.organization_id == _ROWS.organization_id, _HOLDS.id == _ROWS.hold_id)
+    taken = (
+        select(
+            case((_ROWS.hold_id.is_(None), "visits"), else_="hold"),
+            _ROWS.resource_id,
+            _ROWS.unit,
+            _line(_ROWS.starts_at, _ROWS.ends_at, func.coalesce(whose, "")),
+            _ROWS.hold_id,
+            _HOLDS.expires_at,
+        )
+        .select_from(wanted.join(Occupancy.__table__, _ROWS.resource_id == wanted.c.id).outerjoin(Hold.__table__, hold))
+        .where(*within)
+        .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.hold_id, _HOLDS.expires_at)
+    )
+    freed = (
+        select(
+            literal("freed"),
+            _ROWS.resource_id,
+            _ROWS.unit,
+            _line(_ROWS.starts_at, _ROWS.ends_at),
+            _ROWS.appointment_id,
+            as_type(null(), UtcDateTime),
+        )
+        .where(*within, _ROWS.appointment_id.in_(bindparam("apart", expanding=True)))
+        .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.appointment_id)
+    )
+    return union_all(taken, freed, *(_besides(what, table, place, wanted) for what, table, place in _BESIDES))
+
+
+#: What is said of a resource besides its units: the word for it, the table, and the place that it goes by.
+_BESIDES = (("away", _ABSENCES, None), ("shift", _SHIFTS, _SHIFTS.location_id))
+
+
+def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
+    return (
+        select(
+            literal(what),
+            table.resource_id,
+            as_type(null(), Integer),
+            _line(table.starts_at, table.ends_at),
+            as_type(null(), Uuid) if place is None else place,
+            as_type(null(), UtcDateTime),
+        )
+        .join(wanted, table.resource_id == wanted.c.id)
+        .where(
+            table.organization_id == bindparam("organization"),
+            table.ends_at > bindparam("origin", type_=UtcDateTime()),
+            table.starts_at < bindparam("end", type_=UtcDateTime()),
+        )
+        .group_by(table.resource_id, *([] if place is None else [place]))
+    )
+
+
+#: Made once: it is asked whenever somebody's calendar has changed.
+_STATEMENT = _statement()

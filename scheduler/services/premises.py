@@ -1,0 +1,104 @@
+"""Where a visit is to take place and what is to happen there, read in one statement. Who is free is `calendars`'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Row, Table, Text, and_, bindparam, select
+from sqlalchemy import cast as as_type
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import NotFound
+from scheduler.core.policies import Policies
+from scheduler.core.site import ClearanceFact
+from scheduler.models import Clearance, Location, Organization, VisitTypeRow
+from scheduler.services.catalog import Kind, kind_of, unknown_kind
+
+Columns = Row[*tuple[Any, ...]]
+
+_LOCATIONS = cast("Table", Location.__table__)
+_ORGANIZATIONS = cast("Table", Organization.__table__)
+_VISIT_TYPES = cast("Table", VisitTypeRow.__table__)
+_CLEARANCES = cast("Table", Clearance.__table__)
+
+
+@dataclass(frozen=True)
+class Premises:
+    """A location with its organization's policies; the visit type and the patient's clearances when asked for."""
+
+    location: Columns
+    policies: Policies
+    clearances: tuple[ClearanceFact, ...]
+    kind: Kind | None = None
+
+    @property
+    def asked_for(self) -> Kind:
+        """The visit type, where one was asked for."""
+        assert self.kind is not None  # noqa: S101 - an unknown one was refused
+        return self.kind
+
+
+def premises(
+    session: Session, call: Call, location_id: UUID, *, visit_type: str | None = None, patient_id: UUID | None = None
+) -> Premises:
+    """Read them. Raises NotFound for a location that the organization does not have, Invalid for such a visit type."""
+    rows = session.execute(
+        _STATEMENT,
+        {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id},
+    ).all()
+    if not rows:
+        detail = f"No location {location_id}."
+        raise NotFound(detail)
+    row = rows[0]
+    if visit_type is not None and row.kind_id is None:
+        raise unknown_kind(visit_type)
+    stated = (each for each in rows if each.cleared is not None)
+    return Premises(
+        location=row,
+        policies=Policies.from_document(row.policies),
+        clearances=tuple(
+            ClearanceFact(each.cleared, each.modality, each.outcome, each.valid_from, each.valid_to) for each in stated
+        ),
+        kind=None if row.kind_id is None else kind_of(row.kind_id, row.definition),
+    )
+
+
+#: Made once: it is asked for every look at a calendar. One row per clearance, and one when there is none.
+_STATEMENT = (
+    select(
+        _LOCATIONS.c.id,
+        _LOCATIONS.c.name,
+        _LOCATIONS.c.time_zone,
+        as_type(_LOCATIONS.c.hours, Text).label("hours"),
+        as_type(_LOCATIONS.c.closures, Text).label("closures"),
+        _LOCATIONS.c.certifications,
+        _ORGANIZATIONS.c.policies,
+        _VISIT_TYPES.c.id.label("kind_id"),
+        as_type(_VISIT_TYPES.c.definition, Text).label("definition"),
+        _CLEARANCES.c.kind.label("cleared"),
+        _CLEARANCES.c.modality,
+        _CLEARANCES.c.outcome,
+        _CLEARANCES.c.valid_from,
+        _CLEARANCES.c.valid_to,
+    )
+    .join_from(_LOCATIONS, _ORGANIZATIONS, _ORGANIZATIONS.c.id == _LOCATIONS.c.organization_id)
+    .outerjoin(
+        _VISIT_TYPES,
+        and_(_VISIT_TYPES.c.organization_id == bindparam("organization"), _VISIT_TYPES.c.code == bindparam("code")),
+    )
+    .outerjoin(
+        _CLEARANCES,
+        and_(
+            _CLEARANCES.c.organization_id == bindparam("organization"), _CLEARANCES.c.patient_id == bindparam("patient")
+        ),
+    )
+    .where(
+        _LOCATIONS.c.organization_id == bindparam("organization"),
+        _LOCATIONS.c.id == bindparam("location"),
+        _LOCATIONS.c.deleted_at.is_(None),
+    )
+    .order_by(_CLEARANCES.c.id)
+)
