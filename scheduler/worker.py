@@ -34,7 +34,7 @@ from scheduler.database import engine_options, ensure_directory, transact
 from scheduler.messaging import Channel, DeliveryError, Envelope, open_channel
 from scheduler.messaging.facts import Facts, Line
 from scheduler.messaging.render import Text, render
-from scheduler.services import access, idempotency, outbox
+from scheduler.services import access, idempotency, outbox, waitlist
 from scheduler.services.outbox import Letter, Outcome
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ class Worker:
             if not in_round:
                 break
             taken += in_round
+        self._offer_freed_time()
         self._transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name))
         return taken
 
@@ -113,6 +114,17 @@ class Worker:
     def close(self) -> None:
         """Wait for what is on its way."""
         self._carriers.shutdown(wait=True)
+
+    def _offer_freed_time(self) -> None:
+        """Offer what has become free to who waits for it. A fault here is not the other organizations'."""
+        with self._sessions() as session:
+            due = waitlist.organizations_due(session, self._clock())
+        for organization_id in due:
+            try:
+                while not self._stopping.is_set() and self._transact(organization_id, waitlist.sweep):
+                    pass
+            except Exception as error:  # noqa: BLE001 - the next organization and the next tick go on
+                _complain(f"the waitlist of organization {organization_id} could not be served", error)
 
     def _due(self) -> list[UUID]:
         with self._sessions() as session:

@@ -32,6 +32,7 @@ from scheduler.api import (
     trace,
     visit_day,
     visit_types,
+    waitlist,
 )
 
 #: One module per noun, each with its blueprint `blp`, in the order in which the documentation shows them.
@@ -49,6 +50,7 @@ NOUNS = (
     visit_day,
     board,
     holds,
+    waitlist,
     series,
     courses,
     messages,

@@ -21,7 +21,7 @@ from scheduler.core.errors import LostRace, StaleRevision
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
-from scheduler.services import audit, course_rules, outbox, overrides
+from scheduler.services import audit, course_rules, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.finding import Found, Pin, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
@@ -102,6 +102,8 @@ def reschedule(
     found = find(session, call, wanted, rules=link, moving=row.id)
     before = snapshot(row) | {"served": served(session, call, row.id)}
     moves = found.starts_at != row.starts_at
+    if moves:
+        openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     place(row, wanted, found)
     row.sequence += int(moves)
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
@@ -149,6 +151,7 @@ def cancel(
         detail = "The visit was given another room at the same moment."
         raise LostRace(detail)
     release(session, call, row.id)
+    openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     bump_calendars(session, call, freed, locked=True)
     session.flush()
     outbox.call_off(session, call, row, why="cancelled")

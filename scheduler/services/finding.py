@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -177,13 +177,20 @@ class Search:
         """Up to five starts that can be booked, the nearest to the wanted one first."""
         now = self.call.now
         loaded = self.load(max(starts_at - NEARBY[0], now), max(starts_at + NEARBY[1], now))
-        clinic = self.clinic(loaded)
-        timeline = loaded.site.timeline
-        centre = timeline.slot(starts_at)
+        found = islice(self.around(loaded, starts_at), ALTERNATIVES)
+        return sorted(loaded.site.timeline.instant(slot) for slot, _ in found)
+
+    def around(
+        self, loaded: Loaded, centre: datetime, among: int | None = None
+    ) -> Iterator[tuple[int, tuple[Taking, ...]]]:
+        """(start slot, who serves) of what can be booked, the nearest to `centre` first; `among` narrows the starts."""
+        clinic, middle = self.clinic(loaded), loaded.site.timeline.slot(centre)
         candidates = starts(self.kind.demand, clinic)
-        by_distance = sorted(bits(candidates), key=lambda slot: (abs(slot - centre), slot))
-        bookable = (slot for slot in by_distance if assign(self.kind.demand, clinic, slot) is not None)
-        return sorted(timeline.instant(slot) for slot in islice(bookable, ALTERNATIVES))
+        narrowed = candidates if among is None else candidates & among
+        for slot in sorted(bits(narrowed), key=lambda slot: (abs(slot - middle), slot)):
+            takings = assign(self.kind.demand, clinic, slot)
+            if takings is not None:
+                yield slot, takings
 
 
 def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from scheduler.database import db
-from scheduler.models import Message
+from scheduler.models import Message, WaitlistOffer, WaitlistOpening, new_id
 
 if TYPE_CHECKING:
     from tests.api.conftest import Person
@@ -50,6 +50,43 @@ def device(person: Person) -> str:
 def absence(person: Person) -> str:
     times = {"start": "2030-03-05T15:00:00+00:00", "end": "2030-03-05T16:00:00+00:00"}
     return made(person, "/v1/absences", resource_id=room(person), **times)
+
+
+def waitlist_entry(person: Person) -> str:
+    ids = {"patient_id": patient(person), "location_id": staffed(person)}
+    return made(person, "/v1/waitlist-entries", **WAITING | ids)
+
+
+def offer(person: Person) -> str:
+    """Of an entry of its own: written straight into the tables, since offers are born of a sweep."""
+    entry = person.get(f"/v1/waitlist-entries/{waitlist_entry(person)}").json
+    held = person.get(f"/v1/holds/{hold(person)}").json
+    now = person.app.extensions["clock"]()
+    with person.app.app_context():
+        opening = WaitlistOpening(
+            organization_id=person.organization_id,
+            id=new_id(),
+            location_id=UUID(entry["location_id"]),
+            starts_at=now,
+            ends_at=now + timedelta(days=2),
+            created_at=now,
+        )
+        db.session.add(opening)
+        db.session.flush()
+        row = WaitlistOffer(
+            organization_id=person.organization_id,
+            id=new_id(),
+            entry_id=UUID(entry["id"]),
+            opening_id=opening.id,
+            hold_id=UUID(held["id"]),
+            starts_at=now,
+            ends_at=now + timedelta(hours=1),
+            created_at=now,
+            expires_at=now + timedelta(minutes=5),
+        )
+        db.session.add(row)
+        db.session.commit()
+        return str(row.id)
 
 
 def extra_hours(person: Person) -> str:
@@ -164,6 +201,8 @@ BOOKING: dict[str, Any] = {
 
 KEPT: dict[str, Any] = {name: value for name, value in BOOKING.items() if name != "patient_id"}
 
+WAITING: dict[str, Any] = {name: BOOKING[name] for name in ("patient_id", "visit_type", "location_id")}
+
 REPEATED: dict[str, Any] = BOOKING | {"rule": "FREQ=WEEKLY;COUNT=2"}
 
 COURSE: dict[str, Any] = {
@@ -186,11 +225,13 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "appointment_id": appointment,
     "course_id": course,
     "device_id": device,
+    "entry_id": waitlist_entry,
     "extra_hours_id": extra_hours,
     "hold_id": hold,
     "key_id": api_key,
     "location_id": location,
     "message_id": message,
+    "offer_id": offer,
     "patient_id": patient,
     "practitioner_id": practitioner,
     "protocol_id": protocol,
@@ -219,6 +260,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/series": REPEATED,
     "POST /v1/series/preview": REPEATED,
     "POST /v1/visit-types": VISIT_TYPE,
+    "POST /v1/waitlist-entries": WAITING,
 }
 
 QUERIES: dict[str, dict[str, str]] = {

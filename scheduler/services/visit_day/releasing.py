@@ -14,6 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Occupancy
+from scheduler.services import openings
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.occupying import release, resources_of
 
@@ -24,6 +25,7 @@ def give_back(session: Session, call: Call, row: Appointment) -> None:
     """Free everything that the visit takes up. Its appointment is locked by the caller."""
     ids = lock_own(session, call, row.id)
     release(session, call, row.id)
+    openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     bump_calendars(session, call, ids, locked=True)
 
 

@@ -1,0 +1,276 @@
+"""The waitlist: who waits for what and when, and the answers to what was offered. Offers are made in `offering`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused
+from scheduler.core.waitlist import window_faults
+from scheduler.models import CourseSession, Hold, Location, Patient, WaitlistEntry, WaitlistOffer, new_id
+from scheduler.services import audit, booking, holds, records
+from scheduler.services.appointments import AppointmentView
+from scheduler.services.catalog import visit_kind
+from scheduler.services.finding import Pin
+from scheduler.services.locks import lock_locations
+from scheduler.services.offering import (
+    lock_entry,
+    lock_offer,
+    lock_opening,
+    organizations_due,
+    reopen,
+    sweep,
+    wanted_of,
+)
+from scheduler.services.paging import Page
+
+__all__ = ["accept", "change", "create", "decline", "get", "listing", "organizations_due", "remove", "sweep"]
+
+
+@dataclass(frozen=True)
+class OfferView:
+    """A time held for an entry; `status` is what it is now, by the clock."""
+
+    id: UUID
+    start: datetime
+    end: datetime
+    status: str
+    expires_at: datetime
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True)
+class EntryView:
+    """Somebody who waits, and what was offered, oldest first."""
+
+    id: UUID
+    patient_id: UUID
+    visit_type: str
+    location_id: UUID
+    course_session_id: UUID | None
+    windows: list[dict[str, Any]]
+    pins: list[dict[str, Any]]
+    notice_minutes: int
+    priority: int
+    note: str
+    status: str
+    appointment_id: UUID | None
+    revision: int
+    created_at: datetime
+    offers: tuple[OfferView, ...] = ()
+
+
+def _plain(row: WaitlistEntry) -> EntryView:
+    return EntryView(
+        id=row.id,
+        patient_id=row.patient_id,
+        visit_type=row.visit_type,
+        location_id=row.location_id,
+        course_session_id=row.course_session_id,
+        windows=row.windows,
+        pins=row.pins,
+        notice_minutes=row.notice_minutes,
+        priority=row.priority,
+        note=row.note,
+        status=row.status,
+        appointment_id=row.appointment_id,
+        revision=row.revision,
+        created_at=row.created_at,
+    )
+
+
+KIND = records.Kind("waitlist_entry", WaitlistEntry, _plain, where=(WaitlistEntry.status != "closed",))
+
+
+def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequence[Pin] = ()) -> EntryView:
+    """Let somebody wait.
+
+    `values` is {patient_id, visit_type, location_id, course_session_id?, windows?, notice_minutes?, priority?, note?}.
+    Raises NotFound for a patient, location or session that there is not, Invalid.
+    """
+    _check(values)
+    kind = visit_kind(session, call, values["visit_type"])
+    for model, noun, key in ((Patient, "patient", "patient_id"), (Location, "location", "location_id")):
+        if session.get(model, (call.organization_id, values[key])) is None:
+            detail = f"No {noun} {values[key]}."
+            raise NotFound(detail)
+    course_session_id = values.get("course_session_id")
+    if course_session_id is not None and session.get(CourseSession, (call.organization_id, course_session_id)) is None:
+        detail = f"No session {course_session_id}."
+        raise NotFound(detail)
+    row = WaitlistEntry(
+        organization_id=call.organization_id,
+        id=new_id(),
+        visit_type_id=kind.id,
+        pins=_stored(pins),
+        status="waiting",
+        created_at=call.now,
+        **{"windows": [], "notice_minutes": 0, "priority": 0, "note": "", **values},
+    )
+    return records.add(session, call, KIND, row)
+
+
+def get(session: Session, call: Call, entry_id: UUID) -> EntryView:
+    """One entry with its offers. Raises NotFound."""
+    return _views(session, call, [records.find(session, call, KIND, entry_id)])[0]
+
+
+def listing(
+    session: Session,
+    call: Call,
+    *,
+    patient_id: UUID | None = None,
+    location_id: UUID | None = None,
+    status: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[EntryView]:
+    """The entries that are not closed, in the order in which they were made. `status` is the stored one."""
+    wanted = [
+        column == value
+        for column, value in (
+            (WaitlistEntry.patient_id, patient_id),
+            (WaitlistEntry.location_id, location_id),
+            (WaitlistEntry.status, status),
+        )
+        if value is not None
+    ]
+    found = records.listing(session, call, KIND, *wanted, limit=limit, cursor=cursor)
+    offers = _offers(session, call, [view.id for view in found.items])
+    return Page([_now(view, offers.get(view.id, ())) for view in found.items], found.next_cursor)
+
+
+def change(
+    session: Session, call: Call, entry_id: UUID, revision: int, values: Mapping[str, Any], pins: Sequence[Pin] | None
+) -> EntryView:
+    """Change windows, notice, priority, note or pins; what is offered already stays offered.
+
+    Raises NotFound, StaleRevision, Invalid.
+    """
+    _check(values)
+    row = records.find(session, call, KIND, entry_id)
+    records.expect(row, revision)
+    changed = dict(values) if pins is None else {**values, "pins": _stored(pins)}
+    records.change(session, call, KIND, row, changed)
+    return get(session, call, entry_id)
+
+
+def remove(session: Session, call: Call, entry_id: UUID, revision: int) -> None:
+    """Let nobody wait any more; a time that was offered goes on to the next. Raises NotFound, StaleRevision."""
+    entry, offer = _locked(session, call, entry_id, None)
+    records.expect(entry, revision)
+    if offer is not None:
+        _give_back(session, call, offer, "withdrawn")
+    entry.status = "closed"
+    records.note_removal(session, call, KIND, entry)
+
+
+def accept(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> AppointmentView:
+    """Book what was offered: its hold is used up, and the entry waits no more.
+
+    Raises NotFound, Invalid for an offer that is not the entry's, Refused (`offer_over`, and as booking does) or
+    LostRace.
+    """
+    entry, offer = _answered(session, call, entry_id, offer_id)
+    hold = session.get_one(Hold, (call.organization_id, offer.hold_id))
+    made = booking.book(session, call, wanted_of(entry, offer.starts_at), hold=hold)
+    offer.status, offer.answered_at = "accepted", call.now
+    entry.status, entry.appointment_id = "booked", made.id
+    session.flush()
+    after = {"offer_id": offer.id, "appointment_id": made.id}
+    audit.note(session, call, "waitlist.accept", "waitlist_entry", entry.id, after=after)
+    return made
+
+
+def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> EntryView:
+    """Let what was offered go on to the next; the entry waits for another time. Raises as `accept` does."""
+    entry, offer = _answered(session, call, entry_id, offer_id)
+    _give_back(session, call, offer, "declined")
+    entry.status = "waiting"
+    session.flush()
+    audit.note(session, call, "waitlist.decline", "waitlist_entry", entry.id, after={"offer_id": offer.id})
+    return get(session, call, entry_id)
+
+
+def _answered(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> tuple[WaitlistEntry, WaitlistOffer]:
+    entry, offer = _locked(session, call, entry_id, offer_id)
+    if offer is None or offer.status != "offered" or offer.expires_at <= call.now:
+        raise Refused([Reason("offer_over", "This time is not offered any more.")])
+    return entry, offer
+
+
+def _locked(
+    session: Session, call: Call, entry_id: UUID, offer_id: UUID | None
+) -> tuple[WaitlistEntry, WaitlistOffer | None]:
+    """The entry and its offer (the live one unless another is named) under their locks, in the order of all."""
+    seen = records.find(session, call, KIND, entry_id)
+    wanted = select(WaitlistOffer).where(
+        WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id == entry_id
+    )
+    chosen = WaitlistOffer.status == "offered" if offer_id is None else WaitlistOffer.id == offer_id
+    offer = session.scalars(wanted.where(chosen)).one_or_none()
+    if offer is None and offer_id is not None:
+        raise Invalid([Fault("/offer_id", "unknown_offer", "This entry has no such offer.")])
+    if offer is not None:
+        lock_opening(session, call, offer.opening_id)
+    lock_locations(session, call, [seen.location_id], share=True)
+    entry = lock_entry(session, call, entry_id)
+    if entry is None or entry.status == "closed":
+        raise NotFound("There is no such waitlist entry.")
+    if offer is None and entry.status == "offered":
+        raise LostRace("The entry was offered a time at the same moment.")
+    return entry, lock_offer(session, call, offer.id) if offer is not None else None
+
+
+def _give_back(session: Session, call: Call, offer: WaitlistOffer, status: str) -> None:
+    """End a living offer without a booking: its time is free, and its opening goes on to the next."""
+    if offer.status != "offered":
+        return
+    offer.status, offer.answered_at = status, call.now
+    reopen(session, call, offer.opening_id)
+    session.flush()
+    holds.end(session, call, session.get_one(Hold, (call.organization_id, offer.hold_id)))
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    faults: list[Fault] = window_faults(values.get("windows", ()))
+    if faults:
+        raise Invalid(faults)
+
+
+def _stored(pins: Sequence[Pin]) -> list[dict[str, Any]]:
+    return [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in pins]
+
+
+def _views(session: Session, call: Call, rows: Sequence[WaitlistEntry]) -> list[EntryView]:
+    offers = _offers(session, call, [row.id for row in rows])
+    return [_now(_plain(row), offers.get(row.id, ())) for row in rows]
+
+
+def _offers(session: Session, call: Call, ids: Sequence[UUID]) -> dict[UUID, tuple[OfferView, ...]]:
+    """The offers of these entries, oldest first. One whose time is over has expired, swept or not."""
+    wanted = select(WaitlistOffer).where(
+        WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id.in_(ids)
+    )
+    found: dict[UUID, tuple[OfferView, ...]] = {}
+    for row in session.scalars(wanted.order_by(WaitlistOffer.id)) if ids else ():
+        over = row.status == "offered" and row.expires_at <= call.now
+        view = OfferView(
+            row.id, row.starts_at, row.ends_at, "expired" if over else row.status, row.expires_at, row.answered_at
+        )
+        found[row.entry_id] = (*found.get(row.entry_id, ()), view)
+    return found
+
+
+def _now(view: EntryView, offers: tuple[OfferView, ...]) -> EntryView:
+    """The entry with its offers, as it is by the clock."""
+    living = any(offer.status == "offered" for offer in offers)
+    status = "waiting" if view.status == "offered" and not living else view.status
+    return EntryView(**{**vars(view), "status": status, "offers": offers})
