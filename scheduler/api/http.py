@@ -173,6 +173,7 @@ class _Request:
         faults: list[Fault] = []
         body: Any = {}
         if request.method in {"POST", "PUT", "PATCH"}:
+            session.rollback()  # no transaction waits for a slow client: the database would end it, and the request
             body = _body()
             loaded = _collected(faults, partial(read, instance(self.manner.takes or Schema)), body)
             arguments += [loaded] if self.manner.takes is not None else []
