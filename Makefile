@@ -79,10 +79,10 @@ $(VENV)/made.stamp:
 	@touch $@
 
 $(VENV)/run.stamp: requirements.txt | $(VENV)/made.stamp
-	$(RUN) -m pip install --quiet --require-hashes -r requirements.txt
+	$(RUN) -m pip install --quiet --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
 # The development set contains the other.
 $(VENV)/dev.stamp: requirements-dev.txt | $(VENV)/made.stamp
-	$(RUN) -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(RUN) -m pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp
