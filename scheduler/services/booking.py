@@ -17,12 +17,14 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION, Disambiguation
-from scheduler.core.errors import LostRace, StaleRevision
+from scheduler.core.doses import dose_bars, dose_of
+from scheduler.core.errors import LostRace, Reason, Refused, StaleRevision
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
 from scheduler.services import audit, course_rules, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, view
+from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found, Pin, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import (
@@ -177,6 +179,8 @@ def settle(
     SlotTaken; nothing may be kept then.
     """
     loaded = places[0][1].loaded
+    if len(places) > 1:
+        _mind_each_others_doses(session, call, places)
     visits = [_visit(appointment, found) for appointment, found in places]
     ids = set(freed).union(*(visit.resource_ids for visit in visits))
     if hold is not None:
@@ -246,6 +250,27 @@ def snapshot(row: Appointment) -> dict[str, Any]:
         "revision": row.revision,
         **{name: getattr(row, name) for name in REAL_TIMES},
     }
+
+
+def _mind_each_others_doses(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:
+    """Hold visits that are written together to the limits between doses: each was looked at without the others.
+
+    Raises Refused (`dose_interval`). All are one patient's.
+    """
+    dosing = [(row, found) for row, found in places if found.kind.visit.kind == "dosing"]
+    if not dosing:
+        return
+    ids = [row.id for row, _ in places]
+    others = doses_of(session, call, dosing[0][0].patient_id, dosing[0][1].kind.visit, ignoring=ids)
+    given = [dose_of(found.kind.visit, found.starts_at, found.local.date()) for _, found in dosing]
+    for place, (_, found) in enumerate(dosing):
+        site = found.loaded.site
+        rest = [*others, *given[:place], *given[place + 1 :]]
+        slot = site.timeline.slot(found.starts_at)
+        bars = dose_bars(found.kind.visit, rest, site.timeline, site.time_zone)
+        reasons = [Reason(bar.code, bar.detail, start=found.starts_at) for bar in bars if bar.starts >> slot & 1]
+        if reasons:
+            raise Refused(reasons)
 
 
 def _visit(appointment: Appointment, found: Found) -> Visit:

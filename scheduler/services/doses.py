@@ -6,12 +6,12 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.doses import Dose, dose_of
-from scheduler.core.lifecycle import LIVE
+from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.visit import LONGEST_LIMIT_DAYS, VisitType
 from scheduler.models import Appointment, VisitTypeRow
 from scheduler.services.catalog import read_visit
@@ -26,11 +26,10 @@ def doses_of(
     visit: VisitType,
     *,
     ignoring: Collection[UUID] = (),
-    outside_course: UUID | None = None,
 ) -> tuple[Dose, ...]:
     """The doses that may count against such a visit of the patient, in order; none for a visit that gives none.
 
-    Left out are the appointments in `ignoring`, those of the course `outside_course`, and visits without a dose.
+    Left out are the appointments in `ignoring`, and visits that end without a dose.
     """
     if patient_id is None or visit.kind != "dosing":
         return ()
@@ -43,7 +42,6 @@ def doses_of(
             Appointment.starts_at,
             Appointment.local_start,
             Appointment.dosed_at,
-            Appointment.course_id,
             VisitTypeRow.definition,
         )
         .join(VisitTypeRow, same_kind)
@@ -52,15 +50,14 @@ def doses_of(
             Appointment.patient_id == patient_id,
             Appointment.starts_at > call.now - _REACH,
             Appointment.status.in_(sorted(LIVE)),
-            or_(Appointment.outcome.is_(None), Appointment.outcome != "not_dosed"),
+            Appointment.outcome.is_distinct_from(NOT_DOSED),
         )
         .order_by(Appointment.starts_at)
     )
     found = []
     for row in session.execute(wanted):
         other = read_visit(row.definition)
-        left_out = row.id in ignoring or (outside_course is not None and row.course_id == outside_course)
-        if other.kind == "dosing" and not left_out:
+        if other.kind == "dosing" and row.id not in ignoring:
             day = datetime.fromisoformat(row.local_start).date()
             found.append(dose_of(other, row.starts_at, day, row.dosed_at))
     return tuple(found)

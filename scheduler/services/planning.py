@@ -15,10 +15,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Clinic, Taking, assign, exact_starts, occupied
+from scheduler.core.availability import Bar, Clinic, Taking, assign, exact_starts, occupied
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, expand, through_gate
+from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid, NoFeasiblePlan
 from scheduler.core.planner import Gap, Grid, Leaf, Main, Plan, Preferences, Problem, Weights, Window, blocked
 from scheduler.core.planner import Span as DaySpan
@@ -32,6 +33,7 @@ from scheduler.services import course_rules, courses
 from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
+from scheduler.services.doses import doses_of
 
 #: Role to person to the starts that this person can serve.
 By = Mapping[str, Mapping[Hashable, int]]
@@ -82,12 +84,26 @@ class Desk:
     standing: Mapping[int, Booked]
     #: Who serves each session that stands, by position and role.
     serving: Mapping[int, Mapping[str, Collection[UUID]]]
+    #: The patient's doses, in this course and elsewhere, if it has any to give.
+    doses: tuple[Dose, ...] = ()
 
     @property
     def site(self) -> Site:
         """The location's calendars, with the patient's wishes as bars."""
         site = self.loaded.site
         return replace(site, further=self.preferences.bars(site.timeline, site.time_zone))
+
+    def dose_bars(self, kind: Kind) -> tuple[Bar, ...]:
+        """The starts that the patient's doses, in this course and elsewhere, forbid to such a visit."""
+        site = self.loaded.site
+        return dose_bars(kind.visit, self.doses, site.timeline, site.time_zone)
+
+    def clinic(self, kind: Kind) -> Clinic:
+        """What planning such a visit sees: wishes and doses, but no clearance, which may still come."""
+        site = self.site
+        return replace(site, further=(*site.further, *self.dose_bars(kind))).clinic(
+            kind.visit, kind.demand, cleared=False
+        )
 
     def session_id(self, spec: SessionSpec) -> UUID:
         """The stored session of a spec."""
@@ -102,7 +118,7 @@ def make_plans(
     `through` is `next_gate` or `all`. Raises NotFound, or NoFeasiblePlan with what blocks it: then none exists.
     """
     desk = set_up(session, call, courses.get(session, call, course_id), through=through)
-    clinics = {code: desk.site.clinic(kind.visit, kind.demand, cleared=False) for code, kind in desk.kinds.items()}
+    clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
     problem = _problem(desk, clinics)
     if len(problem.pinned) == len(desk.specs):
         raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
@@ -137,7 +153,9 @@ def set_up(session: Session, call: Call, course: courses.CourseView, *, through:
     )
     preferences = CoursePreferences.from_document(course.row.preferences)
     serving = course_rules.serving(session, call, course.id) if standing else {}
-    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving)
+    dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
+    doses = doses_of(session, call, course.row.patient_id, dosing) if dosing else ()
+    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving, doses)
 
 
 def _span(
