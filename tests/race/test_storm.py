@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
+from scheduler.database import engine_options
+from scheduler.services.availability import Question, search
 from tests.plumbing.servers import Server
 from tests.race import ledger
 from tests.race.arena import Arena
@@ -31,6 +37,26 @@ def storm(arena: Arena, desk: Caller, tries: int) -> list[dict[str, Any]]:
     return did
 
 
+def offered(arena: Arena, code: str) -> set[str]:
+    """The starts of that week by the tables alone, looked at by a process that remembers nothing."""
+    engine = create_engine(arena.engine.url, **engine_options(arena.engine.url.render_as_string(hide_password=False)))
+    question = Question(code, arena.clinic.location_id, arena.at(0, "00:00"), arena.at(5, "00:00"))
+    with Session(engine) as session:
+        found, _ = search(session, arena.clinic.call, question, limit=1000)
+    engine.dispose()
+    return {each.start.isoformat() for each in found}
+
+
+def shown(arena: Arena, desk: Caller, code: str) -> set[str]:
+    """The same as the server shows it."""
+    span = {"from": arena.at(0, "00:00").isoformat(), "to": arena.at(5, "00:00").isoformat()}
+    asked = urlencode({"visit_type": code, "location_id": arena.clinic.location_id, "limit": 200, **span})
+    answer = desk.get(f"/v1/availability?{asked}")
+    assert answer.status == 200, answer.body
+    assert answer.body["next_cursor"] is None
+    return {datetime.fromisoformat(each["start"]).astimezone(UTC).isoformat() for each in answer.body["items"]}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nothing_is_double_partial_or_lost(arena: Arena, server: Server, desk: Caller) -> None:
@@ -44,3 +70,6 @@ def test_nothing_is_double_partial_or_lost(arena: Arena, server: Server, desk: C
     assert sum(each["status"] == 409 for each in did) > len(did) // 10, "that was no fight"
     assert list(ledger.lost(did, Tables(arena.engine, arena.clinic.call.organization_id))) == []
     assert faults(arena.engine, arena.clinic.call.organization_id) == []
+    for code in ("talk", "watch", "infusion"):  # asked often enough to meet every worker, and what it remembers
+        truth = offered(arena, code)
+        assert [shown(arena, desk, code) ^ truth for _ in range(8)] == [set()] * 8

@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+from sqlalchemy import text
 
 from scheduler.config import Settings
 from tests.plumbing.servers import Server
@@ -107,6 +108,17 @@ def test_a_chunked_body_of_the_longest_length_is_read(arena: Arena, server: Serv
     assert status(raw) == 201, raw[:300]
 
 
+def idle_transactions(arena: Arena) -> int:
+    """Sessions of this database that wait for their client within a transaction; SQLite cannot tell."""
+    if arena.engine.dialect.name == "sqlite":
+        return 0
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+    )
+    with arena.engine.connect() as connection:
+        return int(connection.execute(waiting).scalar_one())
+
+
 def test_clients_that_dawdle_hold_no_lock(arena: Arena, server: Server, desk: Caller, wish: bytes) -> None:
     """Half a body, and silence, from fewer clients than there are threads: whoever else books is served at once."""
     dawdlers = []
@@ -119,6 +131,7 @@ def test_clients_that_dawdle_hold_no_lock(arena: Arena, server: Server, desk: Ca
             connection.sendall((head + rest).encode() + wish[:20])
         answers = [desk.post(PATH, arena.wish(1, "talk", 0, clock)) for clock in ("10:00", "11:00", "12:00")]
         assert [answer.status for answer in answers] == [201, 201, 201]
+        assert idle_transactions(arena) == 0, "one would be ended by the database, and its request with it"
     finally:
         for connection in dawdlers:
             connection.close()
