@@ -6,7 +6,7 @@ The search itself is `core/planner`; here its problem is built from rows, and it
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from functools import reduce
 from operator import and_
@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Bar, Clinic, Taking, assign, exact_starts, occupied
+from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, expand, through_gate
@@ -40,6 +41,8 @@ By = Mapping[str, Mapping[Hashable, int]]
 
 #: How many days past the sum of its longest gaps a course is looked for; the clinic's horizon cuts it short.
 SLACK_DAYS = 56
+#: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
+ROW_MINUTES = 15
 #: A rule without an upper limit is planned within so many days.
 OPEN_ENDED_DAYS = 56
 
@@ -86,6 +89,8 @@ class Desk:
     serving: Mapping[int, Mapping[str, Collection[UUID]]]
     #: The patient's doses, in this course and elsewhere, if it has any to give.
     doses: tuple[Dose, ...] = ()
+    #: Where the sessions stand that may be moved, by position: at a price, so that the best plan moves least.
+    loose: Mapping[int, Booked] = field(default_factory=dict)
 
     @property
     def site(self) -> Site:
@@ -118,22 +123,45 @@ def make_plans(
     `through` is `next_gate` or `all`. Raises NotFound, or NoFeasiblePlan with what blocks it: then none exists.
     """
     desk = set_up(session, call, courses.get(session, call, course_id), through=through)
+    if all(spec.index in desk.standing for spec in desk.specs):
+        raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
+    plans = solve(desk, count)
+    if not plans:
+        raise _refusal(desk, problem_of(desk))
+    return desk, plans
+
+
+def solve(desk: Desk, count: int = 1) -> list[CoursePlan]:
+    """Up to `count` plans for what does not stand, the best first, with someone for every need; none if none exists."""
     clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
     problem = _problem(desk, clinics)
-    if len(problem.pinned) == len(desk.specs):
-        raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
     while True:
         plans = planned_alternatives(problem, count)
-        if not plans:
-            raise _refusal(desk, problem)
         try:
-            return desk, [_peopled(desk, clinics, plan) for plan in plans]
+            return [_peopled(desk, clinics, plan) for plan in plans]
         except CrowdedDay as crowded:  # two visits of one day want the same room: rare, and found only with people
             problem = _without(problem, crowded.session_id, crowded.slot)
 
 
-def set_up(session: Session, call: Call, course: courses.CourseView, *, through: str = "all") -> Desk:
-    """Read what planning this course needs, in a constant number of statements."""
+def problem_of(desk: Desk) -> Problem:
+    """The planner's problem of that desk."""
+    return _problem(desk, {code: desk.clinic(kind) for code, kind in desk.kinds.items()})
+
+
+def set_up(
+    session: Session,
+    call: Call,
+    course: courses.CourseView,
+    *,
+    through: str = "all",
+    ignoring: Collection[UUID] = (),
+    span: tuple[datetime, datetime] | None = None,
+) -> Desk:
+    """Read what planning this course needs, in a constant number of statements.
+
+    `ignoring` are appointments whose occupancies do not count: those of this course may be moved. `span` widens the
+    time that is looked at.
+    """
     _, protocol = protocol_of(session, call, course.row.protocol_id)
     specs = expand(protocol, course.row.cadence)
     if through == "next_gate":
@@ -142,6 +170,10 @@ def set_up(session: Session, call: Call, course: courses.CourseView, *, through:
     kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
     standing = course_rules.standing(session, call, course.id)
     first, last = _span(call, course.row, specs, standing)
+    if span is not None:
+        first, last = min(first, span[0]), max(last, span[1])
+    movable = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
+    loose = {index: place for index, place in standing.items() if index in movable}
     loaded = load(
         session,
         call,
@@ -149,13 +181,14 @@ def set_up(session: Session, call: Call, course: courses.CourseView, *, through:
         start=first,
         end=last,
         patient_id=course.row.patient_id,
-        ignoring=(),
+        ignoring=tuple(ignoring),
     )
     preferences = CoursePreferences.from_document(course.row.preferences)
     serving = course_rules.serving(session, call, course.id) if standing else {}
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
-    doses = doses_of(session, call, course.row.patient_id, dosing) if dosing else ()
-    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving, doses)
+    doses = doses_of(session, call, course.row.patient_id, dosing, ignoring=tuple(ignoring)) if dosing else ()
+    standing = {index: place for index, place in standing.items() if index not in movable}
+    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving, doses, loose)
 
 
 def _span(
@@ -177,13 +210,18 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
     leaves = {spec.anchor: spec for spec in desk.specs if spec.kind == "leaf"}
     mains = [spec for spec in desk.specs if spec.kind == "main"]
     first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
-    pinned = {
-        str(desk.session_id(desk.specs[index])): timeline.slot(place.starts_at)
-        for index, place in desk.standing.items()
-        if index < len(desk.specs)
-    }
+    pinned, booked = (
+        {
+            str(desk.session_id(desk.specs[index])): timeline.slot(place.starts_at)
+            for index, place in places.items()
+            if index < len(desk.specs)
+        }
+        for places in (desk.standing, desk.loose)
+    )
+    off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
+    rows = SLOT_MINUTES if off_the_rows else ROW_MINUTES
     return Problem(
-        grid=Grid(timeline.origin, timeline.slots, zone, first_day, timeline.days - 2),
+        grid=Grid(timeline.origin, timeline.slots, zone, first_day, timeline.days - 2, rows),
         mains=tuple(
             Main(
                 session_id=str(desk.session_id(spec)),
@@ -203,6 +241,7 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
         weights=Weights(),
         spans=tuple(_day_spans(mains)),
         pinned=pinned,
+        booked=booked,
     )
 
 

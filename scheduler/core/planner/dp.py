@@ -14,10 +14,8 @@ import numpy as np
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import Cells, Follow, follow
-from scheduler.core.planner.planes import INF, Bars, Choice, Planes, Sheet
+from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Sheet
 from scheduler.core.planner.problem import Main
-
-QUARTER = 15
 
 
 class Stage(NamedTuple):

@@ -19,6 +19,8 @@ T = TypeVar("T")
 #: The points of what may not be: more than any plan can cost, and far enough from the end of int64 to be added up.
 INF = 1 << 40
 
+QUARTER = 15
+
 #: For each role, the place of the primary person among the candidates; OPEN where that is not decided yet.
 Choice = tuple[int, ...]
 OPEN = -1
@@ -123,7 +125,8 @@ class Planes:
     def _kind(self, visit: Visit) -> int:
         """A small number that equal visits share: hashing their bitmaps once is enough."""
         by = tuple((role, tuple(visit.by[role].items())) for role in self.roles if role in visit.by)
-        return self._kinds.setdefault((type(visit), visit.minutes, visit.starts, by), len(self._kinds))
+        key = type(visit), visit.minutes, visit.starts, by, self.problem.booked.get(visit.session_id)
+        return self._kinds.setdefault(key, len(self._kinds))
 
     def _rows_in_use(self) -> slice:
         """From the first to the last row at which any main session could start on any day."""
@@ -167,7 +170,7 @@ class Planes:
         for bar in bars:
             if bar.session_id == visit.session_id:
                 lawful &= (slot < bar.start) | (slot >= bar.end)
-        alone = np.where(lawful, self._wishes(visit, day, minute), INF)
+        alone = np.where(lawful, self._wishes(visit, day, minute) + self._moved(visit, slot, day, minute), INF)
         cost: Ints = np.minimum(alone[..., np.newaxis] + self._persons(visit, slot, lanes), INF)
         return cost
 
@@ -182,6 +185,17 @@ class Planes:
         liked = range(7) if wish.weekdays is None else wish.weekdays
         unwelcome = ~np.isin((self.calendar.weekday(0) + day) % 7, list(liked))
         points: Ints = weights.hours * outside + weights.weekday * unwelcome
+        return points
+
+    def _moved(self, visit: Visit, slot: Ints, day: Ints, minute: Ints) -> Ints | int:
+        """The price of leaving the time at which the visit is booked."""
+        booked, weights = self.problem.booked.get(visit.session_id), self.problem.weights
+        if booked is None:
+            return 0
+        was = self.calendar.local(booked)
+        days = weights.moved_day * np.minimum(np.abs(day - was[0]), weights.moved_days_cap)
+        quarters = weights.moved_quarter * (np.abs(minute - was[1]) // QUARTER)
+        points: Ints = np.where(slot == booked, 0, weights.moved + days + quarters)
         return points
 
     def _persons(self, visit: Visit, slot: Ints, lanes: tuple[Choice, ...]) -> Ints:

@@ -6,8 +6,9 @@ from collections.abc import Hashable, Mapping
 from itertools import pairwise
 
 from scheduler.core.bitmap import SLOT_MINUTES
-from scheduler.core.planner.dp import QUARTER, Itinerary
+from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.grid import calendar_of
+from scheduler.core.planner.planes import QUARTER
 from scheduler.core.planner.problem import Leaf, Main, Plan, Problem, Visit
 
 
@@ -32,13 +33,14 @@ class _Bill:
         self._calendar = calendar_of(problem.grid)
         self._local = {session_id: self._calendar.local(slot) for session_id, slot in starts.items()}
         self.primaries = {role: self._best_person(role) for role in problem.roles() if problem.candidates[role]}
-        names = "finish begin gap time_of_day weekday hours persons leaf_delay leaf_hours"
+        names = "finish begin gap time_of_day weekday hours persons leaf_delay leaf_hours moved"
         self.parts = dict.fromkeys(names.split(), 0)
         self._charge_chain()
         for main in problem.mains:
             self._charge_main(main)
             if main.leaf is not None:
                 self._charge_leaf(main, main.leaf)
+        self.parts["moved"] = sum(self._moved(session_id, slot) for session_id, slot in problem.booked.items())
         if problem.continuity == "preferred":
             absences = (self._weights.person(role) * self._misses(role, who) for role, who in self.primaries.items())
             self.parts["persons"] = sum(absences)
@@ -67,6 +69,13 @@ class _Bill:
         self.parts["leaf_delay"] += self._weights.leaf_delay * abs(self._day(leaf) - self._calendar.local(target)[0])
         if self._outside(leaf):
             self.parts["leaf_hours"] += self._weights.leaf_hours
+
+    def _moved(self, session_id: str, booked: int) -> int:
+        if self._starts[session_id] == booked:
+            return 0
+        (day, minute), was, weights = self._local[session_id], self._calendar.local(booked), self._weights
+        days = min(abs(day - was[0]), weights.moved_days_cap)
+        return weights.moved + weights.moved_day * days + weights.moved_quarter * (abs(minute - was[1]) // QUARTER)
 
     def _outside(self, visit: Visit) -> bool:
         """Whether the visit leaves the hours that the patient likes."""

@@ -163,6 +163,12 @@ class Weights:
     #: Per local day between a leaf and the day of its target; per leaf at an hour that the patient does not like.
     leaf_delay: int = 3
     leaf_hours: int = 10
+    #: Per session that leaves the time at which it is booked; per local day (up to so many) and per whole quarter of an
+    #: hour on the clock by which it does.
+    moved: int = 300
+    moved_day: int = 8
+    moved_days_cap: int = 60
+    moved_quarter: int = 2
 
     def __post_init__(self) -> None:
         for weight in fields(self):
@@ -189,12 +195,16 @@ class Problem:
     #: only is not judged; every rule that binds a free session to it holds. Its `by` says who serves it: where none of
     #: the candidates does, it binds the course to nobody.
     pinned: Mapping[str, int] = field(default_factory=dict)
+    #: Session id -> the slot at which it is booked now. It may stay there for nothing, where it can, or be moved at the
+    #: price of `Weights.moved` and its companions: the cheapest plan is then the one that disturbs least.
+    booked: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ids = [visit.session_id for visit in self.visits()]
         _refuse_unless(bool(self.mains), "a course has at least one main session")
         _refuse_unless(len(set(ids)) == len(ids), "session ids are unique")
         _refuse_unless(self.pinned.keys() <= set(ids), "only sessions of the course can be pinned")
+        _refuse_unless(self.booked.keys() <= set(ids) - self.pinned.keys(), "a booked session is free to move")
         _refuse_unless(self.mains[0].gap is None, "the first main session has no gap")
         _refuse_unless(all(main.gap for main in self.mains[1:]), "every later main session has a gap")
         _refuse_unless(all(span.last < len(self.mains) for span in self.spans), "a span ends inside the course")

@@ -131,7 +131,7 @@ class _Check:
 
     def points(self, plan: Plan) -> Iterator[str]:
         """The cost, wish by wish."""
-        expected = self._chain_points() | self._visit_points()
+        expected = self._chain_points() | self._visit_points() | {"moved": self._points_for_moves()}
         expected["persons"] = 0
         if self._problem.continuity == "preferred":
             for role, person in plan.primaries.items():
@@ -167,6 +167,18 @@ class _Check:
             if main.leaf is not None:
                 points["leaf_hours"] += weights.leaf_hours * self._at_bad_hours(main.leaf)
                 points["leaf_delay"] += weights.leaf_delay * self._days_from_target(main, main.leaf)
+        return points
+
+    def _points_for_moves(self) -> int:
+        weights, points = self._problem.weights, 0
+        for session_id, slot in self._problem.booked.items():
+            if self._slots[session_id] != slot:
+                was = to_local(self._problem.grid.origin + slot * SLOT, self._zone)
+                wall = self._wall(session_id)
+                days = abs((wall.date() - was.date()).days)
+                minutes = abs((wall.hour - was.hour) * 60 + wall.minute - was.minute)
+                points += weights.moved + weights.moved_day * min(days, weights.moved_days_cap)
+                points += weights.moved_quarter * (minutes // 15)
         return points
 
     def _days_from_target(self, main: Main, leaf: Leaf) -> int:

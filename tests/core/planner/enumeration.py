@@ -129,10 +129,22 @@ def lone_points(problem: Problem, at: At) -> int:
     weights, wish = problem.weights, problem.preferences
     minute = 60 * at.wall.hour + at.wall.minute
     outside = minute < (wish.earliest or 0) or (wish.latest is not None and minute + at.visit.minutes > wish.latest)
+    moved = points_for_the_move(problem, at)
     if isinstance(at.visit, Leaf):
-        return weights.leaf_hours * outside
+        return weights.leaf_hours * outside + moved
     disliked = wish.weekdays is not None and at.wall.weekday() not in wish.weekdays
-    return weights.hours * outside + weights.weekday * disliked
+    return weights.hours * outside + weights.weekday * disliked + moved
+
+
+def points_for_the_move(problem: Problem, at: At) -> int:
+    """What it costs that a booked session leaves its time."""
+    booked, weights = problem.booked.get(at.visit.session_id, at.slot), problem.weights
+    if at.pinned or booked == at.slot:
+        return 0
+    was = (problem.grid.origin + booked * FIVE).astimezone(ZoneInfo(problem.grid.zone))
+    apart = abs((at.wall.date() - was.date()).days)
+    change = abs(60 * (at.wall.hour - was.hour) + at.wall.minute - was.minute) // 15
+    return weights.moved + weights.moved_day * min(apart, weights.moved_days_cap) + weights.moved_quarter * change
 
 
 def pair_points(problem: Problem, main: At, other: At) -> int:
