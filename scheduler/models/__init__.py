@@ -3,6 +3,7 @@
 from scheduler.models.appointment import NO_DOUBLE_BOOKING, Appointment, Hold, Occupancy
 from scheduler.models.audit import AuditEvent, IdempotencyRecord
 from scheduler.models.base import Base, new_id
+from scheduler.models.clinical_hold import ClinicalHold
 from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
 from scheduler.models.message import Message, MessageRule
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
@@ -19,6 +20,7 @@ from scheduler.models.place import (
     VisitTypeRow,
 )
 from scheduler.models.series import Series
+from scheduler.models.task import Task
 from scheduler.models.waitlist import WaitlistEntry, WaitlistOffer, WaitlistOpening
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "AuditEvent",
     "Base",
     "Clearance",
+    "ClinicalHold",
     "Course",
     "CourseSession",
     "ExtraHours",
@@ -47,6 +50,7 @@ __all__ = [
     "ResourceUnit",
     "Series",
     "StoredPlan",
+    "Task",
     "VisitTypeRow",
     "WaitlistEntry",
     "WaitlistOffer",

@@ -13,8 +13,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from scheduler.core.call import Call
 from scheduler.database import db
 from scheduler.models import Message, WaitlistOffer, WaitlistOpening, new_id
+from scheduler.services import tasks
 
 if TYPE_CHECKING:
     from tests.api.conftest import Person
@@ -166,6 +168,17 @@ def message(person: Person) -> str:
         return str(row.id)
 
 
+def task(person: Person) -> str:
+    """Owed by the service: tasks are born of what happens elsewhere."""
+    now = person.app.extensions["clock"]()
+    about = {"patient_id": UUID(patient(person)), "appointment_id": UUID(appointment(person))}
+    with person.app.app_context():
+        call = Call(now, person.organization_id, "test")
+        made = tasks.owe(db.session(), call, kind="example", key=str(new_id()), title="Call", due_at=now, **about)
+        db.session.commit()
+        return str(made)
+
+
 SOMEBODY = "00000000-0000-0000-0000-000000000001"
 WEEK = [{"weekday": day, "start": "08:00", "end": "18:00"} for day in ("mon", "tue", "wed", "thu", "fri")]
 
@@ -238,6 +251,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "resource_id": room,
     "room_id": room,
     "series_id": series,
+    "task_id": task,
     "visit_type_id": visit_type,
 }
 
