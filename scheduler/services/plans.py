@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Bar, Calendar, Clinic, assign, occupied
@@ -33,6 +34,9 @@ from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
 
 #: Refusals that a fresh plan would not cure.
 _LASTING = frozenset({"gate_not_passed", "location_not_certified", "on_hold"})
+
+#: So long after its end a plan is of no use to anybody.
+FORGOTTEN_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,16 @@ def keep(session: Session, call: Call, desk: Desk, plans: Sequence[CoursePlan], 
         offered.append(OfferedPlan(_token(row.id, digest), desk, plan))
     session.flush()
     return offered
+
+
+def forget(session: Session, call: Call) -> bool:
+    """Delete the organization's plans that were over a day ago. A chore: it leaves nothing behind."""
+    session.execute(
+        delete(StoredPlan).where(
+            StoredPlan.organization_id == call.organization_id, StoredPlan.expires_at <= call.now - FORGOTTEN_AFTER
+        )
+    )
+    return False
 
 
 def book(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.call import Call
 from scheduler.models import ApiKey, IdempotencyRecord, Location
 from scheduler.services import idempotency
 from tests.api.conftest import Person, make_key
@@ -101,7 +102,7 @@ def test_old_answers_are_swept(
     make(alice, {"name": "young"}, key="young")
     clock.move(timedelta(days=1))
     with Session(engine) as session, session.begin():
-        assert idempotency.forget(session, organization_id, clock()) == 1
+        assert idempotency.forget(session, Call(clock(), organization_id, "worker")) is False
         left = session.scalars(select(IdempotencyRecord.key).order_by(IdempotencyRecord.key)).all()
     assert left == ["old", "young"]
 

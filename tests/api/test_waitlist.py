@@ -28,7 +28,7 @@ def tick(engine: Engine, clock: Clock) -> None:
     from scheduler.worker import Worker
 
     worker = Worker(lambda: Session(engine), {}, clock=clock)
-    worker.tick()
+    worker.keep_house()
     worker.close()
 
 

@@ -117,7 +117,7 @@ def test_every_room_has_its_wall() -> None:
 def test_a_file_of_the_planner_is_in_the_planner() -> None:
     assert room_of(PRODUCT / "core" / "planner" / "search.py") == "core/planner"
     assert room_of(PRODUCT / "core" / "errors.py") == "core"
-    assert room_of(PRODUCT / "worker.py") == "worker"
+    assert room_of(PRODUCT / "worker" / "ticking.py") == "worker"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -18,7 +16,7 @@ from scheduler.config import Settings
 from scheduler.messaging import Channel, DeliveryError, Envelope
 from scheduler.messaging.disclosure import disclosures
 from scheduler.models import Message, Organization, WorkerHeartbeat
-from scheduler.worker import Ticker, Worker, channels_of, start_in_thread, wall_clock
+from scheduler.worker import Worker, channels_of, start_in_thread
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.plumbing.clock import Clock
@@ -256,100 +254,6 @@ def test_every_tick_leaves_a_pulse(clinic: Clinic, clock: Clock, worker: Worker)
         assert session.execute(select(WorkerHeartbeat.worker, WorkerHeartbeat.ticked_at)).all() == [
             (worker.name, clock.now)
         ]
-
-
-class Metronome(Worker):
-    """A worker without a database: it counts."""
-
-    def __init__(self) -> None:
-        self.ticks, self.at_once, self.most_at_once = 0, 0, 0
-        self.due: datetime | None = None
-        self.moved_at = time.monotonic()
-        self.trouble: Exception | None = None
-
-    def tick(self) -> int:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(0.05)
-        self.at_once -= 1
-        self.ticks += 1
-        if self.trouble is not None:
-            raise self.trouble
-        return 0
-
-    def next_due(self) -> datetime | None:
-        due, self.due = self.due, None
-        return due
-
-    def stop(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def metronome() -> Metronome:
-    return Metronome()
-
-
-class TestClockwork:
-    @pytest.fixture
-    def wind(self, metronome: Metronome) -> Iterator[Callable[[float], Ticker]]:
-        wound: list[Ticker] = []
-
-        def make(seconds: float) -> Ticker:
-            wound.append(Ticker(metronome, seconds=seconds))
-            wound[-1].start()
-            return wound[-1]
-
-        yield make
-        for ticker in wound:
-            ticker.stop()
-
-    def test_it_ticks_at_once_and_again_when_the_next_message_falls_due(
-        self, metronome: Metronome, wind: Callable[[float], Ticker]
-    ) -> None:
-        metronome.due = wall_clock() + timedelta(seconds=0.4)
-        due = metronome.due
-        wind(3600)
-        until(lambda: metronome.ticks == 2, "the second tick")
-        assert wall_clock() >= due
-
-    def test_a_due_time_beyond_the_interval_needs_no_tick_of_its_own(
-        self, metronome: Metronome, wind: Callable[[float], Ticker]
-    ) -> None:
-        metronome.due = wall_clock() + timedelta(hours=2)
-        ticker = wind(3600)
-        until(lambda: metronome.ticks == 1 and metronome.due is None, "the first tick")
-        assert [job.id for job in ticker._scheduler.get_jobs()] == ["tick", "tidy"] or len(
-            ticker._scheduler.get_jobs()
-        ) == 2
-
-    def test_a_tick_that_fails_is_followed_by_the_next(
-        self, metronome: Metronome, wind: Callable[[float], Ticker]
-    ) -> None:
-        metronome.trouble = RuntimeError("the database is away")
-        wind(0.1)
-        until(lambda: metronome.ticks >= 3, "a third tick")
-
-    def test_there_are_never_two_ticks_at_once(self, metronome: Metronome, wind: Callable[[float], Ticker]) -> None:
-        ticker = wind(0.06)
-        threads = [threading.Thread(target=ticker._run) for _ in range(5)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        until(lambda: metronome.ticks >= 8, "eight ticks")
-        assert metronome.most_at_once == 1
-
-    def test_it_is_stuck_when_nothing_goes_forward(self, metronome: Metronome) -> None:
-        ticker = Ticker(metronome, seconds=5)
-        assert not ticker.is_stuck(60)
-        ticker._seen -= 100
-        assert not ticker.is_stuck(60), "a message has moved"
-        metronome.moved_at -= 100
-        assert ticker.is_stuck(60)
 
 
 class TestSettings:

@@ -1,0 +1,46 @@
+"""The registry of chores: what the worker does at intervals, for one organization and in one transaction at a time.
+
+A new duty is one line in CHORES. Its work must be repeatable, for any number of workers do it and each may die at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.services import access, idempotency, plans, visit_day, waitlist
+
+
+def everyone(session: Session, _now: datetime) -> list[UUID]:
+    """Every organization."""
+    return [organization_id for organization_id, _ in access.organizations(session)]
+
+
+@dataclass(frozen=True)
+class Chore:
+    """A duty that comes back. `work` returns whether it left more to do, and is then called again.
+
+    `due` names the organizations worth a transaction: a plain look, without locks.
+    """
+
+    key: str
+    every: timedelta
+    work: Callable[[Session, Call], bool]
+    due: Callable[[Session, datetime], Sequence[UUID]] = everyone
+
+
+#: A chore that is to be done at each tick of the worker.
+EACH_TICK = timedelta(0)
+
+#: In the order in which they are done when several are due.
+CHORES: tuple[Chore, ...] = (
+    Chore("waitlist.sweep", EACH_TICK, waitlist.sweep, due=waitlist.organizations_due),
+    Chore("visit_day.sweep", timedelta(minutes=1), lambda s, c: visit_day.sweep(s, c).more, due=visit_day.sweepable),
+    Chore("idempotency.forget", timedelta(hours=1), idempotency.forget),
+    Chore("plans.forget", timedelta(hours=1), plans.forget),
+)

@@ -1,0 +1,92 @@
+"""When a worker works. Alone knows APScheduler, which keeps the time and owns nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, timedelta
+from functools import partial
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from scheduler.worker.delivering import Worker
+from scheduler.worker.hands import Clock, complain, wall_clock
+
+
+class Lane:
+    """One line of work: never twice at once, and never ended by a fault. `seen` is when it last came to an end."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen = time.monotonic()
+
+    def run(self, work: Callable[[], object]) -> None:
+        """Work under the lock. Whatever becomes of it, APScheduler's thread must live to see the next tick."""
+        with self.lock:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001
+                complain("a tick failed", error)
+            self.seen = time.monotonic()
+
+
+class Ticker:
+    """Lets a worker tick at intervals, and once more when the next message falls due; never two ticks at once.
+
+    Chores run beside it in a lane of their own: a long one holds up no message. `afterwards` is called when the last
+    tick is over.
+    """
+
+    def __init__(
+        self, worker: Worker, *, seconds: float, clock: Clock = wall_clock, afterwards: Callable[[], None] | None = None
+    ) -> None:
+        self.worker = worker
+        self._afterwards = afterwards
+        self._interval, self._clock = timedelta(seconds=seconds), clock
+        self._messages, self._chores = Lane(), Lane()
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+
+    def start(self) -> None:
+        """Tick now, and from now on."""
+        every = {"seconds": self._interval.total_seconds(), "next_run_time": wall_clock()}
+        self._add(self._run, "tick", "interval", **every)
+        self._add(partial(self._chores.run, self.worker.keep_house), "chores", "interval", **every)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish the work in hand, then end."""
+        self.worker.stop()
+        self._scheduler.shutdown(wait=False)
+        with self._messages.lock, self._chores.lock:
+            self.worker.close()
+            if self._afterwards is not None:
+                self._afterwards()
+
+    def is_stuck(self, after: float) -> bool:
+        """Whether a lane came to no end for `after` seconds, and nothing in it went forward either."""
+        lanes = (self._messages.seen, self.worker.moved_at), (self._chores.seen, self.worker.house_moved_at)
+        return any(time.monotonic() - max(lane) > after for lane in lanes)
+
+    def _run(self) -> None:
+        self._messages.run(self.worker.tick)
+        self._messages.run(self._sharpen)
+
+    def _sharpen(self) -> None:
+        """Add a tick for the next due time if the interval would come later."""
+        due = self.worker.next_due()
+        ahead = self._interval if due is None else due - self._clock()
+        if ahead < self._interval:
+            self._add(self._run, "next due", "date", run_date=wall_clock() + ahead)
+
+    def _add(self, work: Callable[[], object], name: str, trigger: str, **when: object) -> None:
+        self._scheduler.add_job(
+            work,
+            trigger,
+            id=name,
+            replace_existing=True,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+            **when,
+        )
