@@ -1,0 +1,25 @@
+"""The rules that may keep a course from being planned: what they are, how things look without them, how they read.
+
+Which of them are to blame is found by `core/planner/explain`; rows and people's names come from elsewhere.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.easing.lifting import lifted, newcomer
+from scheduler.core.easing.rules import AMOUNTS, WHO, Rule, Scene, finer, rules_of
+from scheduler.core.easing.words import Spoken, days_in_words, said, session_name
+
+__all__ = [
+    "AMOUNTS",
+    "WHO",
+    "Rule",
+    "Scene",
+    "Spoken",
+    "days_in_words",
+    "finer",
+    "lifted",
+    "newcomer",
+    "rules_of",
+    "said",
+    "session_name",
+]

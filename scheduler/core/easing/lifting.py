@@ -1,0 +1,127 @@
+"""How things look once rules are lifted. Never touched: least gaps, the order of sessions, gates, what stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from scheduler.core.availability import Calendar
+from scheduler.core.course import SessionSpec
+from scheduler.core.easing.rules import Rule, Scene
+from scheduler.core.preferences import CoursePreferences
+from scheduler.core.site import Site
+
+HOUR = 60
+#: Whoever is added to a pool watches as many patients at once as there may be.
+UNITS = 8
+_FAR = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def lifted(scene: Scene, rules: Collection[Rule]) -> Scene:
+    """The scene without these rules."""
+    if not rules:
+        return scene
+    return replace(
+        scene,
+        specs=tuple(_spec(spec, rules) for spec in scene.specs),
+        site=_site(scene, rules),
+        preferences=_preferences(scene.preferences, rules),
+        doses=() if any(rule.code == "dose_interval" for rule in rules) else scene.doses,
+    )
+
+
+def newcomer(resource_id: UUID) -> bool:
+    """Whether that is nobody who exists: someone or something that was added to a pool."""
+    return resource_id.int < _NEWCOMERS
+
+
+_NEWCOMERS = 1 << 16
+
+
+def _spec(spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
+    for rule in rules:
+        if rule.code == "phase_max" and spec.span is not None and spec.span[0] == rule.index:
+            spec = replace(spec, span=(spec.span[0], spec.span[1] + rule.amount))
+        if rule.index not in (None, spec.index):
+            continue
+        is_entry = spec.kind == "main" and spec.anchor is None
+        if rule.code == ("entry" if is_entry else "gap_max") and spec.gap is not None and spec.gap[2] is not None:
+            spec = replace(spec, gap=(*spec.gap[:2], spec.gap[2] + rule.amount))
+        if rule.code == "window_max" and spec.window is not None:
+            spec = replace(spec, window=replace(spec.window, maximum=spec.window.maximum + rule.amount * HOUR))
+    return spec
+
+
+def _preferences(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePreferences:
+    for rule in rules:
+        if rule.code == "weekdays":
+            wish = replace(wish, weekdays=None)
+        elif rule.code == "hours":
+            wish = replace(wish, earliest=None, latest=None)
+        elif rule.code == "blackout":
+            wish = replace(wish, blackouts=tuple(each for each in wish.blackouts if each != (rule.start, rule.end)))
+        elif rule.code == "continuity":
+            wish = replace(wish, continuity="preferred")
+    return wish
+
+
+def _site(scene: Scene, rules: Collection[Rule]) -> Site:
+    site, codes = scene.site, {rule.code for rule in rules}
+    everything = site.timeline.everything
+    if "location_closed" in codes:
+        site = replace(site, closed=0, open=site.open | site.closed)
+    if "outside_hours" in codes:
+        site = replace(site, open=everything & ~site.closed)
+    if "lead_time" in codes:
+        site = replace(site, earliest=site.now)
+    if "horizon" in codes:
+        site = replace(site, latest=_FAR)
+    if "location_not_certified" in codes:
+        wanted = {code for demand in scene.demands.values() for code in demand.site_certifications}
+        site = replace(site, certifications=tuple({"code": code} for code in sorted(wanted)))
+    if "patient_busy" in codes and site.patient is not None:
+        site = replace(site, patient=replace(site.patient, taken=(0,) * site.patient.units))
+    return replace(site, calendars=_calendars(scene, site, rules))
+
+
+def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUID, Calendar]:
+    calendars, number = dict(site.calendars), 1
+    for rule in sorted(rules, key=lambda rule: (rule.code, rule.selector or "", str(rule.resource_id), str(rule.start))):
+        if rule.code in {"no_resource", "not_qualified"} and rule.selector is not None:
+            for _ in range(_most_at_once(scene, rule.selector)):
+                calendars[UUID(int=number)] = _anybody(site, UUID(int=number), rule.selector)
+                number += 1
+        elif rule.run is not None and rule.resource_id is not None:
+            known, (first, past) = calendars[rule.resource_id], rule.run
+            back = ((1 << (past - first)) - 1) << first
+            calendars[rule.resource_id] = replace(known, absent=known.absent & ~back)
+        elif rule.code in {"off_duty", "resource_busy"}:
+            for key, known in site.calendars.items():
+                if rule.selector in known.serves:
+                    free = {"rostered": site.timeline.everything & ~site.closed}
+                    none = {"taken": (0,) * known.units}
+                    changes = free if rule.code == "off_duty" else none
+                    calendars[key] = replace(calendars[key], **changes)  # type: ignore[arg-type] # one of two fields
+    return calendars
+
+
+def _anybody(site: Site, key: UUID, selector: str) -> Calendar:
+    return Calendar(
+        resource_id=key,
+        kind="practitioner" if selector.startswith("role:") else selector.partition(":")[0],
+        units=UNITS,
+        rostered=site.timeline.everything,
+        absent=0,
+        taken=(0,) * UNITS,
+        serves={selector: -1},
+    )
+
+
+def _most_at_once(scene: Scene, selector: str) -> int:
+    """How many of a pool one visit wants."""
+    return max(
+        sum(thread.selector == selector and not thread.present for thread in demand.threads)
+        for demand in scene.demands.values()
+    ) or 1

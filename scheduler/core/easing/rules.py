@@ -1,0 +1,148 @@
+"""The rules over one course that could be lifted, and who could grant that. What lifting does is `lifting`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from scheduler.core.bitmap import runs
+from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec
+from scheduler.core.demand import Demand
+from scheduler.core.doses import Dose
+from scheduler.core.preferences import CoursePreferences
+from scheduler.core.site import Site
+
+Who = Literal["patient", "front_desk", "manager", "prescriber"]
+
+#: Who can grant what, the easiest to ask first.
+WHO: tuple[Who, ...] = ("patient", "front_desk", "manager", "prescriber")
+
+#: By how many days a longest gap, by how many hours a window may be exceeded: the least that helps is offered.
+AMOUNTS = {"gap_max": (1, 2, 3, 5, 7, 10, 14), "window_max": (12, 24, 48, 72), "entry": (7, 14, 28)}
+PHASE_DAYS = 14
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. `who` can lift it; None: nobody can, or it is lifted by another name.
+
+    `selector` is a pool (`role:nurse`); `index` the session bound, by its place in the course; dates are local and
+    inclusive; `amount` is by how much a limit is exceeded when it is lifted.
+    """
+
+    code: str
+    who: Who | None = None
+    selector: str | None = None
+    resource_id: UUID | None = None
+    index: int | None = None
+    start: date | None = None
+    end: date | None = None
+    amount: int = 0
+    #: An absence as slots [first, past) of the timeline.
+    run: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a course's planning rests on: the sessions, the location's calendars, the patient's wishes and doses."""
+
+    specs: tuple[SessionSpec, ...]
+    demands: Mapping[str, Demand]
+    site: Site
+    preferences: CoursePreferences
+    doses: tuple[Dose, ...] = ()
+
+    def selectors(self) -> list[str]:
+        """The pools that the sessions draw on."""
+        asked = {spec.visit_type for spec in self.specs}
+        return sorted({thread.selector for code in asked for thread in self.demands[code].threads})
+
+
+def rules_of(scene: Scene) -> tuple[Rule, ...]:
+    """Every rule in coarse terms, one for each pool and one for all longest gaps: the easiest to be granted first."""
+    return (*_of_patient(scene), *_of_desk(scene), *_of_manager(scene), *_of_prescriber(scene), *_of_nobody(scene))
+
+
+def finer(scene: Scene, rule: Rule, days: Sequence[date]) -> tuple[Rule, ...]:
+    """A coarse rule in fine terms: absences on `days`, hours and visits of a pool; each session's own limit."""
+    if rule.code == "no_resource" and rule.selector is not None:
+        return tuple(_of_pool(scene, rule.selector, days))
+    if rule.code in {"gap_max", "window_max"} and rule.index is None:
+        return tuple(Rule(rule.code, rule.who, index=spec.index, amount=rule.amount) for spec in _bound(scene, rule))
+    return (rule,)
+
+
+def _of_patient(scene: Scene) -> Iterator[Rule]:
+    wish = scene.preferences
+    if wish.weekdays is not None:
+        yield Rule("weekdays", "patient")
+    if wish.earliest is not None or wish.latest is not None:
+        yield Rule("hours", "patient")
+    for first, last in wish.blackouts:
+        yield Rule("blackout", "patient", start=first, end=last)
+    if wish.continuity == "required":
+        yield Rule("continuity", "patient")
+
+
+def _of_desk(scene: Scene) -> Iterator[Rule]:
+    if scene.site.patient is not None and any(scene.site.patient.taken):
+        yield Rule("patient_busy", "front_desk")
+    if scene.site.earliest > scene.site.now:
+        yield Rule("lead_time", "front_desk")
+    first = scene.specs[0]
+    if first.gap is not None and first.gap[2] is not None:
+        yield Rule("entry", "front_desk", index=first.index, amount=AMOUNTS["entry"][-1])
+
+
+def _of_manager(scene: Scene) -> Iterator[Rule]:
+    if scene.site.closed:
+        yield Rule("location_closed", "manager")
+    yield Rule("outside_hours", "manager")
+    yield Rule("horizon", "manager")
+    for selector in scene.selectors():
+        yield Rule("no_resource", "manager", selector=selector)
+
+
+def _of_prescriber(scene: Scene) -> Iterator[Rule]:
+    for code in ("window_max", "gap_max"):
+        rule = Rule(code, "prescriber", amount=AMOUNTS[code][-1])
+        if _bound(scene, rule):
+            yield rule
+    for first in sorted({spec.span[0] for spec in scene.specs if spec.span is not None and spec.span[0] != spec.index}):
+        yield Rule("phase_max", "prescriber", index=first, amount=PHASE_DAYS)
+
+
+def _of_nobody(scene: Scene) -> Iterator[Rule]:
+    """Facts of the law and of safety: named when they are to blame, never offered."""
+    if any(scene.demands[spec.visit_type].site_certifications for spec in scene.specs):
+        yield Rule("location_not_certified")
+    if scene.doses:
+        yield Rule("dose_interval")
+
+
+def _bound(scene: Scene, rule: Rule) -> list[SessionSpec]:
+    if rule.code == "gap_max":
+        mains = (spec for spec in scene.specs if spec.kind == "main" and spec.anchor is not None)
+        return [spec for spec in mains if spec.gap is not None and spec.gap[2] is not None]
+    return [spec for spec in scene.specs if spec.kind == "leaf" and spec.window is not None]
+
+
+def _of_pool(scene: Scene, selector: str, days: Sequence[date]) -> Iterator[Rule]:
+    members = [each for each in scene.site.calendars.values() if selector in each.serves]
+    if not members:
+        yield Rule("not_qualified", selector=selector)
+        return
+    for each in members:
+        for first, past in runs(each.absent):
+            start, end = (
+                to_local(scene.site.timeline.instant(slot), scene.site.time_zone).date() for slot in (first, past - 1)
+            )
+            if not days or (start <= days[-1] and end >= days[0]):
+                run = (first, past)
+                yield Rule("resource_absent", "manager", selector, each.resource_id, start=start, end=end, run=run)
+    yield Rule("off_duty", "manager", selector)
+    yield Rule("resource_busy", selector=selector)

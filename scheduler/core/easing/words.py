@@ -1,0 +1,152 @@
+"""Rules as sentences that a clinician reads, in the way and as changes to be asked for. No patient is named in any."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from scheduler.core.course import SessionSpec
+from scheduler.core.easing.rules import Rule, Scene
+
+_WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+HOUR = 60
+#: So many dates are written out.
+MANY = 4
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What the sentences need besides the rule: the scene, names of people and things, and how a plan uses the change.
+
+    `exceeded` says by how much a plan goes beyond a limit (index of the session to days or hours); `dates` on which
+    days it uses the change.
+    """
+
+    scene: Scene
+    names: Mapping[UUID, str]
+    exceeded: Mapping[int, int] = field(default_factory=dict)
+    dates: Sequence[date] = ()
+
+
+def session_name(specs: Sequence[SessionSpec], spec: SessionSpec) -> str:
+    """"dose 4"; the plain step where it happens once."""
+    many = sum(each.step == spec.step for each in specs) > 1 or spec.ordinal > 1
+    return spec.step.replace("_", " ") + (f" {spec.ordinal}" if many else "")
+
+
+def days_in_words(first: date, last: date) -> str:
+    """"12 May", "12–19 May", "28 May – 3 June"."""
+    if first == last:
+        return f"{first.day} {first:%B}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}–{last.day} {last:%B}"  # noqa: RUF001 - an en dash is meant
+    return f"{first.day} {first:%B} – {last.day} {last:%B}"  # noqa: RUF001
+
+
+def said(rule: Rule, spoken: Spoken) -> tuple[str, str]:
+    """The rule as it stands in the way, and the change that lifts it."""
+    if rule.index is not None or rule.code in {"gap_max", "window_max"}:
+        return _limit(rule, spoken)
+    if rule.selector is not None:
+        return _pool(rule, spoken)
+    if rule.code in _FIXED:
+        return _FIXED[rule.code]
+    return _wish(rule, spoken)
+
+
+_FIXED = {
+    "continuity": ("the same people throughout are required", "let the people change between visits"),
+    "patient_busy": ("the patient has other visits here", "move another visit of the patient"),
+    "lead_time": ("the clinic's lead time", "book sooner than the lead time allows"),
+    "horizon": ("the clinic takes no bookings that far ahead", "book further ahead than the clinic usually does"),
+    "location_closed": ("the location is closed on some of the days", "open on a day on which the location is closed"),
+    "outside_hours": ("the location's opening hours", "open longer"),
+    "location_not_certified": ("the location holds no valid certification on these days", ""),
+    "dose_interval": ("the least time between the patient's doses", ""),
+}
+
+
+def _wish(rule: Rule, spoken: Spoken) -> tuple[str, str]:
+    wish, on = spoken.scene.preferences, _on(spoken.dates)
+    if rule.code == "weekdays":
+        days = [_WEEKDAYS[day] for day in sorted(wish.weekdays or ())]
+        return f"the patient comes on {_listed(days)} only", f"the patient comes on another weekday{on}"
+    if rule.code == "hours":
+        bounds = [
+            f"{word} {minutes // HOUR:02}:{minutes % HOUR:02}"
+            for word, minutes in (("from", wish.earliest), ("until", wish.latest))
+            if minutes is not None
+        ]
+        return f"the patient's visits start {' '.join(bounds)} only", f"the patient comes at another hour{on}"
+    assert rule.start is not None  # noqa: S101 - a blackout has its dates
+    assert rule.end is not None  # noqa: S101
+    away = days_in_words(rule.start, rule.end)
+    return f"the patient is away {away}", f"the patient comes{on or ' on a day'} in spite of being away {away}"
+
+
+def _pool(rule: Rule, spoken: Spoken) -> tuple[str, str]:
+    kind, _, code = (rule.selector or "").partition(":")
+    one, on = code.replace("_", " ") + (" room" if kind == "room" else ""), _on(spoken.dates)
+    if rule.code == "not_qualified":
+        return f"there is no {one} here", f"have a {one} here{on}"
+    if rule.code == "resource_absent" and rule.start is not None and rule.end is not None:
+        name = spoken.names.get(rule.resource_id, one) if rule.resource_id else one
+        away = days_in_words(rule.start, rule.end)
+        return f"{name} is absent {away}", f"{name} is there{on or ' for some of'} in spite of the absence {away}"
+    if rule.code == "off_duty":
+        return f"the hours of every {one}", f"an extra shift of a {one}{on}"
+    if rule.code == "resource_busy":
+        return f"every {one} is taken by other visits", ""
+    return f"no {one} is free", f"one more {one}{on}"
+
+
+def _limit(rule: Rule, spoken: Spoken) -> tuple[str, str]:
+    specs = spoken.scene.specs
+    by_index = {spec.index: spec for spec in specs}
+    if rule.index is None:
+        return ("the longest times between sessions", _longer(rule, spoken, by_index))
+    spec = by_index[rule.index]
+    name = session_name(specs, spec)
+    if rule.code == "entry" and spec.gap is not None:
+        return f"{name} within {spec.gap[2]} days of the first possible day", f"begin up to {rule.amount} days later"
+    if rule.code == "phase_max" and spec.span is not None:
+        phase = spec.phase.replace("_", " ")
+        return f"{phase} within {spec.span[1]} days", f"let {phase} take up to {rule.amount} days longer"
+    before = session_name(specs, by_index[spec.anchor]) if spec.anchor is not None else ""
+    if rule.code == "window_max" and spec.window is not None:
+        hours = spec.window.maximum // HOUR
+        return f"{name} at most {hours} hours after {before}", _longer(rule, spoken, by_index)
+    most = spec.gap[2] if spec.gap else 0
+    return f"at most {most} days between {before} and {name}", _longer(rule, spoken, by_index)
+
+
+def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> str:
+    """Which limits a plan exceeds, and by how much."""
+    parts = []
+    for index in sorted(spoken.exceeded.keys() & by_index.keys()):
+        spec, more = by_index[index], spoken.exceeded[index]
+        if spec.anchor is None or (rule.index not in (None, index)):
+            continue
+        name = session_name(spoken.scene.specs, spec)
+        before = session_name(spoken.scene.specs, by_index[spec.anchor])
+        if rule.code == "gap_max" and spec.kind == "main" and spec.gap is not None:
+            parts.append(f"{spec.gap[2] + more} days between {before} and {name} instead of at most {spec.gap[2]}")
+        if rule.code == "window_max" and spec.window is not None:
+            most = spec.window.maximum // HOUR
+            parts.append(f"{name} up to {most + more} hours after {before} instead of {most}")
+    return "; ".join(parts) or f"up to {rule.amount} {'days' if rule.code == 'gap_max' else 'hours'} longer"
+
+
+def _on(dates: Collection[date]) -> str:
+    days = sorted(set(dates))
+    if not days:
+        return ""
+    shown = [days_in_words(day, day) for day in days[:MANY]]
+    return " on " + _listed([*shown, "more days"] if len(days) > MANY else shown)
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,86 @@
+"""Which rules are to blame when no plan exists, and which of them to lift: by deletion, over the same exact planner.
+
+A rule is whatever the caller can lift: it says how the problem looks without it. Lifting more never leaves fewer plans;
+that is all that is assumed here, and what a rule means to a clinic is told elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from scheduler.core.planner.problem import Preferences, Problem, Weights
+from scheduler.core.planner.search import Search
+
+T = TypeVar("T")
+
+#: Whether a plan exists once these rules are lifted.
+Possible = Callable[[frozenset[T]], bool]
+
+_NO_WISHES = Weights(*[0] * 12)
+
+
+def feasible(problem: Problem) -> bool:
+    """Whether any plan exists; wishes, which only rank plans, are not asked."""
+    continuity = problem.continuity if problem.continuity == "required" else "none"
+    bare = replace(problem, continuity=continuity, preferences=Preferences(), weights=_NO_WISHES)
+    return Search(bare).run() is not None
+
+
+def conflict(rules: Sequence[T], possible: Possible[T]) -> tuple[T, ...] | None:
+    """Rules that together leave no plan when all others are lifted, while any of them less leaves one.
+
+    Of several such sets the one that needs the later rules least. None when lifting every rule leaves no plan either:
+    then none of them is to blame. Rules are asked about in halves, so that many harmless ones cost little.
+    """
+    everything = frozenset(rules)
+    if not possible(everything):
+        return None
+    return tuple(_needed(tuple(rules), frozenset(), lambda kept: not possible(everything - kept), grown=False))
+
+
+def correction(rules: Sequence[T], possible: Possible[T]) -> tuple[T, ...] | None:
+    """Rules whose lifting together leaves a plan, while lifting any of them less does not.
+
+    The later rules are kept in force where that can be. None when lifting every rule leaves no plan.
+    """
+    lifted = frozenset(rules)
+    if not possible(lifted):
+        return None
+    for rule in reversed(rules):
+        if possible(lifted - {rule}):
+            lifted -= {rule}
+    return tuple(rule for rule in rules if rule in lifted)
+
+
+def least(amounts: Sequence[int], enough: Callable[[int], bool]) -> int | None:
+    """The least of these ascending amounts that is enough; None when the last one is not."""
+    if not amounts or not enough(amounts[-1]):
+        return None
+    low, high = 0, len(amounts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if enough(amounts[middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return amounts[low]
+
+
+def _needed(
+    rules: tuple[T, ...], kept: frozenset[T], impossible: Callable[[frozenset[T]], bool], *, grown: bool
+) -> tuple[T, ...]:
+    """The rules of a minimal set that, with those `kept`, leave no plan. `grown`: whether `kept` has, since last asked.
+
+    Halving finds k guilty rules of n in about k log(n / k) questions.
+    """
+    if grown and impossible(kept):
+        return ()
+    if len(rules) == 1:
+        return rules
+    half = len(rules) // 2
+    early, late = rules[:half], rules[half:]
+    of_late = _needed(late, kept | frozenset(early), impossible, grown=True)
+    of_early = _needed(early, kept | frozenset(of_late), impossible, grown=bool(of_late))
+    return (*of_early, *of_late)
