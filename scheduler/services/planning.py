@@ -21,8 +21,8 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, expand, through_gate
 from scheduler.core.doses import Dose, dose_bars
-from scheduler.core.errors import Fault, Invalid, NoFeasiblePlan
-from scheduler.core.planner import Gap, Grid, Leaf, Main, Plan, Preferences, Problem, Weights, Window, blocked
+from scheduler.core.errors import Fault, Invalid
+from scheduler.core.planner import Gap, Grid, Leaf, Main, Plan, Preferences, Problem, Weights, Window
 from scheduler.core.planner import Span as DaySpan
 from scheduler.core.planner import alternatives as planned_alternatives
 from scheduler.core.preferences import CoursePreferences
@@ -30,7 +30,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
 from scheduler.models import Course
-from scheduler.services import course_rules, courses
+from scheduler.services import course_rules, courses, explaining
 from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
@@ -127,7 +127,7 @@ def make_plans(
         raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
     plans = solve(desk, count)
     if not plans:
-        raise _refusal(desk, problem_of(desk))
+        raise explaining.refusal(session, call, desk, explaining.Planner(problem_of, solve))
     return desk, plans
 
 
@@ -347,32 +347,6 @@ def _without(problem: Problem, session_id: str, slot: int) -> Problem:
         starts = main.starts & ~(1 << slot) if main.session_id == session_id else main.starts
         mains.append(replace(main, starts=starts, leaf=leaf))
     return replace(problem, mains=tuple(mains))
-
-
-def _refusal(desk: Desk, problem: Problem) -> NoFeasiblePlan:
-    """What blocks the course first, in the order of its sessions."""
-    found = blocked(problem)
-    by_id = {str(desk.session_id(spec)): spec for spec in desk.specs}
-    if found is None:
-        return NoFeasiblePlan("No plan exists within the horizon.")
-    spec = by_id[found.session_id]
-    days = [day for day, _ in found.days]
-    name = f"session {spec.sequence} ({spec.step.replace('_', ' ')})"
-    details = {
-        "no_start": f"{name}: no start is free on any day that the sessions before it leave.",
-        "no_fit": f"{name}: there are free starts, but none keeps the gaps and windows.",
-        "continuity": f"{name}: it fits only with changing people.",
-        "span": f"{name}: it fits only outside the days that its phase may take.",
-    }
-    block = {
-        "session": spec.sequence,
-        "session_id": found.session_id,
-        "code": found.cause,
-        "detail": details[found.cause],
-        "from": min(days).isoformat() if days else None,
-        "to": max(days).isoformat() if days else None,
-    }
-    return NoFeasiblePlan(f"No plan exists within the horizon: {details[found.cause]}", blocking=[block])
 
 
 def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import UUID
 
 from scheduler.core.availability import Calendar
@@ -16,7 +15,6 @@ from scheduler.core.site import Site
 HOUR = 60
 #: Whoever is added to a pool watches as many patients at once as there may be.
 UNITS = 8
-_FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def lifted(scene: Scene, rules: Collection[Rule]) -> Scene:
@@ -77,7 +75,7 @@ def _site(scene: Scene, rules: Collection[Rule]) -> Site:
     if "lead_time" in codes:
         site = replace(site, earliest=site.now)
     if "horizon" in codes:
-        site = replace(site, latest=_FAR)
+        site = replace(site, latest=max(site.latest, site.timeline.end))
     if "location_not_certified" in codes:
         wanted = {code for demand in scene.demands.values() for code in demand.site_certifications}
         site = replace(site, certifications=tuple({"code": code} for code in sorted(wanted)))
@@ -88,7 +86,9 @@ def _site(scene: Scene, rules: Collection[Rule]) -> Site:
 
 def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUID, Calendar]:
     calendars, number = dict(site.calendars), 1
-    for rule in sorted(rules, key=lambda rule: (rule.code, rule.selector or "", str(rule.resource_id), str(rule.start))):
+    for rule in sorted(
+        rules, key=lambda rule: (rule.code, rule.selector or "", str(rule.resource_id), str(rule.start))
+    ):
         if rule.code in {"no_resource", "not_qualified"} and rule.selector is not None:
             for _ in range(_most_at_once(scene, rule.selector)):
                 calendars[UUID(int=number)] = _anybody(site, UUID(int=number), rule.selector)
@@ -103,7 +103,7 @@ def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUI
                     free = {"rostered": site.timeline.everything & ~site.closed}
                     none = {"taken": (0,) * known.units}
                     changes = free if rule.code == "off_duty" else none
-                    calendars[key] = replace(calendars[key], **changes)  # type: ignore[arg-type] # one of two fields
+                    calendars[key] = replace(calendars[key], **changes)
     return calendars
 
 
@@ -121,7 +121,10 @@ def _anybody(site: Site, key: UUID, selector: str) -> Calendar:
 
 def _most_at_once(scene: Scene, selector: str) -> int:
     """How many of a pool one visit wants."""
-    return max(
-        sum(thread.selector == selector and not thread.present for thread in demand.threads)
-        for demand in scene.demands.values()
-    ) or 1
+    return (
+        max(
+            sum(thread.selector == selector and not thread.present for thread in demand.threads)
+            for demand in scene.demands.values()
+        )
+        or 1
+    )

@@ -63,8 +63,12 @@ class Scene:
 
 
 def rules_of(scene: Scene) -> tuple[Rule, ...]:
-    """Every rule in coarse terms, one for each pool and one for all longest gaps: the easiest to be granted first."""
-    return (*_of_patient(scene), *_of_desk(scene), *_of_manager(scene), *_of_prescriber(scene), *_of_nobody(scene))
+    """Every rule in coarse terms, one for each pool and one for all longest gaps.
+
+    What comes first is blamed first: wishes, then limits, then people and rooms, then facts about the place.
+    """
+    pools = (Rule("no_resource", "manager", selector=selector) for selector in scene.selectors())
+    return (*_of_patient(scene), *_of_desk(scene), *_of_prescriber(scene), *pools, *_of_place(scene))
 
 
 def finer(scene: Scene, rule: Rule, days: Sequence[date]) -> tuple[Rule, ...]:
@@ -98,15 +102,6 @@ def _of_desk(scene: Scene) -> Iterator[Rule]:
         yield Rule("entry", "front_desk", index=first.index, amount=AMOUNTS["entry"][-1])
 
 
-def _of_manager(scene: Scene) -> Iterator[Rule]:
-    if scene.site.closed:
-        yield Rule("location_closed", "manager")
-    yield Rule("outside_hours", "manager")
-    yield Rule("horizon", "manager")
-    for selector in scene.selectors():
-        yield Rule("no_resource", "manager", selector=selector)
-
-
 def _of_prescriber(scene: Scene) -> Iterator[Rule]:
     for code in ("window_max", "gap_max"):
         rule = Rule(code, "prescriber", amount=AMOUNTS[code][-1])
@@ -116,8 +111,12 @@ def _of_prescriber(scene: Scene) -> Iterator[Rule]:
         yield Rule("phase_max", "prescriber", index=first, amount=PHASE_DAYS)
 
 
-def _of_nobody(scene: Scene) -> Iterator[Rule]:
-    """Facts of the law and of safety: named when they are to blame, never offered."""
+def _of_place(scene: Scene) -> Iterator[Rule]:
+    """Facts about the place; those of the law and of safety are named when they are to blame, and never offered."""
+    if scene.site.closed:
+        yield Rule("location_closed", "manager")
+    yield Rule("horizon", "manager")
+    yield Rule("outside_hours", "manager")
     if any(scene.demands[spec.visit_type].site_certifications for spec in scene.specs):
         yield Rule("location_not_certified")
     if scene.doses:

@@ -31,13 +31,13 @@ class Spoken:
 
 
 def session_name(specs: Sequence[SessionSpec], spec: SessionSpec) -> str:
-    """"dose 4"; the plain step where it happens once."""
+    """The step, with its number where it happens more than once: dose 4."""
     many = sum(each.step == spec.step for each in specs) > 1 or spec.ordinal > 1
     return spec.step.replace("_", " ") + (f" {spec.ordinal}" if many else "")
 
 
 def days_in_words(first: date, last: date) -> str:
-    """"12 May", "12–19 May", "28 May – 3 June"."""
+    """One day as "12 May", several with a dash between, the month once where it is the same."""
     if first == last:
         return f"{first.day} {first:%B}"
     if (first.year, first.month) == (last.year, last.month):

@@ -7,7 +7,7 @@ that is all that is assumed here, and what a rule means to a clinic is told else
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TypeVar
 
 from scheduler.core.planner.problem import Preferences, Problem, Weights
@@ -18,14 +18,18 @@ T = TypeVar("T")
 #: Whether a plan exists once these rules are lifted.
 Possible = Callable[[frozenset[T]], bool]
 
-_NO_WISHES = Weights(*[0] * 12)
+_NO_WISHES = Weights(*[0] * len(fields(Weights)))
 
 
 def feasible(problem: Problem) -> bool:
     """Whether any plan exists; wishes, which only rank plans, are not asked."""
+    return Search(bare(problem)).run() is not None
+
+
+def bare(problem: Problem) -> Problem:
+    """The problem with its rules alone: no wish ranks its plans any more."""
     continuity = problem.continuity if problem.continuity == "required" else "none"
-    bare = replace(problem, continuity=continuity, preferences=Preferences(), weights=_NO_WISHES)
-    return Search(bare).run() is not None
+    return replace(problem, continuity=continuity, preferences=Preferences(), weights=_NO_WISHES, booked={})
 
 
 def conflict(rules: Sequence[T], possible: Possible[T]) -> tuple[T, ...] | None:
@@ -35,7 +39,7 @@ def conflict(rules: Sequence[T], possible: Possible[T]) -> tuple[T, ...] | None:
     then none of them is to blame. Rules are asked about in halves, so that many harmless ones cost little.
     """
     everything = frozenset(rules)
-    if not possible(everything):
+    if not rules or not possible(everything):
         return None
     return tuple(_needed(tuple(rules), frozenset(), lambda kept: not possible(everything - kept), grown=False))
 

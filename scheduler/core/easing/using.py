@@ -1,0 +1,70 @@
+"""How a plan uses a rule that was lifted for it: on which days, and by how much it goes beyond a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from scheduler.core.availability import Taking
+from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec
+from scheduler.core.easing.lifting import newcomer
+from scheduler.core.easing.rules import Rule, Scene
+
+#: A planned session: start, end, and who serves.
+Planned = tuple[SessionSpec, datetime, datetime, Sequence[Taking]]
+
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def dates_used(rule: Rule, scene: Scene, visits: Sequence[Planned]) -> list[date]:
+    """The local days of the visits that would not be possible on them with the rule in force."""
+    return [to_local(visit[1], scene.site.time_zone).date() for visit in visits if _uses(rule, scene, visit)]
+
+
+def exceeded(
+    rule: Rule, scene: Scene, visits: Sequence[Planned], stands: Mapping[int, tuple[datetime, datetime]]
+) -> dict[int, int]:
+    """By how many days or hours each session, by index, goes beyond the limit that the rule is about."""
+    at = dict(stands) | {spec.index: (start, end) for spec, start, end, _ in visits}
+    found = {}
+    for spec in scene.specs:
+        if spec.anchor is None or not {spec.index, spec.anchor} <= at.keys():
+            continue
+        here, before = at[spec.index], at[spec.anchor]
+        if rule.code == "gap_max" and spec.kind == "main" and spec.gap is not None and spec.gap[2] is not None:
+            days = [to_local(place[0], scene.site.time_zone).date() for place in (before, here)]
+            found[spec.index] = (days[1] - days[0]).days - spec.gap[2]
+        elif rule.code == "window_max" and spec.window is not None:
+            edge = before[1] if spec.window.edge == "end" else before[0]
+            found[spec.index] = -(-(here[0] - edge - spec.window.maximum * _MINUTE) // _HOUR)
+    return {index: more for index, more in found.items() if more > 0}
+
+
+def _uses(rule: Rule, scene: Scene, visit: Planned) -> bool:
+    _, start, _, takings = visit
+    wall, wish = to_local(start, scene.site.time_zone), scene.preferences
+    minute = 60 * wall.hour + wall.minute
+    if rule.code == "weekdays":
+        return wish.weekdays is not None and wall.weekday() not in wish.weekdays
+    if rule.code == "hours":
+        return minute < (wish.earliest or 0) or (wish.latest is not None and minute > wish.latest)
+    if rule.code == "blackout" and rule.start is not None and rule.end is not None:
+        return rule.start <= wall.date() <= rule.end
+    return any(_serves(rule, scene, taking) for taking in takings)
+
+
+def _serves(rule: Rule, scene: Scene, taking: Taking) -> bool:
+    """Whether somebody serves there who could not with the rule in force."""
+    if taking.selector != rule.selector:
+        return False
+    if rule.code in {"no_resource", "not_qualified"}:
+        return newcomer(taking.resource_id)
+    slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+    calendar = scene.site.calendars.get(taking.resource_id)
+    if calendar is None:
+        return False
+    if rule.run is not None:
+        first, past = rule.run
+        return taking.resource_id == rule.resource_id and taking.start < past and first < taking.end
+    return rule.code == "off_duty" and bool(slots & ~calendar.rostered)

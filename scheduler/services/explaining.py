@@ -1,0 +1,219 @@
+"""Why a course cannot be planned, and what would help: every change that is offered was planned with before.
+
+Which rules there are and how they read is `core/easing`; which are to blame is found by `core/planner/explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.easing import AMOUNTS, WHO, Rule, Scene, Spoken, finer, lifted, rules_of, said, session_name
+from scheduler.core.easing.using import dates_used, exceeded
+from scheduler.core.errors import NoFeasiblePlan
+from scheduler.core.planner import Problem, blocked
+from scheduler.core.planner.explain import bare, conflict, correction, feasible, least
+from scheduler.models import Resource
+
+if TYPE_CHECKING:
+    from scheduler.services.planning import CoursePlan, Desk
+
+#: More changes than this at once are no help to anybody.
+MOST_CHANGES = 4
+
+
+@dataclass(frozen=True)
+class Planner:
+    """How a desk is turned into a problem, and into plans with people; `planning` lends both."""
+
+    problem_of: Callable[[Desk], Problem]
+    solve: Callable[[Desk], list[CoursePlan]]
+
+
+def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFeasiblePlan:
+    """The refusal of a course for which no plan exists, with a minimal set of rules in the way and verified changes.
+
+    The set is minimal for the course up to the first session that cannot be placed: without any one of them, and with
+    every other rule lifted, that much could be planned. The easiest change to be granted comes first.
+    """
+    case = _Case(desk, planner)
+    rules = case.to_blame()
+    offers = case.offers(rules) if rules else []
+    told = [*rules, *(rule for changes, _ in offers for rule in changes)]
+    names = _names(session, call, {rule.resource_id for rule in told if rule.resource_id is not None})
+    blocking = [case.block(rule, names) for rule in rules] or [case.bare_block()]
+    relaxations = [case.relaxation(changes, plan, names) for changes, plan in offers]
+    where = case.name_of_blocked
+    reasons = " ⇄ ".join(block["detail"] for block in blocking)
+    return NoFeasiblePlan(f"No plan exists: {where} ⇄ {reasons}.", blocking=blocking, relaxations=relaxations)
+
+
+def _names(session: Session, call: Call, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The names of staff and things; a patient is never among them."""
+    if not ids:
+        return {}
+    wanted = select(Resource.id, Resource.name).where(
+        Resource.organization_id == call.organization_id, Resource.id.in_(ids), Resource.kind != "patient"
+    )
+    return {row.id: row.name for row in session.execute(wanted)}
+
+
+class _Case:
+    """One course that has no plan."""
+
+    def __init__(self, desk: Desk, planner: Planner) -> None:
+        self._desk, self._planner = desk, planner
+        demands = {code: kind.demand for code, kind in desk.kinds.items()}
+        self._whole = Scene(desk.specs, demands, desk.loaded.site, desk.preferences, desk.doses)
+        found = blocked(bare(planner.problem_of(desk)))
+        by_id = {str(desk.session_id(spec)): place for place, spec in enumerate(desk.specs)}
+        place = by_id[found.session_id] if found else len(desk.specs) - 1
+        self._days = [day for day, _ in found.days] if found else []
+        self._cause = found.cause if found else "no_fit"
+        self._spec = desk.specs[place]
+        self._beginning = replace(self._whole, specs=desk.specs[: place + 1])
+
+    @cached_property
+    def name_of_blocked(self) -> str:
+        """The first session that cannot be placed."""
+        return session_name(self._whole.specs, self._spec)
+
+    def to_blame(self) -> tuple[Rule, ...]:
+        """A minimal set of rules; empty when the course is impossible whatever is lifted."""
+        coarse = rules_of(self._beginning)
+        guilty = conflict(coarse, lambda lifting: self._possible(self._beginning, lifting))
+        if guilty is None:
+            return ()
+        others = frozenset(coarse) - frozenset(guilty)
+        fine = [each for rule in guilty for each in finer(self._beginning, rule, self._days)]
+        found = conflict(fine, lambda lifting: self._possible(self._beginning, others | lifting))
+        return guilty if found is None else found
+
+    def offers(self, rules: Sequence[Rule]) -> list[tuple[tuple[Rule, ...], CoursePlan]]:
+        """Changes with the plan that each leads to: single ones, or else one set of a few that help together."""
+        found: list[tuple[tuple[Rule, ...], CoursePlan]] = []
+        for rule in self._candidates(rules):
+            plan = self._plan_with((rule,))
+            if plan is not None:
+                found.append(((rule,), plan))
+        if not found:
+            offered = sorted((rule for rule in rules_of(self._whole) if rule.who), key=lambda rule: _rank([rule]))
+            together = correction(offered, lambda lifting: self._possible(self._whole, lifting))
+            plan = self._plan_with(together) if together and len(together) <= MOST_CHANGES else None
+            if together and plan is not None:
+                found = [(together, plan)]
+        return sorted(found, key=lambda offer: (_rank(offer[0]), len(offer[0]), offer[1].plan.cost))
+
+    def _candidates(self, rules: Sequence[Rule]) -> Iterator[Rule]:
+        """What might help by itself, each limit exceeded by the least that helps: it must be among those to blame."""
+        seen = set()
+        for rule in (*rules, *(_coarse(rule) for rule in rules)):
+            if rule.who is None or rule in seen or (rule.code in {"gap_max", "window_max"} and rule.index is not None):
+                continue
+            seen.add(rule)
+            eased = self._least(rule)
+            if eased is not None:
+                yield eased
+
+    def _least(self, rule: Rule) -> Rule | None:
+        if rule.code not in AMOUNTS:
+            return rule if self._possible(self._whole, {rule}) else None
+        amount = least(AMOUNTS[rule.code], lambda more: self._possible(self._whole, {replace(rule, amount=more)}))
+        return None if amount is None else replace(rule, amount=amount)
+
+    def _possible(self, scene: Scene, lifting: Collection[Rule]) -> bool:
+        return feasible(self._planner.problem_of(self._desk_of(lifted(scene, lifting))))
+
+    def _plan_with(self, lifting: Collection[Rule]) -> CoursePlan | None:
+        plans = self._planner.solve(self._desk_of(lifted(self._whole, lifting)))
+        return plans[0] if plans else None
+
+    def _desk_of(self, scene: Scene) -> Desk:
+        loaded = replace(self._desk.loaded, site=scene.site)
+        return replace(self._desk, specs=scene.specs, loaded=loaded, preferences=scene.preferences, doses=scene.doses)
+
+    def block(self, rule: Rule, names: Mapping[UUID, str]) -> dict[str, Any]:
+        """A rule as clients see it in the way."""
+        index = self._spec.index if rule.index is None or rule.code == "phase_max" else rule.index
+        spec = next(spec for spec in self._whole.specs if spec.index == index)
+        start, end = rule.start, rule.end
+        if start is None and rule.selector is not None and self._days:
+            start, end = self._days[0], self._days[-1]
+        shown = {
+            "session": spec.sequence,
+            "session_id": str(self._desk.session_id(spec)),
+            "code": rule.code,
+            "detail": said(rule, Spoken(self._whole, names))[0],
+            "resource_id": str(rule.resource_id) if rule.resource_id else None,
+            **_need(rule),
+            "from": start.isoformat() if start else None,
+            "to": end.isoformat() if end else None,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+    def bare_block(self) -> dict[str, Any]:
+        """What is in the way when nothing that anybody could lift is: least gaps, the order, what stands already."""
+        detail = {
+            "no_start": "no start is free on any day that the sessions before it leave",
+            "no_fit": "its least distance from the sessions around it leaves no room",
+            "continuity": "it fits only with changing people",
+            "span": "it fits only outside the days that its phase may take",
+        }[self._cause]
+        shown = {
+            "session": self._spec.sequence,
+            "session_id": str(self._desk.session_id(self._spec)),
+            "code": self._cause,
+            "detail": detail,
+            "from": self._days[0].isoformat() if self._days else None,
+            "to": self._days[-1].isoformat() if self._days else None,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+    def relaxation(self, changes: Sequence[Rule], plan: CoursePlan, names: Mapping[UUID, str]) -> dict[str, Any]:
+        """A change, or a few that help together, with what the plan that follows costs and when it is over."""
+        visits = [(each.spec, each.start, each.end, each.takings) for each in plan.sessions]
+        stands = {index: (place.starts_at, place.ends_at) for index, place in self._desk.standing.items()}
+        texts = []
+        for rule in changes:
+            used = dates_used(rule, self._whole, visits)
+            spoken = Spoken(self._whole, names, exceeded(rule, self._whole, visits, stands), used)
+            texts.append(said(rule, spoken)[1])
+        last = to_local(max(each.start for each in plan.sessions), self._whole.site.time_zone).date()
+        return {
+            "change": "; and ".join(texts),
+            "who": WHO[_rank(changes)],
+            "cost": plan.plan.cost,
+            "completes_on": last.isoformat(),
+            "rules": [
+                {"code": rule.code, "who": rule.who}
+                | ({"resource_id": str(rule.resource_id)} if rule.resource_id else {})
+                | {name: value for name, value in _need(rule).items() if value is not None}
+                for rule in changes
+            ],
+        }
+
+
+def _coarse(rule: Rule) -> Rule:
+    """The coarse rule of which it is a part."""
+    if rule.code in {"resource_absent", "off_duty", "resource_busy", "not_qualified"}:
+        return Rule("no_resource", "manager", selector=rule.selector)
+    return replace(rule, index=None) if rule.code in {"gap_max", "window_max"} else rule
+
+
+def _rank(changes: Sequence[Rule]) -> int:
+    """The place of whoever is hardest to ask among those who must agree."""
+    return max(WHO.index(rule.who) for rule in changes if rule.who is not None)
+
+
+def _need(rule: Rule) -> dict[str, str | None]:
+    kind, _, code = (rule.selector or "").partition(":")
+    name = {"role": "role", "room": "room_type", "device": "device_type"}.get(kind)
+    return {name: code} if name else {}

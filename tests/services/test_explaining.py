@@ -1,0 +1,126 @@
+"""Why no plan exists, in words, and what would help: every change offered was planned with, and does help."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.errors import NoFeasiblePlan
+from scheduler.models import Resource
+from scheduler.services import absences, booking, organizations
+from scheduler.services.finding import Wanted
+from tests.clinic import Clinic
+from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+
+YEARS = ("2029-01-01 00:00", "2031-12-31 00:00")
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = open_course_clinic(engine)
+    approve(made, protocol() | {"code": "any"})
+    tight = protocol()
+    tight["phases"][0]["steps"][0]["entry"] = {"unit": "days", "min": 0, "target": 0, "max": 7}
+    approve(made, tight)
+    return made
+
+
+def somebody(clinic: Clinic, name: str) -> UUID:
+    with Session(clinic.engine) as session:
+        return session.scalars(select(Resource.id).where(Resource.name == name)).one()
+
+
+def away(clinic: Clinic, name: str, start: str, end: str) -> UUID:
+    who = somebody(clinic, name)
+    times = {"start": clinic.at(start), "end": clinic.at(end)}
+    return clinic.do(lambda s, c: absences.create(s, c, resource_id=who, **times)).id
+
+
+def refused(clinic: Clinic, **wishes: Any) -> NoFeasiblePlan:
+    made = course(clinic, **wishes)
+    with pytest.raises(NoFeasiblePlan) as caught:
+        offer(clinic, made.id)
+    return caught.value
+
+
+def offered(refusal: NoFeasiblePlan) -> list[tuple[str, str]]:
+    return [(each["who"], each["change"]) for each in refusal.relaxations]
+
+
+def test_a_wish_is_to_blame_together_with_what_it_meets(clinic: Clinic) -> None:
+    refusal = refused(clinic, weekdays=["mon"])
+    assert [(each["session"], each["code"]) for each in refusal.blocking] == [(3, "weekdays"), (3, "window_max")]
+    assert refusal.detail == (
+        "No plan exists: talk 1 ⇄ the patient comes on Mondays only ⇄ talk 1 at most 72 hours after dose 1."
+    )
+    [first, *_] = refusal.relaxations
+    assert (first["who"], first["rules"][0]["code"]) == ("patient", "weekdays")
+    again = course(clinic)
+    [best] = offer(clinic, again.id)
+    assert first["cost"] == best.plan.plan.cost, "the wish lifted is the course without it"
+    assert first["completes_on"] == max(each.start for each in best.plan.sessions).date().isoformat()
+
+
+def test_an_absence_is_named_with_its_days_and_the_limits_that_it_meets(clinic: Clinic) -> None:
+    away(clinic, "nurse", "2030-03-05 00:00", "2030-03-30 00:00")
+    refusal = refused(clinic)
+    assert refusal.detail == (
+        "No plan exists: dose 1 ⇄ evaluation within 7 days of the first possible day ⇄ "
+        "at most 14 days between evaluation and dose 1 ⇄ nurse is absent 5–29 March."  # noqa: RUF001 - an en dash
+    )
+    absent = next(each for each in refusal.blocking if each["code"] == "resource_absent")
+    assert (absent["from"], absent["to"], absent["role"]) == ("2030-03-05", "2030-03-29", "nurse")
+    assert absent["resource_id"] == str(somebody(clinic, "nurse"))
+    told = offered(refusal)
+    assert [who for who, _ in told] == sorted(
+        (who for who, _ in told), key=["patient", "front_desk", "manager", "prescriber"].index
+    )
+    assert ("front_desk", "begin up to 7 days later") in told
+    assert any("in spite of the absence 5–29 March" in change for _, change in told)  # noqa: RUF001
+    assert ("prescriber", "21 days between evaluation and dose 1 instead of at most 14") in told
+
+
+def test_what_is_offered_helps_when_it_is_granted(clinic: Clinic) -> None:
+    absence = away(clinic, "nurse", "2030-03-06 00:00", "2030-04-20 00:00")
+    refusal = refused(clinic)
+    [change] = [each for each in refusal.relaxations if each["rules"][0]["code"] == "resource_absent"]
+    clinic.do(lambda s, c: absences.remove(s, c, absence, 1))
+    made = course(clinic)
+    [best] = offer(clinic, made.id)
+    assert best.plan.plan.cost == change["cost"]
+    assert len(accept(clinic, made.id, best.token)) == 7
+
+
+def test_one_more_room_is_offered_where_the_only_one_is_taken(clinic: Clinic) -> None:
+    others = [clinic.patient() for _ in range(4)]
+    for day in range(4, 32):
+        wall = date(2030, 3, day)
+        for hour, who in zip(("08:00", "10:15", "12:30", "14:45"), others, strict=True):
+            if wall.weekday() < 5:
+                wanted = Wanted(who, "dose", clinic.location_id, clinic.at(f"{wall} {hour}"))
+                clinic.do(lambda s, c, wanted=wanted: booking.book(s, c, wanted))
+    refusal = refused(clinic)
+    assert "resource_busy" in {each["code"] for each in refusal.blocking}
+    assert all("Pat Example" not in str(each) for each in (*refusal.blocking, *refusal.relaxations))
+    assert all(str(who) not in str(refusal.blocking) + str(refusal.relaxations) for who in others)
+
+
+def test_two_changes_are_offered_together_where_one_does_not_help(clinic: Clinic) -> None:
+    away(clinic, "nurse", *YEARS)
+    away(clinic, "therapist", *YEARS)
+    refusal = refused(clinic)
+    assert [each["code"] for each in refusal.blocking] == ["resource_absent"], "one of them alone is enough"
+    [together] = refusal.relaxations
+    assert {each.get("role") for each in together["rules"]} == {"nurse", "therapist"}
+    assert "; and " in together["change"]
+
+
+def test_the_horizon_is_named(clinic: Clinic) -> None:
+    clinic.do(lambda s, c: organizations.change(s, c, 1, {"policies": {"horizon_days": 6}}))
+    refusal = refused(clinic)
+    assert "horizon" in {each["code"] for each in refusal.blocking}
