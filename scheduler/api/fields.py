@@ -22,6 +22,7 @@ __all__ = [
     "Day",
     "Dict",
     "Flag",
+    "Fraction",
     "Id",
     "Instant",
     "List",
@@ -98,6 +99,13 @@ class QueryWhole(Whole):
         if not isinstance(value, str) or not _WHOLE.fullmatch(value):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Fraction(fields.Float):
+    """A share of the whole, from 0 to 1."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=[validate.Range(min=0, max=1)], **kwargs)
 
 
 class Flag(fields.Boolean):

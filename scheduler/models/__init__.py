@@ -5,6 +5,7 @@ from scheduler.models.audit import AuditEvent, IdempotencyRecord
 from scheduler.models.base import Base, new_id
 from scheduler.models.clinical_hold import ClinicalHold
 from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
+from scheduler.models.job import Disruption, Job
 from scheduler.models.message import Message, MessageRule
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
 from scheduler.models.place import (
@@ -34,10 +35,12 @@ __all__ = [
     "ClinicalHold",
     "Course",
     "CourseSession",
+    "Disruption",
     "ExtraHours",
     "Gate",
     "Hold",
     "IdempotencyRecord",
+    "Job",
     "Location",
     "Message",
     "MessageRule",

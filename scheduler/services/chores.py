@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.services import access, idempotency, plans, visit_day, waitlist
+from scheduler.services import access, idempotency, jobs, plans, visit_day, waitlist
 
 
 def everyone(session: Session, _now: datetime) -> list[UUID]:
@@ -42,5 +42,6 @@ CHORES: tuple[Chore, ...] = (
     Chore("waitlist.sweep", EACH_TICK, waitlist.sweep, due=waitlist.organizations_due),
     Chore("visit_day.sweep", timedelta(minutes=1), lambda s, c: visit_day.sweep(s, c).more, due=visit_day.sweepable),
     Chore("idempotency.forget", timedelta(hours=1), idempotency.forget),
+    Chore("jobs.forget", timedelta(hours=1), jobs.forget),
     Chore("plans.forget", timedelta(hours=1), plans.forget),
 )

@@ -26,6 +26,7 @@ from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
 from scheduler.worker.housekeeping import Housekeeper
+from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Worker(Hands):
         self._stopping = threading.Event()
         self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
+        self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
 
     def tick(self) -> int:
         """Deliver what is due, of every organization in turn, until nothing is. Returns how many rows were taken."""

@@ -34,8 +34,8 @@ class Lane:
 class Ticker:
     """Lets a worker tick at intervals, and once more when the next message falls due; never two ticks at once.
 
-    Chores run beside it in a lane of their own: a long one holds up no message. `afterwards` is called when the last
-    tick is over.
+    Chores and jobs run beside it in lanes of their own: a long one holds up no message. `afterwards` is called when
+    the last tick is over.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Ticker:
         self.worker = worker
         self._afterwards = afterwards
         self._interval, self._clock = timedelta(seconds=seconds), clock
-        self._messages, self._chores = Lane(), Lane()
+        self._messages, self._chores, self._jobs = Lane(), Lane(), Lane()
         self._scheduler = BackgroundScheduler(timezone=UTC)
 
     def start(self) -> None:
@@ -52,20 +52,25 @@ class Ticker:
         every = {"seconds": self._interval.total_seconds(), "next_run_time": wall_clock()}
         self._add(self._run, "tick", "interval", **every)
         self._add(partial(self._chores.run, self.worker.keep_house), "chores", "interval", **every)
+        self._add(partial(self._jobs.run, self.worker.jobs.run_due), "jobs", "interval", **every)
         self._scheduler.start()
 
     def stop(self) -> None:
         """Finish the work in hand, then end."""
         self.worker.stop()
         self._scheduler.shutdown(wait=False)
-        with self._messages.lock, self._chores.lock:
+        with self._messages.lock, self._chores.lock, self._jobs.lock:
             self.worker.close()
             if self._afterwards is not None:
                 self._afterwards()
 
     def is_stuck(self, after: float) -> bool:
         """Whether a lane came to no end for `after` seconds, and nothing in it went forward either."""
-        lanes = (self._messages.seen, self.worker.moved_at), (self._chores.seen, self.worker.house_moved_at)
+        lanes = (
+            (self._messages.seen, self.worker.moved_at),
+            (self._chores.seen, self.worker.house_moved_at),
+            (self._jobs.seen, self.worker.jobs.moved_at),
+        )
         return any(time.monotonic() - max(lane) > after for lane in lanes)
 
     def _run(self) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from scheduler.core.call import Call
 from scheduler.database import db
-from scheduler.models import Message, WaitlistOffer, WaitlistOpening, new_id
+from scheduler.models import Job, Message, WaitlistOffer, WaitlistOpening, new_id
 from scheduler.services import tasks
 
 if TYPE_CHECKING:
@@ -147,6 +147,23 @@ def course(person: Person) -> str:
     return made(person, "/v1/courses", **COURSE | {"patient_id": patient(person), "location_id": location(person)})
 
 
+def job(person: Person) -> str:
+    """Written straight into the table: what it asks for need not exist."""
+    row = Job(
+        organization_id=person.organization_id,
+        id=new_id(),
+        kind="plan_batch",
+        seconds=1,
+        request={},
+        actor="example",
+        created_at=person.app.extensions["clock"](),
+    )
+    with person.app.app_context():
+        db.session.add(row)
+        db.session.commit()
+        return str(row.id)
+
+
 def message(person: Person) -> str:
     """Written straight into the table: messages are born of visits by rules, which an example need not have."""
     whose = person.get(f"/v1/appointments/{appointment(person)}").json
@@ -241,6 +258,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "entry_id": waitlist_entry,
     "extra_hours_id": extra_hours,
     "hold_id": hold,
+    "job_id": job,
     "key_id": api_key,
     "location_id": location,
     "message_id": message,
