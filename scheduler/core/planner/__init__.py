@@ -6,6 +6,8 @@ from scheduler.core.planner.alternatives import alternatives
 from scheduler.core.planner.blocked import blocked
 from scheduler.core.planner.problem import (
     Blocked,
+    Cap,
+    Discord,
     Gap,
     Grid,
     Leaf,
@@ -13,6 +15,7 @@ from scheduler.core.planner.problem import (
     Plan,
     Preferences,
     Problem,
+    Rest,
     Span,
     Weights,
     Window,
@@ -22,6 +25,8 @@ from scheduler.core.planner.verify import verify
 
 __all__ = [
     "Blocked",
+    "Cap",
+    "Discord",
     "Gap",
     "Grid",
     "Leaf",
@@ -29,6 +34,7 @@ __all__ = [
     "Plan",
     "Preferences",
     "Problem",
+    "Rest",
     "Span",
     "Weights",
     "Window",

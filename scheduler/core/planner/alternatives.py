@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.grid import calendar_of
+from scheduler.core.planner.planes import Bar
 from scheduler.core.planner.pricing import priced
 from scheduler.core.planner.problem import Plan, Problem, Weights
 from scheduler.core.planner.search import Search
 
 #: Two plans whose sessions stand on the same days, within an hour and with the same people, are one to the patient.
 AN_HOUR = 60
+#: So many are looked for whenever more than one is wanted, so that asking for fewer gives the best of the same.
+MOST = 5
 
 
 def _earliest(weights: Weights) -> Weights:
@@ -51,28 +55,50 @@ def _preference(weights: Weights) -> Weights:
 TASTES: tuple[Callable[[Weights], Weights], ...] = (_earliest, _regular, _continuity, _preference)
 
 
-def alternatives(problem: Problem, k: int) -> tuple[Plan, ...]:
-    """At most `k` plans, the optimum first, the others ranked by the stated weights; empty when there is none.
+def alternatives(problem: Problem, k: int, *, effort: int | None = None) -> tuple[Plan, ...]:
+    """At most `k` plans, the best first, the others ranked by the stated weights; empty when there is none.
 
     No two are alike: some session is on another day, an hour or more away, or another person is the primary one.
+    `effort` bounds the search for each, as in `plan`; only the first one may say that it is the optimum.
     """
-    best = Search(problem).run()
+    best = Search(problem).run(effort)
     if best is None or k < 1:
         return ()
-    optimum = priced(problem, best)
-    others: list[Plan] = []
-    for plan in _by_taste(problem) if k > 1 else ():
-        if all(_unlike(problem, plan, other) for other in (optimum, *others)):
-            others.append(plan)
-    others.sort(key=lambda plan: (plan.cost, plan.starts))
-    return (optimum, *others[: k - 1])
+    found = [best]
+    for plan in _others(problem, found, effort) if k > 1 else ():
+        if all(_unlike(problem, plan, other) for other in found):
+            found.append(plan)
+        if len(found) == MOST:
+            break
+    found[1:] = sorted(found[1:], key=lambda plan: (plan.cost, plan.starts))
+    return tuple(found[:k])
 
 
-def _by_taste(problem: Problem) -> Iterator[Plan]:
+def _others(problem: Problem, found: Sequence[Plan], effort: int | None) -> Iterator[Plan]:
+    """The optimum under each taste; then the best ones that begin, or end, on a day on which none of `found` does."""
     for taste in TASTES:
-        itinerary = Search(replace(problem, weights=taste(problem.weights))).run()
-        if itinerary is not None:
-            yield priced(problem, itinerary)
+        plan = Search(replace(problem, weights=taste(problem.weights))).run(effort)
+        if plan is not None:
+            yield _repriced(problem, plan)
+    free = [main.session_id for main in problem.mains if main.session_id not in problem.pinned]
+    for session_id in dict.fromkeys([*free[:1], *free[-1:]]):
+        while (plan := Search(problem, _used_days(problem, found, session_id)).run(effort)) is not None:
+            yield replace(plan, optimal=False)
+
+
+def _used_days(problem: Problem, found: Sequence[Plan], session_id: str) -> tuple[Bar, ...]:
+    """The days on which one of the plans has that session, barred."""
+    calendar = calendar_of(problem.grid)
+    days = {calendar.local(dict(plan.starts)[session_id])[0] for plan in found}
+    return tuple(Bar(session_id, calendar.midnight(day), calendar.midnight(day + 1)) for day in sorted(days))
+
+
+def _repriced(problem: Problem, plan: Plan) -> Plan:
+    """A plan that was made under other weights, under the stated ones. It is lawful, but no longer the optimum."""
+    slots = dict(plan.starts)
+    mains = tuple(slots[main.session_id] for main in problem.mains)
+    leaves = tuple(slots[main.leaf.session_id] for main in problem.mains if main.leaf is not None)
+    return replace(priced(problem, Itinerary(mains, leaves)), optimal=False)
 
 
 def _unlike(problem: Problem, one: Plan, other: Plan) -> bool:

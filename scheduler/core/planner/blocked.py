@@ -51,16 +51,20 @@ def _beginning(problem: Problem, length: int) -> Problem:
         problem,
         mains=tuple(mains),
         spans=tuple(span for span in problem.spans if span.last < len(mains)),
+        caps=tuple(replace(cap, last=min(cap.last, len(mains) - 1)) for cap in problem.caps if cap.first < len(mains)),
+        discords=tuple(each for each in problem.discords if {session_id for session_id, _ in each} <= ids),
         pinned={session_id: slot for session_id, slot in problem.pinned.items() if session_id in ids},
     )
 
 
-def _cause(problem: Problem, days: Days) -> Literal["no_start", "no_fit", "continuity", "span"]:
+def _cause(problem: Problem, days: Days) -> Literal["no_start", "no_fit", "continuity", "span", "cap"]:
     if not any(starts for _, starts in days):
         return "no_start"
     if not _impossible(replace(problem, continuity="none")):
         return "continuity"
-    return "no_fit" if _impossible(replace(problem, spans=())) else "span"
+    if not _impossible(replace(problem, spans=())):
+        return "span"
+    return "no_fit" if _impossible(replace(problem, spans=(), caps=())) else "cap"
 
 
 class _Reach:

@@ -7,15 +7,18 @@ least one side of the clash: two smaller problems, both without this plan, which
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
+
+import numpy as np
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.planes import INF, Bar, Bars, Planes
 from scheduler.core.planner.problem import Leaf, Visit
 
-Branches = tuple[Bars, Bars]
+#: One of these holds in every lawful plan: smaller problems that together lose none.
+Branches = tuple[Bars, ...]
 
 
 class Placed(NamedTuple):
@@ -42,6 +45,10 @@ class Placed(NamedTuple):
         """Bar it from starting at that slot or later."""
         return Bar(self.visit.session_id, slot, INF)
 
+    def only(self) -> Bars:
+        """Bar it from starting at any other slot."""
+        return self.not_before(self.slot), self.not_from(self.slot + 1)
+
     def apart(self, other: Placed, mine: tuple[int, int], others: tuple[int, int]) -> Branches:
         """Not both start within these slots: this one does not, or it does and the other does not."""
         here = self.visit.session_id
@@ -52,12 +59,18 @@ class Placed(NamedTuple):
 
 
 def first_clash(planes: Planes, itinerary: Itinerary) -> Branches | None:
-    """Two ways around the first broken rule; None when the plan is lawful."""
+    """The ways around the first broken rule; None when the plan is lawful."""
     placed = {place.visit.session_id: place for place in _placed(planes, itinerary)}
     mains = [placed[main.session_id] for main in planes.problem.mains]
-    for branches in (*_long_spans(planes, mains), *_shared_days(planes, mains, placed), *_overlaps(planes, placed)):
-        return branches
-    return None
+    found = chain(
+        _long_spans(planes, mains),
+        _short_spans(planes, mains),
+        _full_caps(planes, mains),
+        _shared_days(planes, mains, placed),
+        _overlaps(planes, placed),
+        _discords(planes, placed),
+    )
+    return next(found, None)
 
 
 def _placed(planes: Planes, itinerary: Itinerary) -> Iterator[Placed]:
@@ -79,6 +92,48 @@ def _long_spans(planes: Planes, mains: list[Placed]) -> Iterator[Branches]:
             after_pivot = planes.calendar.midnight(pivot + 1)
             too_late = planes.calendar.midnight(pivot + span.max_days + 1)
             yield (first.not_from(after_pivot), last.not_from(too_late)), (first.not_before(after_pivot),)
+
+
+def _short_spans(planes: Planes, mains: list[Placed]) -> Iterator[Branches]:
+    for span in planes.problem.spans:
+        first, last = mains[span.first], mains[span.last]
+        judged = planes.problem.judged(first.visit.session_id, last.visit.session_id)
+        if judged and last.day - first.day < span.min_days:
+            yield _further(planes, first, last, span.min_days)
+
+
+def _full_caps(planes: Planes, mains: list[Placed]) -> Iterator[Branches]:
+    """One session too many in some days: of the first and the last of them, one moves away."""
+    for cap in planes.problem.caps:
+        for place in range(cap.first, cap.last - cap.most + 1):
+            some = mains[place : place + cap.most + 1]
+            first, last = some[0], some[-1]
+            if not planes.problem.judged(*(each.visit.session_id for each in some)):
+                continue
+            if cap.days is not None and last.day - first.day < cap.days:
+                yield _further(planes, first, last, cap.days)
+            weeks = planes.weeks(np.array([first.day, last.day]))
+            if cap.days is None and weeks[0] == weeks[1]:
+                monday = first.day - planes.calendar.weekday(first.day)
+                week = planes.calendar.midnight(monday), planes.calendar.midnight(monday + 7)
+                yield first.apart(last, week, week)
+
+
+def _further(planes: Planes, first: Placed, last: Placed, days: int) -> Branches:
+    """At least so many days apart: the first one is before a day that lies between, or both are later."""
+    pivot = (first.day - 1 + last.day - days) // 2
+    after_pivot = planes.calendar.midnight(pivot + 1)
+    soon_enough = planes.calendar.midnight(pivot + 1 + days)
+    return (first.not_from(after_pivot),), (first.not_before(after_pivot), last.not_before(soon_enough))
+
+
+def _discords(planes: Planes, placed: dict[str, Placed]) -> Iterator[Branches]:
+    """Starts that exclude each other: the first is left, or the first stays and the second is left, and so on."""
+    for discord in planes.problem.discords:
+        some = [placed[session_id] for session_id, slot in sorted(discord) if placed[session_id].slot == slot]
+        if len(some) == len(discord) and planes.problem.judged(*(each.visit.session_id for each in some)):
+            left = ((Bar(each.visit.session_id, each.slot, each.slot + 1),) for each in some)
+            yield tuple((*chain.from_iterable(e.only() for e in some[:i]), *bars) for i, bars in enumerate(left))
 
 
 def _shared_days(planes: Planes, mains: list[Placed], placed: dict[str, Placed]) -> Iterator[Branches]:

@@ -78,6 +78,10 @@ class Planes:
         self._kinds: dict[Hashable, int] = {}
         self._kind_of = {visit.session_id: self._kind(visit) for visit in problem.visits()}
         self._made: dict[Hashable, Any] = {}
+        #: Points worked out so far: the same on every machine, so that a search can be given an end.
+        self.effort = 0
+        #: The most that one look with one choice of persons has taken.
+        self.effort_of_one = 0
         self._rows = self._rows_in_use()
 
     def key(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...]) -> Hashable:
@@ -89,12 +93,52 @@ class Planes:
 
     def gaps(self, place: int) -> range:
         """How many days may lie between a main session (by its place in the course) and the next."""
+        return self.once(("gaps", place), lambda: self._new_gaps(place))
+
+    def price_of_gap(self, place: int, days: int, since: Ints) -> Ints:
+        """The points of that many days to the next main session, seen from each of these days; INF where forbidden."""
+        here, there = self.problem.mains[place : place + 2]
+        gap = there.gap
+        if gap is None:
+            return np.zeros_like(since)
+        weight = self.problem.weights.gap
+        if not gap.clinic_days:
+            return np.full_like(since, weight * abs(days - gap.target))
+        counted = self._open_before(since + days) - self._open_before(since)
+        judged = self.problem.judged(here.session_id, there.session_id)
+        lawful = (gap.min <= counted) & (counted <= gap.max) if judged else np.ones_like(since, dtype=np.bool_)
+        return np.where(lawful, weight * np.abs(counted - gap.target), INF)
+
+    def weeks(self, days: Ints) -> Ints:
+        """The weeks of local days, each from a Monday."""
+        return (days + self.calendar.weekday(0)) // 7
+
+    def _new_gaps(self, place: int) -> range:
         mains, pinned = self.problem.mains, self.problem.pinned
         here, there = mains[place], mains[place + 1]
         if not self.problem.judged(here.session_id, there.session_id):
             days = [self.calendar.local(pinned[main.session_id])[0] for main in (here, there)]
             return range(days[1] - days[0], days[1] - days[0] + 1)
-        return range(there.gap.min, there.gap.max + 1) if there.gap else range(0)
+        if there.gap is None:
+            return range(0)
+        if not there.gap.clinic_days:
+            return range(there.gap.min, there.gap.max + 1)
+        since = np.arange(-self.problem.grid.days, 2 * self.problem.grid.days)
+        opened = self._open_before(since)
+        first = np.searchsorted(opened, opened + there.gap.min, side="left") - np.arange(len(since))
+        past = np.searchsorted(opened, opened + there.gap.max, side="right") - np.arange(len(since))
+        inside = slice(0, 2 * self.problem.grid.days)
+        return range(max(0, int(first[inside].min())), int(past[inside].max()))
+
+    def _open_before(self, days: Ints) -> Ints:
+        """How many open days lie before each of these days; outside the grid every day is one."""
+        grid_days, is_open = self.problem.grid.days, self.problem.open_days
+        before = self.once(
+            "open days",
+            lambda: np.cumsum([0, *(is_open >> day & 1 for day in range(grid_days))], dtype=np.int64),
+        )
+        inside: Ints = before[np.clip(days, 0, grid_days)]
+        return inside + np.minimum(days, 0) + np.maximum(days - grid_days, 0)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, made once for each key."""
@@ -125,7 +169,8 @@ class Planes:
     def _kind(self, visit: Visit) -> int:
         """A small number that equal visits share: hashing their bitmaps once is enough."""
         by = tuple((role, tuple(visit.by[role].items())) for role in self.roles if role in visit.by)
-        key = type(visit), visit.minutes, visit.starts, by, self.problem.booked.get(visit.session_id)
+        levels = tuple(sorted(visit.levels.items()))
+        key = type(visit), visit.minutes, visit.starts, by, levels, self.problem.booked.get(visit.session_id)
         return self._kinds.setdefault(key, len(self._kinds))
 
     def _rows_in_use(self) -> slice:
@@ -170,7 +215,8 @@ class Planes:
         for bar in bars:
             if bar.session_id == visit.session_id:
                 lawful &= (slot < bar.start) | (slot >= bar.end)
-        alone = np.where(lawful, self._wishes(visit, day, minute) + self._moved(visit, slot, day, minute), INF)
+        wishes = self._wishes(visit, day, minute) + self._fullness(visit, slot)
+        alone = np.where(lawful, wishes + self._moved(visit, slot, day, minute), INF)
         cost: Ints = np.minimum(alone[..., np.newaxis] + self._persons(visit, slot, lanes), INF)
         return cost
 
@@ -196,6 +242,15 @@ class Planes:
         days = weights.moved_day * np.minimum(np.abs(day - was[0]), weights.moved_days_cap)
         quarters = weights.moved_quarter * (np.abs(minute - was[1]) // QUARTER)
         points: Ints = np.where(slot == booked, 0, weights.moved + days + quarters)
+        return points
+
+    def _fullness(self, visit: Visit, slot: Ints) -> Ints:
+        """The price of starting when many others do, or when most nurses are at work."""
+        points: Ints = np.zeros_like(slot)
+        for name, levels in visit.levels.items():
+            weight = getattr(self.problem.weights, name)
+            for level in levels if weight else ():
+                points = points + weight * self.served(level, slot)
         return points
 
     def _persons(self, visit: Visit, slot: Ints, lanes: tuple[Choice, ...]) -> Ints:

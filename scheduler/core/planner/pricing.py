@@ -9,7 +9,7 @@ from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.grid import calendar_of
 from scheduler.core.planner.planes import QUARTER
-from scheduler.core.planner.problem import Leaf, Main, Plan, Problem, Visit
+from scheduler.core.planner.problem import LEVELS, Leaf, Main, Plan, Problem, Visit
 
 
 def priced(problem: Problem, itinerary: Itinerary) -> Plan:
@@ -34,8 +34,10 @@ class _Bill:
         self._local = {session_id: self._calendar.local(slot) for session_id, slot in starts.items()}
         self.primaries = {role: self._best_person(role) for role in problem.roles() if problem.candidates[role]}
         names = "finish begin gap time_of_day weekday hours persons leaf_delay leaf_hours moved"
-        self.parts = dict.fromkeys(names.split(), 0)
+        self.parts = dict.fromkeys([*names.split(), *LEVELS], 0)
         self._charge_chain()
+        for visit in problem.visits():
+            self._charge_levels(visit)
         for main in problem.mains:
             self._charge_main(main)
             if main.leaf is not None:
@@ -50,11 +52,23 @@ class _Bill:
         self.parts["begin"] = weights.begin * self._day(mains[0])
         self.parts["finish"] = weights.finish * self._day(mains[-1])
         for before, main in pairwise(mains):
-            days = self._day(main) - self._day(before)
-            self.parts["gap"] += weights.gap * abs(days - main.gap.target) if main.gap else 0
+            self.parts["gap"] += weights.gap * abs(self._apart(before, main) - main.gap.target) if main.gap else 0
             if before.dosing and main.dosing:
                 quarters = abs(self._minute(main) - self._minute(before)) // QUARTER
                 self.parts["time_of_day"] += min(weights.time_of_day * quarters, weights.time_of_day_cap)
+
+    def _apart(self, before: Main, main: Main) -> int:
+        """The days between two main sessions as the gap counts them."""
+        days = range(self._day(before), self._day(main))
+        if main.gap is None or not main.gap.clinic_days:
+            return len(days)
+        return sum(not 0 <= day < self._problem.grid.days or self._problem.open_days >> day & 1 for day in days)
+
+    def _charge_levels(self, visit: Visit) -> None:
+        slot = self._starts[visit.session_id]
+        for name, levels in visit.levels.items():
+            risen = sum(slot >= 0 and level >> slot & 1 for level in levels)
+            self.parts[name] += getattr(self._weights, name) * risen
 
     def _charge_main(self, main: Main) -> None:
         liked = self._problem.preferences.weekdays

@@ -50,12 +50,29 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """Elapsed minutes from an edge of the previous main session to the start of this one."""
+
+    min: int
+    max: int | None
+    edge: Literal["start", "end"]
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.min >= 0 and (self.max is None or self.max >= self.min), "a rest has 0 <= min <= max")
+
+
+@dataclass(frozen=True)
 class Gap:
-    """Local calendar days from the previous main session. Only `min` and `max` are rules; `target` is a wish."""
+    """Local calendar days from the previous main session. Only `min`, `max` and `rest` are rules; `target` is a wish.
+
+    With `clinic_days` only the problem's open days count: the next open day is one later, whatever lies between.
+    """
 
     min: int
     target: int
     max: int
+    rest: Rest | None = None
+    clinic_days: bool = False
 
     def __post_init__(self) -> None:
         _refuse_unless(0 <= self.min <= self.max, "a gap has 0 <= min <= max")
@@ -74,6 +91,11 @@ class Window:
         _refuse_unless(0 <= self.min <= self.max, "a window has 0 <= min <= max")
 
 
+#: `start_profile` or `nurse_peak` -> bitmaps of starts, each a level that one more visit would rise above.
+Levels = Mapping[str, tuple[int, ...]]
+LEVELS = ("start_profile", "nurse_peak")
+
+
 @dataclass(frozen=True)
 class Leaf:
     """A session that hangs on one main session, such as an integration talk after a dose."""
@@ -89,6 +111,8 @@ class Leaf:
     before_next: bool
     #: May fall on the day of a main session; otherwise never does, whichever session that is.
     same_day: bool = False
+    #: As those of a main session.
+    levels: Levels = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
@@ -110,6 +134,8 @@ class Main:
     #: Two doses in a row had better be at the same time of day.
     dosing: bool
     phase: str
+    #: How full the clinic is: one point's worth for every bitmap in which its start is set.
+    levels: Levels = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
@@ -120,14 +146,36 @@ Visit = Main | Leaf
 
 @dataclass(frozen=True)
 class Span:
-    """The local day of main session `last` is at most `max_days` after that of main session `first` (indexes)."""
+    """From the local day of main session `first` to that of `last` (indexes) it is `min_days` to `max_days`."""
 
     first: int
     last: int
     max_days: int
+    min_days: int = 0
 
     def __post_init__(self) -> None:
-        _refuse_unless(0 <= self.first < self.last and self.max_days >= 0, "a span runs forward")
+        _refuse_unless(0 <= self.first < self.last and 0 <= self.min_days <= self.max_days, "a span runs forward")
+
+
+@dataclass(frozen=True)
+class Cap:
+    """Of main sessions `first` to `last` at most `most` fall within any `days` days, or, None, within one week.
+
+    Days are local and counted with both ends; a week begins on Monday.
+    """
+
+    first: int
+    last: int
+    most: int
+    days: int | None
+
+    def __post_init__(self) -> None:
+        _refuse_unless(0 <= self.first <= self.last and self.most >= 1, "a cap allows one session at least")
+        _refuse_unless(self.days is None or self.days >= 1, "a cap counts at least one day")
+
+
+#: Starts that exclude each other: (session id, slot) pairs that are never all in one plan.
+Discord = frozenset[tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -163,6 +211,9 @@ class Weights:
     #: Per local day between a leaf and the day of its target; per leaf at an hour that the patient does not like.
     leaf_delay: int = 3
     leaf_hours: int = 10
+    #: Per level of starts, and of nurses at work, that a session's start would rise above.
+    start_profile: int = 2
+    nurse_peak: int = 2
     #: Per session that leaves the time at which it is booked; per local day (up to so many) and per whole quarter of an
     #: hour on the clock by which it does.
     moved: int = 300
@@ -198,6 +249,10 @@ class Problem:
     #: Session id -> the slot at which it is booked now. It may stay there for nothing, where it can, or be moved at the
     #: price of `Weights.moved` and its companions: the cheapest plan is then the one that disturbs least.
     booked: Mapping[str, int] = field(default_factory=dict)
+    caps: tuple[Cap, ...] = ()
+    discords: tuple[Discord, ...] = ()
+    #: Bit d is set when local day d of the grid is one that gaps in clinic days count; -1 is every day.
+    open_days: int = -1
 
     def __post_init__(self) -> None:
         ids = [visit.session_id for visit in self.visits()]
@@ -208,6 +263,12 @@ class Problem:
         _refuse_unless(self.mains[0].gap is None, "the first main session has no gap")
         _refuse_unless(all(main.gap for main in self.mains[1:]), "every later main session has a gap")
         _refuse_unless(all(span.last < len(self.mains) for span in self.spans), "a span ends inside the course")
+        _refuse_unless(all(cap.last < len(self.mains) for cap in self.caps), "a cap ends inside the course")
+        _refuse_unless(all(len(each) > 1 for each in self.discords), "one start by itself is no discord")
+        discordant = {session_id for each in self.discords for session_id, _ in each}
+        _refuse_unless(discordant <= set(ids), "only sessions of the course are in discord")
+        named = {name for visit in self.visits() for name in visit.levels}
+        _refuse_unless(named <= set(LEVELS), "levels have known names")
 
     def visits(self) -> Iterator[Visit]:
         """Every session: each main one, followed by its leaf."""
@@ -240,6 +301,8 @@ class Plan:
     parts: Mapping[str, int]
     #: Role -> the one person wanted throughout.
     primaries: Mapping[str, Hashable]
+    #: Whether it is proven that none is better; False only when the search was given an end.
+    optimal: bool = True
 
 
 @dataclass(frozen=True)
@@ -248,7 +311,7 @@ class Blocked:
 
     session_id: str
     #: `no_start`: no start on any day that the sessions before it leave; `no_fit`: starts, but none that keeps the
-    #: rules of time; `continuity`: only with changing people; `span`: only outside a span.
-    cause: Literal["no_start", "no_fit", "continuity", "span"]
+    #: rules of time; `continuity`: only with changing people; `span`: only outside a span; `cap`: only above a cap.
+    cause: Literal["no_start", "no_fit", "continuity", "span", "cap"]
     #: The local days that the sessions before it leave, and how many starts it has by itself on each.
     days: tuple[tuple[date, int], ...]

@@ -39,32 +39,48 @@ class Node:
 
 
 class Search:
-    """The search over one problem."""
+    """The search over one problem, for plans that keep off the bars."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, bars: Bars = ()) -> None:
+        self._problem, self._bars = problem, bars
         self._planes = Planes(problem)
+        #: The best plan that was come across on the way.
+        self._known: Plan | None = None
 
-    def run(self) -> Itinerary | None:
-        """The least plan of all; None when it is proven that there is none."""
+    def run(self, effort: int | None = None) -> Plan | None:
+        """The least plan of all; None when it is proven that there is none.
+
+        With an `effort` (points of the dynamic program, in thousands) the search ends there once it knows any plan, and
+        says so unless that is the least one. An end never turns a plan into none.
+        """
         ticket = count()
         heap = [(self._root(), next(ticket))]
         while heap:
             node, _ = heappop(heap)
             smaller = self._smaller(node)
             if smaller is None:
-                return node.itinerary
+                return priced(self._problem, node.itinerary)
+            if effort is not None and self._known is not None and self._forecast(node) > 1000 * effort:
+                return replace(self._known, optimal=self._known.cost <= node.cost)
             for child in smaller:
                 heappush(heap, (child, next(ticket)))
         return None
+
+    def _forecast(self, node: Node) -> int:
+        """The effort spent once the node is made smaller: one look is like another, lane by lane."""
+        lanes = 1
+        if node.traced and OPEN in node.choice:
+            lanes = len(self._problem.candidates[self._planes.roles[node.choice.index(OPEN)]])
+        looking = node.chain is None or node.traced
+        return self._planes.effort + looking * lanes * self._planes.effort_of_one
 
     def _root(self) -> Node:
         """All plans there are."""
         people = [self._problem.candidates[role] for role in self._planes.roles]
         choice = tuple(OPEN if len(persons) > 1 else 0 for persons in people)
-        days = self._planes.sheet(self._problem.mains[0], (), (choice,)).days
+        days = self._planes.sheet(self._problem.mains[0], self._bars, (choice,)).days
         window = int(days[0]), int(days[-1])
-        return Node(self._least_from(window[0]), NOTHING_KNOWN, choice, window, ())
+        return Node(self._least_from(window[0]), NOTHING_KNOWN, choice, window, self._bars)
 
     def _smaller(self, node: Node) -> Iterator[Node] | None:
         """Nodes that together hold the same lawful plans; None when the node is its own least plan, and lawful."""
@@ -76,8 +92,16 @@ class Search:
         if branches is not None:
             return iter([replace(node, bars=node.bars + more, chain=None, traced=False) for more in branches])
         if OPEN in node.choice:
+            self._remember(node.itinerary)
             return self._by_person(node)
         return None
+
+    def _remember(self, itinerary: Itinerary) -> None:
+        """Keep a lawful itinerary, with the persons that suit it best, if it is the best so far."""
+        found = priced(self._problem, itinerary)
+        better = self._known is None or (found.cost, found.starts) < (self._known.cost, self._known.starts)
+        if better and self._problem.continuity != "required":
+            self._known = found
 
     def _solved(self, node: Node) -> Iterator[Node]:
         """The node's near days with their solution, and the days beyond as a node of their own."""
@@ -110,16 +134,20 @@ class Search:
         """No plan whose first main session is on that day or later costs less."""
         weights, least = self._problem.weights, 0
         for place, main in enumerate(self._problem.mains[1:]):
+            exact = main.gap is not None and not main.gap.clinic_days
             target = main.gap.target if main.gap else 0
-            least += min(weights.gap * abs(days - target) + weights.finish * days for days in self._planes.gaps(place))
+            least += min(
+                weights.finish * days + (weights.gap * abs(days - target) if exact else 0)
+                for days in self._planes.gaps(place)
+            )
         return (weights.begin + weights.finish) * day + least
 
 
-def plan(problem: Problem) -> Plan | None:
+def plan(problem: Problem, *, effort: int | None = None) -> Plan | None:
     """The cheapest plan of all; None when it is proven that there is none.
 
     Of equally cheap plans it is the one whose main sessions are earliest, compared from the first to the last, then
-    the one whose leaves are; persons are the most wanted that these starts allow at that price.
+    the one whose leaves are; persons are the most wanted that these starts allow at that price. With an `effort` it may
+    be another plan, which says that it is not proven to be `optimal`.
     """
-    itinerary = Search(problem).run()
-    return None if itinerary is None else priced(problem, itinerary)
+    return Search(problem).run(effort)

@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 from scheduler.core.bitmap import SLOT
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.errors import LocalTimeFault
-from scheduler.core.planner.problem import Leaf, Main, Plan, Problem, Visit
+from scheduler.core.planner.problem import Cap, Leaf, Main, Plan, Problem, Visit
 
 MINUTE = timedelta(minutes=1)
 
@@ -27,6 +27,8 @@ def verify(problem: Problem, plan: Plan) -> list[str]:
         *check.order(plan.starts),
         *(fault for visit in problem.visits() for fault in check.start(visit)),
         *check.chain(),
+        *check.caps(),
+        *check.discords(),
         *(fault for place in range(len(problem.mains)) for fault in check.leaf(place)),
         *check.overlaps(),
         *check.persons(),
@@ -70,16 +72,48 @@ class _Check:
         for before, main in pairwise(self._problem.mains):
             if not self._free(before, main):
                 continue
-            days = (self._day(main) - self._day(before)).days
+            days = self._apart(before, main)
             if main.gap is None or not main.gap.min <= days <= main.gap.max:
                 yield f"{main.session_id} follows {before.session_id} after {days} days"
             if self._instant(main) < self._end(before):
                 yield f"{main.session_id} starts before {before.session_id} is over"
+            yield from self._rest(before, main)
         for span in self._problem.spans:
             first, last = self._problem.mains[span.first], self._problem.mains[span.last]
             days = (self._day(last) - self._day(first)).days
-            if days > span.max_days and self._free(first, last):
+            if not span.min_days <= days <= span.max_days and self._free(first, last):
                 yield f"{days} days from {first.session_id} to {last.session_id}"
+
+    def _rest(self, before: Main, main: Main) -> Iterator[str]:
+        """The elapsed time from one main session to the next."""
+        rest = main.gap.rest if main.gap is not None else None
+        if rest is not None:
+            since = self._instant(before) if rest.edge == "start" else self._end(before)
+            elapsed = (self._instant(main) - since) / MINUTE
+            if elapsed < rest.min or (rest.max is not None and elapsed > rest.max):
+                yield f"{main.session_id} starts {elapsed:.0f} minutes after the {rest.edge} of {before.session_id}"
+
+    def caps(self) -> Iterator[str]:
+        """How many sessions fall within some days, looked at from each session's day and from each week."""
+        for cap in self._problem.caps:
+            counted = self._problem.mains[cap.first : cap.last + 1]
+            for opening in {self._opening(cap, self._day(main)) for main in counted}:
+                length = 7 if cap.days is None else cap.days
+                inside = [main for main in counted if 0 <= (self._day(main) - opening).days < length]
+                movable = any(main.session_id not in self._problem.pinned for main in inside)
+                if len(inside) > cap.most and movable:
+                    yield f"{len(inside)} sessions within {length} days from {opening}, not {cap.most}"
+
+    def _opening(self, cap: Cap, day: date) -> date:
+        return day - timedelta(days=day.weekday()) if cap.days is None else day
+
+    def discords(self) -> Iterator[str]:
+        """Starts that exclude each other."""
+        for discord in self._problem.discords:
+            names = sorted(session_id for session_id, _ in discord)
+            movable = not self._problem.pinned.keys() >= set(names)
+            if movable and all(self._slots[session_id] == slot for session_id, slot in discord):
+                yield f"{' and '.join(names)} cannot all start there"
 
     def leaf(self, place: int) -> Iterator[str]:
         """What binds a leaf to its own main session, to the next one, and to the days of all."""
@@ -152,7 +186,7 @@ class _Check:
         }
         for before, main in pairwise(mains):
             if main.gap is not None:
-                points["gap"] += weights.gap * abs((self._day(main) - self._day(before)).days - main.gap.target)
+                points["gap"] += weights.gap * abs(self._apart(before, main) - main.gap.target)
             if before.dosing and main.dosing:
                 quarters = abs(self._minute(main) - self._minute(before)) // 15
                 points["time_of_day"] += min(weights.time_of_day * quarters, weights.time_of_day_cap)
@@ -160,7 +194,12 @@ class _Check:
 
     def _visit_points(self) -> dict[str, int]:
         weights, liked = self._problem.weights, self._problem.preferences.weekdays
-        points = {"weekday": 0, "hours": 0, "leaf_delay": 0, "leaf_hours": 0}
+        points = {"weekday": 0, "hours": 0, "leaf_delay": 0, "leaf_hours": 0, "start_profile": 0, "nurse_peak": 0}
+        for visit in self._problem.visits():
+            slot = self._slots[visit.session_id]
+            for name, worth in (("start_profile", weights.start_profile), ("nurse_peak", weights.nurse_peak)):
+                risen = [level for level in visit.levels.get(name, ()) if slot >= 0 and level >> slot & 1]
+                points[name] += worth * len(risen)
         for main in self._problem.mains:
             points["hours"] += weights.hours * self._at_bad_hours(main)
             points["weekday"] += weights.weekday * (liked is not None and self._day(main).weekday() not in liked)
@@ -180,6 +219,18 @@ class _Check:
                 points += weights.moved + weights.moved_day * min(days, weights.moved_days_cap)
                 points += weights.moved_quarter * (minutes // 15)
         return points
+
+    def _apart(self, before: Main, main: Main) -> int:
+        """Days from one main session to the next, or clinic days where the gap counts those."""
+        day, end, first_day = self._day(before), self._day(main), self._problem.grid.first_day
+        if main.gap is None or not main.gap.clinic_days or end < day:
+            return (end - day).days
+        counted = 0
+        while day < end:
+            place = (day - first_day).days
+            counted += not 0 <= place < self._problem.grid.days or self._problem.open_days >> place & 1
+            day += timedelta(days=1)
+        return counted
 
     def _days_from_target(self, main: Main, leaf: Leaf) -> int:
         edge = self._instant(main) if leaf.window.edge == "start" else self._end(main)

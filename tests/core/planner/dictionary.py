@@ -1,7 +1,7 @@
 """An independent exact planner for courses that are too large to enumerate: a dictionary from states to best plans.
 
-Every team of primary persons is tried by itself. A state is the last main session's start and the days on which the
-spans that are still open began; nothing is bounded, pruned or transformed.
+Every team of primary persons is tried by itself. A state is the last main session's start, the days on which the
+spans that are still open began, and those of the sessions that caps may still count; nothing is bounded or pruned.
 """
 
 from __future__ import annotations
@@ -11,10 +11,21 @@ from functools import cache
 from itertools import product
 
 from scheduler.core.planner import Leaf, Main, Problem
-from tests.core.planner.enumeration import At, Best, choices, days, follows, lone_points, pair_points, price_of, serves
+from tests.core.planner.enumeration import (
+    At,
+    Best,
+    choices,
+    days,
+    follows,
+    lone_points,
+    pair_points,
+    price_of,
+    rested,
+    serves,
+)
 
 Team = Mapping[str, Hashable]
-#: The slot of the last main session, and the days on which open spans began.
+#: The slot of the last main session, and the days on which open spans began, then those that caps may count.
 State = tuple[int, tuple[int, ...]]
 Leg = tuple[int, tuple[int, ...]]
 TOO_LONG = (-1,)
@@ -69,7 +80,7 @@ class _Table:
         for (slot, began), best in table.items():
             for points, at in self.within_gap(place, slot):
                 opened, step = self.opened(began, place, at), self.step(place, slot, at)
-                if step is None or opened == TOO_LONG:
+                if step is None or opened == TOO_LONG or not self.below_caps(opened, place):
                     continue
                 longer = Best(best.cost + points + step[0], (*best.mains, at.slot), best.leaves + step[1])
                 after[at.slot, opened] = min(longer, after.get((at.slot, opened), longer))
@@ -79,13 +90,14 @@ class _Table:
         """The starts of a main session on the days that its gap leaves after the one before."""
         gap, day = self.problem.mains[place].gap, self.at[place - 1][slot].wall.toordinal()
         assert gap is not None
+        assert not gap.clinic_days
         for later in range(gap.min, gap.max + 1):
             yield from self.on_day[place].get(day + later, ())
 
     def step(self, place: int, slot: int, at: At) -> Leg | None:
         """From the main session before, at that slot, to this one: points, and the slot of the leaf between."""
         before = self.at[place - 1][slot]
-        if before.ends > at.begins:
+        if before.ends > at.begins or not rested(before, at):
             return None
         leaf = self.leaf(place - 1, slot, at.slot)
         return None if leaf is None else (leaf[0] + pair_points(self.problem, before, at), leaf[1])
@@ -96,10 +108,21 @@ class _Table:
         opened = []
         for index, span in enumerate(self.problem.spans):
             start = day if place == span.first else (began[index] if began else 0)
-            if place == span.last and day - start > span.max_days:
+            if place == span.last and not span.min_days <= day - start <= span.max_days:
                 return TOO_LONG
             opened.append(start if span.first <= place < span.last else 0)
-        return tuple(opened)
+        recent = (*began[len(self.problem.spans) :], day)
+        return (*opened, *recent[len(recent) - max((cap.most for cap in self.problem.caps), default=-1) - 1 :])
+
+    def below_caps(self, opened: tuple[int, ...], place: int) -> bool:
+        """Whether a session, the last of the recent ones, is not one too many."""
+        recent = opened[len(self.problem.spans) :]
+        for cap in self.problem.caps:
+            if cap.first + cap.most <= place <= cap.last:
+                first, last = recent[-cap.most - 1], recent[-1]
+                if last - first < cap.days if cap.days else (first - 1) // 7 == (last - 1) // 7:
+                    return False
+        return True
 
     def cheapest_leaf(self, place: int, slot: int, next_slot: int | None) -> Leg | None:
         """Points and slot of the leaf of a main session; no slot when it has none, None when it finds no place."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -74,9 +74,48 @@ def lawful(problem: Problem, one: At, other: At) -> bool:
 def lawful_mains(problem: Problem, one: At, other: At) -> bool:
     first, last = problem.mains.index(one.visit), problem.mains.index(other.visit)
     gap, apart = problem.mains[last].gap, days(one, other)
-    if last == first + 1 and gap and (not gap.min <= apart <= gap.max or one.ends > other.begins):
+    if last == first + 1 and gap and not gap.min <= gap_days(problem, one, other) <= gap.max:
         return False
-    return all(apart <= span.max_days for span in problem.spans if (span.first, span.last) == (first, last))
+    if last == first + 1 and gap and (one.ends > other.begins or not rested(one, other)):
+        return False
+    bound = [span for span in problem.spans if (span.first, span.last) == (first, last)]
+    return all(span.min_days <= apart <= span.max_days for span in bound)
+
+
+def gap_days(problem: Problem, one: At, other: At) -> int:
+    """Calendar days, or as many of them as are open, the first one counted and the last one not."""
+    if not other.visit.gap.clinic_days:
+        return days(one, other)
+    apart = [one.wall.date() + timedelta(days=day) for day in range(days(one, other))]
+    places = [(day - problem.grid.first_day).days for day in apart]
+    return sum(place not in range(problem.grid.days) or bool(problem.open_days >> place & 1) for place in places)
+
+
+def rested(one: At, other: At) -> bool:
+    rest = other.visit.gap.rest
+    if rest is None:
+        return True
+    elapsed = (other.begins - (one.begins if rest.edge == "start" else one.ends)) / timedelta(minutes=1)
+    return rest.min <= elapsed and (rest.max is None or elapsed <= rest.max)
+
+
+def capped(problem: Problem, chosen: tuple[At, ...]) -> bool:
+    """Whether every choice of sessions that is one too many for a cap lies far enough apart, or is history."""
+    mains = [at for at in chosen if isinstance(at.visit, Main)]
+    for cap in problem.caps:
+        for some in combinations(mains[cap.first : cap.last + 1], cap.most + 1):
+            dates = [at.wall.date() for at in some]
+            weeks = {date.isocalendar()[:2] for date in dates}
+            close = len(weeks) == 1 if cap.days is None else (max(dates) - min(dates)).days < cap.days
+            if close and not all(at.pinned for at in some):
+                return False
+    return True
+
+
+def discordant(problem: Problem, chosen: tuple[At, ...]) -> bool:
+    starts = {(at.visit.session_id, at.slot) for at in chosen}
+    free = {(at.visit.session_id, at.slot) for at in chosen if not at.pinned}
+    return any(discord <= starts and discord & free for discord in problem.discords)
 
 
 def lawful_leaf(problem: Problem, leaf: At, main: At) -> bool:
@@ -105,7 +144,8 @@ def follows(main: At, leaf: At) -> bool:
 def courses(problem: Problem, options: list[list[At]], chosen: tuple[At, ...] = ()) -> Iterator[tuple[At, ...]]:
     """Every lawful combination of starts."""
     if len(chosen) == len(options):
-        yield chosen
+        if capped(problem, chosen) and not discordant(problem, chosen):
+            yield chosen
         return
     for at in options[len(chosen)]:
         if all(lawful(problem, before, at) for before in chosen):
@@ -129,11 +169,13 @@ def lone_points(problem: Problem, at: At) -> int:
     weights, wish = problem.weights, problem.preferences
     minute = 60 * at.wall.hour + at.wall.minute
     outside = minute < (wish.earliest or 0) or (wish.latest is not None and minute + at.visit.minutes > wish.latest)
-    moved = points_for_the_move(problem, at)
+    full = {name: sum(at.slot in set_bits(level) for level in levels) for name, levels in at.visit.levels.items()}
+    further = weights.start_profile * full.get("start_profile", 0) + weights.nurse_peak * full.get("nurse_peak", 0)
+    further += points_for_the_move(problem, at)
     if isinstance(at.visit, Leaf):
-        return weights.leaf_hours * outside + moved
+        return weights.leaf_hours * outside + further
     disliked = wish.weekdays is not None and at.wall.weekday() not in wish.weekdays
-    return weights.hours * outside + weights.weekday * disliked + moved
+    return weights.hours * outside + weights.weekday * disliked + further
 
 
 def points_for_the_move(problem: Problem, at: At) -> int:
@@ -155,7 +197,7 @@ def pair_points(problem: Problem, main: At, other: At) -> int:
         wanted = (main.ends if window.edge == "end" else main.begins) + timedelta(minutes=window.target)
         wanted_day = wanted.astimezone(ZoneInfo(problem.grid.zone)).date()
         return weights.leaf_delay * abs((other.wall.date() - wanted_day).days)
-    total = weights.gap * abs(days(main, other) - other.visit.gap.target) if other.visit.gap else 0
+    total = weights.gap * abs(gap_days(problem, main, other) - other.visit.gap.target) if other.visit.gap else 0
     if main.visit.dosing and other.visit.dosing:
         change = abs(60 * (main.wall.hour - other.wall.hour) + main.wall.minute - other.wall.minute) // 15
         total += min(weights.time_of_day * change, weights.time_of_day_cap)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
 
 from scheduler.core.bitmap import SLOT
 from scheduler.core.civil import to_instant
 from scheduler.core.errors import LocalTimeFault
-from scheduler.core.planner import Gap, Grid, Leaf, Main, Preferences, Problem, Span, Weights, Window
+from scheduler.core.planner import Cap, Gap, Grid, Leaf, Main, Preferences, Problem, Rest, Span, Weights, Window
 
 #: Zones with the local day on which each changes its clocks, at night or, for New York, where courses may reach it.
 TURNS = (
@@ -110,6 +111,53 @@ def course(seed: int, shape: Shape | None = None) -> Problem:
         spans=_spans(rng, len(mains)),
     )
     return _pinned(rng, problem) if shape.pins and rng.random() < 0.3 else problem
+
+
+def ruled(seed: int) -> Problem:
+    """The course of a seed under rules of every other kind: caps, rests, least spans, clinic days, discords, levels."""
+    rng = random.Random(f"ruled {seed}")
+    problem = replace(course(seed, Shape(mains=(3, 4), days=(7, 12), most_starts=9)), spans=())
+    mains = [_under_rest(rng, _levelled(rng, main)) for main in problem.mains]
+    last = len(mains) - 1
+    caps = tuple(
+        Cap(rng.randint(0, 1), rng.randint(last - 1, last), rng.randint(1, 2), rng.choice([None, 2, 3, 4, 5, 6]))
+        for _ in range(rng.choice([0, 1, 1, 2]))
+    )
+    spans = (Span(0, rng.randint(1, last), rng.randint(6, 30), rng.randint(2, 6)),) if rng.random() < 0.4 else ()
+    open_days = sum(1 << day for day in range(problem.grid.days) if rng.random() < 0.8)
+    ruled_course = replace(problem, mains=tuple(mains), caps=caps, spans=spans, open_days=open_days)
+    return replace(ruled_course, discords=tuple(_discords(rng, ruled_course)))
+
+
+def _levelled(rng: random.Random, main: Main) -> Main:
+    def levels(visit: Main | Leaf) -> dict[str, tuple[int, ...]]:
+        bits = set_bits(visit.starts)
+        return {
+            name: tuple(bitmap(rng.sample(bits, rng.randint(0, len(bits)))) for _ in range(rng.randint(0, 2)))
+            for name in ("start_profile", "nurse_peak")
+            if rng.random() < 0.5
+        }
+
+    return replace(main, levels=levels(main), leaf=main.leaf and replace(main.leaf, levels=levels(main.leaf)))
+
+
+def _under_rest(rng: random.Random, main: Main) -> Main:
+    if main.gap is None:
+        return main
+    least = rng.choice([0, 600, 1440, 1445])
+    rest = Rest(least, rng.choice([None, None, least + 1440, least + 5000]), rng.choice(["start", "end"]))
+    gap = Gap(main.gap.min, main.gap.target, main.gap.max + 2, rest if rng.random() < 0.5 else None)
+    return replace(main, gap=replace(gap, clinic_days=rng.random() < 0.4))
+
+
+def _discords(rng: random.Random, problem: Problem) -> Iterator[frozenset[tuple[str, int]]]:
+    """Starts that exclude each other: many of two visits, and some of three."""
+    visits = [(visit.session_id, set_bits(visit.starts)) for visit in problem.visits()]
+    for size in (2, 2, 3) if rng.random() < 0.7 else ():
+        some = rng.sample(visits, size)
+        for slots in product(*(bits[:5] for _, bits in some)):
+            if rng.random() < 0.7:
+                yield frozenset((session_id, at) for (session_id, _), at in zip(some, slots, strict=True))
 
 
 def _main(rng: random.Random, shape: Shape, place: int, mask: int, people: People) -> Main:

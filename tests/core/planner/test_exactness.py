@@ -7,14 +7,15 @@ from functools import cache
 
 import pytest
 
-from scheduler.core.planner import Plan, Problem, plan, search, verify
+from scheduler.core.planner import Plan, Problem, memory, plan, search, verify
 from tests.core.planner.dictionary import looked_up
 from tests.core.planner.enumeration import Best, enumerated
-from tests.core.planner.instances import course, long_course
+from tests.core.planner.instances import course, long_course, ruled
 
 #: The last two have several cheapest plans, found in an order that misleads whoever compares them carelessly.
 SMALL = (*range(300), 1606, 4339)
 LONG = range(60)
+RULED = range(120)
 #: These have a plan, and a cheaper one that only the spans forbid.
 BINDING = 10
 
@@ -32,6 +33,11 @@ def best(problem: Problem, found: Plan | None) -> Best | None:
 @cache
 def slow_small(seed: int) -> Best | None:
     return enumerated(course(seed))
+
+
+@cache
+def slow_ruled(seed: int) -> Best | None:
+    return enumerated(ruled(seed))
 
 
 @cache
@@ -60,6 +66,32 @@ def test_it_finds_what_a_table_of_all_states_finds(seed: int) -> None:
     found = plan(problem)
     assert best(problem, found) == slow_long(seed)
     assert found is None or verify(problem, found) == []
+
+
+@pytest.mark.parametrize("seed", RULED)
+def test_no_rule_is_forgotten(seed: int) -> None:
+    problem = ruled(seed)
+    found = plan(problem)
+    assert best(problem, found) == slow_ruled(seed)
+    assert found is None or verify(problem, found) == []
+
+
+@pytest.mark.parametrize("seed", RULED[::3])
+def test_caps_that_need_too_many_states_are_kept_all_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_STATES", 1)
+    problem = ruled(seed)
+    assert best(problem, plan(problem)) == slow_ruled(seed)
+
+
+def test_every_kind_of_rule_forbids_something() -> None:
+    forbidden = dict.fromkeys(("caps", "discords", "spans", "open_days", "rest"), 0)
+    for seed in RULED:
+        problem = ruled(seed)
+        restless = tuple(replace(m, gap=m.gap and replace(m.gap, rest=None)) for m in problem.mains)
+        for name, value in {"caps": (), "discords": (), "spans": (), "open_days": -1}.items():
+            forbidden[name] += best(problem, plan(replace(problem, **{name: value}))) != slow_ruled(seed)
+        forbidden["rest"] += best(problem, plan(replace(problem, mains=restless))) != slow_ruled(seed)
+    assert min(forbidden.values()) >= BINDING // 3, forbidden
 
 
 def test_the_samples_are_not_one_sided() -> None:

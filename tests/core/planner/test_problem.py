@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from scheduler.core.planner import Gap, Preferences, Problem, Span, Weights, Window, plan
+from scheduler.core.planner import Cap, Gap, Preferences, Problem, Rest, Span, Weights, Window, plan
 from tests.core.planner.handmade import DAY, WHERE, course, each, leaf, main
 
 AFTER = Window(0, 0, DAY, "end")
@@ -24,6 +24,10 @@ GOOD = course(main("a", each([0], 9)), main("b", each([2], 9), (2, 2, 2)))
         (lambda: main("a", 0, minutes=0), "a visit lasts whole slots"),
         (lambda: leaf("a", 0, AFTER, minutes=7), "a visit lasts whole slots"),
         (lambda: Span(2, 2, 9), "a span runs forward"),
+        (lambda: Span(0, 1, 4, 5), "a span runs forward"),
+        (lambda: Rest(60, 30, "end"), "a rest has 0 <= min <= max"),
+        (lambda: Cap(0, 1, 0, 7), "a cap allows one session at least"),
+        (lambda: Cap(0, 1, 1, 0), "a cap counts at least one day"),
         (lambda: Weights(gap=-1), "Weights.gap is 0 to 100000"),
         (lambda: Weights(leaf_hours=10**9), "Weights.leaf_hours is 0 to 100000"),
         (lambda: replace(WHERE, row_minutes=7), "Grid.row_minutes is a multiple of 5 from 5 to 60"),
@@ -35,6 +39,13 @@ GOOD = course(main("a", each([0], 9)), main("b", each([2], 9), (2, 2, 2)))
         (lambda: course(main("a", 0, (1, 1, 1))), "the first main session has no gap"),
         (lambda: course(main("a", 0), main("b", 0)), "every later main session has a gap"),
         (lambda: replace(GOOD, spans=(Span(0, 2, 5),)), "a span ends inside the course"),
+        (lambda: replace(GOOD, caps=(Cap(0, 2, 1, 7),)), "a cap ends inside the course"),
+        (lambda: replace(GOOD, discords=(frozenset({("a", 5)}),)), "one start by itself is no discord"),
+        (
+            lambda: replace(GOOD, discords=(frozenset({("a", 5), ("x", 5)}),)),
+            "only sessions of the course are in discord",
+        ),
+        (lambda: course(main("a", 0, levels={"noise": (1,)})), "levels have known names"),
         (lambda: replace(GOOD, pinned={"x": 5}), "only sessions of the course can be pinned"),
     ],
 )

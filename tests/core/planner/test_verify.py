@@ -6,10 +6,11 @@ import ast
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scheduler.core.planner import Plan, Span, Window, plan, verify
+from scheduler.core.planner import Cap, Gap, Plan, Rest, Span, Window, plan, verify
 from tests.core.planner.handmade import DAY, WHERE, course, each, leaf, main, people, read
 from tests.core.planner.instances import grid, slot
 
@@ -70,6 +71,49 @@ def test_a_moved_session_is_told(session_id: str, day: int, hour: float, fault: 
 def test_a_start_that_is_not_offered_is_told() -> None:
     problem = replace(COURSE, mains=(replace(COURSE.mains[0], starts=1), *COURSE.mains[1:]))
     assert verify(problem, best()) == ["a starts where it may not"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault"),
+    [
+        ({"spans": (Span(0, 2, 30, 9),)}, "8 days from a to c"),
+        ({"caps": (Cap(0, 2, 2, 9),)}, "3 sessions within 9 days from 2030-06-03, not 2"),
+        ({"caps": (Cap(1, 2, 1, None),)}, None),
+        ({"caps": (Cap(0, 1, 1, None),)}, "2 sessions within 7 days from 2030-06-03, not 1"),
+        ({"discords": (frozenset({("a", 288), ("c", 288 * 9)}),)}, "a and c cannot all start there"),
+        ({"discords": (frozenset({("a", 288), ("c", 288 * 8)}),)}, None),
+    ],
+)
+def test_a_rule_between_distant_sessions_is_told(rules: dict[str, Any], fault: str | None) -> None:
+    problem = replace(COURSE, **({"spans": ()} | rules))
+    assert verify(problem, best()) == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("gap", "fault"),
+    [
+        (Gap(3, 4, 5, Rest(5760, None, "start")), None),
+        (Gap(3, 4, 5, Rest(5700, 5700, "end")), None),
+        (Gap(3, 4, 5, Rest(5765, None, "start")), "b starts 5760 minutes after the start of a"),
+        (Gap(3, 4, 5, Rest(0, 5695, "end")), "b starts 5700 minutes after the end of a"),
+        (Gap(4, 4, 5, clinic_days=True), "b follows a after 3 days"),
+        (Gap(2, 2, 3, clinic_days=True), "gap costs 30, not 0"),
+    ],
+)
+def test_a_gap_in_hours_or_in_clinic_days_is_told(gap: Gap, fault: str | None) -> None:
+    mains = (COURSE.mains[0], replace(COURSE.mains[1], gap=gap), COURSE.mains[2])
+    found = verify(replace(COURSE, mains=mains, open_days=-1 ^ 0b10), best())
+    assert (found[:1] or [None]) == [fault]
+
+
+@pytest.mark.parametrize("name", ["start_profile", "nurse_peak"])
+def test_a_full_clinic_is_counted(name: str) -> None:
+    found = best()
+    full = replace(COURSE.mains[0], levels={name: (ALWAYS, ALWAYS, 1)})
+    assert verify(replace(COURSE, mains=(full, *COURSE.mains[1:])), found) == [
+        f"{name} costs 4, not 0",
+        f"the plan costs {found.cost + 4}, not {found.cost}",
+    ]
 
 
 def test_sessions_of_one_day_in_the_wrong_order_are_told() -> None:

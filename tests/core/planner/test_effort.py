@@ -1,0 +1,43 @@
+"""A search that was given an end: honest about what it proved, never without a plan where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from scheduler.core.planner import Problem, plan, verify
+from tests.core.planner.instances import course, long_course, ruled
+
+
+def undecided(seed: int) -> Problem:
+    """A long course for which anybody may be the primary person."""
+    return replace(long_course(seed), continuity="preferred")
+
+
+@pytest.mark.parametrize("make", [undecided, course, ruled])
+def test_no_end_hides_a_plan_or_boasts(make: Callable[[int], Problem]) -> None:
+    proven = 0
+    for seed in range(40):
+        problem = make(seed)
+        best = plan(problem)
+        for effort in (0, 200, 10**9):
+            found = plan(problem, effort=effort)
+            assert (found is None) == (best is None)
+            if found is not None and best is not None:
+                assert verify(problem, found) == []
+                assert found.cost >= best.cost
+                assert found.optimal <= (found.cost == best.cost)
+                proven += found.optimal
+        assert plan(problem, effort=10**9) == best
+    assert proven > 0
+
+
+def test_an_early_end_is_an_early_end() -> None:
+    found = [plan(undecided(seed), effort=0) for seed in range(40)]
+    assert {each.optimal for each in found if each} == {True, False}
+
+
+def test_the_same_end_gives_the_same_plan() -> None:
+    assert plan(undecided(3), effort=200) == plan(undecided(3), effort=200)
