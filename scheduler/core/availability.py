@@ -15,6 +15,7 @@ from uuid import UUID
 
 from scheduler.core.bitmap import Timeline, bits, erode, moved
 from scheduler.core.demand import Demand, Stretch, Thread
+from scheduler.core.near import BLOCK, Near, near, near_present
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
 
 
@@ -96,6 +97,7 @@ class Clinic:
         default_factory=dict, init=False, repr=False, compare=False
     )
     _attended: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _near: dict[tuple[Thread, int], Near] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def lawful(self) -> int:
@@ -124,6 +126,20 @@ class Clinic:
         if known is None:
             served = ((each, each.starts(thread)) for each in self.pool(thread))
             known = self._able[thread] = tuple(pair for pair in served if pair[1])
+        return known
+
+    def near(self, thread: Thread, slot: int) -> Near:
+        """The pool of a thread around a start."""
+        key = thread, slot // BLOCK
+        known = self._near.get(key)
+        if known is None:
+            block = slot // BLOCK * BLOCK
+            known = (
+                near_present(thread, block, self.pool(thread))
+                if thread.present
+                else near(thread, block, self.able(thread))
+            )
+            self._near[key] = known
         return known
 
 
@@ -259,15 +275,18 @@ def exact(demand: Demand, clinic: Clinic) -> bool:
 
 def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
     """Who is on site, minute by minute: the fewest people whose stays cover the stretch."""
-    stretch = thread.stretches[0]
+    stretch, around = thread.stretches[0], clinic.near(thread, slot)
     at, end = slot + stretch.start, slot + stretch.end
+    if at < 0:
+        return None
     cover: list[Taking] = []
     while at < end:
-        stays = [
-            (_run(each.there & each.serves[thread.selector], at, end), each.resource_id) for each in clinic.pool(thread)
-        ]
-        longest, who = max(stays, key=lambda stay: stay[0], default=(0, None))
-        if not longest or who is None:
+        longest, who = 0, None
+        for each, there in around.there:
+            stay = _run(there, at - around.origin, end - around.origin)
+            if stay > longest:
+                longest, who = stay, each.resource_id
+        if who is None:
             return None
         cover.append(Taking(who, thread.selector, at, at + longest, 0))
         at += longest
@@ -317,7 +336,7 @@ def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Takin
     late = {}
     for thread in demand.threads:
         if thread.selector in clinic.pools and demand.counts[thread] == 1:
-            if any(starts >> slot & 1 for _, starts in clinic.able(thread)):
+            if clinic.near(thread, slot).can(slot):
                 continue
             taking = late_room(thread, clinic, slot)
             if taking is not None:
@@ -330,36 +349,32 @@ def _serve(
 ) -> dict[int, UUID] | None:
     """One resource for each thread, by its place; different ones for threads that meet. Backtracks, scarcest first."""
     able = {
-        place: [each for each, starts in clinic.able(thread) if starts >> slot & 1]
+        place: clinic.near(thread, slot).able(thread, slot)
         for place, thread in enumerate(demand.threads)
         if not thread.present and thread not in late
     }
     order = sorted(able, key=lambda place: len(able[place]))
-    chosen: dict[int, UUID] = {}
+    chosen: dict[int, Calendar] = {}
+
+    def candidates(place: int) -> list[Calendar]:
+        """Wanted people first, then whoever serves already; nobody who is needed elsewhere at the same time."""
+        selector, meeting = demand.threads[place].selector, demand.meeting[place]
+        barred = [id(who) for other, who in chosen.items() if other in meeting]
+        same = [id(who) for other, who in chosen.items() if demand.threads[other].selector == selector]
+        free = [each for each in able[place] if id(each) not in barred] if barred else able[place]
+        if not prefer and not same:
+            return free
+        return sorted(free, key=lambda each: (each.resource_id not in prefer, id(each) not in same))
 
     def place_from(depth: int) -> bool:
         if depth == len(order):
             return True
         place = order[depth]
-        thread, meeting = demand.threads[place], demand.meeting[place]
-        barred = {who for other, who in chosen.items() if other in meeting}
-        same = {who for other, who in chosen.items() if demand.threads[other].selector == thread.selector}
-        for member in sorted(able[place], key=lambda each: _rank(each, thread, slot, prefer, same)):
-            if member.resource_id not in barred:
-                chosen[place] = member.resource_id
-                if place_from(depth + 1):
-                    return True
-                del chosen[place]
+        for member in candidates(place):
+            chosen[place] = member
+            if place_from(depth + 1):
+                return True
+            del chosen[place]
         return False
 
-    return chosen if place_from(0) else None
-
-
-def _rank(
-    member: Calendar, thread: Thread, slot: int, prefer: Sequence[UUID], same: set[UUID]
-) -> tuple[bool, bool, int, UUID]:
-    """Smaller is better. Tight neighbors first: what is left over stays in one piece."""
-    first, last = thread.stretches[0], thread.stretches[-1]
-    around = (member.taken[0] >> max(slot + first.start - 1, 0) & 1) + (member.taken[0] >> (slot + last.end) & 1)
-    watching = member.taken[0] >> (slot + first.start) & 1 if first.units is not None else 0
-    return (member.resource_id not in prefer, member.resource_id not in same, -around - watching, member.resource_id)
+    return {place: who.resource_id for place, who in chosen.items()} if place_from(0) else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -20,6 +20,12 @@ from scheduler.services.paging import Page, page
 
 #: What the first part of a selector says about the resource behind it.
 KINDS = {"role": "practitioner", "room": "room", "device": "device"}
+
+_ROWS = cast("Table", Occupancy.__table__).c
+#: Made once: every answer that shows a visit asks it.
+_SERVED = select(_ROWS.appointment_id, _ROWS.resource_id, _ROWS.role, _ROWS.starts_at, _ROWS.ends_at).where(
+    _ROWS.organization_id == bindparam("organization"), _ROWS.appointment_id.in_(bindparam("ids", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -138,20 +144,27 @@ def participants(
     segments: Sequence[Mapping[str, Any]], served: Sequence[tuple[UUID, str, datetime, datetime]]
 ) -> tuple[Participation, ...]:
     """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time."""
-    stays: dict[tuple[UUID, str], list[Span]] = {}
+    edges = [(segment["name"], segment["start"], segment["end"]) for segment in segments]
+    stays: dict[tuple[int, str], list[tuple[UUID, datetime, datetime]]] = {}
     for resource_id, selector, start, end in served:
-        stays.setdefault((resource_id, selector), []).append(Span(start, end))
+        stays.setdefault((resource_id.int, selector), []).append((resource_id, start, end))
     found = []
-    for (resource_id, selector), spans in stays.items():
+    for (_, selector), pieces in stays.items():
         kind, _, role = selector.partition(":")
         if kind not in KINDS:
             continue
-        for span in union(spans):  # in however many units and pieces: it is one stay
-            for segment in segments:
-                begins, ends = max(span.start, segment["start"]), min(span.end, segment["end"])
+        for resource_id, since, until in pieces if len(pieces) == 1 else _joined(pieces):
+            for segment, start, end in edges:
+                begins, ends = max(since, start), min(until, end)
                 if begins < ends:
-                    found.append(Participation(resource_id, KINDS[kind], role, segment["name"], begins, ends))
+                    found.append(Participation(resource_id, KINDS[kind], role, segment, begins, ends))
     return tuple(sorted(found, key=lambda each: (each.start, each.kind, each.role, each.resource_id)))
+
+
+def _joined(pieces: Sequence[tuple[UUID, datetime, datetime]]) -> list[tuple[UUID, datetime, datetime]]:
+    """One resource's pieces as unbroken stays, in however many units they are."""
+    spans = union(Span(start, end) for _, start, end in pieces)
+    return [(pieces[0][0], span.start, span.end) for span in spans]
 
 
 def _occupancies(
@@ -159,11 +172,7 @@ def _occupancies(
 ) -> dict[UUID, list[tuple[UUID, str, datetime, datetime]]]:
     if not ids:
         return {}
-    rows = session.execute(
-        select(
-            Occupancy.appointment_id, Occupancy.resource_id, Occupancy.role, Occupancy.starts_at, Occupancy.ends_at
-        ).where(Occupancy.organization_id == call.organization_id, Occupancy.appointment_id.in_(ids))
-    )
+    rows = session.execute(_SERVED, {"organization": call.organization_id, "ids": list(ids)})
     found: dict[UUID, list[tuple[UUID, str, datetime, datetime]]] = {}
     for row in rows:
         found.setdefault(row.appointment_id, []).append((row.resource_id, row.role, row.starts_at, row.ends_at))

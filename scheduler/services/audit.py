@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.models import AuditEvent
+from scheduler.models import AuditEvent, new_id
 from scheduler.services.paging import Page, page
+
+_INSERT = insert(cast("Table", AuditEvent.__table__))
 
 
 def note(
@@ -30,20 +32,22 @@ def note(
 
     `before`/`after` hold what changed; dates and ids in them are written as text. The caller's transaction keeps it.
     """
-    session.add(
-        AuditEvent(
-            organization_id=call.organization_id,
-            at=call.now,
-            actor=call.actor,
-            key_id=call.key_id,
-            request_id=call.request_id,
-            action=action,
-            subject_type=subject_type,
-            subject_id=subject_id,
-            before=_plain(before),
-            after=_plain(after),
-            reason=reason,
-        )
+    session.execute(
+        _INSERT,
+        {
+            "organization_id": call.organization_id,
+            "id": new_id(),
+            "at": call.now,
+            "actor": call.actor,
+            "key_id": call.key_id,
+            "request_id": call.request_id,
+            "action": action,
+            "subject_type": subject_type,
+            "subject_id": subject_id,
+            "before": _plain(before),
+            "after": _plain(after),
+            "reason": reason,
+        },
     )
 
 

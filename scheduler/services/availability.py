@@ -72,7 +72,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
         raise Invalid([Fault("/to", "bad_span", detail)])
     look, loaded = _look(session, call, question, max(question.since, call.now), max(question.until, call.now))
     timeline, zone = loaded.site.timeline, loaded.site.time_zone
-    segments = look.kind.visit.offsets()
+    segments, minutes = look.kind.visit.offsets(), timedelta(minutes=look.kind.visit.minutes)
     among = timeline.from_slot(timeline.slot_after(question.since))
     among &= ~timeline.from_slot(timeline.slot_after(question.until)) & wished_starts(question.wish, zone, timeline)
     found: list[Offer] = []
@@ -85,8 +85,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
             for s, a, b in segments
         ]
         served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in takings]
-        end = start + timedelta(minutes=look.kind.visit.minutes)
-        found.append(Offer(start, end, zone, participants(parts, served)))
+        found.append(Offer(start, start + minutes, zone, participants(parts, served)))
     return found, None
 
 

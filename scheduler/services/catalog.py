@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Table, Text, bindparam, select
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -18,6 +19,12 @@ from scheduler.core.errors import Fault, Invalid, NotFound
 from scheduler.core.protocol import Protocol, parse_protocol
 from scheduler.core.visit import VisitType, parse_visit_type
 from scheduler.models import ProtocolRow, VisitTypeRow
+
+_VISIT_TYPES = cast("Table", VisitTypeRow.__table__).c
+_ALL = select(_VISIT_TYPES.id, _VISIT_TYPES.code, as_type(_VISIT_TYPES.definition, Text).label("definition")).where(
+    _VISIT_TYPES.organization_id == bindparam("organization")
+)
+_BY_CODE = _ALL.where(_VISIT_TYPES.code == bindparam("code"))
 
 
 @dataclass(frozen=True)
@@ -31,21 +38,13 @@ class Kind:
 
 def visit_kinds(session: Session, call: Call) -> dict[str, Kind]:
     """Every visit type of the organization by its code."""
-    rows = session.execute(
-        select(VisitTypeRow.id, VisitTypeRow.code, cast(VisitTypeRow.definition, Text).label("definition")).where(
-            VisitTypeRow.organization_id == call.organization_id
-        )
-    )
+    rows = session.execute(_ALL, {"organization": call.organization_id})
     return {row.code: kind_of(row.id, row.definition) for row in rows.all()}
 
 
 def visit_kind(session: Session, call: Call, code: str) -> Kind:
     """One visit type. Raises Invalid (`unknown_visit_type`): the code stands in a body or query, not in a path."""
-    row = session.execute(
-        select(VisitTypeRow.id, cast(VisitTypeRow.definition, Text).label("definition")).where(
-            VisitTypeRow.organization_id == call.organization_id, VisitTypeRow.code == code
-        )
-    ).one_or_none()
+    row = session.execute(_BY_CODE, {"organization": call.organization_id, "code": code}).one_or_none()
     if row is None:
         raise unknown_kind(code)
     return kind_of(row.id, row.definition)

@@ -8,10 +8,10 @@ SQLite has one writer, whose lock was taken when the transaction began, so there
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Table, event, select, update
+from sqlalchemy import Table, bindparam, event, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
@@ -21,6 +21,33 @@ Row = TypeVar("Row", Appointment, Course)
 
 _CHANGED = "calendars_changed"
 
+_LOCATIONS = cast("Table", Location.__table__).c
+_RESOURCES = cast("Table", Resource.__table__).c
+
+# Made once: a booking asks all of them, and making a statement costs more than sending it.
+_THESE_LOCATIONS = (
+    select(_LOCATIONS.id)
+    .where(_LOCATIONS.organization_id == bindparam("organization"), _LOCATIONS.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_LOCATIONS.id)
+)
+_SHARE_LOCATIONS = _THESE_LOCATIONS.with_for_update(read=True)
+_TAKE_LOCATIONS = _THESE_LOCATIONS.with_for_update(key_share=True)
+_THESE_RESOURCES = (
+    _RESOURCES.organization_id == bindparam("organization"),
+    _RESOURCES.id.in_(bindparam("ids", expanding=True)),
+)
+_TAKE_RESOURCES = (
+    select(_RESOURCES.id, _RESOURCES.calendar_revision)
+    .where(*_THESE_RESOURCES)
+    .order_by(_RESOURCES.id)
+    .with_for_update(key_share=True)
+)
+_BUMP_CALENDARS = (
+    update(cast("Table", Resource.__table__))
+    .where(*_THESE_RESOURCES)
+    .values(calendar_revision=_RESOURCES.calendar_revision + 1)
+)
+
 
 def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share: bool) -> None:
     """Take these locations until the transaction ends: with others who `share`, or alone (FOR NO KEY UPDATE).
@@ -28,8 +55,7 @@ def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share
     An id that does not exist is passed over. What is read after this call is what the lock protects.
     """
     if ids and not _one_writer(session):
-        rows = select(Location.id).where(Location.organization_id == call.organization_id, Location.id.in_(ids))
-        session.execute(rows.order_by(Location.id).with_for_update(read=share, key_share=not share)).all()
+        session.execute(_SHARE_LOCATIONS if share else _TAKE_LOCATIONS, _named(call, ids)).all()
 
 
 def lock_row(session: Session, call: Call, table: type[Row], key: UUID) -> Row | None:
@@ -51,11 +77,7 @@ def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[
     """
     if not ids or _one_writer(session):
         return {}
-    rows = select(Resource.id, Resource.calendar_revision).where(
-        Resource.organization_id == call.organization_id, Resource.id.in_(ids)
-    )
-    found = session.execute(rows.order_by(Resource.id).with_for_update(key_share=True))
-    return {row.id: row.calendar_revision for row in found}
+    return {row.id: row.calendar_revision for row in session.execute(_TAKE_RESOURCES, _named(call, ids))}
 
 
 def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locked: bool = False) -> None:
@@ -68,10 +90,8 @@ def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locke
         return
     if not locked:
         lock_resources(session, call, ids)
-    resources = cast("Table", Resource.__table__)
     session.info[_CHANGED] = True
-    changed = resources.c.organization_id == call.organization_id, resources.c.id.in_(ids)
-    session.execute(update(resources).where(*changed).values(calendar_revision=resources.c.calendar_revision + 1))
+    session.execute(_BUMP_CALENDARS, _named(call, ids))
 
 
 def has_changed_calendars(session: Session) -> bool:
@@ -83,6 +103,10 @@ def has_changed_calendars(session: Session) -> bool:
 def _forget(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(_CHANGED, None)
+
+
+def _named(call: Call, ids: Collection[UUID]) -> dict[str, Any]:
+    return {"organization": call.organization_id, "ids": list(ids)}
 
 
 def _one_writer(session: Session) -> bool:

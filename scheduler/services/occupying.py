@@ -25,6 +25,8 @@ _ROWS = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 _UNITS = cast("Table", ResourceUnit.__table__)
 
+_INSERT = insert(_ROWS)
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -229,5 +231,5 @@ class _Pen:
         """Insert what is pending."""
         if self.rows:
             rows = sorted(self.rows, key=lambda row: (row["resource_id"], row["unit"], row["starts_at"]))
-            guarded(self.session, lambda: self.session.execute(insert(_ROWS), rows))
+            guarded(self.session, lambda: self.session.execute(_INSERT, rows))
             self.rows.clear()

@@ -13,13 +13,19 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.reminders import Event, Owed, Rule, Visit, plan_messages, resting
-from scheduler.models import Appointment, Course, Message, Organization, Patient, new_id
+from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services.catalog import visit_kind
-from scheduler.services.outbox.people import recipient_of, rules_in_force
+from scheduler.services.outbox.people import addressee, rules_in_force
 
 Change = Literal["rescheduled", "cancelled"]
 
 _PATIENT = "patient"
+
+_MESSAGES = cast("Table", Message.__table__)
+_INSERT = {
+    "postgresql": postgresql.insert(_MESSAGES).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(_MESSAGES).on_conflict_do_nothing(),
+}
 
 
 def owe_for_appointment(session: Session, call: Call, appointment: Appointment, *, alone: bool = True) -> None:
@@ -106,14 +112,12 @@ def _owe(
     """Plan by these rules and write down what is owed. `about` is the time of which the message speaks (ISO)."""
     if not rules:
         return
-    patient = session.get_one(Patient, (call.organization_id, appointment.patient_id))
-    organization = session.get_one(Organization, call.organization_id)
-    recipient = recipient_of(organization, patient, appointment.time_zone, call.now)
+    recipient = addressee(session, call, appointment.patient_id, appointment.time_zone)
     visit = _visit(session, call, appointment, previous)
     by_key = {rule.key: rule for rule in rules}
     shared = {
         "organization_id": call.organization_id,
-        "patient_id": patient.id,
+        "patient_id": appointment.patient_id,
         "appointment_id": None if course_id else appointment.id,
         "course_id": course_id,
         "recipient": _PATIENT,
@@ -172,6 +176,8 @@ def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _told_before(session: Session, call: Call, appointment: Appointment) -> str | None:
     """The latest time of the visit (ISO), before the present one, of which messages were owed."""
+    if not appointment.sequence:
+        return None  # its first time is its present one
     context = session.scalars(
         select(Message.context)
         .where(
@@ -188,6 +194,4 @@ def _told_before(session: Session, call: Call, appointment: Appointment) -> str 
 
 def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
     """Insert, leaving out what is there already under the same (visit, rule, recipient, channel, sequence)."""
-    table = cast("Table", Message.__table__)
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(make(table).on_conflict_do_nothing(), rows)
+    session.execute(_INSERT[session.get_bind().dialect.name], rows)
