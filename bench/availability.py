@@ -15,6 +15,7 @@ from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
 from random import Random
+from statistics import median
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -33,38 +34,71 @@ from scheduler.services.catalog import visit_kind
 from scheduler.services.locks import bump_calendars
 from tests.plumbing.servers import serving
 
-ABOUT = "offers for 31 days of a clinic with 40 resources and 62 days of one with 140, beside a plain slot loop"
+ABOUT = "offers for 31 days of a clinic with 40 resources and 26 weeks of one with 140, beside a plain slot loop"
 KIND = "iv_infusion"
-_SIZES = {"40 resources, 31 days": (FORTY, 31), "140 resources, 62 days": (LARGE, 62)}
+#: Clinics, and how many days are asked for.
+_SIZES = {"40": (FORTY, 31), "140": (LARGE, 26 * 7)}
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """The long form is `--stored 10000 100000 1000000 --samples 200`."""
     parser.add_argument("--stored", type=int, nargs="+", default=[10_000, 100_000], help="occupancies")
     parser.add_argument("--databases", nargs="+", default=["postgresql", "sqlite"], choices=["postgresql", "sqlite"])
+    parser.add_argument("--resources", nargs="+", default=list(_SIZES), choices=list(_SIZES), help="which clinics")
     parser.add_argument("--samples", type=int, default=40, help="calls of each kind")
-    parser.add_argument("--limit", type=int, nargs="+", default=[50, 200], help="offers per call")
+    parser.add_argument("--limit", type=int, nargs="+", default=[50], help="offers per call")
+    parser.add_argument("--short", action="store_true", help="the smaller clinic, 10,000 occupancies, 10 samples")
 
 
 def run(chosen: argparse.Namespace) -> None:
     """Measure every clinic on every database at every number of stored occupancies; print two tables."""
+    if chosen.short:
+        chosen.resources, chosen.stored, chosen.samples = ["40"], [10_000], 10
     calls, requests = [], []
     for name in chosen.databases:
-        for about, (size, days) in _SIZES.items():
+        for size, days in (_SIZES[key] for key in chosen.resources):
             with _database(name) as database:
                 clinic = Clinic(database, size)
-                history = History(clinic, window=62)
+                history = History(clinic, window=days)
+                first: dict[int, Figures] = {}
                 for stored in chosen.stored:
                     history.grow(stored)
                     watch = Watch(clinic, size, days, chosen.samples)
                     for limit in chosen.limit:
-                        calls.append([name, about, f"{stored:,}", limit, *watch.calls(limit)])
-                        requests.append([name, about, f"{stored:,}", limit, watch.requests(limit)])
-    print("In the process: p50 / p95 / p99, wall milliseconds (of the slot loop and of warm calls: the median)")
-    header = ["database", "clinic", "stored", "limit", "warm", "after a booking", "cold", "slot loop", "loop : warm"]
+                        case = [name, f"{size.resources} for {days} days", f"{stored:,}", limit]
+                        figures = watch.calls(limit)
+                        calls.append([*case, *figures.shown(first.setdefault(limit, figures))])
+                        requests.append([*case, watch.requests(limit)])
+    print("In the process: p50 / p95 / p99, wall milliseconds; ratios of medians. `growth`: to the fewest stored")
+    warm = ["warm", "its CPU", "growth"]
+    header = ["database", "clinic", "stored", "limit", *warm, "after a booking", "cold", "growth", "loop : warm"]
     table(header, calls)
     print("Over HTTP, warm: p50 / p95 / p99, wall milliseconds")
     table(["database", "clinic", "stored", "limit", "request"], requests)
+
+
+@dataclass
+class Figures:
+    """Milliseconds of one case: on the wall, and of this process's CPU, which neighbors disturb less."""
+
+    warm: list[float]
+    warm_cpu: list[float]
+    changed: list[float]
+    cold: list[float]
+    cold_cpu: list[float]
+    ratios: list[float]
+
+    def shown(self, first: Figures) -> list[str]:
+        """Cells of the table."""
+        return [
+            spread(self.warm),
+            spread(self.warm_cpu),
+            f"{median(self.warm_cpu) / median(first.warm_cpu):.2f}",
+            spread(self.changed),
+            f"{spread(self.cold)} (CPU {median(self.cold_cpu):.0f})",
+            f"{median(self.cold_cpu) / median(first.cold_cpu):.2f}",
+            extent(self.ratios, 0),
+        ]
 
 
 @contextmanager
@@ -91,7 +125,7 @@ class Watch:
         self._since = self.clinic.day(0)[0]
         self._until = self._since + timedelta(days=self.days)
 
-    def calls(self, limit: int) -> list[str]:
+    def calls(self, limit: int) -> Figures:
         """Warm, after a booking, cold, and the reference."""
         engine = self.clinic.database.engine
         for _ in range(10):
@@ -99,8 +133,14 @@ class Watch:
         warm = [_timed(lambda: self._ask(engine, limit)) for _ in range(self.samples)]
         changed = [_timed(lambda: self._ask(engine, limit), self._touch) for _ in range(self.samples)]
         cold = [self._cold(limit) for _ in range(max(5, self.samples // 4))]
-        loop, ratios = self._loop(limit)
-        return [spread(warm), spread(changed), spread(cold), spread(loop), extent(ratios, 0)]
+        return Figures(
+            warm=[wall for wall, _ in warm],
+            warm_cpu=[cpu for _, cpu in warm],
+            changed=[wall for wall, _ in changed],
+            cold=[wall for wall, _ in cold],
+            cold_cpu=[cpu for _, cpu in cold],
+            ratios=self._loop(limit),
+        )
 
     def requests(self, limit: int) -> str:
         """The same question over HTTP, one after the other."""
@@ -125,7 +165,7 @@ class Watch:
 
             for _ in range(30):  # both workers
                 request()
-            return spread([_timed(request) for _ in range(self.samples)])
+            return spread([_timed(request)[0] for _ in range(self.samples)])
 
     def _ask(self, engine: Engine, limit: int) -> list[Offer]:
         question = Question(KIND, self.clinic.location_id, self._since, self._until, next(self._patients))
@@ -139,7 +179,7 @@ class Watch:
         ]
         self.clinic.do(lambda session, call: bump_calendars(session, call, ids[:3]))
 
-    def _cold(self, limit: int) -> float:
+    def _cold(self, limit: int) -> tuple[float, float]:
         """As in a process that has never been asked, but for its imports and one open connection."""
         url = self.clinic.database.url
         engine = create_engine(url, **engine_options(url))
@@ -151,7 +191,7 @@ class Watch:
         engine.dispose()
         return spent
 
-    def _loop(self, limit: int) -> tuple[list[float], list[float]]:
+    def _loop(self, limit: int) -> list[float]:
         """The reference in turns with the product; both must agree, but that the product may offer more."""
         engine, loop = self.clinic.database.engine, SlotLoop(self.clinic)
         kind = self.clinic.do(lambda session, call: visit_kind(session, call, KIND))
@@ -161,22 +201,19 @@ class Watch:
             with Session(engine) as session:
                 found[:] = loop.search(session, kind.demand, self._since, self._until, limit)
 
-        spent, ratios = [], []
-        for _ in range(3):
-            spent.append(_timed(probe))
-            ratios.append(spent[-1] / _timed(lambda: self._ask(engine, limit)))
+        ratios = [_timed(probe)[0] / _timed(lambda: self._ask(engine, limit))[0] for _ in range(3)]
         offered = {offer.start for offer in self._ask(engine, limit)}
         last = max(offered, default=self._until)
         missed = [start for start in found if start <= last and start not in offered]
         if missed:
             raise RuntimeError(f"the slot loop found {missed[0]}, which the product did not offer")
-        return spent, ratios
+        return ratios
 
 
-def _timed(act: Callable[[], object], before: Callable[[], object] | None = None) -> float:
-    """Milliseconds."""
+def _timed(act: Callable[[], object], before: Callable[[], object] | None = None) -> tuple[float, float]:
+    """Milliseconds on the wall, and of this process's CPU."""
     if before is not None:
         before()
-    began = time.perf_counter()
+    began, ran = time.perf_counter(), time.process_time()
     act()
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000, (time.process_time() - ran) * 1000

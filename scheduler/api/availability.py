@@ -88,7 +88,7 @@ class ExplanationSchema(Schema):
 @blp.get("/availability")
 @endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=(NotFound, Invalid))
 def list_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
-    """Every start that can be booked at once, earliest first; a span of at most 62 days."""
+    """Every start that can be booked at once, earliest first; a span of at most 26 weeks."""
     question = Question(
         visit_type=query["visit_type"],
         location_id=query["location_id"],

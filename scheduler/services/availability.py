@@ -21,8 +21,8 @@ from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
 from scheduler.services.premises import premises
 
-#: The longest span one question may cover.
-LONGEST_SPAN = timedelta(days=62)
+#: The longest span one question may cover: half a year.
+LONGEST_SPAN = timedelta(weeks=26)
 QUARTER_HOURS = Wish(step=15)
 
 
@@ -65,10 +65,10 @@ class Explanation:
 def search(session: Session, call: Call, question: Question, *, limit: int) -> tuple[list[Offer], datetime | None]:
     """Up to `limit` offers, earliest first, and the start from which to go on (None when there are no more).
 
-    Raises Invalid for a span that is empty or longer than 62 days, NotFound for an unknown location or patient.
+    Raises Invalid for a span that is empty or longer than 26 weeks, NotFound for an unknown location or patient.
     """
     if not question.since < question.until <= question.since + LONGEST_SPAN:
-        detail = "The span must be longer than nothing and at most 62 days."
+        detail = "The span must be longer than nothing and at most 26 weeks."
         raise Invalid([Fault("/to", "bad_span", detail)])
     look, loaded = _look(session, call, question, max(question.since, call.now), max(question.until, call.now))
     timeline, zone = loaded.site.timeline, loaded.site.time_zone
