@@ -22,12 +22,13 @@ from scheduler import create_app, wall_clock, worker
 from scheduler.api.docs import openapi_yaml
 from scheduler.config import FaultySettings, Settings
 from scheduler.core.call import Call
+from scheduler.core.civil import TZDATA_VERSION
 from scheduler.core.errors import Invalid, SchedulingError
 from scheduler.core.scopes import BUNDLES, SCOPES
 from scheduler.database import db, transact
 from scheduler.demo.command import demo
 from scheduler.models import new_id
-from scheduler.services import access, health, organizations
+from scheduler.services import access, health, organizations, zone_rules
 
 T = TypeVar("T")
 _ACTOR = "command line"
@@ -159,6 +160,17 @@ def run_worker() -> None:
     _expect_schema(create_app(settings))
     with _said_plainly():
         worker.run_worker(settings)
+
+
+@main.command("zone-rules")
+@_organization
+def tell_zone_rules(organization: UUID | None) -> None:
+    """Tell which release of the zone rules is in force, and how many visits ahead stand by an older one."""
+    click.echo(f"In force: {TZDATA_VERSION}")
+    with _house():
+        for key in [organization] if organization else [found for found, _ in access.organizations(db.session())]:
+            for lag in _do(_organization_id(key), zone_rules.lags):
+                click.echo(f"{key}  {lag.visits} visits ahead by {lag.release}; a worker lets them follow")
 
 
 @main.command()

@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, select
 from scheduler import create_app, wall_clock
 from scheduler.cli import main
 from scheduler.config import Settings
+from scheduler.core.civil import TZDATA_VERSION
 from scheduler.core.scopes import BUNDLES, SCOPES
 from scheduler.database import db
 from scheduler.models import ApiKey, AuditEvent, Organization, WorkerHeartbeat
@@ -212,3 +213,9 @@ def test_nothing_starts_on_another_schema(run: Run, command: str) -> None:
     done = run(command)
     assert done.exit_code == 1
     assert "run `python -m scheduler migrate`" in done.output
+
+
+def test_the_zone_rules_are_told(run: Run) -> None:
+    run("init", "--name", "North Clinic")
+    done = run("zone-rules")
+    assert (done.exit_code, done.stdout) == (0, f"In force: {TZDATA_VERSION}\n"), done.output

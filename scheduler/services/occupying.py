@@ -75,7 +75,7 @@ def lock_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]
         raise LostRace(detail)
     swept = loaded.expired & set(ids)
     if swept:
-        _void_expired_holds(session, call, swept)
+        void_expired_holds(session, call, swept)
 
 
 def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit]) -> None:
@@ -133,7 +133,7 @@ def release(session: Session, call: Call, appointment_id: UUID) -> None:
     )
 
 
-def _void_expired_holds(session: Session, call: Call, ids: Collection[UUID]) -> None:
+def void_expired_holds(session: Session, call: Call, ids: Collection[UUID]) -> None:
     """Take expired holds out of the way of these resources; their rows are history, not occupancy."""
     expired = select(_HOLDS.c.id).where(
         _HOLDS.c.organization_id == call.organization_id, _HOLDS.c.expires_at <= call.now

@@ -8,7 +8,7 @@ from __future__ import annotations
 from scheduler.services.outbox.claiming import claim, next_due, organizations_due
 from scheduler.services.outbox.delivering import Outcome, begin_delivery, release, settle
 from scheduler.services.outbox.letters import Letter, Stop
-from scheduler.services.outbox.owing import call_off, owe_change, owe_for_appointment, owe_for_course
+from scheduler.services.outbox.owing import call_off, owe_anew, owe_change, owe_for_appointment, owe_for_course
 from scheduler.services.outbox.pulse import beat
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "claim",
     "next_due",
     "organizations_due",
+    "owe_anew",
     "owe_change",
     "owe_for_appointment",
     "owe_for_course",

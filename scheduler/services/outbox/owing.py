@@ -41,6 +41,26 @@ def owe_for_appointment(session: Session, call: Call, appointment: Appointment, 
     _owe(session, call, appointment, wanted, event)
 
 
+def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -> None:
+    """Owe at the visit's present instant what was owed at another: its wall time is the same, so it is no news.
+
+    The news that it is booked is owed again only when it had not left yet. `why` (one word) is the reason.
+    """
+    rules = rules_in_force(session, call)
+    news = [rule.key for rule in rules if rule.event == "booked"]
+    unheard = select(Message.id).where(
+        Message.organization_id == call.organization_id,
+        Message.appointment_id == appointment.id,
+        Message.rule.in_(news),
+        Message.status == "pending",
+    )
+    events = {"visit", "booked"} if session.execute(unheard).first() else {"visit"}
+    call_off(session, call, appointment, why)
+    if appointment.status == "booked":
+        event: Event = "booked" if "booked" in events else "visit"
+        _owe(session, call, appointment, [rule for rule in rules if rule.event in events], event)
+
+
 def owe_change(session: Session, call: Call, appointment: Appointment, kind: Change) -> None:
     """Owe the news that a visit has moved or is cancelled, to who was told of it (or was to be) before."""
     told = _told_before(session, call, appointment)
