@@ -13,6 +13,7 @@ from scheduler.api import (
     audit_events,
     availability,
     board,
+    calendar_feeds,
     cors,
     courses,
     docs,
@@ -58,6 +59,7 @@ NOUNS = (
     courses,
     jobs,
     messages,
+    calendar_feeds,
     api_keys,
     audit_events,
 )
@@ -83,6 +85,7 @@ def register(app: Flask) -> None:
     for manner in (trace, cors, limits, errors, health):
         manner.init_app(app)
     app.register_blueprint(docs.blp)
+    app.register_blueprint(calendar_feeds.public)
     api = _Api(app, spec_kwargs=document.INFO)
     document.describe_shared(api.spec)
     for noun in NOUNS:

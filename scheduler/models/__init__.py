@@ -5,6 +5,7 @@ from scheduler.models.audit import AuditEvent, IdempotencyRecord
 from scheduler.models.base import Base, new_id
 from scheduler.models.clinical_hold import ClinicalHold
 from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
+from scheduler.models.feed import CalendarFeed
 from scheduler.models.job import Disruption, Job
 from scheduler.models.message import Message, MessageRule
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
@@ -31,6 +32,7 @@ __all__ = [
     "Appointment",
     "AuditEvent",
     "Base",
+    "CalendarFeed",
     "Clearance",
     "ClinicalHold",
     "Course",

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,13 +15,8 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, ScopeMissing, Unauthorized
 from scheduler.core.scopes import expand
 from scheduler.models import ApiKey, Organization, new_id
-from scheduler.services import audit
+from scheduler.services import audit, tokens
 from scheduler.services.paging import Page, page
-
-#: regimen_<organization>_<key>_<secret>. The lengths are fixed, since the alphabet itself has an underscore.
-_TOKEN = re.compile(r"regimen_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})")
-
-_NO_SUCH_KEY = "0" * 64
 
 _KEYS = cast("Table", ApiKey.__table__).c
 #: Columns, not an entity, and made once: this runs before every request.
@@ -47,22 +37,18 @@ class Bearer:
 
 def authenticate(session: Session, token: str, now: datetime) -> Bearer:
     """The bearer of a key. Raises `Unauthorized`, alike whether it is malformed, unknown, expired or revoked."""
-    match = _TOKEN.fullmatch(token)
-    organization_id, key_id = (_id(match[1]), _id(match[2])) if match else (None, None)
+    shown = tokens.read("regimen", token)
     row = None
-    if organization_id is not None and key_id is not None:
-        row = session.execute(_KEY, {"organization": organization_id, "key": key_id}).one_or_none()
-    known = row.secret_hash if row is not None else _NO_SUCH_KEY
-    same = hmac.compare_digest(_digest(match[3] if match else ""), known)
+    if shown is not None:
+        row = session.execute(_KEY, {"organization": shown.organization_id, "key": shown.row_id}).one_or_none()
     if (
-        organization_id is None
-        or key_id is None
+        shown is None
+        or not shown.opens(row.secret_hash if row else None)
         or row is None
-        or not same
         or _is_over(row.revoked_at, row.expires_at, now)
     ):
         raise Unauthorized("This needs a valid API key: `Authorization: Bearer <key>`.")
-    return Bearer(organization_id, key_id, row.name, frozenset(row.scopes))
+    return Bearer(shown.organization_id, shown.row_id, row.name, frozenset(row.scopes))
 
 
 def require(call: Call, scope: str) -> None:
@@ -85,19 +71,20 @@ def create_key(
         raise ScopeMissing(f"A key cannot grant what it lacks: {', '.join(sorted(excess))}.")
     if expires_at is not None and expires_at <= call.now:
         raise Invalid([Fault("/expires_at", "in_the_past", "The key would be expired from the start.")])
-    secret = secrets.token_urlsafe(32)
+    key_id = new_id()
+    token, secret_hash = tokens.issue("regimen", call.organization_id, key_id)
     row = ApiKey(
         organization_id=call.organization_id,
-        id=new_id(),
+        id=key_id,
         name=name,
-        secret_hash=_digest(secret),
+        secret_hash=secret_hash,
         scopes=sorted(granted),
         created_at=call.now,
         expires_at=expires_at,
     )
     session.add(row)
     audit.note(session, call, "key.create", "api_key", row.id, after={"name": name, "scopes": row.scopes})
-    return row, f"regimen_{_short(row.organization_id)}_{_short(row.id)}_{secret}"
+    return row, token
 
 
 def get_key(session: Session, call: Call, key_id: UUID) -> ApiKey:
@@ -131,17 +118,3 @@ def organizations(session: Session) -> list[tuple[UUID, str]]:
 
 def _is_over(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> bool:
     return revoked_at is not None or (expires_at is not None and expires_at <= now)
-
-
-def _digest(secret: str) -> str:
-    # The secret has 256 random bits, so a slow password hash would only slow down every request.
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _short(value: UUID) -> str:
-    return base64.urlsafe_b64encode(value.bytes).decode().rstrip("=")
-
-
-def _id(text: str) -> UUID | None:
-    found = UUID(bytes=base64.urlsafe_b64decode(f"{text}=="))
-    return found if _short(found) == text else None  # one spelling per id

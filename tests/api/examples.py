@@ -91,6 +91,10 @@ def offer(person: Person) -> str:
         return str(row.id)
 
 
+def calendar_feed(person: Person) -> str:
+    return made(person, "/v1/calendar-feeds", resource_id=practitioner(person))
+
+
 def extra_hours(person: Person) -> str:
     where = location(person)
     who = made(person, "/v1/practitioners", name="Somebody")
@@ -257,6 +261,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "device_id": device,
     "entry_id": waitlist_entry,
     "extra_hours_id": extra_hours,
+    "feed_id": calendar_feed,
     "hold_id": hold,
     "job_id": job,
     "key_id": api_key,

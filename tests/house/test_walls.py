@@ -33,12 +33,14 @@ WALLS = {
     "core/planner": wall(theirs="numpy"),
     "models": wall("core", "sqlalchemy uuid_utils"),
     "services": wall("core models", "sqlalchemy yaml phonenumbers email_validator dateutil"),
-    "messaging": wall("config", "requests urllib3.exceptions email_validator jinja2 babel yaml"),
+    "messaging": wall("config ics", "requests urllib3.exceptions email_validator jinja2 babel yaml"),
     "config": wall(),
+    # A leaf: texts for calendars, from values.
+    "ics": wall("core", "icalendar"),
     "database": wall("core models", "sqlalchemy flask_sqlalchemy"),
-    "worker": wall("config core models services messaging database", "sqlalchemy apscheduler"),
+    "worker": wall("config core ics models services messaging database", "sqlalchemy apscheduler"),
     "api": wall(
-        "config core services database",
+        "config core services database ics",
         # Of SQLAlchemy only what it hands through and what it answers: it has no table to query.
         "flask flask_smorest marshmallow werkzeug apispec webargs flask_swagger_ui prometheus_client "
         "sqlalchemy.exc sqlalchemy.orm.exc sqlalchemy.orm.Session",

@@ -1,0 +1,63 @@
+"""Secrets that say whose they are: `<kind>_<organization>_<row>_<secret>`. Only a digest of the secret is ever stored.
+
+The organization in them lets every look-up begin with it. What a token opens is decided by who stores it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+#: The digest of no secret: compared with when there is no row, so that both answers take as long.
+NO_DIGEST = "0" * 64
+# The lengths are fixed, since the alphabet itself has an underscore.
+_FORM = re.compile(r"([a-z]+)_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token taken apart."""
+
+    organization_id: UUID
+    row_id: UUID
+    secret: str
+
+    def opens(self, known: str | None) -> bool:
+        """Whether this is the secret with that stored digest; as slow for None as for a wrong one."""
+        return hmac.compare_digest(digest(self.secret), known or NO_DIGEST)
+
+
+def issue(kind: str, organization_id: UUID, row_id: UUID) -> tuple[str, str]:
+    """(token, digest): a new secret of 256 random bits, to be shown once, and what to store of it."""
+    secret = secrets.token_urlsafe(32)
+    return f"{kind}_{_short(organization_id)}_{_short(row_id)}_{secret}", digest(secret)
+
+
+def read(kind: str, text: str) -> Token | None:
+    """The parts of a token of that kind; None when it is none."""
+    match = _FORM.fullmatch(text)
+    if match is None or match[1] != kind:
+        return None
+    organization_id, row_id = _long(match[2]), _long(match[3])
+    if organization_id is None or row_id is None:
+        return None
+    return Token(organization_id, row_id, match[4])
+
+
+def digest(secret: str) -> str:
+    """SHA-256: a secret has 256 random bits, so a slow password hash would only slow down every request."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _short(value: UUID) -> str:
+    return base64.urlsafe_b64encode(value.bytes).decode().rstrip("=")
+
+
+def _long(text: str) -> UUID | None:
+    found = UUID(bytes=base64.urlsafe_b64decode(f"{text}=="))
+    return found if _short(found) == text else None  # one spelling per id
