@@ -8,7 +8,7 @@ from uuid import UUID
 from scheduler.api.day import CheckSchema, FlagSchema, TaskSchema, day_document
 from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.kept import Code
+from scheduler.api.kept import Code, Region
 from scheduler.api.visits import (
     LiftedSchema,
     OverrideSchema,
@@ -39,6 +39,8 @@ _DISAMBIGUATION = {"description": "Which reading of a wall time that the clocks 
 _BY = {"description": "Who wants it: lead time, horizon and cut-offs go by that"}
 _CATEGORY = {"description": "The class of the reason, one of the organization's `policies.reasons`"}
 _TOKEN = {"description": "The token of that hold; not needed with the key that made it"}
+#: Of the visits by video.
+REGION = {"description": "Where the patient will be (ISO 3166-2): asked, and needed, for a visit by video only"}
 _ALONE = {"description": "Shown with a single visit, after a move, and on the day board"}
 _STATUSES = (
     "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
@@ -58,6 +60,7 @@ class WantedSchema(Schema):
     course_session_id = Id(load_default=None)
     note = Text(2000, min=0, lines=True, load_default="")
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
+    patient_region = Region(load_default=None, metadata=REGION)
 
 
 class BookingSchema(WantedSchema):
@@ -78,6 +81,7 @@ class MoveSchema(Schema):
     reason = Text(500, load_default=None)
     category = Code(load_default=None, metadata=_CATEGORY)
     override = Nested(OverrideSchema, load_default=None, allow_none=True)
+    patient_region = Region(load_default=None, metadata=REGION)
 
 
 class CancelSchema(Schema):
@@ -109,6 +113,7 @@ class AppointmentSchema(Schema):
     course_session_id = Id(allow_none=True)
     series_id = Id(allow_none=True)
     note = Text(2000, min=0)
+    patient_region = Text(6, allow_none=True, metadata={"description": "Where the patient is, by video"})
     pencilled_until = Instant(allow_none=True, metadata={"description": "When a pending visit is let go"})
     arrived_at = Instant(allow_none=True)
     checked_in_at = Instant(allow_none=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from scheduler.api.appointments import REGION
 from scheduler.api.errors import reason
 from scheduler.api.fields import (
     Choice,
@@ -21,6 +22,7 @@ from scheduler.api.fields import (
     Weekday,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Region
 from scheduler.api.visits import ObstacleSchema, ParticipantSchema, obstacle, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
@@ -53,6 +55,7 @@ class AvailabilityQuery(PageQuery):
     exclude_appointment = Id(load_default=None)
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
+    patient_region = Region(load_default=None, metadata=REGION)
 
 
 class ExplainQuery(Schema):
@@ -67,6 +70,7 @@ class ExplainQuery(Schema):
     exclude_appointment = Id(load_default=None)
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
+    patient_region = Region(load_default=None, metadata=REGION)
 
 
 class OfferSchema(Schema):
@@ -101,6 +105,7 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
         exclude_appointment=query["exclude_appointment"],
         hold_id=query["hold_id"],
         by=query["by"],
+        patient_region=query["patient_region"],
     )
     offers, following = availability.search(session, call, question, limit=query["limit"])
     shown = [
@@ -133,6 +138,7 @@ def explain_availability(session: Session, call: Call, query: dict[str, Any]) ->
         exclude_appointment=query["exclude_appointment"],
         hold_id=query["hold_id"],
         by=query["by"],
+        patient_region=query["patient_region"],
     )
     found = availability.explain(session, call, question)
     return {"bookable": found.bookable, "reasons": [obstacle(reason(each)) for each in found.reasons]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from scheduler.api.fields import Choice, Day, Id, Instant, Text, TimeOfDay, Weekday
+from scheduler.api.fields import Choice, Day, Id, Instant, List, Text, TimeOfDay, Weekday
 from scheduler.api.schema import Coded, Schema
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.hours import closure_faults, validity_faults
@@ -97,11 +97,21 @@ class StaffHoursSchema(HoursSchema):
     location_id = IdText(required=True)
 
 
+class Region(Text):
+    """A country or one of its subdivisions, by ISO 3166-2."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        form = ma.validate.Regexp(r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", error='Such as "US-NY" or "DE".')
+        metadata = {"examples": ["US-NY"]} | kwargs.pop("metadata", {})
+        super().__init__(6, validate=form, metadata=metadata, **kwargs)
+
+
 class RoleSchema(Valid):
     """A role that somebody may serve in, at one location or at all of them."""
 
     code = Code(required=True)
     location_id = IdText(allow_none=True)
+    regions = List(Region(), max=300, metadata={"description": "Where it is licensed: counts for visits by video"})
 
 
 class CertificationSchema(Valid):
@@ -131,6 +141,15 @@ class ClosureSchema(Schema):
     def _in_order(self, data: dict[str, Any], **_: Any) -> None:
         faults = closure_faults([data], "")
         raise_each([Fault(fault.pointer.removeprefix("/0"), fault.code, fault.detail) for fault in faults])
+
+
+class HolidaysSchema(Schema):
+    """Whose public holidays close a location, and on which it works all the same."""
+
+    country = Text(2, required=True, metadata={"description": "ISO 3166-1", "examples": ["US"]})
+    subdivision = Text(10, allow_none=True, metadata={"description": "Its code in that country", "examples": ["CA"]})
+    open_days = List(DayText(), max=200, metadata={"description": "Single days that are open"})
+    open_names = List(Text(200), max=100, metadata={"description": "Holidays that are never kept, by name"})
 
 
 class AffectedSchema(Schema):

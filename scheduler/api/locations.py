@@ -7,7 +7,7 @@ from uuid import UUID
 
 from scheduler.api.fields import Id, Instant, List, Nested, Text, Whole, ZoneName
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
-from scheduler.api.kept import AffectedSchema, CertificationSchema, ClosureSchema, HoursSchema
+from scheduler.api.kept import AffectedSchema, CertificationSchema, ClosureSchema, HolidaysSchema, HoursSchema
 from scheduler.core.call import Call
 from scheduler.core.errors import InUse, NotFound
 from scheduler.services import locations
@@ -16,7 +16,7 @@ blp = Blueprint("locations", __name__, url_prefix="/v1", description="Sites, eac
 
 
 class LocationSchema(Schema):
-    """A site. Nothing happens there outside `hours`, or while one of `closures` lasts."""
+    """A site. Nothing happens there outside `hours`, while one of `closures` lasts, or on its `holidays`."""
 
     id = Id(dump_only=True)
     name = Text(200, required=True)
@@ -24,6 +24,7 @@ class LocationSchema(Schema):
     address = Text(500, min=0, lines=True)
     hours = List(Nested(HoursSchema), max=200)
     closures = List(Nested(ClosureSchema), max=500)
+    holidays = Nested(HolidaysSchema, allow_none=True)
     certifications = List(Nested(CertificationSchema), max=50)
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from marshmallow import fields
 
-from scheduler.api.appointments import AppointmentSchema
+from scheduler.api.appointments import REGION, AppointmentSchema
 from scheduler.api.day import Answers, WaiverSchema, day_document, waiver_from
 from scheduler.api.fields import Id, Instant, Nested, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Region
 from scheduler.core.call import Call
 from scheduler.core.errors import (
     AlreadyExists,
@@ -38,20 +39,26 @@ class ArrivalSchema(Schema):
     at = Instant(load_default=None, metadata=_AT)
 
 
-class CheckInSchema(ArrivalSchema):
-    """The patient is received, with answers to what the visit type asks at check-in."""
+class AnswersSchema(ArrivalSchema):
+    """A move with answers to what the visit type asks at that point."""
 
     checklist = Answers(load_default=dict)
     override = Nested(WaiverSchema, load_default=None, allow_none=True)
 
 
-class StartSchema(CheckInSchema):
+class CheckInSchema(AnswersSchema):
+    """The patient is received, with answers to what the visit type asks at check-in."""
+
+    patient_region = Region(load_default=None, metadata=REGION)
+
+
+class StartSchema(AnswersSchema):
     """The (first) dose is given; said again, it adds when the last device was."""
 
     last_device_at = Instant(load_default=None, metadata={"description": "When the last device was given"})
 
 
-class DischargeSchema(CheckInSchema):
+class DischargeSchema(AnswersSchema):
     """The patient goes home, with answers to what the visit type asks before that."""
 
 

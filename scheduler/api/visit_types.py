@@ -90,6 +90,8 @@ class VisitTypePatch(DocumentSchema):
     )
     checklist = Part("objects", "Asked at check-in, before the start and at discharge", items=_CHECK)
     tasks = Part("objects", "To be done in the visit or after it", items=_TASK)
+    video = Part("flag", "It takes place by video: who serves must be licensed where the patient is")
+    psychotherapy = Part("flag", "No coach may hold it")
     equipment = Part("codes")
     enabled = Part("flag")
     information = Part("object", "Further facts with their sources; nothing goes by them")

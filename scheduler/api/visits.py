@@ -152,6 +152,7 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "course_session_id": row.course_session_id,
         "series_id": row.series_id,
         "note": row.note,
+        "patient_region": row.patient_region,
         **{name: _shown(getattr(row, name), where) for name in REAL_TIMES},
         "cancel_reason": row.cancel_reason,
         "cancelled_by": row.cancelled_by,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import AppointmentSchema
+from scheduler.api.appointments import REGION, AppointmentSchema
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text, TimeOfDay, Weekday, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
-from scheduler.api.kept import DayText
+from scheduler.api.kept import DayText, Region
 from scheduler.api.visits import PinSchema, appointment_document, pins_from
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Invalid, NotFound, Refused
@@ -58,6 +58,7 @@ class WaitlistEntrySchema(Schema):
     )
     priority = Whole(min=0, max=1000, load_default=0, metadata={"description": "Higher is asked first"})
     note = Text(2000, min=0, lines=True, load_default="")
+    patient_region = Region(load_default=None, allow_none=True, metadata=REGION)
     status = Choice(*_STATUSES, dump_only=True)
     appointment_id = Id(dump_only=True, allow_none=True)
     offers = List(Nested(WaitlistOfferSchema), max=1000, dump_only=True)

@@ -7,7 +7,7 @@ writing them, is done elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -79,6 +79,12 @@ class Bar:
     code: str
     detail: str
     starts: int
+    #: What to say of one start instead, when there is more to say ("" when not).
+    said: Callable[[int], str] | None = None
+
+    def about(self, slot: int) -> str:
+        """The sentence for that start."""
+        return (self.said(slot) if self.said is not None else "") or self.detail
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from uuid import UUID
 from scheduler.core.civil import to_local
 from scheduler.core.hours import closed_spans, open_spans, valid_on
 from scheduler.core.intervals import Span, subtract, union
+from scheduler.core.licences import covers
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -67,6 +68,8 @@ class Duty:
     present: bool = False
     keeps_site_hours: bool = False
     certifications: tuple[str, ...] = ()
+    #: Where the patient is, for a visit by video.
+    region: str | None = None
 
 
 def site_holds(place: Place, duties: Collection[Duty]) -> set[Duty]:
@@ -122,7 +125,9 @@ def qualified(roster: Roster, place: Place, duty: Duty) -> bool:
     entries = [
         role
         for role in roster.roles
-        if f"role:{role['code']}" == duty.selector and role.get("location_id") in (None, str(place.id))
+        if f"role:{role['code']}" == duty.selector
+        and role.get("location_id") in (None, str(place.id))
+        and (duty.region is None or covers(role.get("regions"), duty.region))
     ]
     return _valid_throughout(entries, place.time_zone, duty.span)
 

@@ -6,7 +6,7 @@ The facts come from rows, elsewhere; `Site.clinic` is what one visit's search se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -19,6 +19,7 @@ from scheduler.core.civil import to_local
 from scheduler.core.demand import Demand
 from scheduler.core.hours import closed_spans, edge, open_spans
 from scheduler.core.intervals import Span
+from scheduler.core.licences import licensed
 from scheduler.core.rooms import RoomPool
 from scheduler.core.visit import VisitType
 
@@ -56,13 +57,20 @@ class Site:
     further: tuple[Bar, ...] = ()
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     pools: Mapping[str, RoomPool] = field(default_factory=dict)
+    #: ISO day to the name of the holiday that closes it.
+    holidays: Mapping[str, str] = field(default_factory=dict)
+    #: Where the patient will be during a visit by video; None when that is not known yet.
+    region: str | None = None
 
     def clinic(self, visit: VisitType, demand: Demand, *, cleared: bool = True) -> Clinic:
         """What the search for that visit sees. `cleared=False` leaves out the patient's clearances (planning)."""
         bars = [*self._time_bars(), *self._opening_bars(demand), *self._certification_bars(demand), *self.further]
         if cleared and self.patient is not None:
             bars += self._clearance_bars(visit)
-        return Clinic(self.timeline, self.calendars, tuple(bars), self.patient, self.pins, self.pools)
+        calendars = self.calendars
+        if visit.video and self.region is not None:
+            calendars = licensed(calendars, {thread.selector for thread in demand.threads}, self.region)
+        return Clinic(self.timeline, calendars, tuple(bars), self.patient, self.pins, self.pools)
 
     def _time_bars(self) -> Iterable[Bar]:
         timeline = self.timeline
@@ -76,9 +84,22 @@ class Site:
 
     def _opening_bars(self, demand: Demand) -> Iterable[Bar]:
         closed = dilate(self.closed, demand.patient_slots)
-        yield Bar("location_closed", "The location is closed for some of it.", closed)
+        yield Bar("location_closed", "The location is closed for some of it.", closed, self._holiday(demand))
         shut = self.timeline.everything & ~erode(self.open | self.closed, demand.patient_slots)
         yield Bar("outside_hours", "It is outside the location's opening hours.", shut)
+
+    def _holiday(self, demand: Demand) -> Callable[[int], str] | None:
+        """What to say of a start that meets a holiday: its name."""
+        if not self.holidays:
+            return None
+
+        def said(slot: int) -> str:
+            instants = (self.timeline.instant(each) for each in (slot, slot + demand.patient_slots - 1))
+            days = {to_local(instant, self.time_zone).date().isoformat() for instant in instants}
+            names = [self.holidays[day] for day in sorted(days) if day in self.holidays]
+            return f"The location is closed for a holiday: {', '.join(names)}." if names else ""
+
+        return said
 
     def _certification_bars(self, demand: Demand) -> Iterable[Bar]:
         for code in demand.site_certifications:

@@ -58,6 +58,8 @@ class Appointment(Owned, Revised, Base):
     #: The rules that were lifted for its present place, by whom and why; None when none had to be.
     override: Mapped[dict[str, Any] | None] = mapped_column(Document)
     note: Mapped[str] = mapped_column(String(2000), default="")
+    #: Where the patient is during a visit by video (ISO 3166-2), as last said.
+    patient_region: Mapped[str | None] = mapped_column(String(10))
     pencilled_until: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(String(20))
     cancel_reason: Mapped[str | None] = mapped_column(String(500))

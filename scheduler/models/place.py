@@ -13,7 +13,7 @@ from scheduler.models.base import Base, Document, Owned, Revised, within
 
 
 class Location(Owned, Revised, Base):
-    """A site with its own zone. `hours`, `closures` and `certifications` are lists as in the API.
+    """A site with its own zone. `hours`, `closures`, `holidays` and `certifications` are as in the API.
 
     Whoever changes what presence rests on (hours, closures, absences, roles) takes this row's lock; bookings share it.
     """
@@ -24,6 +24,8 @@ class Location(Owned, Revised, Base):
     address: Mapped[str] = mapped_column(String(500), default="")
     hours: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
     closures: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
+    #: Whose public holidays close it: {country, subdivision?, open_days?, open_names?}; None keeps none.
+    holidays: Mapped[dict[str, Any] | None] = mapped_column(Document)
     certifications: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
     deleted_at: Mapped[datetime | None]
 

@@ -29,6 +29,7 @@ class WaitlistEntry(Owned, Revised, Base):
     notice_minutes: Mapped[int] = mapped_column(default=0)
     priority: Mapped[int] = mapped_column(default=0)
     note: Mapped[str] = mapped_column(String(2000), default="")
+    patient_region: Mapped[str | None] = mapped_column(String(10))
     status: Mapped[str] = mapped_column(String(20), default="waiting")
     appointment_id: Mapped[UUID | None]
 

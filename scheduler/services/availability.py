@@ -19,6 +19,7 @@ from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
+from scheduler.services.licences import expect_region
 from scheduler.services.premises import premises
 
 #: The longest span one question may cover: half a year.
@@ -42,6 +43,8 @@ class Question:
     #: A hold of the asker's: its time counts as free.
     hold_id: UUID | None = None
     by: Initiator = "staff"
+    #: Where the patient will be, for a visit by video.
+    patient_region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,15 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
     """The search that answers the question, and the calendars from `start` to `end`."""
     at = premises(session, call, question.location_id, visit_type=question.visit_type, patient_id=question.patient_id)
     kind = at.asked_for
-    wanted = Wanted(question.patient_id, question.visit_type, question.location_id, question.since, by=question.by)
+    expect_region(kind.visit, question.patient_region)
+    wanted = Wanted(
+        question.patient_id,
+        question.visit_type,
+        question.location_id,
+        question.since,
+        by=question.by,
+        patient_region=question.patient_region,
+    )
     look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
     loaded = look.load(start, end)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded

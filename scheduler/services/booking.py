@@ -75,6 +75,7 @@ def reschedule(
     reason: str | None = None,
     category: str | None = None,
     override: Override | None = None,
+    patient_region: str | None = None,
     revision: int | None = None,
 ) -> AppointmentView:
     """Move a visit in place: the same appointment, its own occupancies ignored; the original stays when it fails.
@@ -99,6 +100,7 @@ def reschedule(
         pins=pins_of(row) if pins is None else pins,
         by=by,
         override=override,
+        patient_region=patient_region or row.patient_region,
     )
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     found = find(session, call, wanted, rules=link, moving=row.id)
@@ -226,6 +228,7 @@ def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
     appointment.segments = [
         {"name": segment.name, "start": start, "end": end} for segment, start, end in found.kind.visit.offsets()
     ]
+    appointment.patient_region = wanted.patient_region
     appointment.pins = [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins]
 
 

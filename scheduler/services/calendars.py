@@ -24,6 +24,7 @@ from scheduler.core.site import Site
 from scheduler.models import Resource
 from scheduler.services.busy import Busy, busy
 from scheduler.services.premises import Columns, Premises, premises
+from scheduler.services.public_holidays import closures_with, named
 from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
@@ -109,7 +110,9 @@ def load(
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     at = at or premises(session, call, location_id, patient_id=patient_id)
     location, policies = at.location, at.policies
-    place = Place(location_id, location.time_zone, location.hours, location.closures, timeline)
+    years = timeline.origin.year - 1, timeline.end.year + 1
+    closures = closures_with(location.closures, location.holidays, *years)
+    place = Place(location_id, location.time_zone, location.hours, closures, timeline)
     resources = _resources(session, call, location_id, patient_id)
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
@@ -132,6 +135,7 @@ def load(
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,
         pools=_pools(resources, calendars, standing, timeline.slot(call.now)),
+        holidays=named(location.holidays, *years),
     )
     return Loaded(
         site=site,

@@ -28,6 +28,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind
 from scheduler.services.doses import doses_of
+from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.premises import Premises, premises
 
@@ -59,6 +60,8 @@ class Wanted:
     #: Who asks: patients may have a lead time and a horizon of their own.
     by: Initiator = "staff"
     override: Override | None = None
+    #: Where the patient will be, for a visit by video (ISO 3166-2).
+    patient_region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def find(
     """
     at = premises(session, call, wanted.location_id, visit_type=wanted.visit_type, patient_id=wanted.patient_id)
     kind = at.asked_for
+    expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
     if call.last_try:  # nothing may be lost any more
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
@@ -171,7 +175,9 @@ class Search:
         further = self.rules.bars(site.timeline, site.time_zone) if self.rules is not None else ()
         further += dose_bars(self.kind.visit, self.doses, site.timeline, site.time_zone)
         earliest, latest = loaded.policies.starts(self.call.now, self.wanted.by)
-        return replace(site, pins=pins, further=further, earliest=earliest, latest=latest)
+        return replace(
+            site, pins=pins, further=further, earliest=earliest, latest=latest, region=self.wanted.patient_region
+        )
 
     def nearest(self, starts_at: datetime) -> list[datetime]:
         """Up to five starts that can be booked, the nearest to the wanted one first."""

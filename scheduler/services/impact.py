@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from scheduler.core.duty import Duty, Place, Roster, covered, roster_holds, site
 from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import LIVE
 from scheduler.models import Absence, Appointment, ExtraHours, Location, Occupancy, Resource, VisitTypeRow
+from scheduler.services.public_holidays import closures_ahead
 
 #: Statuses of visits that are still to come or going on.
 AHEAD = LIVE - {"fulfilled"}
@@ -101,9 +102,10 @@ def shifts_of(session: Session, call: Call, resource_id: UUID) -> tuple[tuple[UU
     return _shifts(session, call, ExtraHours.resource_id == resource_id).get(resource_id, ())
 
 
-def place_of(row: Location) -> Place:
-    """The facts of a location that duties rest on, as they are now."""
-    return Place(row.id, row.time_zone, row.hours, row.closures, row.certifications)
+def place_of(row: Location, today: date) -> Place:
+    """The facts of a location that duties from `today` on rest on, as they are now."""
+    closures = closures_ahead(row.closures, row.holidays, today)
+    return Place(row.id, row.time_zone, row.hours, closures, row.certifications)
 
 
 def _rows(session: Session, call: Call, *conditions: ColumnElement[bool]) -> list[Row[Any]]:
@@ -124,6 +126,7 @@ def _rows(session: Session, call: Call, *conditions: ColumnElement[bool]) -> lis
             Appointment.starts_at.label("visit_starts_at"),
             Appointment.ends_at.label("visit_ends_at"),
             Appointment.time_zone,
+            Appointment.patient_region,
             Resource.kind.label("resource_kind"),
             Resource.hours.is_(None).label("hourless"),
         )
@@ -157,7 +160,7 @@ def _presence(session: Session, call: Call, roster: Roster, *conditions: ColumnE
 
 def _places(session: Session, call: Call) -> dict[UUID, Place]:
     rows = session.scalars(select(Location).where(Location.organization_id == call.organization_id))
-    return {row.id: place_of(row) for row in rows}
+    return {row.id: place_of(row, call.now.date()) for row in rows}
 
 
 def _practitioners(session: Session, call: Call) -> list[Roster]:
@@ -219,6 +222,7 @@ def _duty(row: Row[Any], certifications: tuple[str, ...] = ()) -> Duty:
         span=Span(row.starts_at, row.ends_at),
         keeps_site_hours=row.resource_kind == "patient" or (row.resource_kind != "practitioner" and row.hourless),
         certifications=certifications,
+        region=row.patient_region,
     )
 
 

@@ -1,4 +1,4 @@
-"""Locations: sites with their hours, closures and certifications. What a change leaves without a site is impact's."""
+"""Locations: sites with their hours, closures, holidays and certifications. What a change leaves without a site is impact's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from scheduler.services import impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations
 from scheduler.services.paging import Page
+from scheduler.services.public_holidays import faults_of
 
-_CALENDAR = {"time_zone", "hours", "closures", "certifications"}
+_CALENDAR = {"time_zone", "hours", "closures", "holidays", "certifications"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class LocationView:
     address: str
     hours: list[dict[str, Any]]
     closures: list[dict[str, Any]]
+    holidays: dict[str, Any] | None
     certifications: list[dict[str, Any]]
     revision: int
     created_at: datetime
@@ -48,6 +50,7 @@ def _view(row: Location) -> LocationView:
         row.address,
         row.hours,
         row.closures,
+        row.holidays,
         row.certifications,
         row.revision,
         row.created_at,
@@ -58,7 +61,7 @@ KIND = records.Kind("location", Location, _view, where=(Location.deleted_at.is_(
 
 
 def create(session: Session, call: Call, values: Mapping[str, Any]) -> LocationView:
-    """A new location of {name, time_zone, address?, hours?, closures?, certifications?}. Raises Invalid."""
+    """A new location of {name, time_zone, address?, hours?, closures?, holidays?, certifications?}. Raises Invalid."""
     _check(values)
     defaults: dict[str, Any] = {"hours": [], "closures": [], "certifications": []}
     row = Location(organization_id=call.organization_id, created_at=call.now, **defaults | dict(values))
@@ -86,12 +89,13 @@ def change(session: Session, call: Call, location_id: UUID, revision: int, value
     _check(values)
     if values.get("time_zone", row.time_zone) != row.time_zone:
         _refuse_while_used(_booked(session, call, location_id), "its time zone cannot change")
-    before = impact.place_of(row)
+    today = call.now.date()
+    before = impact.place_of(row, today)
     view = records.change(session, call, KIND, row, values)
     if not _CALENDAR & values.keys():
         return view
     bump_calendars(session, call, _resources_at(session, call, location_id))
-    return replace(view, affected_appointments=impact.by_site(session, call, before, impact.place_of(row)))
+    return replace(view, affected_appointments=impact.by_site(session, call, before, impact.place_of(row, today)))
 
 
 def remove(session: Session, call: Call, location_id: UUID, revision: int) -> None:
@@ -131,6 +135,7 @@ def _check(values: Mapping[str, Any]) -> None:
             faults += error.faults
     faults += hours_faults(values.get("hours", ()))
     faults += closure_faults(values.get("closures", ()))
+    faults += faults_of(values.get("holidays"))
     for place, entry in enumerate(values.get("certifications", ())):
         faults += validity_faults(entry, f"/certifications/{place}")
     if faults:

@@ -55,6 +55,7 @@ def wanted_of(entry: WaitlistEntry, start: datetime) -> Wanted:
         pins=tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in entry.pins),
         course_session_id=entry.course_session_id,
         note=entry.note,
+        patient_region=entry.patient_region,
     )
 
 

@@ -74,6 +74,7 @@ _STATEMENT = (
         _LOCATIONS.c.time_zone,
         as_type(_LOCATIONS.c.hours, Text).label("hours"),
         as_type(_LOCATIONS.c.closures, Text).label("closures"),
+        as_type(_LOCATIONS.c.holidays, Text).label("holidays"),
         _LOCATIONS.c.certifications,
         _ORGANIZATIONS.c.policies,
         _VISIT_TYPES.c.id.label("kind_id"),

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.core.bitmap import Timeline
+from scheduler.core.licences import selector_in
 from scheduler.core.site import closed_mask, rostered, valid_days
 
 
@@ -82,7 +83,9 @@ def _qualified(roles: str, location_id: str, time_zone: str, timeline: Timeline)
     for role in json.loads(roles):
         if role.get("location_id") in (None, location_id):
             bounds = {key: role[key] for key in ("valid_from", "valid_to") if role.get(key)}
-            entries.setdefault(f"role:{role['code']}", []).append(bounds)
+            selector = f"role:{role['code']}"
+            for each in (selector, *(selector_in(selector, region) for region in role.get("regions") or ())):
+                entries.setdefault(each, []).append(bounds)
     return {
         selector: -1 if {} in bounds else valid_days(bounds, time_zone, timeline)
         for selector, bounds in entries.items()

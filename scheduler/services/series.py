@@ -30,6 +30,7 @@ from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import draft, settle
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Search, Wanted, check_pins
+from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations, lock_resources
 
 _PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY"})
@@ -70,6 +71,7 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
     Raises NotFound; Invalid for a rule outside the subset: DAILY, WEEKLY, MONTHLY, INTERVAL, COUNT or UNTIL, BYDAY.
     """
     kind = visit_kind(session, call, wanted.visit_type)
+    expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted)
     near = search.load(wanted.start, wanted.start)
     zone = near.site.time_zone

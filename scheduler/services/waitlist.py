@@ -19,6 +19,7 @@ from scheduler.services import audit, booking, holds, records
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Pin
+from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations
 from scheduler.services.offering import (
     lock_entry,
@@ -60,6 +61,7 @@ class EntryView:
     notice_minutes: int
     priority: int
     note: str
+    patient_region: str | None
     status: str
     appointment_id: UUID | None
     revision: int
@@ -79,6 +81,7 @@ def _plain(row: WaitlistEntry) -> EntryView:
         notice_minutes=row.notice_minutes,
         priority=row.priority,
         note=row.note,
+        patient_region=row.patient_region,
         status=row.status,
         appointment_id=row.appointment_id,
         revision=row.revision,
@@ -92,11 +95,13 @@ KIND = records.Kind("waitlist_entry", WaitlistEntry, _plain, where=(WaitlistEntr
 def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequence[Pin] = ()) -> EntryView:
     """Let somebody wait.
 
-    `values` is {patient_id, visit_type, location_id, course_session_id?, windows?, notice_minutes?, priority?, note?}.
+    `values` is {patient_id, visit_type, location_id, course_session_id?, windows?, notice_minutes?, priority?, note?,
+    patient_region?}.
     Raises NotFound for a patient, location or session that there is not, Invalid.
     """
     _check(values)
     kind = visit_kind(session, call, values["visit_type"])
+    expect_region(kind.visit, values.get("patient_region"))
     for model, noun, key in ((Patient, "patient", "patient_id"), (Location, "location", "location_id")):
         if session.get(model, (call.organization_id, values[key])) is None:
             detail = f"No {noun} {values[key]}."

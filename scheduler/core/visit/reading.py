@@ -32,6 +32,9 @@ WEEK_MINUTES = 7 * 24 * 60
 #: No limit between doses reaches further: how far the history has to be read.
 LONGEST_LIMIT_DAYS = 366
 
+#: Roles that need no license, by their selectors.
+UNLICENSED = frozenset({"role:coach"})
+
 _MODES = ("exclusive", "shared", "present")
 _KINDS = ("evaluation", "preparation", "dosing", "integration", "follow_up", "group")
 _ANCHORS = ("last_device", "first_device")
@@ -40,7 +43,7 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "limits", "checklist", "tasks", "equipment", "enabled", "information", "sources", "status", "approved_by",
+    "limits", "checklist", "tasks", "equipment", "enabled", "video", "psychotherapy", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
@@ -71,12 +74,26 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         enabled=node.flag("enabled", default=True),
         checklist=read_checklist(node, _PROVENANCE),
         tasks=read_tasks(node, _PROVENANCE),
+        video=node.flag("video", default=False),
+        psychotherapy=node.flag("psychotherapy", default=False),
     )
+    _check_licences(node, visit)
     if visit.observation is not None:
         _check_observation(node, visit, visit.observation)
     check_floors(visit, floors, faults)
     faults.raise_any(f"Visit type '{visit.code}'")
     return visit
+
+
+def _check_licences(node: Node, visit: VisitType) -> None:
+    """By video nobody meets in a room; what is psychotherapy is not held by somebody without a license to it."""
+    for place, segment in enumerate(visit.segments):
+        for number, need in enumerate(segment.needs):
+            where = ("segments", place, "needs", number)
+            if visit.video and need.kind != "role":
+                node.fault(where, "no_room_by_video", f"A visit by video has no need for {need.selector}.")
+            if visit.psychotherapy and need.selector in UNLICENSED:
+                node.fault(where, "not_licensed", f"A {need.code} cannot hold psychotherapy.")
 
 
 def _read_segments(node: Node) -> tuple[Segment, ...]:

@@ -153,6 +153,10 @@ class VisitType:
     enabled: bool = True
     checklist: tuple[CheckItem, ...] = ()
     tasks: tuple[VisitTask, ...] = ()
+    #: It takes place by video: whoever serves must be licensed where the patient is.
+    video: bool = False
+    #: Only licensed people may hold it.
+    psychotherapy: bool = False
 
     @property
     def lead_minutes(self) -> int:

@@ -14,6 +14,7 @@ from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Ref
 from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.core.visit_day import watch
 from scheduler.services import course_rules, outbox
+from scheduler.services.licences import receive
 from scheduler.services.occupying import served
 from scheduler.services.visit_day.opening import (
     Answers,
@@ -65,16 +66,20 @@ def check_in(
     at: datetime | None = None,
     checklist: Answers = _NOTHING,
     waiver: Waiver | None = None,
+    patient_region: str | None = None,
     revision: int | None = None,
 ) -> DayView:
     """Receive the patient: the checklist is settled, clearances still hold, and from now on the room is theirs.
 
+    By video, `patient_region` is where the patient is now: who serves must be licensed there.
+
     Raises NotFound, StaleRevision, IllegalTransition, Invalid, ScopeMissing; Refused (`checklist_incomplete` with every
-    item, or `gate_not_passed`).
+    item, or `gate_not_passed`, `not_qualified`).
     """
     move = opened(session, call, appointment_id, "check-in", revision)
     row = move.row
     refuse_ungated(session, call, row, rules=None)
+    receive(session, call, row, move.kind, patient_region)
     said = settle_checklist(call, move, "check_in", checklist, waiver)
     row.status, row.checked_in_at = move.status, happened(call, at, "/at")
     keep_rooms(session, call, row, taken=True)

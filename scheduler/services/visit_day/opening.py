@@ -164,7 +164,9 @@ def refuse_ungated(
     """
     kind = visit_kind(session, call, row.visit_type)
     start = when or row.starts_at
-    wanted = Wanted(row.patient_id, row.visit_type, row.location_id, start, pins=pins_of(row))
+    wanted = Wanted(
+        row.patient_id, row.visit_type, row.location_id, start, pins=pins_of(row), patient_region=row.patient_region
+    )
     search = Search(session, call, kind, wanted, rules, row.id)
     loaded = search.load(start, start)
     slot = loaded.site.timeline.slot(start)

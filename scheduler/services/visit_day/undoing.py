@@ -136,7 +136,14 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     original = _pins(was["pins"])
     same = _pins(each for each in was.get("served", ()) if each["selector"].startswith(kept))
     start = datetime.fromisoformat(was["start"])
-    wanted = Wanted(row.patient_id, row.visit_type, row.location_id, start, pins=(*original, *same))
+    wanted = Wanted(
+        row.patient_id,
+        row.visit_type,
+        row.location_id,
+        start,
+        pins=(*original, *same),
+        patient_region=row.patient_region,
+    )
     moving = last.action == "reschedule"
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=moving)
     kind = visit_kind(session, call, row.visit_type)

@@ -1,0 +1,113 @@
+"""Visits by video: no room, and whoever serves is licensed where the patient is, at booking and at check-in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.core.errors import Invalid, Refused
+from scheduler.core.visit import parse_visit_type
+from scheduler.services import availability, booking, resources, shipped, visit_day
+from scheduler.services.appointments import AppointmentView
+from scheduler.services.availability import Question
+from scheduler.services.finding import Wanted
+from tests.clinic import Clinic, need, segment, visit_type
+
+CALL = visit_type(
+    "call", segment("talk", 60, need("role:therapist")), kind="integration", video=True, psychotherapy=True
+)
+START = "2030-03-04 10:00"
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = Clinic(engine)
+    made.visit(CALL)
+    return made
+
+
+def therapist(clinic: Clinic, *regions: str, **validity: str) -> UUID:
+    who = clinic.staff("therapist")
+    license_roles(clinic, who, *regions, **validity)
+    return who
+
+
+def license_roles(clinic: Clinic, who: UUID, *regions: str, **validity: str) -> Any:
+    roles = [{"code": "therapist", "regions": list(regions), **validity}]
+
+    def work(session: Any, call: Any) -> Any:
+        held = resources.get(session, call, resources.PRACTITIONER, who)
+        return resources.change(session, call, resources.PRACTITIONER, who, held.revision, {"roles": roles})
+
+    return clinic.do(work)
+
+
+def book(clinic: Clinic, region: str | None, start: str = START) -> AppointmentView:
+    asked = Wanted(clinic.patient(), "call", clinic.location_id, clinic.at(start), patient_region=region)
+    return clinic.do(lambda s, c: booking.book(s, c, asked))
+
+
+def test_only_who_is_licensed_where_the_patient_is_serves(clinic: Clinic) -> None:
+    therapist(clinic, "US-NY")
+    licensed = therapist(clinic, "US-NJ", "US-CT")
+    assert {each.resource_id for each in book(clinic, "US-NJ").participants} == {licensed}
+    with pytest.raises(Refused) as caught:
+        book(clinic, "US-CA")
+    assert {reason.code for reason in caught.value.reasons} == {"not_qualified"}
+    question = Question(
+        "call", clinic.location_id, clinic.at("2030-03-05 00:00"), clinic.at("2030-03-06 00:00"), patient_region="US-CT"
+    )
+    offers, _ = clinic.do(lambda s, c: availability.search(s, c, question, limit=100))
+    assert offers
+    assert {part.resource_id for offer in offers for part in offer.participants} == {licensed}
+
+
+def test_a_license_has_its_days_and_a_country_covers_its_parts(clinic: Clinic) -> None:
+    therapist(clinic, "US", valid_to="2030-03-04")
+    assert book(clinic, "US-WY").row.patient_region == "US-WY"
+    with pytest.raises(Refused) as caught:
+        book(clinic, "US-WY", "2030-03-05 10:00")
+    assert caught.value.code == "not_qualified"
+
+
+def test_where_the_patient_will_be_is_asked(clinic: Clinic) -> None:
+    therapist(clinic, "US-NY")
+    with pytest.raises(Invalid) as caught:
+        book(clinic, None)
+    assert [(fault.pointer, fault.code) for fault in caught.value.faults] == [("/patient_region", "region_required")]
+
+
+def test_check_in_asks_again(clinic: Clinic) -> None:
+    therapist(clinic, "US-NY", "US-NJ")
+    made = book(clinic, "US-NY")
+    then = {"now": made.row.starts_at - timedelta(minutes=5)}
+
+    def receive(region: str | None) -> Any:
+        return clinic.do(lambda s, c: visit_day.check_in(s, c, made.id, patient_region=region), **then)
+
+    with pytest.raises(Invalid):
+        receive(None)
+    with pytest.raises(Refused) as caught:
+        receive("US-CA")
+    assert caught.value.code == "not_qualified"
+    assert receive("US-NJ").row.patient_region == "US-NJ"
+
+
+def test_a_lost_license_names_its_visits(clinic: Clinic) -> None:
+    who = therapist(clinic, "US-NY", "US-NJ")
+    made, other = book(clinic, "US-NY"), book(clinic, "US-NJ", "2030-03-05 10:00")
+    changed = license_roles(clinic, who, "US-NY")
+    assert [each.id for each in changed.affected_appointments] == [other.id]
+    assert [each.id for each in license_roles(clinic, who).affected_appointments] == [made.id]
+
+
+def test_no_room_and_no_coach(clinic: Clinic) -> None:
+    with pytest.raises(Invalid) as caught:
+        clinic.visit({**CALL, "code": "odd", "segments": [segment("talk", 60, need("room:x"), need("role:coach"))]})
+    assert {fault.code for fault in caught.value.faults} == {"no_room_by_video", "not_licensed"}
+    video = next(each for each in shipped.visit_types() if each["code"] == "integration_video")
+    assert parse_visit_type(video, {}).video
