@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, TimeOfDay, Whole
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, TimeOfDay, Weekday, Whole
 from scheduler.api.http import Blueprint, Schema, Session, endpoint, patch_schema
-from scheduler.api.kept import Code, Locale, Phone
+from scheduler.api.kept import Code, IdText, Locale, Phone
 from scheduler.core.call import Call
 from scheduler.services import organizations
 
@@ -29,6 +29,17 @@ class MostMovesSchema(Schema):
     staff = Whole(min=0, max=1000, allow_none=True)
 
 
+class AllowedSchema(Schema):
+    """Starts that the clinic means to have in each quarter of an hour that begins in [start, end), by local time."""
+
+    minutes = Whole(min=5, max=24 * 60, required=True, metadata={"description": "Of visits up to that length"})
+    starts = Whole(min=0, max=1000, required=True)
+    start = TimeOfDay(required=True)
+    end = TimeOfDay(required=True, midnight_ends=True)
+    weekdays = List(Weekday(), max=7, metadata={"description": "Every day when there is none"})
+    location_id = IdText(allow_none=True, metadata={"description": "All locations when there is none"})
+
+
 class PoliciesSchema(Schema):
     """When visits may be booked and changed. What a patient may is what staff may, where it is null."""
 
@@ -47,6 +58,9 @@ class PoliciesSchema(Schema):
     )
     release_pending_minutes = Whole(
         min=0, max=_MOST_MINUTES, allow_none=True, metadata={"description": "Before the start of an unconfirmed visit"}
+    )
+    starts_template = List(
+        Nested(AllowedSchema), max=200, metadata={"description": "Shown beside the load; it forbids nothing"}
     )
 
 

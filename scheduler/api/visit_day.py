@@ -39,26 +39,26 @@ class ArrivalSchema(Schema):
     at = Instant(load_default=None, metadata=_AT)
 
 
-class AnswersSchema(ArrivalSchema):
+class AskedSchema(ArrivalSchema):
     """A move with answers to what the visit type asks at that point."""
 
     checklist = Answers(load_default=dict)
     override = Nested(WaiverSchema, load_default=None, allow_none=True)
 
 
-class CheckInSchema(AnswersSchema):
+class CheckInSchema(AskedSchema):
     """The patient is received, with answers to what the visit type asks at check-in."""
 
     patient_region = Region(load_default=None, metadata=REGION)
 
 
-class StartSchema(AnswersSchema):
+class StartSchema(AskedSchema):
     """The (first) dose is given; said again, it adds when the last device was."""
 
     last_device_at = Instant(load_default=None, metadata={"description": "When the last device was given"})
 
 
-class DischargeSchema(AnswersSchema):
+class DischargeSchema(AskedSchema):
     """The patient goes home, with answers to what the visit type asks before that."""
 
 

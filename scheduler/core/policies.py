@@ -44,6 +44,22 @@ class MostMoves:
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """So many `starts` of visits up to `minutes` long in each quarter of an hour that begins in [start, end).
+
+    Wall times (HH:MM) of the location, every day unless `weekdays` says which. It is shown beside the load, and forbids
+    nothing.
+    """
+
+    minutes: int
+    starts: int
+    start: str
+    end: str
+    weekdays: tuple[str, ...] = ()
+    location_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Policies:
     """When visits may be booked and changed. A visit starts `lead_minutes` to `horizon_days` from now.
 
@@ -65,6 +81,8 @@ class Policies:
     no_show_after_minutes: int | None = None
     #: Before the start of a visit that was never confirmed, when it is let go; None leaves it to people.
     release_pending_minutes: int | None = None
+    #: How many visits of each length the clinic means to start in a quarter of an hour.
+    starts_template: tuple[Allowed, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> Policies:
@@ -78,6 +96,10 @@ class Policies:
         ):
             if name in said:
                 said[name] = tuple(said[name]) if kind is tuple else kind(**said[name])
+        if "starts_template" in said:
+            said["starts_template"] = tuple(
+                Allowed(**entry | {"weekdays": tuple(entry.get("weekdays") or ())}) for entry in said["starts_template"]
+            )
         return cls(**{known.name: said[known.name] for known in fields(cls) if known.name in said})
 
     def document(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Visits by video: where the patient is is asked when they are booked and when they begin. What a license is, core says."""
+"""Visits by video: where the patient is is asked when they are booked and begin. What a license is, core says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.models import Appointment, Occupancy, Resource
 
 
 def expect_region(visit: VisitType, region: str | None) -> None:
-    """Raises Invalid for a visit by video of which nobody says where the patient will be, and for any other that does."""
+    """Raises Invalid unless it is said of a visit by video, and of no other, where the patient will be."""
     if visit.video and region is None:
         detail = "This visit is by video: say where the patient will be, such as US-NY."
         raise Invalid([Fault("/patient_region", "region_required", detail)])

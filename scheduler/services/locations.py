@@ -1,4 +1,4 @@
-"""Locations: sites with their hours, closures, holidays and certifications. What a change leaves without a site is impact's."""
+"""Locations: sites with their hours, closures, holidays, certifications. Whom a change affects is impact's."""
 
 from __future__ import annotations
 

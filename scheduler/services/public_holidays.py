@@ -17,7 +17,7 @@ import holidays as calendar_of
 from scheduler.core.errors import Fault
 
 #: How many years ahead a change of a location is judged by its holidays: no visit is booked further ahead.
-_YEARS_AHEAD = 10
+_YEARS_AHEAD = 3
 
 
 def faults_of(kept: Mapping[str, Any] | None, pointer: str = "/holidays") -> list[Fault]:

@@ -307,6 +307,11 @@ QUERIES: dict[str, dict[str, str]] = {
         "from": "2030-03-05T00:00:00-05:00",
         "to": "2030-03-06T00:00:00-05:00",
     },
+    "GET /v1/load": {
+        "location_id": SOMEBODY,
+        "from": "2030-03-05T00:00:00-05:00",
+        "to": "2030-03-06T00:00:00-05:00",
+    },
     "GET /v1/availability/explain": {
         "visit_type": "talk",
         "location_id": SOMEBODY,

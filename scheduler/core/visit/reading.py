@@ -43,7 +43,8 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "limits", "checklist", "tasks", "equipment", "enabled", "video", "psychotherapy", "information", "sources", "status", "approved_by",
+    "limits", "checklist", "tasks", "equipment", "enabled",
+    "video", "psychotherapy", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
