@@ -112,6 +112,7 @@ class AppointmentSchema(Schema):
     course_id = Id(allow_none=True)
     course_session_id = Id(allow_none=True)
     series_id = Id(allow_none=True)
+    group_id = Id(allow_none=True, metadata={"description": "The group that it is a part of"})
     note = Text(2000, min=0)
     patient_region = Text(6, allow_none=True, metadata={"description": "Where the patient is, by video"})
     pencilled_until = Instant(allow_none=True, metadata={"description": "When a pending visit is let go"})

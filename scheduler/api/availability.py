@@ -20,6 +20,7 @@ from scheduler.api.fields import (
     Text,
     TimeOfDay,
     Weekday,
+    Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Region
@@ -35,6 +36,7 @@ from scheduler.services.availability import Question
 blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding a time")
 
 _HOLD = {"description": "A hold of yours: its time counts as free"}
+_GROUP = {"description": "For a visit of several patients: the group that is joined, null for a new one"}
 _BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}
 
 
@@ -73,6 +75,14 @@ class ExplainQuery(Schema):
     patient_region = Region(load_default=None, metadata=REGION)
 
 
+class OpenGroupSchema(Schema):
+    """A group that has room; booking at its start joins it."""
+
+    id = Id(required=True)
+    free = Whole(required=True, metadata={"description": "Places left"})
+    maximum = Whole(required=True)
+
+
 class OfferSchema(Schema):
     """A start that can be booked at once."""
 
@@ -80,6 +90,7 @@ class OfferSchema(Schema):
     end = Instant(required=True)
     time_zone = Text(64, required=True)
     participants = List(Nested(ParticipantSchema), max=1000, required=True)
+    group = Nested(OpenGroupSchema, allow_none=True, metadata=_GROUP)
 
 
 class ExplanationSchema(Schema):
@@ -114,6 +125,7 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
             "end": offer.end.astimezone(where),
             "time_zone": offer.time_zone,
             "participants": participants_in(offer.participants, where),
+            "group": offer.group,
         }
         for offer in offers
         for where in [zone(offer.time_zone)]

@@ -92,6 +92,11 @@ class VisitTypePatch(DocumentSchema):
     tasks = Part("objects", "To be done in the visit or after it", items=_TASK)
     video = Part("flag", "It takes place by video: who serves must be licensed where the patient is")
     psychotherapy = Part("flag", "No coach may hold it")
+    group = Part(
+        "object",
+        "Several patients in one visit: `minimum`, `maximum`, `decide_hours` before the start, `below_minimum` "
+        "(task or cancel)",
+    )
     equipment = Part("codes")
     enabled = Part("flag")
     information = Part("object", "Further facts with their sources; nothing goes by them")

@@ -151,6 +151,7 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "course_id": row.course_id,
         "course_session_id": row.course_session_id,
         "series_id": row.series_id,
+        "group_id": row.group_id,
         "note": row.note,
         "patient_region": row.patient_region,
         **{name: _shown(getattr(row, name), where) for name in REAL_TIMES},

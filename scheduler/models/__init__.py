@@ -7,6 +7,7 @@ from scheduler.models.clinical_hold import ClinicalHold
 from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
 from scheduler.models.feed import CalendarFeed
 from scheduler.models.job import Disruption, Job
+from scheduler.models.group import Group, GroupPlace
 from scheduler.models.message import Message, MessageRule
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
 from scheduler.models.place import (
@@ -40,6 +41,8 @@ __all__ = [
     "Disruption",
     "ExtraHours",
     "Gate",
+    "Group",
+    "GroupPlace",
     "Hold",
     "IdempotencyRecord",
     "Job",

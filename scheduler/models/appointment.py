@@ -40,6 +40,8 @@ class Appointment(Owned, Revised, Base):
     course_id: Mapped[UUID | None]
     course_session_id: Mapped[UUID | None]
     series_id: Mapped[UUID | None]
+    #: The group it is a part of, whose place it has (group_places); None when it has left it.
+    group_id: Mapped[UUID | None]
     #: The wall time at which the series meant it to be (RFC 5545's RECURRENCE-ID); it stays when the visit moves.
     occurrence: Mapped[str | None] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(20))

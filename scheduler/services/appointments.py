@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.intervals import Span, union
-from scheduler.models import Appointment, Occupancy
+from scheduler.models import Appointment, GroupPlace, Occupancy
+from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 
@@ -93,12 +94,15 @@ def view(session: Session, call: Call, row: Appointment) -> AppointmentView:
 
 
 def views(session: Session, call: Call, rows: Sequence[Appointment]) -> list[AppointmentView]:
-    """The rows with their participants, in one statement for all."""
+    """The rows with their participants, in one statement for all, and one for the groups among them if there are."""
     served = _occupancies(session, call, [row.id for row in rows])
+    together = served_in(session, call, rows)
     found = []
     for row in rows:
         segments = segments_of(row)
-        found.append(AppointmentView(row, segments, participants(segments, served.get(row.id, ()))))
+        # A group is served by whoever serves one of its visits.
+        mine = served.get(row.id, ()) if row.group_id is None else together.get(row.group_id, ())
+        found.append(AppointmentView(row, segments, participants(segments, mine)))
     return found
 
 
@@ -123,7 +127,10 @@ def listed(
         served = select(Occupancy.appointment_id).where(
             Occupancy.organization_id == call.organization_id, Occupancy.resource_id == wanted.resource_id
         )
-        chosen = chosen.where(Appointment.id.in_(served))
+        gathered = select(GroupPlace.group_id).where(
+            GroupPlace.organization_id == call.organization_id, GroupPlace.appointment_id.in_(served)
+        )
+        chosen = chosen.where(or_(Appointment.id.in_(served), Appointment.group_id.in_(gathered)))
     found = page(session, call, chosen, [Appointment.starts_at, Appointment.id], limit=limit, cursor=cursor)
     return Page(views(session, call, found.items), found.next_cursor)
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import offers
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
@@ -19,6 +18,7 @@ from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
+from scheduler.services.groups import OpenGroup
 from scheduler.services.licences import expect_region
 from scheduler.services.premises import premises
 
@@ -55,6 +55,8 @@ class Offer:
     end: datetime
     time_zone: str
     participants: tuple[Participation, ...]
+    #: The group that would be joined, for a visit of several patients.
+    group: OpenGroup | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
     among = timeline.from_slot(timeline.slot_after(question.since))
     among &= ~timeline.from_slot(timeline.slot_after(question.until)) & wished_starts(question.wish, zone, timeline)
     found: list[Offer] = []
-    for slot, takings in offers(look.kind.demand, look.clinic(loaded), among):
+    for slot, place in look.offers(loaded, among):
         start = timeline.instant(slot)
         if len(found) == limit:
             return found, start
@@ -87,8 +89,14 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
             {"name": s.name, "start": start + timedelta(minutes=a), "end": start + timedelta(minutes=b)}
             for s, a, b in segments
         ]
-        served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in takings]
-        found.append(Offer(start, start + minutes, zone, participants(parts, served)))
+        group = place.group
+        served = [
+            (each.resource_id, each.selector, timeline.instant(each.start), timeline.instant(each.end))
+            for each in place.takings
+        ]
+        found.append(
+            Offer(start, start + minutes, zone, participants(parts, group.served if group else served), group)
+        )
     return found, None
 
 
@@ -101,7 +109,10 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
     _, start = intent(question.since, loaded.site.time_zone)
     if not on_grid(start):
         raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
-    reasons = why_not(look.kind.demand, look.clinic(loaded), loaded.site.timeline.slot(start))
+    clinic, slot = look.clinic(loaded), loaded.site.timeline.slot(start)
+    if look.place(loaded, clinic, slot, look.joinable(loaded)) is not None:
+        return Explanation(bookable=True, reasons=())
+    reasons = why_not(look.kind.demand, clinic, slot)
     return Explanation(not reasons, reasons)
 
 

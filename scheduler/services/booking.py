@@ -22,7 +22,7 @@ from scheduler.core.errors import LostRace, Reason, Refused, StaleRevision
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
-from scheduler.services import audit, course_rules, openings, outbox, overrides
+from scheduler.services import audit, course_rules, groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found, Pin, Wanted, find
@@ -90,6 +90,7 @@ def reschedule(
     row = row_of(session, call, appointment_id, lock=True)
     _expect(row, revision)
     row.status = lifecycle.after("reschedule", row.status)
+    groups.leave(session, call, row)
     lifted = overrides.permit(session, call, row, "reschedule", by, start=start, category=category, override=override)
     wanted = Wanted(
         patient_id=row.patient_id,
@@ -149,6 +150,7 @@ def cancel(
     overrides.permit(session, call, row, "cancel", by, category=category)
     row.cancelled_by, row.cancel_reason, row.cancel_category = by, reason, category
     row.sequence += 1
+    groups.leave(session, call, row)
     freed = resources_of(session, call, row.id)
     lock_resources(session, call, freed)
     if resources_of(session, call, row.id) != freed:
@@ -184,6 +186,7 @@ def settle(
     if len(places) > 1:
         _mind_each_others_doses(session, call, places)
     visits = [_visit(appointment, found) for appointment, found in places]
+    _mind_groups(session, call, places)
     ids = set(freed).union(*(visit.resource_ids for visit in visits))
     if hold is not None:
         ids |= held_by(session, call, hold.id)
@@ -198,6 +201,7 @@ def settle(
             session.add(appointment)
     _flush(session)
     write(session, call, loaded, visits)
+    _gather(session, call, places, hold)
     bump_calendars(session, call, ids, locked=True)
 
 
@@ -276,9 +280,30 @@ def _mind_each_others_doses(session: Session, call: Call, places: Sequence[tuple
             raise Refused(reasons)
 
 
+def _mind_groups(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:
+    """Leave the groups that a visit is no longer to be in, and take those that are about to be entered, by id."""
+    for appointment, found in places:
+        if appointment.group_id is not None and (found.group is None or found.group.id != appointment.group_id):
+            groups.leave(session, call, appointment)
+    for group_id in sorted({found.group.id for _, found in places if found.group is not None}):
+        groups.lock_open(session, call, group_id)
+
+
+def _gather(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]], hold: Hold | None) -> None:
+    """Give each visit of several patients its place, in the group found for it or in one of its own."""
+    for appointment, found in places:
+        if found.group is not None:
+            own_hold = hold.id if hold is not None else None
+            groups.enter(session, call, found.group.id, appointment=appointment, own_hold=own_hold)
+        elif found.kind.visit.group is not None:
+            groups.found(session, call, found.kind.visit, appointment)
+
+
 def _visit(appointment: Appointment, found: Found) -> Visit:
     owner = Owner(appointment_id=appointment.id)
     pinned = frozenset(pin["selector"] for pin in appointment.pins)
+    if found.kind.visit.group is not None:  # the room of a group is not changed for another
+        pinned |= {taking.selector for taking in found.takings}
     extra = found.lifted.extra if found.lifted else ()
     return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings, pinned, extra)
 

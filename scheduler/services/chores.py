@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.services import access, idempotency, jobs, plans, visit_day, waitlist, zone_rules
+from scheduler.services import access, idempotency, jobs, meetings, plans, visit_day, waitlist, zone_rules
 
 
 def everyone(session: Session, _now: datetime) -> list[UUID]:
@@ -41,6 +41,7 @@ EACH_TICK = timedelta(0)
 CHORES: tuple[Chore, ...] = (
     Chore("waitlist.sweep", EACH_TICK, waitlist.sweep, due=waitlist.organizations_due),
     Chore("visit_day.sweep", timedelta(minutes=1), lambda s, c: visit_day.sweep(s, c).more, due=visit_day.sweepable),
+    Chore("groups.decide", timedelta(minutes=5), meetings.decide, due=meetings.due),
     Chore("idempotency.forget", timedelta(hours=1), idempotency.forget),
     Chore("jobs.forget", timedelta(hours=1), jobs.forget),
     Chore("zone_rules.follow", timedelta(hours=1), zone_rules.follow, due=zone_rules.organizations_behind),

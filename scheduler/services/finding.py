@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar, Clinic, Taking, assign, starts
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
-from scheduler.core.civil import Disambiguation, intent, on_grid
+from scheduler.core.civil import Disambiguation, intent, on_grid, to_local
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid, Refused
 from scheduler.core.explain import why_not
@@ -28,6 +28,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind
 from scheduler.services.doses import doses_of
+from scheduler.services.groups import OpenGroup, joinable
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.premises import Premises, premises
@@ -75,6 +76,8 @@ class Found:
     takings: tuple[Taking, ...]
     #: What had to be lifted for it, if anything.
     lifted: Lifted | None = None
+    #: The group that it joins: nobody else is taken up then.
+    group: OpenGroup | None = None
 
     @property
     def ends_at(self) -> datetime:
@@ -116,9 +119,9 @@ def find(
     check_pins(loaded, kind, wanted.pins)
     clinic = search.clinic(loaded)
     slot = loaded.site.timeline.slot(starts_at)
-    takings = assign(kind.demand, clinic, slot)
-    if takings is not None:
-        return Found(kind, loaded, local, starts_at, takings)
+    found = search.place(loaded, clinic, slot, search.joinable(loaded))
+    if found is not None:
+        return replace(found, local=local)
     if wanted.override is None:
         raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(starts_at))
     lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
@@ -186,17 +189,64 @@ class Search:
         found = islice(self.around(loaded, starts_at), ALTERNATIVES)
         return sorted(loaded.site.timeline.instant(slot) for slot, _ in found)
 
-    def around(
-        self, loaded: Loaded, centre: datetime, among: int | None = None
-    ) -> Iterator[tuple[int, tuple[Taking, ...]]]:
-        """(start slot, who serves) of what can be booked, the nearest to `centre` first; `among` narrows the starts."""
-        clinic, middle = self.clinic(loaded), loaded.site.timeline.slot(centre)
+    def around(self, loaded: Loaded, centre: datetime, among: int | None = None) -> Iterator[tuple[int, Found]]:
+        """(start slot, place) of what can be booked, the nearest to `centre` first; `among` narrows the starts."""
+        middle = loaded.site.timeline.slot(centre)
+        yield from self.offers(loaded, among, order=lambda slot: (abs(slot - middle), slot))
+
+    def offers(
+        self, loaded: Loaded, among: int | None = None, *, order: Callable[[int], Any] | None = None
+    ) -> Iterator[tuple[int, Found]]:
+        """(start slot, place) of everything that can be booked, earliest first or in that order."""
+        clinic, groups = self.clinic(loaded), self.joinable(loaded)
         candidates = starts(self.kind.demand, clinic)
-        narrowed = candidates if among is None else candidates & among
-        for slot in sorted(bits(narrowed), key=lambda slot: (abs(slot - middle), slot)):
-            takings = assign(self.kind.demand, clinic, slot)
-            if takings is not None:
-                yield slot, takings
+        for slot in groups:
+            candidates |= 1 << slot
+        slots = bits(candidates if among is None else candidates & among)
+        for slot in slots if order is None else sorted(slots, key=order):
+            found = self.place(loaded, clinic, slot, groups)
+            if found is not None:
+                yield slot, found
+
+    def place(self, loaded: Loaded, clinic: Clinic, slot: int, groups: Mapping[int, OpenGroup]) -> Found | None:
+        """The place at that start, by the one law: in a group that has room, or with people of its own."""
+        starts_at = loaded.site.timeline.instant(slot)
+        local = to_local(starts_at, loaded.site.time_zone)
+        group = groups.get(slot)
+        if group is not None and (clinic.lawful & clinic.attended(self.kind.demand.patient_slots)) >> slot & 1:
+            return Found(self.kind, loaded, local, starts_at, (), group=group)
+        takings = assign(self.kind.demand, clinic, slot)
+        return None if takings is None else Found(self.kind, loaded, local, starts_at, takings)
+
+    def joinable(self, loaded: Loaded) -> dict[int, OpenGroup]:
+        """Start slot to the fullest group that begins then, has a free place and all of whose people are there."""
+        if self.kind.visit.group is None:
+            return {}
+        timeline, calendars = loaded.site.timeline, loaded.site.calendars
+        span = timeline.origin, timeline.end
+        pinned = {pin.resource_id for pin in self.wanted.pins}
+        found = {}
+        for group in joinable(
+            self.session,
+            self.call,
+            self.wanted.location_id,
+            self.kind.visit.code,
+            span,
+            moving=self.moving,
+            own_hold=self.own_hold,
+        ):
+            there = (
+                key in calendars and _lasts(calendars[key].there, timeline.slot(begins), timeline.slot_after(ends))
+                for key, _, begins, ends in group.served
+            )
+            if all(there) and pinned <= {served[0] for served in group.served}:
+                found[timeline.slot(group.starts_at)] = group
+        return found
+
+
+def _lasts(mask: int, first: int, past: int) -> bool:
+    full = (1 << (past - first)) - 1
+    return first >= 0 and mask >> first & full == full
 
 
 def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason, Refused
 from scheduler.models import ApiKey, Hold, Occupancy, new_id
-from scheduler.services import audit, booking, course_rules, overrides, policies, records
+from scheduler.services import audit, booking, course_rules, groups, overrides, policies, records
 from scheduler.services.appointments import AppointmentView, Participation, participants
 from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
@@ -96,10 +96,14 @@ def keep(
     )
     pinned = frozenset(pin.selector for pin in wanted.pins)
     visit = Visit(Owner(hold_id=row.id), row.patient_id, row.starts_at, row.ends_at, found.takings, pinned)
+    if found.group is not None:
+        groups.lock_open(session, call, found.group.id)
     lock_for(session, call, found.loaded, visit.resource_ids)
     session.add(row)
     session.flush()
     write(session, call, found.loaded, [visit])
+    if found.group is not None:
+        groups.enter(session, call, found.group.id, hold_id=row.id)
     bump_calendars(session, call, visit.resource_ids, locked=True)
     audit.note(session, call, "hold.create", "hold", row.id, after=_snapshot(row))
     return row, token

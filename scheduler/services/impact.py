@@ -20,6 +20,7 @@ from scheduler.core.duty import Duty, Place, Roster, covered, roster_holds, site
 from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import LIVE
 from scheduler.models import Absence, Appointment, ExtraHours, Location, Occupancy, Resource, VisitTypeRow
+from scheduler.services.groups import companions
 from scheduler.services.public_holidays import closures_ahead
 
 #: Statuses of visits that are still to come or going on.
@@ -45,7 +46,7 @@ def by_site(session: Session, call: Call, before: Place, after: Place) -> tuple[
     rows = _rows(session, call, Appointment.location_id == after.id)
     needed = _certifications(session, call, {row.visit_type for row in rows})
     duties = [_duty(row, needed.get(row.visit_type, ())) for row in rows]
-    return _views(rows, site_holds(before, duties) - site_holds(after, duties))
+    return _views(session, call, rows, site_holds(before, duties) - site_holds(after, duties))
 
 
 def by_roster(session: Session, call: Call, before: Roster, after: Roster) -> tuple[Affected, ...]:
@@ -68,7 +69,7 @@ def by_roster(session: Session, call: Call, before: Roster, after: Roster) -> tu
         if covered(duty, places[duty.location_id], [*others, before], absences)
         and not covered(duty, places[duty.location_id], [*others, after], absences)
     }
-    return _views([*rows, *watched], broken)
+    return _views(session, call, [*rows, *watched], broken)
 
 
 def by_absence(session: Session, call: Call, roster: Roster, absence_id: UUID, span: Span) -> tuple[Affected, ...]:
@@ -89,7 +90,7 @@ def by_absence(session: Session, call: Call, roster: Roster, absence_id: UUID, s
         if covered(duty, places[duty.location_id], rosters, had_been)
         and not covered(duty, places[duty.location_id], rosters, absent)
     }
-    return _views([*rows, *watched], broken)
+    return _views(session, call, [*rows, *watched], broken)
 
 
 def roster_of(row: Resource) -> Roster:
@@ -226,10 +227,13 @@ def _duty(row: Row[Any], certifications: tuple[str, ...] = ()) -> Duty:
     )
 
 
-def _views(rows: Collection[Row[Any]], broken: Collection[Duty]) -> tuple[Affected, ...]:
-    """Each visit once, by its start."""
+def _views(session: Session, call: Call, rows: Collection[Row[Any]], broken: Collection[Duty]) -> tuple[Affected, ...]:
+    """Each visit once, by its start. What befalls one visit of a group befalls all of them."""
     ids = {duty.appointment_id for duty in broken}
     found = {row.id: _view(row) for row in rows if row.id in ids}
+    missing = companions(session, call, ids) - found.keys()
+    if missing:
+        found |= {row.id: _view(row) for row in _rows(session, call, Appointment.id.in_(missing))}
     return tuple(sorted(found.values(), key=lambda each: (each.start, each.id)))
 
 

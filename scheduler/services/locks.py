@@ -1,6 +1,6 @@
 """The locking law as functions: which rows are taken, how strongly, in which order. What is decided under them is not.
 
-The order is always: idempotency key, locations, course, appointment, resources (patients too), each kind by id. A
+The order is always: idempotency key, locations, course, appointment, group, resources (patients too), each by id. A
 booking shares the location; whoever changes what presence rests on (hours, closures, absences, roles) takes it alone.
 SQLite has one writer, whose lock was taken when the transaction began, so there nothing is left to do.
 """

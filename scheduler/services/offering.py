@@ -14,7 +14,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.civil import to_local
 from scheduler.core.errors import AlreadyExists, Invalid, LostRace, NotFound
 from scheduler.core.waitlist import offer_until, wanted_starts
 from scheduler.models import WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
@@ -196,9 +195,8 @@ def _place(
     touching = timeline.from_slot(timeline.slot(first) + 1) & ~timeline.from_slot(timeline.slot_after(opening.ends_at))
     among = touching & wanted_starts(entry.windows, zone, timeline)
     notice = timedelta(minutes=entry.notice_minutes)
-    for slot, takings in search.around(loaded, opening.starts_at, among):
-        starts_at = timeline.instant(slot)
-        until = offer_until(loaded.policies, starts_at, notice, call.now)
+    for _, found in search.around(loaded, opening.starts_at, among):
+        until = offer_until(loaded.policies, found.starts_at, notice, call.now)
         if until is not None:
-            return wanted, Found(kind, loaded, to_local(starts_at, zone), starts_at, takings), until
+            return wanted, found, until
     return None

@@ -16,7 +16,7 @@ from dateutil.rrule import rrulestr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import assign, occupied
+from scheduler.core.availability import occupied
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, to_instant, to_local
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused
@@ -82,7 +82,7 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
         lock_resources(session, call, list(near.units))
     loaded = search.load(wanted.start, last)
     check_pins(loaded, kind, wanted.pins)
-    clinic, timeline = search.clinic(loaded), loaded.site.timeline
+    clinic, groups, timeline = search.clinic(loaded), search.joinable(loaded), loaded.site.timeline
     looks = []
     for key in keys:
         try:
@@ -91,12 +91,12 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
             looks.append(Look(key, None, None, (Reason(fault.code, fault.detail),)))
             continue
         slot = timeline.slot(start)
-        takings = assign(kind.demand, clinic, slot)
-        if takings is None:
+        place = search.place(loaded, clinic, slot, groups)
+        if place is None:
             looks.append(Look(key, start, None, why_not(kind.demand, clinic, slot)))
             continue
-        clinic = occupied(clinic, takings)
-        looks.append(Look(key, start, Found(kind, loaded, key, start, takings)))
+        clinic = occupied(clinic, place.takings)
+        looks.append(Look(key, start, place))
     return looks
 
 

@@ -14,6 +14,7 @@ from scheduler.core.visit.floors import check_floors
 from scheduler.core.visit.values import (
     Anchor,
     DoseLimits,
+    GroupSize,
     Instructions,
     Kind,
     Mode,
@@ -29,6 +30,7 @@ GRID_MINUTES = 5
 LONGEST_MINUTES = 24 * 60
 MOST_OF_A_KIND = 20
 WEEK_MINUTES = 7 * 24 * 60
+MOST_IN_GROUP = 100
 #: No limit between doses reaches further: how far the history has to be read.
 LONGEST_LIMIT_DAYS = 366
 
@@ -44,7 +46,7 @@ _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
     "limits", "checklist", "tasks", "equipment", "enabled",
-    "video", "psychotherapy", "information", "sources", "status", "approved_by",
+    "video", "psychotherapy", "group", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
@@ -77,6 +79,7 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         tasks=read_tasks(node, _PROVENANCE),
         video=node.flag("video", default=False),
         psychotherapy=node.flag("psychotherapy", default=False),
+        group=_read_group(node),
     )
     _check_licences(node, visit)
     if visit.observation is not None:
@@ -209,6 +212,25 @@ def _read_observation(node: Node) -> Observation | None:
         anchor=cast("Anchor", item.choice("anchor", _ANCHORS, default="last_device")),
         segment=first,
         through=item.code("through", default=first),
+    )
+
+
+def _read_group(node: Node) -> GroupSize | None:
+    item = node.child("group")
+    if item is None:
+        return None
+    item.allow_only(_PROVENANCE | {"minimum", "maximum", "decide_hours", "below_minimum"})
+    if node.value.get("kind") == "dosing":
+        node.fault("group", "dose_in_group", "A dose is given to one patient, not to a group.")
+    minimum = item.whole("minimum", least=1, most=MOST_IN_GROUP, default=1) or 1
+    maximum = item.whole("maximum", least=1, most=MOST_IN_GROUP) or minimum
+    if maximum < minimum:
+        item.fault("maximum", "less_than_minimum", f"{maximum} places are fewer than the {minimum} that are needed.")
+    return GroupSize(
+        minimum=minimum,
+        maximum=maximum,
+        decide_hours=item.whole("decide_hours", least=0, most=WEEK_MINUTES // 60, default=24) or 0,
+        below_minimum=cast("Any", item.choice("below_minimum", ("task", "cancel"), default="task")),
     )
 
 

@@ -132,6 +132,19 @@ class DoseLimits:
 
 
 @dataclass(frozen=True)
+class GroupSize:
+    """How many patients come to one visit. Whether they are enough is looked at `decide_hours` before its start.
+
+    When they are not, the staff are given a task, or (`below_minimum` cancel) the visit is called off as well.
+    """
+
+    minimum: int
+    maximum: int
+    decide_hours: int = 24
+    below_minimum: Literal["task", "cancel"] = "task"
+
+
+@dataclass(frozen=True)
 class VisitType:
     """One kind of visit. Its start and end are the span of the patient's presence.
 
@@ -157,6 +170,8 @@ class VisitType:
     video: bool = False
     #: Only licensed people may hold it.
     psychotherapy: bool = False
+    #: Several patients in one visit; None is one alone.
+    group: GroupSize | None = None
 
     @property
     def lead_minutes(self) -> int:

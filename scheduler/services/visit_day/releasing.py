@@ -14,7 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Occupancy
-from scheduler.services import openings
+from scheduler.services import groups, openings
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.occupying import release, resources_of
 
@@ -23,6 +23,7 @@ _ROWS = cast("Table", Occupancy.__table__)
 
 def give_back(session: Session, call: Call, row: Appointment) -> None:
     """Free everything that the visit takes up. Its appointment is locked by the caller."""
+    groups.leave(session, call, row)
     ids = lock_own(session, call, row.id)
     release(session, call, row.id)
     openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
@@ -31,6 +32,7 @@ def give_back(session: Session, call: Call, row: Appointment) -> None:
 
 def cut_short(session: Session, call: Call, row: Appointment, kind: VisitType, at: datetime) -> None:
     """Free what is left of the visit from `at` on, up to the grid; what turns over afterwards still gets its time."""
+    groups.hand_over(session, call, row)
     ids = lock_own(session, call, row.id)
     after = (segment for segment, start, _ in kind.offsets() if start >= kind.minutes)
     trailing = {need.selector for segment in after for need in segment.needs}

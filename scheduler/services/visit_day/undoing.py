@@ -11,9 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import assign
 from scheduler.core.call import Call
-from scheduler.core.civil import to_local
 from scheduler.core.errors import IllegalTransition, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import LIVE, MOVES
@@ -155,10 +153,10 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     # It was booked in time once: only who and what is free, and the other rules of the clinic, are asked again.
     site = replace(site, earliest=min(site.earliest, start), latest=max(site.latest, start))
     clinic, slot = site.clinic(kind.visit, kind.demand), site.timeline.slot(start)
-    takings = assign(kind.demand, clinic, slot)
-    if takings is None:
+    found = search.place(loaded, clinic, slot, search.joinable(loaded))
+    if found is None:
         raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(start))
-    return _Again(wanted, original, Found(kind, loaded, to_local(start, site.time_zone), start, takings))
+    return _Again(wanted, original, found)
 
 
 def _pins(entries: Iterable[Mapping[str, str]]) -> tuple[Pin, ...]:

@@ -1,6 +1,6 @@
 """Public holidays that a location keeps, and where a patient is while a visit takes place by video.
 
-Revises: 0001
+Revises: 0004
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from scheduler.models.base import Document
 
-revision = "0002"
-down_revision = "0001"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,296 @@
+"""Groups as they are entered, left and looked up: places, and whose appointment carries the room and the staff.
+
+Whether a start can be booked is `finding`'s, what a group is called to the outside `meetings`'. A group's row is locked
+after appointments and before resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import LostRace
+from scheduler.core.lifecycle import LIVE
+from scheduler.core.visit import VisitType
+from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, new_id
+from scheduler.services.locks import bump_calendars, lock_resources
+
+_PLACES = cast("Table", GroupPlace.__table__)
+_ROWS = cast("Table", Occupancy.__table__)
+_HOLDS = cast("Table", Hold.__table__)
+
+#: (resource, selector, start, end) of who and what serves.
+Served = tuple[UUID, str, datetime, datetime]
+
+
+@dataclass(frozen=True)
+class OpenGroup:
+    """A group that has room for one more, and who serves it."""
+
+    id: UUID
+    starts_at: datetime
+    free: int
+    maximum: int
+    served: tuple[Served, ...] = ()
+
+
+def joinable(
+    session: Session,
+    call: Call,
+    location_id: UUID,
+    visit_type: str,
+    span: tuple[datetime, datetime],
+    *,
+    moving: UUID | None = None,
+    own_hold: UUID | None = None,
+) -> list[OpenGroup]:
+    """The groups with a free place that begin in the span, the fullest last; in one statement.
+
+    The place of the appointment that moves, or of the caller's own hold, counts as free.
+    """
+    free = (
+        select(func.count())
+        .select_from(GroupPlace)
+        .where(
+            GroupPlace.organization_id == Group.organization_id,
+            GroupPlace.group_id == Group.id,
+            is_free(call, moving, own_hold),
+        )
+        .correlate(Group)
+        .scalar_subquery()
+    )
+    carried = and_(
+        GroupPlace.organization_id == Group.organization_id,
+        GroupPlace.group_id == Group.id,
+        GroupPlace.appointment_id.is_not(None),
+    )
+    taken = and_(
+        Occupancy.organization_id == GroupPlace.organization_id,
+        Occupancy.appointment_id == GroupPlace.appointment_id,
+        Occupancy.role != "patient",
+    )
+    rows = session.execute(
+        select(
+            Group.id,
+            Group.starts_at,
+            Group.maximum,
+            free.label("free"),
+            Occupancy.resource_id,
+            Occupancy.role,
+            Occupancy.starts_at.label("begins"),
+            Occupancy.ends_at.label("ends"),
+        )
+        .join(GroupPlace, carried)
+        .join(Occupancy, taken)
+        .where(
+            Group.organization_id == call.organization_id,
+            Group.location_id == location_id,
+            Group.visit_type == visit_type,
+            Group.status == "open",
+            Group.starts_at >= span[0],
+            Group.starts_at < span[1],
+        )
+        .order_by(Group.id)
+    )
+    found: dict[UUID, OpenGroup] = {}
+    for row in rows:
+        known = found.get(row.id) or OpenGroup(row.id, row.starts_at, row.free, row.maximum)
+        served = (row.resource_id, row.role, row.begins, row.ends)
+        found[row.id] = replace(known, served=(*known.served, served))
+    return sorted((each for each in found.values() if each.free), key=lambda each: (-each.free, each.id))
+
+
+def found(session: Session, call: Call, visit: VisitType, row: Appointment) -> None:
+    """Begin a group at the appointment's time, with all its places; the appointment has the first."""
+    assert visit.group is not None  # noqa: S101 - only such visit types get here
+    size = visit.group
+    decide_at = row.starts_at - timedelta(hours=size.decide_hours)
+    group = Group(
+        organization_id=call.organization_id,
+        id=new_id(),
+        visit_type_id=row.visit_type_id,
+        visit_type=row.visit_type,
+        location_id=row.location_id,
+        time_zone=row.time_zone,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        minimum=size.minimum,
+        maximum=size.maximum,
+        below_minimum=size.below_minimum,
+        # Whoever begins a group after that moment knows how late it is.
+        decide_at=decide_at if decide_at > call.now else None,
+        created_at=call.now,
+    )
+    session.add(group)
+    session.flush()
+    key = {"organization_id": call.organization_id, "group_id": group.id}
+    places = [key | {"place": place, "appointment_id": None} for place in range(size.maximum)]
+    places[0]["appointment_id"] = row.id
+    session.execute(insert(_PLACES), places)
+    row.group_id = group.id
+
+
+def lock(session: Session, call: Call, group_id: UUID) -> Group:
+    """Take the group until the transaction ends; as it is under the lock."""
+    wanted = select(Group).where(Group.organization_id == call.organization_id, Group.id == group_id)
+    locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalars(locked).one()
+
+
+def lock_open(session: Session, call: Call, group_id: UUID) -> None:
+    """Take a group that is about to be entered. Raises LostRace when it is not open any more."""
+    if lock(session, call, group_id).status != "open":
+        raise LostRace("The group was called off at the same moment.")
+
+
+def enter(
+    session: Session,
+    call: Call,
+    group_id: UUID,
+    *,
+    appointment: Appointment | None = None,
+    hold_id: UUID | None = None,
+    own_hold: UUID | None = None,
+) -> None:
+    """Take the lowest free place of a group that is locked; the place of the caller's own hold if that has one.
+
+    Raises LostRace when there is none any more: no more can come than there are places.
+    """
+    mine = _PLACES.c.organization_id == call.organization_id, _PLACES.c.group_id == group_id
+    key = appointment.id if appointment is not None else None
+    rows = session.execute(
+        select(_PLACES.c.place, _PLACES.c.hold_id)
+        .where(*mine, is_free(call, key, own_hold))
+        .order_by(func.coalesce(_PLACES.c.appointment_id == key, False).desc(), _PLACES.c.place)
+    ).all()
+    chosen = next((row for row in rows if own_hold is not None and row.hold_id == own_hold), rows[0] if rows else None)
+    if chosen is None:
+        raise LostRace("The last place of the group was taken at the same moment.")
+    if chosen.hold_id not in (None, own_hold):
+        _void(session, call, chosen.hold_id)
+    values = {"appointment_id": key, "hold_id": hold_id}
+    session.execute(update(_PLACES).where(*mine, _PLACES.c.place == chosen.place).values(values))
+    if appointment is not None:
+        appointment.group_id = group_id
+
+
+def hand_over(session: Session, call: Call, row: Appointment) -> None:
+    """Let another visit of the group carry the room and the staff, before this one gives back what it takes up.
+
+    Nothing happens when this one carries nothing, or when nobody else is left.
+    """
+    if row.group_id is None:
+        return
+    lock(session, call, row.group_id)
+    others = _others(session, call, row)
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
+    shared = (*mine, _ROWS.c.role != "patient")
+    ids = set(session.scalars(select(_ROWS.c.resource_id).where(*shared)))
+    if not others or not ids:
+        return
+    lock_resources(session, call, ids)
+    session.execute(update(_ROWS).where(*shared).values(appointment_id=others[0]))
+    bump_calendars(session, call, ids, locked=True)
+
+
+def leave(session: Session, call: Call, row: Appointment) -> None:
+    """Give the place back; who was alone in the group ends it. The appointment is locked by the caller."""
+    if row.group_id is None:
+        return
+    hand_over(session, call, row)
+    group = lock(session, call, row.group_id)
+    if not _others(session, call, row, all_of_them=True):
+        group.status = "cancelled"
+    session.execute(
+        update(_PLACES)
+        .where(
+            _PLACES.c.organization_id == call.organization_id,
+            _PLACES.c.group_id == row.group_id,
+            _PLACES.c.appointment_id == row.id,
+        )
+        .values(appointment_id=None)
+    )
+    row.group_id = None
+    session.flush()
+
+
+def served_in(session: Session, call: Call, rows: Sequence[Appointment]) -> Mapping[UUID, list[Served]]:
+    """Who and what serves the groups of these appointments, by group; no statement when there is none."""
+    ids = {row.group_id for row in rows if row.group_id is not None}
+    if not ids:
+        return {}
+    taken = and_(
+        Occupancy.organization_id == GroupPlace.organization_id, Occupancy.appointment_id == GroupPlace.appointment_id
+    )
+    served: Any = session.execute(
+        select(GroupPlace.group_id, Occupancy.resource_id, Occupancy.role, Occupancy.starts_at, Occupancy.ends_at)
+        .join(Occupancy, taken)
+        .where(
+            GroupPlace.organization_id == call.organization_id,
+            GroupPlace.group_id.in_(ids),
+            Occupancy.role != "patient",
+        )
+    )
+    found: dict[UUID, list[Served]] = {}
+    for row in served:
+        found.setdefault(row.group_id, []).append((row.resource_id, row.role, row.starts_at, row.ends_at))
+    return found
+
+
+def companions(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]:
+    """The living visits of the groups that these appointments belong to: what happens to one's staff happens to all."""
+    if not ids:
+        return set()
+    theirs = select(Appointment.group_id).where(
+        Appointment.organization_id == call.organization_id, Appointment.id.in_(ids), Appointment.group_id.is_not(None)
+    )
+    wanted = select(Appointment.id).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.group_id.in_(theirs),
+        Appointment.status.in_(sorted(LIVE)),
+    )
+    return set(session.scalars(wanted))
+
+
+def _others(session: Session, call: Call, row: Appointment, *, all_of_them: bool = False) -> list[UUID]:
+    """The other visits that are in the group, in id order; those that are not over unless all are wanted."""
+    statuses = LIVE if all_of_them else LIVE - {"fulfilled"}
+    place = exists().where(
+        GroupPlace.organization_id == Appointment.organization_id,
+        GroupPlace.appointment_id == Appointment.id,
+        GroupPlace.group_id == row.group_id,
+    )
+    wanted = select(Appointment.id).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.id != row.id,
+        Appointment.status.in_(sorted(statuses)),
+        place,
+    )
+    return list(session.scalars(wanted.order_by(Appointment.id)))
+
+
+def is_free(call: Call, appointment_id: UUID | None = None, own_hold: UUID | None = None) -> ColumnElement[bool]:
+    """Nobody has the place, or whoever asks; a hold that is over keeps nothing."""
+    living = exists().where(
+        _HOLDS.c.organization_id == _PLACES.c.organization_id,
+        _HOLDS.c.id == _PLACES.c.hold_id,
+        _HOLDS.c.ended_at.is_(None),
+        _HOLDS.c.expires_at > call.now,
+    )
+    kept = and_(_PLACES.c.hold_id.is_not(None), living)
+    mine = [] if own_hold is None else [_PLACES.c.hold_id == own_hold]
+    nobody = and_(_PLACES.c.appointment_id.is_(None), or_(~kept, *mine))
+    return nobody if appointment_id is None else or_(nobody, _PLACES.c.appointment_id == appointment_id)
+
+
+def _void(session: Session, call: Call, hold_id: UUID) -> None:
+    """End a hold that has run over, so that nobody extends it by a clock that is behind."""
+    over = _HOLDS.c.organization_id == call.organization_id, _HOLDS.c.id == hold_id, _HOLDS.c.ended_at.is_(None)
+    session.execute(update(_HOLDS).where(*over).values(ended_at=call.now, revision=_HOLDS.c.revision + 1))

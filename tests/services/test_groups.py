@@ -1,0 +1,199 @@
+"""Groups: several patients in one visit, one room and two facilitators for all, never more than there are places."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.errors import Invalid
+from scheduler.models import Appointment, Group, GroupPlace, Occupancy, Task
+from scheduler.services import absences, availability, booking, holds, meetings, visit_day, waitlist
+from scheduler.services.appointments import AppointmentView
+from scheduler.services.availability import Offer, Question
+from scheduler.services.finding import Wanted
+from tests.clinic import Clinic, need, segment, visit_type
+from tests.desk import book, count, overlaps, refused
+
+CIRCLE = visit_type(
+    "circle",
+    segment("circle", 90, need("role:therapist", count=2), need("room:group")),
+    segment("tidy", 15, need("room:group"), patient=False),
+    kind="group",
+    group={"minimum": 2, "maximum": 3, "decide_hours": 24},
+)
+START = "2030-03-06 10:00"
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = Clinic(engine)
+    made.visit(CIRCLE)
+    for _ in range(2):
+        made.staff("therapist")
+    made.room("group")
+    return made
+
+
+def join(clinic: Clinic, start: str = START, **more: object) -> AppointmentView:
+    return book(clinic, clinic.patient(), "circle", start, **more)
+
+
+def shared(clinic: Clinic) -> dict[UUID, set[str]]:
+    """Appointment to what it carries for its group."""
+    with Session(clinic.engine) as session:
+        rows = session.execute(
+            select(Occupancy.appointment_id, Occupancy.role).where(
+                Occupancy.role != "patient", Occupancy.appointment_id.is_not(None)
+            )
+        )
+        found: dict[UUID, set[str]] = {}
+        for key, role in rows:
+            assert key is not None
+            found.setdefault(key, set()).add(role)
+        return found
+
+
+def offers(clinic: Clinic, patient_id: UUID | None = None) -> dict[str, Offer]:
+    span = clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00")
+    question = Question("circle", clinic.location_id, *span, patient_id=patient_id)
+    found, _ = clinic.do(lambda s, c: availability.search(s, c, question, limit=200))
+    return {f"{offer.start.astimezone(clinic.at(START).tzinfo):%H:%M}": offer for offer in found}
+
+
+def at(clinic: Clinic, found: dict[str, Offer], start: str) -> Offer | None:
+    return next((offer for offer in found.values() if offer.start == clinic.at(start)), None)
+
+
+def test_a_group_is_occupied_once_and_filled_to_its_places(clinic: Clinic) -> None:
+    visits = [join(clinic) for _ in range(3)]
+    assert len({visit.row.group_id for visit in visits}) == 1
+    assert [len(each) for each in shared(clinic).values()] == [2]  # therapists and the room, by one visit
+    served = {frozenset(part.resource_id for part in visit.participants) for visit in visits[1:]}
+    assert len(served) == 1
+    assert len(next(iter(served))) == 3
+    refusal = refused(clinic, clinic.patient(), "circle", START)
+    assert {reason.code for reason in refusal.reasons} == {"resource_busy"}
+    assert count(clinic, Group) == 1
+    assert overlaps(clinic.engine) == 0
+
+
+def test_availability_shows_groups_with_room_and_where_a_new_one_can_begin(clinic: Clinic) -> None:
+    first = join(clinic)
+    found = offers(clinic, clinic.patient())
+    there, new = at(clinic, found, START), at(clinic, found, "2030-03-06 13:00")
+    assert there is not None
+    assert there.group is not None
+    assert (there.group.id, there.group.free, there.group.maximum) == (first.row.group_id, 2, 3)
+    assert len({part.resource_id for part in there.participants}) == 3
+    assert new is not None
+    assert new.group is None
+    assert at(clinic, found, "2030-03-06 10:30") is None
+    # Whoever is in it already cannot come twice.
+    assert at(clinic, offers(clinic, first.row.patient_id), START) is None
+    for offer in found.values():  # the law: what is offered books
+        asked = Wanted(clinic.patient(), "circle", clinic.location_id, offer.start)
+        clinic.do(lambda s, c, asked=asked: booking.book(s, c, asked), dry_run=True)  # type: ignore[misc]
+
+
+def test_whoever_leaves_hands_the_room_and_the_staff_on(clinic: Clinic) -> None:
+    first, second = join(clinic), join(clinic)
+    before = shared(clinic)
+    assert set(before) == {first.id}
+    clinic.do(lambda s, c: booking.cancel(s, c, first.id, reason="ill", by="patient"))
+    assert shared(clinic) == {second.id: before[first.id]}
+    moved = clinic.do(lambda s, c: booking.reschedule(s, c, second.id, clinic.at("2030-03-07 10:00")))
+    assert set(shared(clinic)) == {second.id}
+    assert moved.row.group_id is not None
+    clinic.do(lambda s, c: booking.cancel(s, c, second.id, reason="ill", by="patient"))
+    assert shared(clinic) == {}
+    with Session(clinic.engine) as session:
+        assert set(session.scalars(select(Group.status))) == {"cancelled"}
+        assert set(session.scalars(select(GroupPlace.appointment_id))) == {None}
+
+
+def test_a_place_can_be_held_and_what_is_held_is_taken(clinic: Clinic) -> None:
+    join(clinic)
+    join(clinic)
+    asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
+    held = clinic.do(lambda s, c: holds.create(s, c, asked))
+    refused(clinic, clinic.patient(), "circle", START)
+    made = clinic.do(lambda s, c: holds.book(s, c, asked, held.id, held.token))
+    assert made.row.group_id is not None
+    refused(clinic, clinic.patient(), "circle", START)
+
+
+def test_a_hold_that_is_over_keeps_no_place(clinic: Clinic) -> None:
+    join(clinic)
+    join(clinic)
+    asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
+    clinic.do(lambda s, c: holds.create(s, c, asked))
+    late = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
+    clinic.do(lambda s, c: booking.book(s, c, late), now=clinic.later(minutes=6))
+
+
+def test_who_goes_early_leaves_the_staff_to_who_is_still_there(clinic: Clinic) -> None:
+    first, second = join(clinic), join(clinic)
+    then = first.row.starts_at
+    for each in (first, second):
+        clinic.do(lambda s, c, each=each: visit_day.check_in(s, c, each.id), now=then)  # type: ignore[misc]
+    clinic.do(lambda s, c: visit_day.not_dosed(s, c, first.id, reason="unwell"), now=then + timedelta(minutes=30))
+    with Session(clinic.engine) as session:
+        ends = session.scalars(select(Occupancy.ends_at).where(Occupancy.role == "role:therapist")).all()
+    assert set(shared(clinic)) == {second.id}
+    assert set(ends) == {second.row.ends_at}
+
+
+def test_the_waitlist_of_a_full_group(clinic: Clinic) -> None:
+    visits = [join(clinic) for _ in range(3)]
+    waiting = clinic.patient()
+    values = {"patient_id": waiting, "visit_type": "circle", "location_id": clinic.location_id}
+    values["windows"] = [{"from": "2030-03-06", "to": "2030-03-06"}]
+    entry = clinic.do(lambda s, c: waitlist.create(s, c, values))
+    clinic.do(lambda s, c: booking.cancel(s, c, visits[1].id, reason="ill", by="patient"))
+    while clinic.do(waitlist.sweep):
+        pass
+    [offer] = clinic.do(lambda s, c: waitlist.get(s, c, entry.id)).offers
+    assert offer.start == visits[0].row.starts_at
+    refused(clinic, clinic.patient(), "circle", START)  # the place is kept
+    made = clinic.do(lambda s, c: waitlist.accept(s, c, entry.id, offer.id))
+    assert made.row.group_id == visits[0].row.group_id
+
+
+def test_too_few_at_the_deadline_is_a_task_or_the_end(clinic: Clinic) -> None:
+    clinic.visit({**CIRCLE, "code": "strict", "group": {**CIRCLE["group"], "below_minimum": "cancel"}})
+    kept = join(clinic)
+    ended = book(clinic, clinic.patient(), "strict", "2030-03-07 10:00")
+    enough = [join(clinic, "2030-03-08 10:00") for _ in range(2)]
+    for now in (clinic.call.now, kept.row.starts_at - timedelta(hours=23), enough[0].row.starts_at):
+        while clinic.do(meetings.decide, now=now):
+            pass
+    with Session(clinic.engine) as session:
+        tasks = session.scalars(select(Task).where(Task.kind == "group_below_minimum")).all()
+        statuses = {row.id: row.status for row in session.scalars(select(Appointment))}
+    assert {task.appointment_id for task in tasks} == {kept.id, ended.id}
+    assert (statuses[kept.id], statuses[ended.id]) == ("booked", "cancelled")
+    assert {statuses[each.id] for each in enough} == {"booked"}
+
+
+def test_an_absence_of_the_staff_names_everyone_in_the_group(clinic: Clinic) -> None:
+    visits = [join(clinic) for _ in range(2)]
+    who = next(part.resource_id for part in visits[0].participants if part.role == "therapist")
+    start = visits[0].row.starts_at
+    made = clinic.do(lambda s, c: absences.create(s, c, resource_id=who, start=start, end=start + timedelta(hours=1)))
+    assert {each.id for each in made.affected_appointments} == {visit.id for visit in visits}
+    refused(clinic, clinic.patient(), "circle", START)  # a group that cannot stand takes nobody in
+
+
+def test_consent_to_the_group_is_needed(clinic: Clinic) -> None:
+    clinic.visit({**CIRCLE, "code": "agreed", "requires": {"clearances": ["group_consent"]}})
+    assert refused(clinic, clinic.patient(), "agreed", START).code == "gate_not_passed"
+
+
+def test_impossible_groups_are_refused(clinic: Clinic) -> None:
+    with pytest.raises(Invalid) as caught:
+        clinic.visit({**CIRCLE, "code": "odd", "group": {"minimum": 4, "maximum": 3}})
+    assert [fault.code for fault in caught.value.faults] == ["less_than_minimum"]
