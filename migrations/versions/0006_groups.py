@@ -48,6 +48,7 @@ def upgrade() -> None:
         _within("visit_types", "visit_type_id", "groups"),
         _within("locations", "location_id", "groups"),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk__groups")),
+        sa.UniqueConstraint("organization_id", "id", "maximum", name=op.f("uq__groups__organization_id_id_maximum")),
     )
     op.create_index(
         op.f("ix__groups__organization_id_location_id_starts_at"),
@@ -59,10 +60,16 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Uuid(), nullable=False),
         sa.Column("group_id", sa.Uuid(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("maximum", sa.Integer(), nullable=False),
         sa.Column("appointment_id", sa.Uuid(), nullable=True),
         sa.Column("hold_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name=op.f("ck__group_places__one_owner")),
-        _within("groups", "group_id", "group_places"),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "group_id", "maximum"],
+            ["groups.organization_id", "groups.id", "groups.maximum"],
+            name=op.f("fk__group_places__group"),
+        ),
+        sa.CheckConstraint("0 <= place AND place < maximum", name=op.f("ck__group_places__within_the_group")),
         _within("appointments", "appointment_id", "group_places"),
         _within("holds", "hold_id", "group_places"),
         sa.PrimaryKeyConstraint("organization_id", "group_id", "place", name=op.f("pk__group_places")),

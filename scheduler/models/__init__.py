@@ -6,8 +6,8 @@ from scheduler.models.base import Base, new_id
 from scheduler.models.clinical_hold import ClinicalHold
 from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
 from scheduler.models.feed import CalendarFeed
-from scheduler.models.job import Disruption, Job
 from scheduler.models.group import Group, GroupPlace
+from scheduler.models.job import Disruption, Job
 from scheduler.models.message import Message, MessageRule
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
 from scheduler.models.place import (

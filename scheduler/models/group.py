@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.models.base import Base, Owned, Revised, within
@@ -35,6 +35,7 @@ class Group(Owned, Revised, Base):
     __table_args__ = (
         within("visit_types", "visit_type_id"),
         within("locations", "location_id"),
+        UniqueConstraint("organization_id", "id", "maximum"),
         CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
         CheckConstraint("1 <= minimum AND minimum <= maximum AND maximum <= 100", name="size"),
         CheckConstraint("below_minimum IN ('task', 'cancel')", name="below_minimum"),
@@ -50,11 +51,18 @@ class GroupPlace(Base):
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     group_id: Mapped[UUID] = mapped_column(primary_key=True)
     place: Mapped[int] = mapped_column(primary_key=True)
+    #: The group's: no place beyond it can be made.
+    maximum: Mapped[int]
     appointment_id: Mapped[UUID | None]
     hold_id: Mapped[UUID | None]
 
     __table_args__ = (
-        within("groups", "group_id"),
+        ForeignKeyConstraint(
+            ["organization_id", "group_id", "maximum"],
+            ["groups.organization_id", "groups.id", "groups.maximum"],
+            name="fk__group_places__group",
+        ),
+        CheckConstraint("0 <= place AND place < maximum", name="within_the_group"),
         within("appointments", "appointment_id"),
         within("holds", "hold_id"),
         CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_owner"),

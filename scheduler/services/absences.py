@@ -13,7 +13,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, LostRace
 from scheduler.core.intervals import Span
 from scheduler.models import Absence, Occupancy, Resource, new_id
-from scheduler.services import impact, records
+from scheduler.services import consequences, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
@@ -73,9 +73,10 @@ def create(
     session.flush()
     bump_calendars(session, call, [resource_id], locked=True)
     span = Span(absence.starts_at, absence.ends_at)
+    affected = impact.by_absence(session, call, impact.roster_of(row), absence.id, span)
+    why = "Somebody or something that the visit needs is away."
     return replace(
-        view,
-        affected_appointments=impact.by_absence(session, call, impact.roster_of(row), absence.id, span),
+        view, affected_appointments=consequences.owe(session, call, affected, cause=str(absence.id), why=why)
     )
 
 
@@ -119,6 +120,7 @@ def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> Non
     session.delete(row)
     records.note_removal(session, call, KIND, row)
     bump_calendars(session, call, [row.resource_id], locked=True)
+    consequences.withdraw(session, call, str(absence_id))
 
 
 def _check(call: Call, start: datetime, end: datetime) -> None:

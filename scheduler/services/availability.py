@@ -94,9 +94,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
             (each.resource_id, each.selector, timeline.instant(each.start), timeline.instant(each.end))
             for each in place.takings
         ]
-        found.append(
-            Offer(start, start + minutes, zone, participants(parts, group.served if group else served), group)
-        )
+        found.append(Offer(start, start + minutes, zone, participants(parts, group.served if group else served), group))
     return found, None
 
 

@@ -22,7 +22,7 @@ from scheduler.core.errors import LostRace, Reason, Refused, StaleRevision
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
-from scheduler.services import audit, course_rules, groups, openings, outbox, overrides
+from scheduler.services import audit, consequences, course_rules, groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found, Pin, Wanted, find
@@ -84,11 +84,7 @@ def reschedule(
     and IllegalTransition, StaleRevision; Refused by policy too (`cutoff`, `too_many_changes`).
     """
     overrides.may(call, override)
-    row = row_of(session, call, appointment_id)
-    lock_locations(session, call, [row.location_id], share=True)
-    course_rules.lock(session, call, row.course_id)
-    row = row_of(session, call, appointment_id, lock=True)
-    _expect(row, revision)
+    row = _locked(session, call, appointment_id, revision)
     row.status = lifecycle.after("reschedule", row.status)
     groups.leave(session, call, row)
     lifted = overrides.permit(session, call, row, "reschedule", by, start=start, category=category, override=override)
@@ -114,6 +110,7 @@ def reschedule(
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
+    consequences.settled(session, call, row.id, "The visit was booked anew.")
     if moves:  # whoever serves is no news to the patient
         outbox.call_off(session, call, row, why="rescheduled")
         outbox.owe_for_appointment(session, call, row)
@@ -140,11 +137,7 @@ def cancel(
     `by` is who wants it, `category` the class of the `reason`. Raises IllegalTransition, StaleRevision, and Refused
     (`cutoff`) when it comes too late for who wants it.
     """
-    row = row_of(session, call, appointment_id)
-    lock_locations(session, call, [row.location_id], share=True)
-    course_rules.lock(session, call, row.course_id)
-    row = row_of(session, call, appointment_id, lock=True)
-    _expect(row, revision)
+    row = _locked(session, call, appointment_id, revision)
     before = snapshot(row) | {"served": served(session, call, row.id)}
     row.status = lifecycle.after("cancel", row.status)
     overrides.permit(session, call, row, "cancel", by, category=category)
@@ -160,6 +153,7 @@ def cancel(
     openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     bump_calendars(session, call, freed, locked=True)
     session.flush()
+    consequences.settled(session, call, row.id, "The visit does not take place.")
     outbox.call_off(session, call, row, why="cancelled")
     outbox.owe_change(session, call, row, kind="cancelled")
     audit.note(
@@ -308,10 +302,16 @@ def _visit(appointment: Appointment, found: Found) -> Visit:
     return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings, pinned, extra)
 
 
-def _expect(row: Appointment, revision: int | None) -> None:
+def _locked(session: Session, call: Call, appointment_id: UUID, revision: int | None) -> Appointment:
+    """The appointment under a change's locks: location, course, appointment. Raises NotFound, StaleRevision."""
+    row = row_of(session, call, appointment_id)
+    lock_locations(session, call, [row.location_id], share=True)
+    course_rules.lock(session, call, row.course_id)
+    row = row_of(session, call, appointment_id, lock=True)
     if revision is not None and row.revision != revision:
         detail = f"The appointment is at revision {row.revision}, not {revision}."
         raise StaleRevision(detail)
+    return row
 
 
 def _flush(session: Session) -> None:

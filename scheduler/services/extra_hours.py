@@ -13,7 +13,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound
 from scheduler.models import ExtraHours, Location, Resource, new_id
-from scheduler.services import impact, records
+from scheduler.services import consequences, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
@@ -126,7 +126,9 @@ def remove(session: Session, call: Call, extra_hours_id: UUID, revision: int) ->
     session.delete(row)
     records.note_removal(session, call, KIND, row)
     bump_calendars(session, call, [resource.id], locked=True)
-    return impact.by_roster(session, call, before, impact.roster_of(resource))
+    affected = impact.by_roster(session, call, before, impact.roster_of(resource))
+    why = "A shift on which the visit rests was taken back."
+    return consequences.owe(session, call, affected, cause=str(extra_hours_id), why=why)
 
 
 def _check(call: Call, start: datetime, end: datetime) -> None:

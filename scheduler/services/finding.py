@@ -28,7 +28,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind
 from scheduler.services.doses import doses_of
-from scheduler.services.groups import OpenGroup, joinable
+from scheduler.services.groups import OpenGroup, joinable, lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.premises import Premises, premises
@@ -111,6 +111,8 @@ def find(
     expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
     if call.last_try:  # nothing may be lost any more
+        if kind.visit.group is not None:
+            lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
     loaded = search.load(wanted.start, wanted.start)
     local, starts_at = intent(wanted.start, loaded.site.time_zone, wanted.disambiguation)

@@ -66,29 +66,8 @@ def joinable(
         .correlate(Group)
         .scalar_subquery()
     )
-    carried = and_(
-        GroupPlace.organization_id == Group.organization_id,
-        GroupPlace.group_id == Group.id,
-        GroupPlace.appointment_id.is_not(None),
-    )
-    taken = and_(
-        Occupancy.organization_id == GroupPlace.organization_id,
-        Occupancy.appointment_id == GroupPlace.appointment_id,
-        Occupancy.role != "patient",
-    )
     rows = session.execute(
-        select(
-            Group.id,
-            Group.starts_at,
-            Group.maximum,
-            free.label("free"),
-            Occupancy.resource_id,
-            Occupancy.role,
-            Occupancy.starts_at.label("begins"),
-            Occupancy.ends_at.label("ends"),
-        )
-        .join(GroupPlace, carried)
-        .join(Occupancy, taken)
+        _staffed(free)
         .where(
             Group.organization_id == call.organization_id,
             Group.location_id == location_id,
@@ -130,7 +109,7 @@ def found(session: Session, call: Call, visit: VisitType, row: Appointment) -> N
     )
     session.add(group)
     session.flush()
-    key = {"organization_id": call.organization_id, "group_id": group.id}
+    key = {"organization_id": call.organization_id, "group_id": group.id, "maximum": size.maximum}
     places = [key | {"place": place, "appointment_id": None} for place in range(size.maximum)]
     places[0]["appointment_id"] = row.id
     session.execute(insert(_PLACES), places)
@@ -142,6 +121,17 @@ def lock(session: Session, call: Call, group_id: UUID) -> Group:
     wanted = select(Group).where(Group.organization_id == call.organization_id, Group.id == group_id)
     locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(locked).one()
+
+
+def lock_at(session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime) -> None:
+    """Take every group that a visit could join there, in id order: on the last try nothing may be lost any more."""
+    wanted = select(Group.id).where(
+        Group.organization_id == call.organization_id,
+        Group.location_id == location_id,
+        Group.visit_type == visit_type,
+        Group.starts_at == start,
+    )
+    session.execute(wanted.order_by(Group.id).with_for_update(key_share=True)).all()
 
 
 def lock_open(session: Session, call: Call, group_id: UUID) -> None:
@@ -257,6 +247,34 @@ def companions(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]
         Appointment.status.in_(sorted(LIVE)),
     )
     return set(session.scalars(wanted))
+
+
+def _staffed(free: ColumnElement[int]) -> Any:
+    """Each group with who and what serves it, a row for each: whatever one of its visits takes up."""
+    carried = and_(
+        GroupPlace.organization_id == Group.organization_id,
+        GroupPlace.group_id == Group.id,
+        GroupPlace.appointment_id.is_not(None),
+    )
+    taken = and_(
+        Occupancy.organization_id == GroupPlace.organization_id,
+        Occupancy.appointment_id == GroupPlace.appointment_id,
+        Occupancy.role != "patient",
+    )
+    return (
+        select(
+            Group.id,
+            Group.starts_at,
+            Group.maximum,
+            free.label("free"),
+            Occupancy.resource_id,
+            Occupancy.role,
+            Occupancy.starts_at.label("begins"),
+            Occupancy.ends_at.label("ends"),
+        )
+        .join(GroupPlace, carried)
+        .join(Occupancy, taken)
+    )
 
 
 def _others(session: Session, call: Call, row: Appointment, *, all_of_them: bool = False) -> list[UUID]:

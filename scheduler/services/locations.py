@@ -16,7 +16,7 @@ from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, InUse, Invalid
 from scheduler.core.hours import closure_faults, hours_faults, validity_faults
 from scheduler.models import Appointment, Course, Location, Resource
-from scheduler.services import impact, records
+from scheduler.services import consequences, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations
 from scheduler.services.paging import Page
@@ -95,7 +95,9 @@ def change(session: Session, call: Call, location_id: UUID, revision: int, value
     if not _CALENDAR & values.keys():
         return view
     bump_calendars(session, call, _resources_at(session, call, location_id))
-    return replace(view, affected_appointments=impact.by_site(session, call, before, impact.place_of(row, today)))
+    affected = impact.by_site(session, call, before, impact.place_of(row, today))
+    cause, why = f"{location_id}/{row.revision}", "The location's hours, closures or certifications have changed."
+    return replace(view, affected_appointments=consequences.owe(session, call, affected, cause=cause, why=why))
 
 
 def remove(session: Session, call: Call, location_id: UUID, revision: int) -> None:

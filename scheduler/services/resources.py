@@ -15,7 +15,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, InUse, Invalid
 from scheduler.core.hours import hours_faults, validity_faults
 from scheduler.models import Hold, Location, Occupancy, Resource, ResourceUnit, new_id
-from scheduler.services import impact, records
+from scheduler.services import consequences, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
@@ -133,7 +133,9 @@ def change(
     if not _CALENDAR & values.keys():
         return view
     bump_calendars(session, call, [resource_id], locked=True)
-    return replace(view, affected_appointments=impact.by_roster(session, call, before, impact.roster_of(row)))
+    affected = impact.by_roster(session, call, before, impact.roster_of(row))
+    cause, why = f"{resource_id}/{row.revision}", "The hours or roles of who or what serves the visit have changed."
+    return replace(view, affected_appointments=consequences.owe(session, call, affected, cause=cause, why=why))
 
 
 def remove(session: Session, call: Call, kind: ResourceKind, resource_id: UUID, revision: int) -> None:

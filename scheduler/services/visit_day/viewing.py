@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ from scheduler.models import Appointment, Occupancy, Resource
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.busy import LONGEST
 from scheduler.services.catalog import visit_kind
+from scheduler.services.visit_day.lacking import lacking
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def shown(session: Session, call: Call, row: Appointment) -> DayView:
     kind = visit_kind(session, call, row.visit_type).visit
     behind = delay(kind, times_of(row), row.status, call.now)
     mine, others, units = _around(session, call, row, behind) if behind else ((), (), {})
-    return day_of(call, view(session, call, row), kind, mine, others, units)
+    found = day_of(call, view(session, call, row), kind, mine, others, units)
+    return replace(found, flags=(*found.flags, *lacking(session, call, [row.id]).get(row.id, ())))
 
 
 def day_of(

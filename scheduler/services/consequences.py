@@ -1,0 +1,50 @@
+"""What a change of the ground owes the staff: a task for each visit that it leaves without what it needs.
+
+Which visits those are, `impact` finds; nobody moves or cancels them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.models import Task
+from scheduler.services import tasks
+from scheduler.services.impact import Affected
+from scheduler.services.visit_day.lacking import AFFECTED
+
+
+def owe(session: Session, call: Call, affected: Sequence[Affected], *, cause: str, why: str) -> tuple[Affected, ...]:
+    """Owe the staff a task for each visit, once for each cause (such as an absence's id); the visits as they came.
+
+    They are locked after everything else, in order of id, since each is a row of its own.
+    """
+    for each in sorted(affected, key=lambda each: each.id):
+        tasks.owe(
+            session,
+            call,
+            kind=AFFECTED,
+            key=f"{each.id}/{cause}",
+            title="A booked visit lacks what it needs",
+            detail=f"{why} Move the visit, find somebody or something else for it, or cancel it.",
+            due_at=max(each.start, call.now),
+            appointment_id=each.id,
+            patient_id=each.patient_id,
+            location_id=each.location_id,
+        )
+    return tuple(affected)
+
+
+def withdraw(session: Session, call: Call, cause: str) -> None:
+    """The cause is gone, and what was still to be done about it."""
+    wanted = Task.kind == AFFECTED, Task.key.endswith(f"/{cause}", autoescape=True)
+    tasks.withdraw(session, call, "The reason for it is gone.", *wanted)
+
+
+def settled(session: Session, call: Call, appointment_id: UUID, why: str) -> None:
+    """The visit has moved or does not take place: what it lacked there is no matter any more."""
+    wanted = Task.kind == AFFECTED, Task.appointment_id == appointment_id
+    tasks.withdraw(session, call, why, *wanted)

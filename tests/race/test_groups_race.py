@@ -1,0 +1,80 @@
+"""The places of groups that are fought over: nobody comes twice, and no more come than there are places."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from scheduler.core.errors import Refused
+from scheduler.models import Appointment, Group, GroupPlace
+from scheduler.services import booking
+from tests.clinic import Clinic
+from tests.desk import overlaps, wanted
+from tests.race.test_kept_time import at_once
+from tests.services.test_groups import CIRCLE, START, join
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = Clinic(engine)
+    made.visit(CIRCLE)
+    for _ in range(4):
+        made.staff("therapist")
+    for _ in range(2):
+        made.room("group")
+    return made
+
+
+def test_two_groups_of_three_take_six_of_ten(clinic: Clinic) -> None:
+    asked = [wanted(clinic, clinic.patient(), "circle", START) for _ in range(10)]
+    results = at_once(clinic, [(lambda s, c, each=each: booking.book(s, c, each), {}) for each in asked])
+    refusals = [each for each in results if isinstance(each, Exception)]
+    assert {each.code for each in refusals} <= {"resource_busy"}
+    with Session(clinic.engine) as session:
+        sizes = Counter(session.scalars(select(Appointment.group_id)))
+        places = session.scalar(select(func.count(GroupPlace.appointment_id)))
+        assert session.scalar(select(func.count()).select_from(Group)) == 2
+    assert sorted(sizes.values()) == [3, 3]
+    assert (places, len(refusals)) == (6, 4)
+    assert overlaps(clinic.engine) == 0
+
+
+def test_joining_while_the_last_one_leaves(clinic: Clinic) -> None:
+    """Either the group lives on with who came, or it ended and another began: nobody sits in one that is over."""
+    for day in ("2030-03-06", "2030-03-07", "2030-03-08"):
+        last = join(clinic, f"{day} 10:00")
+        asked = [wanted(clinic, clinic.patient(), "circle", f"{day} 10:00") for _ in range(2)]
+        jobs = [(lambda s, c, each=each: booking.book(s, c, each), {}) for each in asked]
+        jobs += [(lambda s, c, last=last: booking.cancel(s, c, last.id, reason="ill", by="patient"), {})]
+        results = at_once(clinic, jobs)
+        assert not [each for each in results if isinstance(each, Refused)]
+    with Session(clinic.engine) as session:
+        rows = session.scalars(select(Appointment).where(Appointment.status == "booked")).all()
+        status = {row.id: row.status for row in session.scalars(select(Group))}
+        counted = text(
+            "SELECT p.group_id, count(*) FROM group_places p JOIN occupancies o"
+            " ON o.organization_id = p.organization_id AND o.appointment_id = p.appointment_id"
+            " WHERE o.role <> 'patient' GROUP BY p.group_id"
+        )
+        carried = {str(row[0]): row[1] for row in session.execute(counted)}
+    assert len(rows) == 6
+    assert {status[row.group_id] for row in rows if row.group_id is not None} == {"open"}
+    assert set(carried.values()) == {3}  # two therapists and the room, once
+    assert len(carried) == len({row.group_id for row in rows})
+    assert overlaps(clinic.engine) == 0
+
+
+def test_the_database_makes_no_place_beyond_the_last(clinic: Clinic) -> None:
+    group_id = join(clinic).row.group_id
+    with Session(clinic.engine) as session:
+        session.add(GroupPlace(organization_id=clinic.call.organization_id, group_id=group_id, place=3, maximum=3))
+        with pytest.raises(IntegrityError):
+            session.flush()
+        session.rollback()
+        session.add(GroupPlace(organization_id=clinic.call.organization_id, group_id=group_id, place=3, maximum=4))
+        with pytest.raises(IntegrityError):
+            session.flush()
