@@ -44,6 +44,13 @@ class OccurrencesSchema(Schema):
     occurrences = List(Nested(OccurrenceSchema), max=100, required=True)
 
 
+class DroppedSchema(Schema):
+    """An occurrence that is left out; `code` tells when the clocks skip or repeat it, and not the caller."""
+
+    local_start = Text(30, required=True)
+    code = Text(60)
+
+
 class SeriesSchema(Schema):
     """A series with all its visits, by the wall time at which each was meant to be."""
 
@@ -53,6 +60,7 @@ class SeriesSchema(Schema):
     location_id = Id(required=True)
     rule = Text(500, required=True)
     appointments = List(Nested(AppointmentSchema), max=100, required=True)
+    dropped = List(Nested(DroppedSchema), max=100, required=True)
     created_at = Instant(required=True)
 
 
@@ -97,7 +105,7 @@ def preview_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
     refuses=(NotFound, Invalid, LocalTimeFault, Refused),
 )
 def create_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
-    """Book every occurrence but the dropped ones, or none."""
+    """Book every occurrence but the dropped ones and those that the clocks skip or repeat, or none."""
     rule, drop, wanted = _asked(body)
     zone = series.zone_of(session, call, wanted.location_id)
     made, _ = series.create(session, call, wanted, rule, drop={to_local(each, zone) for each in drop})
@@ -162,6 +170,10 @@ def _document(view: SeriesView) -> dict[str, Any]:
         "location_id": row.location_id,
         "rule": row.rule,
         "appointments": [appointment_document(each) for each in view.appointments],
+        "dropped": [
+            {"local_start": each["occurrence"], **({"code": each["code"]} if "code" in each else {})}
+            for each in row.dropped
+        ],
         "created_at": row.created_at,
         "revision": row.revision,
     }

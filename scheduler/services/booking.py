@@ -110,15 +110,7 @@ def reschedule(
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
-    consequences.settled(session, call, row.id, "The visit was booked anew.")
-    if moves:  # whoever serves is no news to the patient
-        outbox.call_off(session, call, row, why="rescheduled")
-        outbox.owe_for_appointment(session, call, row)
-        outbox.owe_change(session, call, row, kind="rescheduled")
-    after = snapshot(row) | {"by": by, "category": category}
-    audit.note(
-        session, call, "appointment.reschedule", "appointment", row.id, before=before, after=after, reason=reason
-    )
+    tell_moved(session, call, row, before, moves=moves, reason=reason, by=by, category=category)
     return view(session, call, row)
 
 
@@ -160,6 +152,28 @@ def cancel(
         session, call, "appointment.cancel", "appointment", row.id, before=before, after=snapshot(row), reason=reason
     )
     return view(session, call, row)
+
+
+def tell_moved(
+    session: Session,
+    call: Call,
+    row: Appointment,
+    before: dict[str, Any],
+    *,
+    moves: bool,
+    reason: str | None = None,
+    **more: Any,
+) -> None:
+    """What a visit that has its new place owes: its messages when it `moves`, its history, the end of its troubles."""
+    consequences.settled(session, call, row.id, "The visit was booked anew.")
+    if moves:  # whoever serves is no news to the patient
+        outbox.call_off(session, call, row, why="rescheduled")
+        outbox.owe_for_appointment(session, call, row)
+        outbox.owe_change(session, call, row, kind="rescheduled")
+    after = snapshot(row) | more
+    audit.note(
+        session, call, "appointment.reschedule", "appointment", row.id, before=before, after=after, reason=reason
+    )
 
 
 def settle(

@@ -145,12 +145,17 @@ class Search:
     own_hold: UUID | None = None
     #: The location, when it has been read before.
     at: Premises | None = None
+    #: Visits that move together with it: their occupancies do not count either.
+    together: tuple[UUID, ...] = ()
+
+    @property
+    def _moving(self) -> list[UUID]:
+        return [*([self.moving] if self.moving is not None else []), *self.together]
 
     @cached_property
     def doses(self) -> tuple[Dose, ...]:
         """The patient's other doses. To be read after the calendars: what changes later shows in their revisions."""
-        ignoring = [self.moving] if self.moving is not None else []
-        return doses_of(self.session, self.call, self.wanted.patient_id, self.kind.visit, ignoring=ignoring)
+        return doses_of(self.session, self.call, self.wanted.patient_id, self.kind.visit, ignoring=self._moving)
 
     def load(self, start: datetime, end: datetime) -> Loaded:
         """The site for starts in [start, end]."""
@@ -162,7 +167,7 @@ class Search:
             start=start,
             end=end + (past - first) * SLOT,
             patient_id=self.wanted.patient_id,
-            ignoring=[self.moving] if self.moving is not None else [],
+            ignoring=self._moving,
             own_hold=self.own_hold,
             at=self.at,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from scheduler.core.lifecycle import OPEN
 from scheduler.core.policies import Initiator
 from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
 from scheduler.models import Appointment, Location, Series, new_id
-from scheduler.services import audit, booking, outbox
+from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import draft, settle
 from scheduler.services.catalog import visit_kind
@@ -113,7 +113,9 @@ def create(
     if unknown:
         detail = f"There is no occurrence at {min(unknown).isoformat(timespec='minutes')}."
         raise Invalid([Fault("/drop", "unknown_occurrence", detail)])
-    kept = [look for look in looks if look.key not in drop]
+    # What the clocks skip or repeat on that day has no time: it is left out, and the series says so.
+    skipped = {look.key: look.reasons[0].code for look in looks if look.starts_at is None and look.key not in drop}
+    kept = [look for look in looks if look.key not in drop and look.key not in skipped]
     for look in kept:
         if look.found is None:
             raise Refused([_dated(look, reason) for reason in look.reasons])
@@ -127,7 +129,10 @@ def create(
         location_id=wanted.location_id,
         rule=rule,
         local_start=_text(kept[0].key),
-        dropped=[{"occurrence": _text(key)} for key in sorted(drop)],
+        dropped=[
+            {"occurrence": _text(key), **({"code": skipped[key]} if key in skipped else {})}
+            for key in sorted({*drop, *skipped})
+        ],
         created_at=call.now,
     )
     session.add(row)
@@ -192,13 +197,12 @@ def reschedule(
     before = datetime.fromisoformat(row.local_start)
     shift = local.date() - before.date()
     chosen = _concerned(session, call, appointment_id, scope)
-    # From the far end when they move on, so that none is in the way of the one before it.
-    moved = []
-    for each in sorted(chosen, key=lambda each: each.starts_at, reverse=shift >= timedelta(0)):
+    targets = {}
+    for each in chosen:
         here = to_local(each.starts_at, row.time_zone)
         to = datetime.combine(here.date() + shift, local.time())
-        moved.append(booking.reschedule(session, call, each.appointment_id, to_instant(to, row.time_zone)))
-    return sorted(moved, key=lambda view: view.row.starts_at)
+        targets[each.appointment_id] = to_instant(to, row.time_zone)
+    return series_moves.move_all(session, call, targets)
 
 
 def occurrences(rule: str, start: datetime) -> list[datetime]:

@@ -14,7 +14,7 @@ from scheduler.models import Appointment, Series
 from scheduler.services import booking, series
 from scheduler.services.finding import Wanted
 from scheduler.services.series import SeriesView
-from tests.clinic import Clinic
+from tests.clinic import Clinic, week
 from tests.desk import TALK, book, count, overlaps
 
 WEEKLY = "FREQ=WEEKLY;COUNT=6"
@@ -171,3 +171,37 @@ def test_a_single_visit_has_no_scope(clinic: Clinic) -> None:
     with pytest.raises(Invalid):
         clinic.do(lambda s, c: series.cancel(s, c, alone.id, "all", reason="x", by="patient"))
     clinic.do(lambda s, c: booking.cancel(s, c, alone.id, reason="x", by="patient"))
+
+
+def test_visits_that_pass_each_other_move_all_the_same(clinic: Clinic) -> None:
+    """The second had been moved to where the third now goes: whoever moves them one by one finds it taken."""
+    made = create(clinic, "FREQ=DAILY;COUNT=3")
+    first, second, third = (each.id for each in made.appointments)
+    there = "2030-03-07 09:30"
+    clinic.do(lambda s, c: series.reschedule(s, c, second, "this", clinic.at(there)))
+    moved = clinic.do(lambda s, c: series.reschedule(s, c, first, "all", clinic.at("2030-03-05 10:00")))
+    assert {each.id: each.row.local_start for each in moved} == {
+        first: "2030-03-05T10:00",
+        second: "2030-03-08T10:00",
+        third: "2030-03-07T10:00",
+    }
+    assert overlaps(clinic.engine) == 0
+    assert {each.row.sequence for each in moved} == {1, 2}
+
+
+def test_what_the_clocks_skip_is_left_out_and_said(engine: Engine) -> None:
+    """New York has no half past two on 10 March 2030."""
+    clinic = Clinic(engine, hours=week("00:00", "24:00", ("mon", "tue", "wed", "thu", "fri", "sat", "sun")))
+    clinic.visit(TALK)
+    clinic.staff("therapist")
+    clinic.room("consult")
+    asked = wanted(clinic, start="2030-03-09 02:30")
+    looks = clinic.do(lambda s, c: series.preview(s, c, asked, "FREQ=DAILY;COUNT=3"))
+    assert [(look.found is not None, [reason.code for reason in look.reasons]) for look in looks] == [
+        (True, []),
+        (False, ["nonexistent_time"]),
+        (True, []),
+    ]
+    made = clinic.do(lambda s, c: series.create(s, c, asked, "FREQ=DAILY;COUNT=3"))[0]
+    assert starts(clinic, made) == ["2030-03-09T02:30", "2030-03-11T02:30"]
+    assert made.row.dropped == [{"occurrence": "2030-03-10T02:30", "code": "nonexistent_time"}]

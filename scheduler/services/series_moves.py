@@ -1,0 +1,110 @@
+"""Moving several visits of a series at once: all looked at with all of them out of the way, and written together.
+
+Which visits those are, and where they go, `series` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core import lifecycle
+from scheduler.core.availability import Calendar, occupied
+from scheduler.core.call import Call
+from scheduler.core.errors import Reason, Refused
+from scheduler.core.explain import why_not
+from scheduler.models import Appointment
+from scheduler.services import groups, openings, overrides
+from scheduler.services.appointments import AppointmentView, row_of, views
+from scheduler.services.booking import pins_of, place, settle, snapshot, tell_moved
+from scheduler.services.catalog import visit_kind
+from scheduler.services.finding import Found, Search, Wanted
+from scheduler.services.locks import lock_resources
+from scheduler.services.occupying import resources_of, served
+
+
+def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> list[AppointmentView]:
+    """Move each of these visits, of one series, to its instant; all or none, whichever way they pass each other.
+
+    The location is locked by the caller. Raises IllegalTransition, Refused with the reasons of the first that cannot
+    move, LostRace.
+    """
+    rows = [row_of(session, call, key, lock=True) for key in sorted(targets)]
+    lifted = {}
+    for row in rows:
+        row.status = lifecycle.after("reschedule", row.status)
+        groups.leave(session, call, row)
+        lifted[row.id] = overrides.permit(
+            session, call, row, "reschedule", "staff", start=targets[row.id], category=None, override=None
+        )
+    rows.sort(key=lambda row: targets[row.id])
+    found = _found(session, call, rows, targets)
+    before: dict[UUID, dict[str, Any]] = {}
+    freed: set[UUID] = set()
+    moved = {row.id for row in rows if targets[row.id] != row.starts_at}
+    for row in rows:
+        before[row.id] = snapshot(row) | {"served": served(session, call, row.id)}
+        freed |= resources_of(session, call, row.id)
+        moves = int(row.id in moved)
+        if moves:
+            openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
+        place(row, _wanted(row, targets[row.id]), found[row.id])
+        row.sequence += moves
+        row.moves = {**row.moves, "staff": row.moves.get("staff", 0) + moves}
+        overrides.record(session, call, row, None, lifted[row.id])
+    settle(session, call, [(row, found[row.id]) for row in rows], freed=freed)
+    for row in rows:
+        tell_moved(session, call, row, before[row.id], moves=row.id in moved, by="staff", category=None)
+    return views(session, call, rows)
+
+
+def _wanted(row: Appointment, start: datetime) -> Wanted:
+    return Wanted(
+        row.patient_id,
+        row.visit_type,
+        row.location_id,
+        start,
+        pins=pins_of(row),
+        patient_region=row.patient_region,
+    )
+
+
+def _found(
+    session: Session, call: Call, rows: list[Appointment], targets: Mapping[UUID, datetime]
+) -> dict[UUID, Found]:
+    """The places of all of them: each sees those before it as taken, and none of the old ones."""
+    kind = visit_kind(session, call, rows[0].visit_type)
+    starts = [targets[row.id] for row in rows]
+    ids = tuple(row.id for row in rows)
+    search = Search(session, call, kind, _wanted(rows[0], starts[0]), together=ids)
+    loaded = search.load(min(starts), max(starts))
+    if call.last_try:
+        lock_resources(session, call, list(loaded.units))
+        loaded = search.load(min(starts), max(starts))
+    joinable = search.joinable(loaded)
+    calendars: Mapping[UUID, Calendar] | None = None
+    found: dict[UUID, Found] = {}
+    until = None
+    for row in rows:
+        here = replace(search, wanted=_wanted(row, targets[row.id]))
+        seen = here.clinic(loaded)
+        clinic = seen if calendars is None else replace(seen, calendars=calendars)
+        slot = loaded.site.timeline.slot(targets[row.id])
+        one = here.place(loaded, clinic, slot, joinable)
+        if one is None or (until is not None and one.starts_at < until):
+            raise Refused([_dated(row, reason) for reason in why_not(kind.demand, clinic, slot) or (_TWICE,)])
+        calendars = occupied(clinic, one.takings).calendars
+        found[row.id], until = one, one.ends_at
+    return found
+
+
+_TWICE = Reason("patient_busy", "Two visits of the series would come at the same time.")
+
+
+def _dated(row: Appointment, reason: Reason) -> Reason:
+    return replace(reason, detail=f"{row.occurrence}: {reason.detail}")
