@@ -60,6 +60,7 @@ class PreferencesSchema(Schema):
     practitioner_ids = List(Id(), max=20)
     blackouts = List(Nested(BlackoutSchema), max=50)
     continuity = Choice("required", "preferred", "none")
+    optional_steps = List(Text(60), max=20, metadata={"description": "Keys of the optional steps that the course has"})
 
 
 class NewCourseSchema(Schema):

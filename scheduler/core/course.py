@@ -11,9 +11,18 @@ from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from scheduler.core.errors import Fault, Invalid
-from scheduler.core.protocol import Gate, Phase, Protocol, Step, Window
+from scheduler.core.protocol import GapRule, Gate, Limit, Phase, Protocol, Rest, Step, Window
+from scheduler.core.protocol.values import FIRST_DOSE, PHASE_START
 
 DAY_MINUTES = 24 * 60
+
+
+class Bound(NamedTuple):
+    """Local days from the main session with that index, at least and (None: without limit) at most."""
+
+    anchor: int
+    least: int
+    most: int | None
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,17 @@ class SessionSpec:
     visit_type: str
     kind: Literal["main", "leaf"]
     anchor: int | None
-    gap: tuple[int, int, int] | None = None
+    gap: tuple[int, int, int | None] | None = None
     window: Window | None = None
     dosing: bool = False
     before_next: bool = False
     gates: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
+    clinic_days: bool = False
+    rest: Rest | None = None
+    bounds: tuple[Bound, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    same_day: bool = False
 
     @property
     def sequence(self) -> int:
@@ -61,14 +75,17 @@ class Dates(NamedTuple):
     latest: date | None
 
 
-def expand(protocol: Protocol, cadence: str | None = None, *, blocks: int = 1) -> tuple[SessionSpec, ...]:
+def expand(
+    protocol: Protocol, cadence: str | None = None, *, blocks: int = 1, optional: Collection[str] = ()
+) -> tuple[SessionSpec, ...]:
     """Every session of a course, each leaf right after its main session.
 
     `cadence` None is the protocol's default; an unknown one raises `Invalid` at `/cadence`. An open-ended step has its
-    first `blocks` authorized blocks.
+    first `blocks` authorized blocks. Of the optional steps there are those named.
     """
     if cadence is not None and cadence not in [known.key for known in protocol.cadences]:
         raise Invalid([Fault("/cadence", "unknown_cadence", f"The protocol has no cadence '{cadence}'.")])
+    protocol = protocol.with_only(optional)
     specs: list[SessionSpec] = []
     previous: int | None = None
     firsts: dict[str, int] = {}
@@ -76,12 +93,14 @@ def expand(protocol: Protocol, cadence: str | None = None, *, blocks: int = 1) -
         rhythm = protocol.rhythm(step, cadence)
         leaf = protocol.leaf_of(step)
         sessions = step.count if step.count is not None else (step.block or 1) * blocks
-        span = None if phase.max_days is None else (firsts.setdefault(phase.key, len(specs)), phase.max_days)
+        began = firsts.setdefault(phase.key, len(specs))
+        span = None if phase.max_days is None else (began, phase.max_days)
         main = SessionSpec(0, phase.key, step.key, 1, step.visit_type, "main", None, dosing=step.dosing, span=span)
+        main = replace(main, limits=phase.limits)
         for ordinal in range(1, sessions + 1):
             rule, place = (rhythm.entry, 0) if ordinal == 1 else (rhythm.gap, ordinal - 2)
-            gap = rule.days(place) if rule else None
-            specs.append(replace(main, index=len(specs), ordinal=ordinal, anchor=previous, gap=gap))
+            spec = replace(main, index=len(specs), ordinal=ordinal, anchor=previous)
+            specs.append(_bounded(_spaced(spec, rule, place, specs), step, specs))
             previous = len(specs) - 1
             if leaf is not None:
                 specs.append(_leaf(*leaf, ordinal, previous))
@@ -120,6 +139,41 @@ def through_gate(specs: Sequence[SessionSpec], passed: Collection[str] = ()) -> 
     return tuple(kept)
 
 
+def _spaced(spec: SessionSpec, rule: GapRule | None, place: int, before: Sequence[SessionSpec]) -> SessionSpec:
+    """The session with the rule that leads to it: a gap from the one before, or a bound from one further back."""
+    if rule is None:
+        return spec
+    anchor = _anchor(rule.anchor, spec.phase, before) if rule.anchor is not None else spec.anchor
+    if anchor is None or anchor == spec.anchor:
+        return replace(spec, gap=rule.days(place), clinic_days=rule.clinic_days, rest=rule.rest)
+    least, target, most = rule.days(place)
+    between = [each for each in before if each.kind == "main" and each.index > anchor]
+    since = sum(each.gap[1] for each in between if each.gap)
+    apart = int(spec.dosing and before[spec.anchor or 0].dosing)
+    return replace(spec, gap=(apart, max(apart, target - since), None), bounds=(Bound(anchor, least, most),))
+
+
+def _bounded(spec: SessionSpec, step: Step, before: Sequence[SessionSpec]) -> SessionSpec:
+    """The session with its step's offset from the anchor, unless it is the anchor."""
+    if step.offsets is None:
+        return spec
+    anchor = _anchor(step.offsets.anchor, spec.phase, (*before, spec))
+    if anchor is None or anchor == spec.index:
+        return spec
+    day = step.offsets.days[spec.ordinal - 1]
+    bound = Bound(anchor, max(0, day - step.offsets.early), day + step.offsets.late)
+    return replace(spec, bounds=(*spec.bounds, bound))
+
+
+def _anchor(name: str, phase: str, before: Sequence[SessionSpec]) -> int | None:
+    """The index of the main session that an anchor means, among those before; None when it is not there."""
+    main = [each for each in before if each.kind == "main"]
+    named = next((each.index for each in reversed(main) if each.step == name), None)
+    if named is not None or name not in {FIRST_DOSE, PHASE_START}:
+        return named
+    return next((each.index for each in main if (each.dosing if name == FIRST_DOSE else each.phase == phase)), None)
+
+
 def _leaf(phase: Phase, step: Step, ordinal: int, anchor: int) -> SessionSpec:
     return SessionSpec(
         index=anchor + 1,
@@ -132,6 +186,7 @@ def _leaf(phase: Phase, step: Step, ordinal: int, anchor: int) -> SessionSpec:
         window=step.window,
         dosing=step.dosing,
         before_next=step.before_next,
+        same_day=step.same_day,
     )
 
 
@@ -149,6 +204,8 @@ def _gated(protocol: Protocol, specs: list[SessionSpec]) -> tuple[SessionSpec, .
 def _cut(protocol: Protocol, gate: Gate, specs: Sequence[SessionSpec]) -> int | None:
     """The index of the first main session that a hard gate keeps back; None when it keeps back nothing."""
     steps = {step.key: step for _, step in protocol.steps()}
+    if gate.step not in steps:
+        return None
     step = steps[gate.step].each or gate.step
     main = [spec for spec in specs if spec.kind == "main"]
     after = next((spec.index for spec in main if (spec.step, spec.ordinal) == (step, gate.count)), None)
@@ -171,13 +228,18 @@ def _main_dates(spec: SessionSpec, found: Mapping[int, Dates], start_after: date
     if spec.span is not None and spec.span[0] != spec.index:
         end = _later(found[spec.span[0]].latest, spec.span[1])
         latest = end if latest is None else min(latest, end or latest)
-    return Dates(anchor.earliest + timedelta(least), anchor.target + timedelta(target), latest)
+    earliest = anchor.earliest + timedelta(least)
+    for bound in spec.bounds:
+        earliest = max(earliest, found[bound.anchor].earliest + timedelta(bound.least))
+        end = None if bound.most is None else _later(found[bound.anchor].latest, bound.most)
+        latest = end if latest is None else min(latest, end or latest)
+    return Dates(earliest, max(earliest, anchor.target + timedelta(target)), latest)
 
 
 def _leaf_dates(spec: SessionSpec, main: Dates, after: Dates | None) -> Dates:
     """A leaf's dates from its main session's, and, when it must come before, from those of the next one."""
     window = spec.window or Window("end", 0, 0, 0)
-    least = max(window.minimum // DAY_MINUTES, 1 if spec.before_next else 0)
+    least = max(window.minimum // DAY_MINUTES, 1 if spec.before_next and not spec.same_day else 0)
     wanted = (window.target + DAY_MINUTES // 2) // DAY_MINUTES
     target = main.target + timedelta(wanted)
     latest = _later(main.latest, -(-window.maximum // DAY_MINUTES))

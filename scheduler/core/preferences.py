@@ -31,6 +31,8 @@ class CoursePreferences:
     practitioner_ids: tuple[UUID, ...] = ()
     blackouts: tuple[tuple[date, date], ...] = ()
     continuity: Continuity = "preferred"
+    #: Keys of the protocol's optional steps that the course has.
+    optional_steps: tuple[str, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> CoursePreferences:
@@ -46,6 +48,7 @@ class CoursePreferences:
                 for each in document.get("blackouts") or ()
             ),
             continuity=cast("Continuity", document.get("continuity") or "preferred"),
+            optional_steps=tuple(document.get("optional_steps") or ()),
         )
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:

@@ -13,13 +13,20 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
-from scheduler.core.course import expand
+from scheduler.core.course import SessionSpec, expand
 from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
+from scheduler.core.preferences import CoursePreferences
+from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
 from scheduler.services.catalog import protocol_of
 from scheduler.services.locks import lock_row
+
+
+def specs_of(protocol: Protocol, course: Course) -> tuple[SessionSpec, ...]:
+    """The sessions of a course as its protocol, its cadence and its choice of optional steps lay them out."""
+    return expand(protocol, course.cadence, optional=CoursePreferences.from_document(course.preferences).optional_steps)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def link(
     if faults:
         raise Invalid(faults)
     _, protocol = protocol_of(session, call, course.protocol_id)
-    specs = expand(protocol, course.cadence)
+    specs = specs_of(protocol, course)
     booked = dict(standing(session, call, course.id))
     if booked.pop(step.position, None) is not None and not moving:
         detail = "That session of the course has an appointment already."

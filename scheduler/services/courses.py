@@ -15,6 +15,7 @@ from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand, windows
 from scheduler.core.errors import Fault, Invalid, NotFound, ProtocolNotApproved
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
+from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.services import audit
@@ -67,7 +68,9 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
     _check_practitioners(session, call, wanted.preferences)
     row = _active_protocol(session, call, wanted.protocol)
     _, protocol = protocol_of(session, call, row.id)
-    specs = expand(protocol, wanted.cadence)
+    optional = CoursePreferences.from_document(wanted.preferences).optional_steps
+    _check_optional(protocol, optional)
+    specs = expand(protocol, wanted.cadence, optional=optional)
     course = Course(
         organization_id=call.organization_id,
         id=new_id(),
@@ -172,6 +175,17 @@ def _require(session: Session, call: Call, table: Any, key: UUID, noun: str) -> 
     if row is None or getattr(row, "deleted_at", None) is not None:
         detail = f"No {noun} {key}."
         raise NotFound(detail)
+
+
+def _check_optional(protocol: Protocol, wanted: Sequence[str]) -> None:
+    known = {step.key for _, step in protocol.steps() if step.optional}
+    faults = [
+        Fault(f"/preferences/optional_steps/{index}", "unknown_step", f"The protocol has no optional step '{each}'.")
+        for index, each in enumerate(wanted)
+        if each not in known
+    ]
+    if faults:
+        raise Invalid(faults)
 
 
 def _check_practitioners(session: Session, call: Call, preferences: Mapping[str, Any]) -> None:

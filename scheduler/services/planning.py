@@ -7,26 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import reduce
+from itertools import groupby
 from operator import and_
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Clinic, Taking, assign, exact_starts, occupied
-from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.availability import Bar, Clinic, Taking, exact_starts
+from scheduler.core.bitmap import SLOT_MINUTES, runs
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.course import SessionSpec, expand, through_gate
+from scheduler.core.course import SessionSpec, through_gate
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
-from scheduler.core.planner import Gap, Grid, Leaf, Main, Plan, Preferences, Problem, Weights, Window
+from scheduler.core.planner import (
+    Cap,
+    Discord,
+    Gap,
+    Grid,
+    Leaf,
+    Main,
+    Plan,
+    Preferences,
+    Problem,
+    Rest,
+    Weights,
+    Window,
+)
 from scheduler.core.planner import Span as DaySpan
 from scheduler.core.planner import alternatives as planned_alternatives
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
+from scheduler.core.serving import Visit, serve
 from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
 from scheduler.models import Course
@@ -45,14 +60,8 @@ SLACK_DAYS = 56
 ROW_MINUTES = 15
 #: A rule without an upper limit is planned within so many days.
 OPEN_ENDED_DAYS = 56
-
-
-class CrowdedDay(Exception):
-    """A planned start that cannot be served once the other visits of the plan are."""
-
-    def __init__(self, session_id: str, slot: int) -> None:
-        super().__init__(session_id, slot)
-        self.session_id, self.slot = session_id, slot
+#: Days between two sessions that are never reached.
+NO_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -136,11 +145,13 @@ def solve(desk: Desk, count: int = 1) -> list[CoursePlan]:
     clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
     problem = _problem(desk, clinics)
     while True:
-        plans = planned_alternatives(problem, count)
-        try:
-            return [_peopled(desk, clinics, plan) for plan in plans]
-        except CrowdedDay as crowded:  # two visits of one day want the same room: rare, and found only with people
-            problem = _without(problem, crowded.session_id, crowded.slot)
+        found = [_peopled(desk, clinics, plan) for plan in planned_alternatives(problem, count)]
+        # Two visits of one day may want the same room: rare, and seen only with people. Then that pair of starts, and
+        # nothing else, is taken out, so that no plan is lost.
+        discords = [each for each in found if not isinstance(each, CoursePlan)]
+        if not discords:
+            return [each for each in found if isinstance(each, CoursePlan)]
+        problem = replace(problem, discords=(*problem.discords, *dict.fromkeys(discords)))
 
 
 def problem_of(desk: Desk) -> Problem:
@@ -163,7 +174,8 @@ def set_up(
     time that is looked at.
     """
     _, protocol = protocol_of(session, call, course.row.protocol_id)
-    specs = expand(protocol, course.row.cadence)
+    preferences = CoursePreferences.from_document(course.row.preferences)
+    specs = course_rules.specs_of(protocol, course.row)
     if through == "next_gate":
         specs = through_gate(specs, course_rules.passed_gates(session, call, course.id))
     codes = {spec.visit_type for spec in specs}
@@ -183,7 +195,6 @@ def set_up(
         patient_id=course.row.patient_id,
         ignoring=tuple(ignoring),
     )
-    preferences = CoursePreferences.from_document(course.row.preferences)
     serving = course_rules.serving(session, call, course.id) if standing else {}
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
     doses = doses_of(session, call, course.row.patient_id, dosing, ignoring=tuple(ignoring)) if dosing else ()
@@ -239,9 +250,11 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
         continuity=desk.preferences.continuity,
         preferences=Preferences(),
         weights=Weights(),
-        spans=tuple(_day_spans(mains)),
+        spans=(*_day_spans(mains), *_bound_spans(mains)),
         pinned=pinned,
         booked=booked,
+        caps=tuple(_caps(mains)),
+        open_days=_open_days(desk, mains, first_day, timeline.days - 2),
     )
 
 
@@ -256,7 +269,8 @@ def _entry_days(desk: Desk, spec: SessionSpec) -> int:
 
 def _gap(spec: SessionSpec) -> Gap:
     least, target, most = spec.gap or (1, 1, None)
-    return Gap(least, target, max(least, OPEN_ENDED_DAYS if most is None else most))
+    rest = None if spec.rest is None else Rest(spec.rest.minimum, spec.rest.maximum, spec.rest.edge)
+    return Gap(least, target, max(least, OPEN_ENDED_DAYS if most is None else most), rest, spec.clinic_days)
 
 
 def _leaf(desk: Desk, spec: SessionSpec | None, starts: Mapping[str, int], by: Mapping[str, By]) -> Leaf | None:
@@ -270,6 +284,7 @@ def _leaf(desk: Desk, spec: SessionSpec | None, starts: Mapping[str, int], by: M
         by=_by(desk, spec, by),
         window=Window(window.minimum, window.target, window.maximum, window.edge),
         before_next=spec.before_next,
+        same_day=spec.same_day,
     )
 
 
@@ -314,39 +329,53 @@ def _day_spans(mains: Sequence[SessionSpec]) -> Iterator[DaySpan]:
             yield DaySpan(places[first], place, days)
 
 
-def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan:
-    """The plan with someone for every need, the same people as far as possible."""
+def _bound_spans(mains: Sequence[SessionSpec]) -> Iterator[DaySpan]:
+    """Days that are counted from a session further back."""
+    places = {spec.index: place for place, spec in enumerate(mains)}
+    for place, spec in enumerate(mains):
+        for bound in spec.bounds:
+            most = max(bound.least, NO_LIMIT if bound.most is None else bound.most)
+            yield DaySpan(places[bound.anchor], place, most, bound.least)
+
+
+def _caps(mains: Sequence[SessionSpec]) -> Iterator[Cap]:
+    """How many sessions of a phase fall within some days."""
+    for phase, some in groupby(enumerate(mains), key=lambda each: (each[1].phase, each[1].limits)):
+        places = [place for place, _ in some]
+        for limit in phase[1]:
+            yield Cap(places[0], places[-1], limit.most, limit.days)
+
+
+def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: int) -> int:
+    """The local days on which the location is open for some of it; only asked for where a gap counts them."""
+    if not any(spec.clinic_days for spec in mains):
+        return -1
+    site = desk.loaded.site
+    opened = (to_local(site.timeline.instant(first), site.time_zone).date() for first, _ in runs(site.open))
+    places = {(day - first_day).days for day in opened}
+    return sum(1 << place for place in places if 0 <= place < days)
+
+
+def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan | Discord:
+    """The plan with someone for every need, the same people as far as possible; or starts that cannot be together."""
     timeline = desk.loaded.site.timeline
     by_id = {str(desk.session_id(spec)): spec for spec in desk.specs}
     prefer = [*cast("Mapping[str, UUID]", plan.primaries).values(), *desk.preferences.practitioner_ids]
-    current = dict(clinics)
+    starts = [(by_id[session_id], slot) for session_id, slot in plan.starts]
+    starts = [(spec, slot) for spec, slot in starts if spec.index not in desk.standing]
+    kinds = [desk.kinds[spec.visit_type] for spec, _ in starts]
+    visits = [
+        Visit(kind.demand, clinics[spec.visit_type], slot) for kind, (spec, slot) in zip(kinds, starts, strict=True)
+    ]
+    served = serve(visits, prefer)
+    if isinstance(served, frozenset):
+        return frozenset((str(desk.session_id(starts[place][0])), starts[place][1]) for place in served)
     placed = []
-    for session_id, slot in plan.starts:
-        spec = by_id[session_id]
-        if spec.index in desk.standing:
-            continue
-        kind = desk.kinds[spec.visit_type]
-        takings = assign(kind.demand, current[spec.visit_type], slot, prefer)
-        if takings is None:
-            raise CrowdedDay(session_id, slot)
-        calendars = occupied(current[spec.visit_type], takings).calendars
-        current = {code: replace(clinic, calendars=calendars) for code, clinic in current.items()}
+    for kind, (spec, slot), takings in zip(kinds, starts, served, strict=True):
         start = timeline.instant(slot)
         end = start + timedelta(minutes=kind.visit.minutes)
         placed.append(Placed(spec, desk.session_id(spec), start, end, takings))
     return CoursePlan(plan, tuple(placed))
-
-
-def _without(problem: Problem, session_id: str, slot: int) -> Problem:
-    """The problem without that start of that session."""
-    mains = []
-    for main in problem.mains:
-        leaf = main.leaf
-        if leaf is not None and leaf.session_id == session_id:
-            leaf = replace(leaf, starts=leaf.starts & ~(1 << slot))
-        starts = main.starts & ~(1 << slot) if main.session_id == session_id else main.starts
-        mains.append(replace(main, starts=starts, leaf=leaf))
-    return replace(problem, mains=tuple(mains))
 
 
 def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:

@@ -120,7 +120,7 @@ def _places(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) 
         kind = desk.kinds[spec.visit_type]
         confirmed = all(gate in passed for gate in spec.gates)
         others = {index: place for index, place in all_booked.items() if index != spec.index}
-        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates})
+        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates}, kind.visit.minutes)
         bars = (*rules.bars(timeline, site.time_zone), *desk.dose_bars(kind))
         clinic = _clinic(desk, spec, bars, calendars, cleared=confirmed)
         start = datetime.fromisoformat(entry["start"])

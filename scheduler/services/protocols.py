@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.coherence import check_coherent
 from scheduler.core.errors import Fault, IllegalTransition, Invalid
 from scheduler.core.protocol import Protocol, parse_protocol
 from scheduler.models import ProtocolRow, new_id
@@ -173,4 +174,5 @@ def _parsed(session: Session, call: Call, definition: Mapping[str, Any]) -> Prot
         raise Invalid([*faults, *error.faults]) from error
     if faults:
         raise Invalid(faults)
+    check_coherent(protocol)
     return protocol

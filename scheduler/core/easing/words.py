@@ -131,7 +131,7 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
             continue
         name = session_name(spoken.scene.specs, spec)
         before = session_name(spoken.scene.specs, by_index[spec.anchor])
-        if rule.code == "gap_max" and spec.kind == "main" and spec.gap is not None:
+        if rule.code == "gap_max" and spec.kind == "main" and spec.gap and spec.gap[2] is not None:
             parts.append(f"{spec.gap[2] + more} days between {before} and {name} instead of at most {spec.gap[2]}")
         if rule.code == "window_max" and spec.window is not None:
             most = spec.window.maximum // HOUR

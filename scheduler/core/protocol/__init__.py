@@ -3,6 +3,31 @@
 from __future__ import annotations
 
 from scheduler.core.protocol.reading import parse_protocol
-from scheduler.core.protocol.values import Cadence, GapRule, Gate, Phase, Protocol, Rhythm, Step, Window
+from scheduler.core.protocol.values import (
+    Cadence,
+    GapRule,
+    Gate,
+    Limit,
+    Offsets,
+    Phase,
+    Protocol,
+    Rest,
+    Rhythm,
+    Step,
+    Window,
+)
 
-__all__ = ["Cadence", "GapRule", "Gate", "Phase", "Protocol", "Rhythm", "Step", "Window", "parse_protocol"]
+__all__ = [
+    "Cadence",
+    "GapRule",
+    "Gate",
+    "Limit",
+    "Offsets",
+    "Phase",
+    "Protocol",
+    "Rest",
+    "Rhythm",
+    "Step",
+    "Window",
+    "parse_protocol",
+]

@@ -10,8 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 from scheduler.core.document import FaultList, escape
 from scheduler.core.protocol.spacing import check_spacing
-from scheduler.core.protocol.values import MOST_SESSIONS, Gate, Protocol, Step
+from scheduler.core.protocol.values import FIRST_DOSE, MOST_SESSIONS, PHASE_START, Gate, Phase, Protocol, Step
 from scheduler.core.visit import VisitType
+
+#: Anchors that are no step, unless a step has that key.
+RELATIVE = frozenset({FIRST_DOSE, PHASE_START})
 
 
 def check_protocol(
@@ -98,20 +101,53 @@ def _check_anchors(protocol: Protocol, faults: FaultList) -> None:
     """Each main step is anchored on the one before it; whoever waits for himself is named with the whole circle."""
     circular = _check_cycles(protocol, faults)
     steps = {key: step for key, (_, step) in _by_key(protocol).items()}
-    previous: Step | None = None
     for pointer, step in placed(protocol):
         if step.is_leaf:
             continue
         anchor = step.entry.anchor if step.entry else None
-        where = f"{pointer}/entry/anchor"
-        if anchor is not None and anchor not in steps:
-            faults.add(where, "unknown_anchor", f"There is no step '{anchor}'.")
-        elif anchor is not None and step.key not in circular and steps[anchor].is_leaf:
-            faults.add(where, "anchor_is_leaf", f"'{anchor}' hangs on another step; anchor on that one.")
-        elif anchor is not None and step.key not in circular and (previous is None or anchor != previous.key):
-            nearest = f"'{previous.key}'" if previous else "nothing"
-            faults.add(where, "anchor_not_previous", f"'{step.key}' follows {nearest} in the chain, not '{anchor}'.")
-        previous = step
+        if anchor is not None:
+            before = _up_to(protocol, step)
+            _check_anchor(step, anchor, f"{pointer}/entry/anchor", steps, before, circular, faults)
+        if step.offsets is not None:
+            before = _up_to(protocol, step)
+            _check_anchor(step, step.offsets.anchor, f"{pointer}/offsets/anchor", steps, before, circular, faults)
+            if step.count != len(step.offsets.days) and not faults.mentions(f"{pointer}/count"):
+                detail = f"{len(step.offsets.days)} days for {step.count or 'an open number of'} session(s)."
+                faults.add(f"{pointer}/offsets/days", "offset_length", detail)
+
+
+def _up_to(protocol: Protocol, step: Step) -> list[tuple[Phase, Step]]:
+    """The steps of the chain before one of them, and that one's own phase last with the step itself."""
+    chain = protocol.main_steps()
+    return chain[: 1 + next(place for place, (_, each) in enumerate(chain) if each is step)]
+
+
+def _check_anchor(
+    step: Step,
+    anchor: str,
+    where: str,
+    steps: Mapping[str, Step],
+    before: list[tuple[Phase, Step]],
+    circular: Collection[str],
+    faults: FaultList,
+) -> None:
+    """An anchor is an earlier step of the chain, or an earlier first dose or first session of the phase."""
+    phase, earlier = before[-1][0], before[:-1]
+    itself = where.endswith("offsets/anchor")  # the first of the sessions may be the anchor of all
+    if anchor not in steps and anchor in {FIRST_DOSE, PHASE_START}:
+        among = before if itself else earlier
+        found = [each for own, each in among if (each.dosing if anchor == FIRST_DOSE else own is phase)]
+        if not found:
+            faults.add(where, "no_such_anchor", f"Nothing before '{step.key}' is its {anchor.replace('_', ' ')}.")
+    elif anchor not in steps:
+        faults.add(where, "unknown_anchor", f"There is no step '{anchor}'.")
+    elif step.key in circular:
+        return
+    elif steps[anchor].is_leaf:
+        faults.add(where, "anchor_is_leaf", f"'{anchor}' hangs on another step; anchor on that one.")
+    elif anchor not in [each.key for _, each in earlier]:
+        nearest = f"'{earlier[-1][1].key}'" if earlier else "nothing"
+        faults.add(where, "anchor_not_previous", f"'{step.key}' follows {nearest} in the chain, not '{anchor}'.")
 
 
 def _check_cycles(protocol: Protocol, faults: FaultList) -> set[str]:
@@ -134,8 +170,11 @@ def _waiting(protocol: Protocol) -> tuple[dict[str, str | None], dict[str, str]]
     waits: dict[str, str | None] = {}
     pointers: dict[str, str] = {}
     previous: str | None = None
+    keys = {step.key for _, step in placed(protocol)} | {
+        step.entry.anchor for _, step in placed(protocol) if step.entry and step.entry.anchor not in RELATIVE
+    }
     for pointer, step in placed(protocol):
-        own = step.entry.anchor if step.entry else None
+        own = step.entry.anchor if step.entry and step.entry.anchor in keys else None
         if step.key not in waits:
             waits[step.key] = step.each or own or previous
             pointers[step.key] = f"{pointer}/each" if step.is_leaf else f"{pointer}/entry/anchor"

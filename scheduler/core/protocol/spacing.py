@@ -26,23 +26,27 @@ class _Judge:
     cadences: Sequence[str | None]
 
     def judge(self) -> None:
-        for place, (_, step) in enumerate(self.protocol.main_steps()):
-            self._check_rules(step, first=place == 0)
+        before: Step | None = None
+        for _, step in self.protocol.main_steps():
+            self._check_rules(step, before)
+            before = step
             self._check_targets(step)
             self._check_leaf(step)
         for place, phase in enumerate(self.protocol.phases):
             self._check_span(phase, f"/phases/{place}/max_days")
 
-    def _check_rules(self, step: Step, *, first: bool) -> None:
-        """Every way from one main session to the next has a rule, of one day at least."""
+    def _check_rules(self, step: Step, before: Step | None) -> None:
+        """Every way from one main session to the next has a rule, of one day at least between two doses."""
+        first = before is None
         pointer = self.pointers[step.key]
         rhythms = {cadence: self.protocol.rhythm(step, cadence) for cadence in self.cadences}
         lacking = [cadence for cadence, rhythm in rhythms.items() if rhythm.entry is None]
         if lacking and not first:
             detail = f"Nothing says how '{step.key}' follows the step before it{self._under(lacking)}."
             self.faults.add(f"{pointer}/entry", "required", detail)
-        if not first and any(rhythm.entry and rhythm.entry.minimum == 0 for rhythm in rhythms.values()):
-            detail = "One day at least lies between two sessions of the chain."
+        doses = before is not None and before.dosing and step.dosing
+        if doses and any(rhythm.entry and rhythm.entry.minimum == 0 for rhythm in rhythms.values()):
+            detail = "One day at least lies between two doses."
             self.faults.add(f"{pointer}/entry/min", "out_of_range", detail)
         lacking = [cadence for cadence, rhythm in rhythms.items() if rhythm.gap is None]
         if lacking and step.repeats:
@@ -78,7 +82,7 @@ class _Judge:
     def _check_leaf(self, main: Step) -> None:
         """A leaf that must come before the next main session fits between, under some gap that is allowed."""
         found = self.protocol.leaf_of(main)
-        if found is None or found[1].window is None or not found[1].before_next:
+        if found is None or found[1].window is None or not found[1].before_next or found[1].same_day:
             return
         leaf, window = found[1], found[1].window
         visits = self.visit_types.get(main.visit_type), self.visit_types.get(leaf.visit_type)

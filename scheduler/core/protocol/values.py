@@ -6,27 +6,42 @@ main step (`each`) and hangs on it. What contradicts itself is found in `checks`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 MOST_SESSIONS = 100
+
+#: Anchors that are no step: the first session with a dose, and the first session of the step's own phase.
+FIRST_DOSE, PHASE_START = "first_dose", "phase_start"
 
 Edge = Literal["start", "end"]
 GateKind = Literal["hard", "soft"]
 
 
 @dataclass(frozen=True)
-class GapRule:
-    """Local calendar days from one main session to the next. `anchor` is a step's key; None is the step before.
+class Rest:
+    """Elapsed minutes from an edge of the main visit before; None sets no upper limit."""
 
-    `targets` holds one number for every gap, or one for each gap of the step in turn.
+    edge: Edge
+    minimum: int
+    maximum: int | None
+
+
+@dataclass(frozen=True)
+class GapRule:
+    """Local calendar days from one main session to the next, or, `clinic_days`, only those on which the clinic is open.
+
+    `anchor` is the key of an earlier main step (its last session), FIRST_DOSE or PHASE_START; None is the step before.
+    `targets` holds one number for every gap, or one for each gap of the step in turn. `rest` adds elapsed hours.
     """
 
     minimum: int
     targets: tuple[int, ...]
     maximum: int
     anchor: str | None = None
+    clinic_days: bool = False
+    rest: Rest | None = None
 
     def target(self, place: int) -> int:
         """The wanted days of the gap number `place` of its step, from 0."""
@@ -35,6 +50,24 @@ class GapRule:
     def days(self, place: int) -> tuple[int, int, int]:
         """Minimum, target and maximum of the gap number `place` of its step, from 0."""
         return self.minimum, self.target(place), self.maximum
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """The days of a step's sessions counted from its anchor's, each with so many days of grace before and after."""
+
+    anchor: str
+    days: tuple[int, ...]
+    early: int
+    late: int
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `most` sessions within any `days` local days; None: within one week, from Monday."""
+
+    most: int
+    days: int | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +84,8 @@ class Window:
 class Step:
     """Some sessions of one visit type. `count` is None when a step is open ended: then it goes on by `block`s.
 
-    `each` makes it a leaf; `entry` leads to its first session, `gap` from one of its sessions to the next.
+    `each` makes it a leaf; `entry` leads to its first session, `gap` from one of its sessions to the next. A leaf that
+    is `same_day` may fall on the day of a main session. An `optional` step is left out unless a course wants it.
     """
 
     key: str
@@ -64,6 +98,9 @@ class Step:
     window: Window | None = None
     before_next: bool = False
     dosing: bool = False
+    same_day: bool = False
+    optional: bool = False
+    offsets: Offsets | None = None
 
     @property
     def is_leaf(self) -> bool:
@@ -78,11 +115,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps under one name; `max_days` limits the days from its first main session to its last."""
+    """Steps under one name; `max_days` limits the days from its first main session to its last, `limits` how many."""
 
     key: str
     steps: tuple[Step, ...]
     max_days: int | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +170,8 @@ class Protocol:
     default_cadence: str | None = None
     gates: tuple[Gate, ...] = ()
     enabled: bool = True
+    #: Days after its receipt within which a supply is used up; None: supplies do not expire so.
+    supply_days: int | None = None
 
     def steps(self) -> Iterator[tuple[Phase, Step]]:
         """Every step with its phase, in the order of the document."""
@@ -142,6 +182,15 @@ class Protocol:
     def main_steps(self) -> list[tuple[Phase, Step]]:
         """The steps of the chain, in its order."""
         return [(phase, step) for phase, step in self.steps() if not step.is_leaf]
+
+    def with_only(self, optional: Collection[str]) -> Protocol:
+        """The protocol without the optional steps that are not named, and without the leaves that hang on those."""
+        out = {step.key for _, step in self.steps() if step.optional and step.key not in optional}
+        phases = (
+            replace(phase, steps=tuple(s for s in phase.steps if s.key not in out and s.each not in out))
+            for phase in self.phases
+        )
+        return replace(self, phases=tuple(phases)) if out else self
 
     def leaf_of(self, main: Step) -> tuple[Phase, Step] | None:
         """The leaf step that hangs on a main step."""

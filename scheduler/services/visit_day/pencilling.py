@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.course import expand
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, Course, CourseSession
 from scheduler.services import course_rules
@@ -24,7 +23,7 @@ def pencilled_until(session: Session, call: Call, row: Appointment) -> datetime 
     course = session.get_one(Course, (call.organization_id, row.course_id))
     step = session.get_one(CourseSession, (call.organization_id, row.course_session_id))
     _, protocol = protocol_of(session, call, course.protocol_id)
-    specs = expand(protocol, course.cadence)
+    specs = course_rules.specs_of(protocol, course)
     standing = course_rules.standing(session, call, course.id)
     passed = course_rules.passed_gates(session, call, course.id)
     return deadline(protocol, specs, specs[step.position], standing, passed, row.time_zone)

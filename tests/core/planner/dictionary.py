@@ -112,7 +112,8 @@ class _Table:
                 return TOO_LONG
             opened.append(start if span.first <= place < span.last else 0)
         recent = (*began[len(self.problem.spans) :], day)
-        return (*opened, *recent[len(recent) - max((cap.most for cap in self.problem.caps), default=-1) - 1 :])
+        kept = max((cap.most + 1 for cap in self.problem.caps), default=0)
+        return (*opened, *recent[max(len(recent) - kept, 0) :])
 
     def below_caps(self, opened: tuple[int, ...], place: int) -> bool:
         """Whether a session, the last of the recent ones, is not one too many."""
