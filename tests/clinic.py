@@ -15,8 +15,8 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_instant
 from scheduler.core.scopes import SCOPES
 from scheduler.database import transact
-from scheduler.models import MessageRule, Organization, new_id
-from scheduler.services import locations, patients, resources, shipped, visit_types
+from scheduler.models import Organization, new_id
+from scheduler.services import locations, message_rules, patients, resources, visit_types
 
 T = TypeVar("T")
 
@@ -69,16 +69,7 @@ class Clinic:
             row = Organization(id=call.organization_id, name="Harbor", sender_name="Harbor", created_at=call.now)
             session.add(row)
             session.flush()
-            session.add_all(
-                MessageRule(
-                    organization_id=call.organization_id,
-                    id=new_id(),
-                    key=rule["key"],
-                    definition=rule,
-                    created_at=call.now,
-                )
-                for rule in shipped.message_rules()
-            )
+            message_rules.begin(session, call)
             session.flush()
             values = {"name": "Main", "time_zone": self.time_zone, "hours": list(self.hours)}
             return locations.create(session, call, values).id

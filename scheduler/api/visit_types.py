@@ -98,6 +98,7 @@ class VisitTypePatch(DocumentSchema):
         "(task or cancel)",
     )
     equipment = Part("codes")
+    forms = Part("codes", "What the patient hands in before: in when there is a clearance of the name; bars nothing")
     enabled = Part("flag")
     information = Part("object", "Further facts with their sources; nothing goes by them")
     sources = Part("object")

@@ -142,9 +142,14 @@ class Messaging:
     basis: Basis = "consent"
     caps: Caps = Caps()
 
+    def of_patient(self, recorded: Basis | None) -> tuple[Basis, Caps]:
+        """The basis for one patient, whose own record (if any) goes before the organization's, and its caps."""
+        basis = recorded or self.basis
+        return basis, _tighter(self.caps, EXEMPTION) if basis == "exemption" else self.caps
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> Messaging:
-        """The manners of a stored document, with defaults. Under the exemption the law's caps hold, or tighter ones."""
+        """The manners of a stored document, with defaults. Whose caps are tighter is known only for a patient."""
         said = document or {}
         quiet = said.get("quiet", {})
         basis = cast("Basis", said.get("basis", cls.basis))
@@ -153,13 +158,13 @@ class Messaging:
             quiet_from=quiet.get("from", cls.quiet_from),
             quiet_to=quiet.get("to", cls.quiet_to),
             basis=basis,
-            caps=caps if basis == "consent" else _tighter(caps, EXEMPTION),
+            caps=caps,
         )
 
     def document(self) -> dict[str, Any]:
         """All of it, defaults too, as JSON."""
         quiet = {"from": self.quiet_from, "to": self.quiet_to}
-        return {"quiet": quiet, "basis": self.basis, "caps": asdict(self.caps)}
+        return {"quiet": quiet, "basis": self.basis, "caps": asdict(self.of_patient(None)[1])}
 
 
 def merged(document: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from scheduler.core.rooms import RoomPool
 from scheduler.core.visit import VisitType
 
 #: Outcomes of a clearance that stand in the way rather than open it.
-_ADVERSE = frozenset({"declined", "failed", "revoked", "expired", "pending"})
+ADVERSE = frozenset({"declined", "failed", "revoked", "expired", "pending"})
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Site:
                     if fact.valid_to is not None:
                         entry["valid_to"] = fact.valid_to.isoformat()
                     days = valid_days([entry], self.time_zone, self.timeline)
-                    cleared = cleared & ~days if fact.outcome in _ADVERSE else cleared | days
+                    cleared = cleared & ~days if fact.outcome in ADVERSE else cleared | days
             detail = f"The patient has no valid '{kind.replace('_', ' ')}' on that day."
             yield Bar("gate_not_passed", detail, self.timeline.everything & ~cleared)
 

@@ -206,9 +206,9 @@ class _Desk:
         places = [self._place(call, loaded, visit, patient_id) for visit, patient_id in chosen]
         if places:
             booking.settle(session, call, places)
+        # Booked long ago, as the story goes: the patients were told then.
+        outbox.owe_for_appointments(session, call, [appointment for appointment, _ in places])
         for appointment, _ in places:
-            # Booked long ago, as the story goes: its patient was told then.
-            outbox.owe_for_appointment(session, call, appointment, alone=False)
             after = booking.snapshot(appointment)
             audit.note(session, call, "appointment.book", "appointment", appointment.id, after=after)
         booked = sum(visit.minutes for visit, _ in chosen)

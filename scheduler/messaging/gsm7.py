@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 LIMIT = 160
+JOINED = 153
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -27,6 +28,12 @@ def to_gsm7(text: str) -> str:
 def septets(text: str) -> int:
     """How much of LIMIT a text in that alphabet takes; characters of the extension count twice."""
     return sum(2 if mark in _EXTENDED else 1 for mark in text)
+
+
+def segments(text: str) -> int:
+    """How many SMS a text in that alphabet takes; joined ones hold a little less each."""
+    length = septets(text)
+    return 1 if length <= LIMIT else -(-length // JOINED)
 
 
 def _spell(mark: str) -> str:

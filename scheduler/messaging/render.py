@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from scheduler.messaging.custom import fill
 from scheduler.messaging.disclosure import disclosures
-from scheduler.messaging.facts import Facts
+from scheduler.messaging.facts import Facts, Moved
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.phrases import Phrases
 
@@ -54,10 +55,19 @@ def shipped_locales() -> frozenset[str]:
     return frozenset(entry.name for entry in TEMPLATES.iterdir() if entry.is_dir())
 
 
-def render(kind: str, channel: str, facts: Facts, locales: Sequence[str], custom: Custom | None = None) -> Text:
+def render(
+    kind: str,
+    channel: str,
+    facts: Facts,
+    locales: Sequence[str],
+    custom: Custom | None = None,
+    *,
+    one_sms: bool = False,
+) -> Text:
     """The text of a message of that kind for that channel (`email` or `sms`).
 
     `locales` are the recipient's and the organization's, in this order; `custom` holds the organization's own texts.
+    With `one_sms` an own text that takes more than one SMS gives way to the shipped one, which does not.
     """
     needed = {"sms"} if channel == "sms" else {"subject", "body"}
     for tag in locale_chain(locales):
@@ -70,7 +80,10 @@ def render(kind: str, channel: str, facts: Facts, locales: Sequence[str], custom
         language = tag.partition("-")[0]
         words = _words(language if language in shipped_locales() else LAST_RESORT)
         said = _Saying(kind, facts, manner, language, words, own)
-        return said.sms() if channel == "sms" else said.email()
+        text = said.sms() if channel == "sms" else said.email()
+        if own and one_sms and channel == "sms" and septets(text.body) > LIMIT:
+            continue
+        return text
     raise AssertionError  # pragma: no cover - English is always there
 
 
@@ -110,7 +123,10 @@ class _Saying:
 
     def _part(self, name: str, values: Mapping[str, Any]) -> str:
         if self._own is not None:
-            return fill(self._own[name], {key: value for key, value in values.items() if isinstance(value, str)})
+            said = fill(self._own[name], {key: value for key, value in values.items() if isinstance(value, str)})
+            # Whatever a clinic writes, every SMS says how to end them.
+            missing = name == "sms" and values["opt_out"] and "STOP" not in said
+            return f"{said.strip()} {values['opt_out']}" if missing else said
         return _environment().get_template(f"{self._language}/{self._kind}/{name}.txt").render(values)
 
     def _sender(self) -> str:
@@ -147,12 +163,38 @@ class _Saying:
             "liquids_until": beside(facts.liquids_until),
             "alcohol_until": beside(facts.alcohol_until),
             "ride": facts.ride,
+            "sheet_from": beside(facts.sheet_from),
+            "drive": self._words[f"drive_{facts.no_driving}"] if facts.no_driving else "",
             "previous": phrases.full(before, facts.recipient_zone) if before else "",
             "previous_short": phrases.short(before) if before else "",
             "visits": "\n".join(lines),
+            **self._others(),
             "opt_out": self._words["opt_out"] if facts.opt_out else "",
             "brief": 0,
         }
+
+    def _others(self) -> dict[str, str]:
+        """Visits besides the one that the message is about: those to be reminded of as well, and those that changed."""
+        facts, phrases, zone = self._facts, self._phrases, self._facts.recipient_zone
+        offset = facts.starts_at.utcoffset()
+        also = [phrases.short(each.starts_at, zone=each.starts_at.utcoffset() != offset) for each in facts.also]
+        new = [each.now for each in facts.moved if each.now is not None]
+        return {
+            "also": "\n".join(
+                f"{phrases.full(each.starts_at, zone)} - {self._neutral(each.visit)}" for each in facts.also
+            ),
+            "also_short": ", ".join(also),
+            "changes": "\n".join(self._change(each, lambda moment: phrases.full(moment, zone)) for each in facts.moved),
+            "changes_short": "; ".join(self._change(each, phrases.short) for each in facts.moved),
+            "first_new": phrases.short(min(new)) if new else "",
+        }
+
+    def _change(self, moved: Moved, said: Callable[[datetime], str]) -> str:
+        if moved.now is None:
+            return self._words["change_cancelled"].format(was=said(moved.was) if moved.was else "")
+        if moved.was is None:
+            return self._words["change_new"].format(now=said(moved.now))
+        return self._words["change_moved"].format(was=said(moved.was), now=said(moved.now))
 
     def _neutral(self, name: str) -> str:
         return _quiet(name) or self._words["visit"]

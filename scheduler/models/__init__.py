@@ -8,7 +8,7 @@ from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
 from scheduler.models.feed import CalendarFeed
 from scheduler.models.group import Group, GroupPlace
 from scheduler.models.job import Disruption, Job
-from scheduler.models.message import Message, MessageRule
+from scheduler.models.message import Message, MessageReview, MessageRules, MessageTemplate
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
 from scheduler.models.place import (
     Absence,
@@ -48,7 +48,9 @@ __all__ = [
     "Job",
     "Location",
     "Message",
-    "MessageRule",
+    "MessageReview",
+    "MessageRules",
+    "MessageTemplate",
     "Occupancy",
     "Organization",
     "Patient",

@@ -63,6 +63,8 @@ class Appointment(Owned, Revised, Base):
     #: Where the patient is during a visit by video (ISO 3166-2), as last said.
     patient_region: Mapped[str | None] = mapped_column(String(10))
     pencilled_until: Mapped[datetime | None]
+    #: When somebody said, for the present time of the visit, that the patient will come.
+    confirmed_at: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(String(20))
     cancel_reason: Mapped[str | None] = mapped_column(String(500))
     cancel_category: Mapped[str | None] = mapped_column(String(60))

@@ -106,7 +106,7 @@ def reschedule(
     if moves:
         openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     place(row, wanted, found)
-    row.sequence += int(moves)
+    row.sequence, row.confirmed_at = row.sequence + int(moves), None if moves else row.confirmed_at
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
@@ -123,10 +123,12 @@ def cancel(
     by: Initiator,
     category: str | None = None,
     revision: int | None = None,
+    tell: bool = True,
 ) -> AppointmentView:
     """Cancel a visit: its time is free again, its messages are called off.
 
-    `by` is who wants it, `category` the class of the `reason`. Raises IllegalTransition, StaleRevision, and Refused
+    `by` is who wants it, `category` the class of the `reason`; without `tell` the caller owes the
+    news with that of other changes. Raises IllegalTransition, StaleRevision, and Refused
     (`cutoff`) when it comes too late for who wants it.
     """
     row = _locked(session, call, appointment_id, revision)
@@ -147,7 +149,8 @@ def cancel(
     session.flush()
     consequences.settled(session, call, row.id, "The visit does not take place.")
     outbox.call_off(session, call, row, why="cancelled")
-    outbox.owe_change(session, call, row, kind="cancelled")
+    if tell:
+        outbox.owe_change(session, call, row, kind="cancelled")
     audit.note(
         session, call, "appointment.cancel", "appointment", row.id, before=before, after=snapshot(row), reason=reason
     )
@@ -162,12 +165,17 @@ def tell_moved(
     *,
     moves: bool,
     reason: str | None = None,
+    tell: bool = True,
     **more: Any,
 ) -> None:
-    """What a visit that has its new place owes: its messages when it `moves`, its history, the end of its troubles."""
+    """What a visit that has its new place owes: its messages when it `moves`, its history, the end of its troubles.
+
+    Without `tell` the caller owes the messages, with those of other changes.
+    """
     consequences.settled(session, call, row.id, "The visit was booked anew.")
     if moves:  # whoever serves is no news to the patient
         outbox.call_off(session, call, row, why="rescheduled")
+    if moves and tell:
         outbox.owe_for_appointment(session, call, row)
         outbox.owe_change(session, call, row, kind="rescheduled")
     after = snapshot(row) | more

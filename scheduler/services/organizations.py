@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Messaging, Policies, merged
-from scheduler.models import MessageRule, Organization, new_id
-from scheduler.services import audit, contacts, protocols, records, shipped, visit_types
+from scheduler.models import Organization
+from scheduler.services import audit, contacts, message_rules, protocols, records, shipped, visit_types
 
 #: What patients read as the sender until the organization chooses: it gives nothing away.
 NEUTRAL_SENDER = "Your clinic"
@@ -83,16 +83,7 @@ def create(
         visit_types.create(session, call, definition)
     for definition in shipped.protocols():
         protocols.create(session, call, definition)
-    for definition in shipped.message_rules():
-        session.add(
-            MessageRule(
-                organization_id=call.organization_id,
-                id=new_id(),
-                key=definition["key"],
-                definition=definition,
-                created_at=call.now,
-            )
-        )
+    message_rules.begin(session, call)
     session.flush()
     return view
 

@@ -97,9 +97,9 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
     passed = course_rules.passed_gates(session, call, course_id)
     places = _places(call, desk, stored, passed)
     settle(session, call, places)
-    for appointment, _ in places:
-        outbox.owe_for_appointment(session, call, appointment, alone=False)
-    outbox.owe_for_course(session, call, desk.course.row, [appointment for appointment, _ in places])
+    made = [appointment for appointment, _ in places]
+    outbox.owe_for_appointments(session, call, made)
+    outbox.owe_for_course(session, call, desk.course.row, made)
     desk.course.row.status = "active"
     ids = [str(appointment.id) for appointment, _ in places]
     audit.note(session, call, "course.book", "course", course_id, after={"appointments": ids})

@@ -144,8 +144,9 @@ def create(
         places.append((appointment, look.found))
     session.flush()
     settle(session, call, places)
-    for appointment, _ in places:
-        outbox.owe_for_appointment(session, call, appointment)
+    made = [appointment for appointment, _ in places]
+    outbox.owe_for_appointments(session, call, made)
+    outbox.owe_for_course(session, call, row, made)
     audit.note(session, call, "series.create", "series", row.id, after={"rule": rule, "visits": len(places)})
     return get(session, call, row.id), looks
 
@@ -179,10 +180,14 @@ def cancel(
     category: str | None = None,
 ) -> list[AppointmentView]:
     """Cancel an occurrence, it and those after it, or all ahead. Raises NotFound, Refused when nothing is left to."""
-    return [
-        booking.cancel(session, call, each.appointment_id, reason=reason, by=by, category=category)
-        for each in _concerned(session, call, appointment_id, scope)
+    chosen = _concerned(session, call, appointment_id, scope)
+    gone = [
+        booking.cancel(session, call, each.appointment_id, reason=reason, by=by, category=category, tell=False)
+        for each in chosen
     ]
+    was = {each.appointment_id: each.starts_at for each in chosen}
+    outbox.owe_for_course_change(session, call, [outbox.Changed(each.row, was[each.id]) for each in gone])
+    return gone
 
 
 def reschedule(

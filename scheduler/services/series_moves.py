@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.models import Appointment
-from scheduler.services import groups, openings, overrides
+from scheduler.services import groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import pins_of, place, settle, snapshot, tell_moved
 from scheduler.services.catalog import visit_kind
@@ -54,12 +54,14 @@ def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> 
         if moves:
             openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
         place(row, _wanted(row, targets[row.id]), found[row.id])
-        row.sequence += moves
+        row.sequence, row.confirmed_at = row.sequence + moves, None if moves else row.confirmed_at
         row.moves = {**row.moves, "staff": row.moves.get("staff", 0) + moves}
         overrides.record(session, call, row, None, lifted[row.id])
     settle(session, call, [(row, found[row.id]) for row in rows], freed=freed)
     for row in rows:
-        tell_moved(session, call, row, before[row.id], moves=row.id in moved, by="staff", category=None)
+        tell_moved(session, call, row, before[row.id], moves=row.id in moved, tell=False, by="staff", category=None)
+    changes = [outbox.Changed(row, before[row.id]["start"]) for row in rows if row.id in moved]
+    outbox.owe_for_course_change(session, call, changes)
     return views(session, call, rows)
 
 

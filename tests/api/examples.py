@@ -292,7 +292,19 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
 
 WORDS: dict[str, str] = {
     "key": "review",  # the gate of the example course
+    "kind": "remind_24h",
+    "locale": "en",
     "task_key": "form",  # the task of the example visit type
+}
+
+REMINDER: dict[str, Any] = {
+    "key": "remind",
+    "kind": "remind_24h",
+    "class": "reminder",
+    "channels": ["sms"],
+    "side": "before",
+    "at": {"anchor": "start", "days": -1},
+    "expires": {"anchor": "start"},
 }
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -305,11 +317,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/courses": COURSE,
     "POST /v1/extra-hours": SHIFT,
     "POST /v1/holds": KEPT,
+    "POST /v1/message-rules/preview": {"appointment_id": SOMEBODY},
     "POST /v1/protocols": PROTOCOL,
     "POST /v1/series": REPEATED,
     "POST /v1/series/preview": REPEATED,
     "POST /v1/visit-types": VISIT_TYPE,
     "POST /v1/waitlist-entries": WAITING,
+    "PUT /v1/message-rules": {"rules": [REMINDER]},
 }
 
 QUERIES: dict[str, dict[str, str]] = {

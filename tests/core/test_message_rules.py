@@ -15,7 +15,18 @@ from scheduler.core.reminders import CHANNELS, Recipient, Visit, parse_rules, pl
 SHIPPED = Path(__file__).parents[2] / "scheduler" / "data" / "message_rules.yaml"
 START = datetime(2027, 1, 14, 19, tzinfo=UTC)
 NOW = START - timedelta(days=10)
-VISIT = Visit(START, START + timedelta(hours=2), "America/New_York", kind="dosing", modality="iv", first_of_course=True)
+VISIT = Visit(
+    START,
+    START + timedelta(hours=2),
+    "America/New_York",
+    kind="dosing",
+    modality="iv",
+    visit_type="infusion",
+    step="infusion",
+    first_of_course=True,
+    first_dose=True,
+    gap_days=14,
+)
 PATIENT = Recipient("America/New_York", frozenset(CHANNELS))
 
 
@@ -37,6 +48,14 @@ def rule_doc(**changes: Any) -> dict[str, Any]:
         ({"first_of_course": True}, True),
         ({"first_of_course": False}, False),
         ({"fast_starts_in_night": True}, False),
+        ({"first_dose": True}, True),
+        ({"steps": ["infusion"]}, True),
+        ({"steps": ["talk"]}, False),
+        ({"visit_types": ["other"]}, False),
+        ({"least_gap_days": 14}, True),
+        ({"least_gap_days": 15}, False),
+        ({"forms_missing": True}, False),  # nothing is asked of the patient
+        ({"unconfirmed": True, "no_integration_booked": True, "no_dose_booked": True}, True),
         ({}, True),
     ],
 )
@@ -56,7 +75,18 @@ FAULTY = [
     ({"key": ...}, "/0/key", "required"),
     ({"key": "no good"}, "/0/key", "not_a_code"),
     ({"kind": "horoscope"}, "/0/kind", "unknown_kind"),
-    ({"class": "staff_task"}, "/0/class", "unknown_class"),
+    ({"class": "errand"}, "/0/class", "unknown_class"),
+    ({"class": "staff_task"}, "/0/kind", "unknown_kind"),
+    ({"class": "staff_task", "kind": "arrival_no_show"}, "/0/channels", "task_without_channel"),
+    ({"class": "change"}, "/0/class", "class_and_event"),
+    ({"event": "booked"}, "/0/class", "class_and_event"),
+    ({"class": "instruction", "yields": {"to": ["a"], "minutes": 5}}, "/0/yields", "instruction_kept"),
+    ({"class": "instruction", "merges": True}, "/0/merges", "instruction_kept"),
+    ({"must_arrive_by": {"anchor": "noon"}}, "/0/must_arrive_by/anchor", "unknown_anchor"),
+    ({"only": {"least_gap_days": -1}}, "/0/only/least_gap_days", "out_of_range"),
+    ({"only": {"first_dose": "yes"}}, "/0/only/first_dose", "wrong_type"),
+    ({"exempt": 1}, "/0/exempt", "wrong_type"),
+    ({"enabled": "no"}, "/0/enabled", "wrong_type"),
     ({"event": "birthday"}, "/0/event", "unknown_event"),
     ({"channels": ["pigeon"]}, "/0/channels/0", "unknown_channel"),
     ({"channels": []}, "/0/channels", "empty"),

@@ -63,7 +63,10 @@ def test_messaging_survives_being_stored(value: Messaging) -> None:
     ],
 )
 def test_the_exemption_has_caps_of_its_own(caps: dict[str, Any], expected: Caps) -> None:
-    assert Messaging.from_document({"basis": "exemption", "caps": caps}).caps == expected
+    manners = Messaging.from_document({"basis": "exemption", "caps": caps})
+    assert manners.of_patient(None) == ("exemption", expected)
+    assert manners.of_patient("consent") == ("consent", manners.caps), "their own record goes before"
+    assert Messaging.from_document({"caps": caps}).of_patient("exemption") == ("exemption", expected)
 
 
 def test_a_change_merges_objects_and_replaces_the_rest() -> None:

@@ -121,7 +121,7 @@ def every_message_left_when_it_was_due(story: Chapters, outbox: Path, begun: dat
     dose = story.booked.summit
     sent = [one.message for one in story.sent]
     kinds = [each["kind"] for each in sent]
-    assert {"night_before", "post_session"} <= set(kinds)
+    assert {"night_before", "evening_check"} <= set(kinds)
     # One message tells of all visits at once; it comes again a week before the course where that is not too near.
     assert "series_overview" in {each["kind"] for each in sent if each["sent_at"] == sent[0]["sent_at"]}
     assert (kinds.count("series_overview") <= 2, kinds.count("booked")) == (True, 0)

@@ -8,7 +8,7 @@ from itertools import cycle, product
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from scheduler.messaging.facts import Facts, Line
+from scheduler.messaging.facts import Facts, Line, Moved
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = ("America/New_York", "America/Argentina/Buenos_Aires", "Australia/Lord_Howe", "Asia/Kathmandu")
@@ -35,6 +35,9 @@ def facts(start: datetime = START, **changes: Any) -> Facts:
         "liquids_until": start - timedelta(hours=2),
         "ride": True,
         "link": "https://visits.example.org/p/abc",
+        "sheet_from": start - timedelta(hours=1),
+        "no_driving": "until_next_day",
+        "moved": (Moved(start - timedelta(days=1), start, "Clinic visit"),),
         "visits": (Line(start, "Clinic visit"), Line(start + timedelta(days=3), "Clinic visit")),
     }
     return Facts(**(plain | changes))
@@ -60,4 +63,5 @@ def hard_cases() -> Iterator[Facts]:
             location="Wednesday's House " * 5,
             address="1200 Long Avenue, Suite 14, Springfield " * 4,
             link="https://visits.example.org/p/" + "x" * 43,
+            moved=tuple(Moved(start + day, start + 2 * day, "Clinic visit") for day in map(timedelta, range(12))),
         )

@@ -16,6 +16,8 @@ from scheduler.messaging.render import TEMPLATES, Text, _environment, locale_cha
 from tests.messaging.sample_facts import START, facts, hard_cases
 
 LOCALES = sorted(shipped_locales())
+#: After a visit the day is enough, and the zone of no use.
+ABOUT_THE_DAY = {"d_instructions", "evening_check", "next_day_scale", "integration_prompt", "gap_nudge"}
 MANNERS = [*LOCALES, "en-US", "en-GB", "es-MX", "es-US"]
 
 
@@ -54,7 +56,7 @@ def test_an_sms_is_one_sms(locale: str, kind: str) -> None:
 def test_an_sms_from_an_ordinary_clinic_names_its_phone_and_the_zone(locale: str, kind: str) -> None:
     body = render(kind, "sms", facts(), [locale]).body
     assert "+1 212-555-0142" in body
-    assert kind in {"post_session", "integration_prompt"} or "EST" in body
+    assert kind in ABOUT_THE_DAY or "EST" in body
 
 
 @pytest.mark.parametrize("kind", KINDS)

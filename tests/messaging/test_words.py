@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.messaging.custom import LONGEST, PLACEHOLDERS, faults_in, fill
 from scheduler.messaging.disclosure import disclosures
-from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
+from scheduler.messaging.gsm7 import LIMIT, segments, septets, to_gsm7
 from scheduler.messaging.render import render
 from tests.messaging.sample_facts import facts
 
@@ -130,4 +130,11 @@ class TestClinicsOwnTexts:
 
     def test_a_long_sms_of_a_clinic_is_still_sent(self) -> None:
         text = render("booked", "sms", facts(), ["en"], {"en": {"sms": "x" * LONGEST["sms"]}})
-        assert septets(text.body) == LONGEST["sms"] > LIMIT
+        assert LIMIT < LONGEST["sms"] < septets(text.body)
+        assert segments(text.body) == 3
+        assert text.body.endswith("STOP to opt out"), "whatever a clinic writes"
+
+    def test_under_the_exemption_the_shipped_text_stands_in_for_a_long_one(self) -> None:
+        long = {"en": {"sms": "{{when_short}}" + "x" * 200}}
+        assert septets(render("booked", "sms", facts(), ["en"], long, one_sms=True).body) <= LIMIT
+        assert "xxx" in render("booked", "sms", facts(), ["en"], long).body

@@ -36,7 +36,7 @@ TAKES: dict[str, dict[str, tuple[int, int, str] | list[tuple[int, int, str]]]] =
 }
 #: What a visit far ahead owes, by rule. `day_of` would come in quiet hours when the visit is in the morning.
 REMINDERS = {"remind_72h", "remind_24h"}
-AFTER_DOSE = {"post_session", "integration_prompt"}
+AFTER_DOSE = {"evening_check", "integration_prompt"}
 
 
 @dataclass

@@ -10,8 +10,8 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, StaleRevision
 from scheduler.core.policies import REASONS
 from scheduler.core.reminders import parse_rules
-from scheduler.models import AuditEvent, MessageRule, ProtocolRow, VisitTypeRow, new_id
-from scheduler.services import organizations, shipped
+from scheduler.models import AuditEvent, ProtocolRow, VisitTypeRow, new_id
+from scheduler.services import message_rules, organizations, shipped
 from tests.plumbing.clock import NOON
 
 
@@ -27,15 +27,13 @@ def test_an_organization_begins_with_all_that_is_shipped(engine: Engine, call: C
     with Session(engine) as session:
         codes = set(session.scalars(select(VisitTypeRow.code)))
         protocols = session.execute(select(ProtocolRow.code, ProtocolRow.version, ProtocolRow.status)).all()
-        rules = session.scalars(select(MessageRule).order_by(MessageRule.id)).all()
-        organizations_of_rows = {row.organization_id for row in rules}
+        rules = message_rules.current(session, call)
         view = organizations.get(session, call)
     assert codes == {document["code"] for document in shipped.visit_types()}
     assert len(codes) > 5
     assert {tuple(row) for row in protocols} == {(document["code"], 1, "draft") for document in shipped.protocols()}
-    assert [rule.key for rule in parse_rules([row.definition for row in rules])] == [row.key for row in rules]
-    assert len(rules) > 5
-    assert organizations_of_rows == {call.organization_id}
+    assert (rules.items, rules.revision) == (shipped.message_rules(), 1)
+    assert len(parse_rules(rules.items)) > 5
     assert (view.name, view.sender_name, view.demonstration) == ("Harbor Clinic", "Your clinic", False)
     assert view.policies["horizon_days"] == 365
     assert view.messaging["basis"] == "consent"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event, update
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from scheduler.models import Appointment, Message, MessageRule
-from scheduler.services import booking, outbox
+from scheduler.models import Appointment, Message
+from scheduler.services import booking, message_rules, outbox, shipped
 from tests.clinic import Clinic
 from tests.desk import book, refused, wanted
 from tests.postroom import by_rule, cancel, messages, move, only, open_postroom
@@ -31,12 +31,13 @@ class TestOwing:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)
         owed = by_rule(clinic)
         assert set(owed) == {
-            "booked", "remind_72h", "night_before", "day_of", "post_session", "integration_prompt",
+            "booked", "remind_72h", "night_before", "day_of", "arrival_no_show", "d_instructions", "evening_check",
+            "next_day_scale", "integration_prompt",
         }  # fmt: skip
         assert owed["booked"].due_at == clinic.call.now
         assert owed["remind_72h"].due_at == clinic.at("2030-03-08 09:00"), "by the wall, over the change of clocks"
         assert owed["night_before"].due_at == clinic.at("2030-03-10 18:00")
-        assert owed["post_session"].due_at == clinic.at("2030-03-11 18:00")
+        assert owed["evening_check"].due_at == clinic.at("2030-03-11 18:00")
         assert {row.appointment_id for row in owed.values()} == {made.id}
         assert (owed["booked"].channel, owed["night_before"].channel) == ("email", "sms")
         assert owed["day_of"].status == "suppressed"
@@ -57,18 +58,18 @@ class TestOwing:
         event.listen(clinic.engine, "before_cursor_execute", note)
         book(clinic, clinic.patient(), "fasted", MONDAY)
         assert len(inserts) == 1
-        assert len(messages(clinic)) == 6
+        assert len(messages(clinic)) == 9
 
     def test_who_cannot_be_reached_is_seen_to_be_so(self, clinic: Clinic) -> None:
         book(clinic, clinic.patient(contacts=[]), "fasted", MONDAY)
         pending = [row.rule for row in messages(clinic, Message.status == "pending")]
-        assert pending == []
-        assert {row.reason for row in messages(clinic)} == {"no_channel", "quiet_hours"}
+        assert pending == ["arrival_no_show"], "which is the staff's"
+        assert {row.reason for row in messages(clinic)} == {"no_channel", "quiet_hours", None}
 
     def test_a_revoked_consent_closes_its_channel(self, clinic: Clinic) -> None:
         revoked = {"channel": "sms", "basis": "consent", "source": "form", "revoked_at": "2030-02-01T00:00:00+00:00"}
         book(clinic, clinic.patient(consents=[revoked]), "fasted", MONDAY)
-        assert {row.channel for row in messages(clinic, Message.status == "pending")} == {"email"}
+        assert {row.channel for row in messages(clinic, Message.status == "pending")} == {"email", "task"}
 
     def test_a_later_consent_opens_it_again(self, clinic: Clinic) -> None:
         entry = {"channel": "sms", "basis": "consent", "source": "form"}
@@ -87,8 +88,8 @@ class TestOwing:
         assert only(clinic, "night_before").due_at == clinic.at("2030-03-10 17:00")
 
     def test_a_rule_that_is_switched_off_owes_nothing(self, clinic: Clinic) -> None:
-        with Session(clinic.engine) as session, session.begin():
-            session.execute(update(MessageRule).where(MessageRule.key == "booked").values(enabled=False))
+        rules = [rule | {"enabled": rule["key"] != "booked"} for rule in shipped.message_rules()]
+        clinic.do(lambda s, c: message_rules.change(s, c, rules))
         book(clinic, clinic.patient(), "fasted", MONDAY)
         assert "booked" not in by_rule(clinic)
         assert only(clinic, "remind_72h").status == "pending", "what it would have yielded to is not there"
@@ -96,7 +97,7 @@ class TestOwing:
     def test_owing_twice_is_owing_once(self, clinic: Clinic) -> None:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)
         clinic.do(lambda s, c: outbox.owe_for_appointment(s, c, s.get_one(Appointment, (c.organization_id, made.id))))
-        assert len(messages(clinic)) == 6
+        assert len(messages(clinic)) == 9
 
     def test_a_pencilled_visit_owes_nothing_until_it_is_confirmed(self, clinic: Clinic) -> None:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)
@@ -123,7 +124,7 @@ class TestMoving:
         assert all(status == "suppressed" for status, _ in statuses(clinic).values())
         again = by_rule(clinic, sequence=1)
         assert "booked" not in again
-        assert again["rescheduled"].due_at == clinic.call.now
+        assert again["rescheduled"].due_at == clinic.call.now + timedelta(minutes=3)
         assert again["night_before"].due_at == clinic.at("2030-03-11 18:00")
         assert again["rescheduled"].context["previous"] == made.row.starts_at.isoformat()
 
@@ -131,7 +132,7 @@ class TestMoving:
         made = book(clinic, clinic.patient(), "session", MONDAY)
         night = clinic.at("2030-03-10 22:30")
         move(clinic, made.id, "2030-03-13 14:00", now=night)
-        assert only(clinic, "rescheduled", sequence=1).due_at == night
+        assert only(clinic, "rescheduled", sequence=1).due_at == night + timedelta(minutes=3)
 
     def test_two_moves_leave_one_set_of_messages(self, clinic: Clinic) -> None:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)

@@ -90,10 +90,14 @@ class TestTheLifeOfAVisit:
             (clinic.at("2030-03-01 10:00"), "booked"),
             (clinic.at("2030-03-08 09:00"), "remind_72h"),
             (clinic.at("2030-03-10 18:00"), "night_before"),
-            (clinic.at("2030-03-11 18:00"), "post_session"),
+            (clinic.at("2030-03-11 09:15"), "arrival_no_show"),  # which is for the staff
+            (clinic.at("2030-03-11 11:00"), "d_instructions"),
+            (clinic.at("2030-03-11 18:00"), "evening_check"),
             (clinic.at("2030-03-12 09:00"), "integration_prompt"),
+            (clinic.at("2030-03-12 11:00"), "next_day_scale"),
         ]
-        assert [envelope.channel for envelope in pigeon.carried] == ["email", "sms", "sms", "sms", "sms"]
+        channels = [envelope.channel for envelope in pigeon.carried]
+        assert channels == ["email", "sms", "sms", "email", "sms", "sms", "sms"]
         night = pigeon.carried[2].body
         assert night.startswith(
             "Harbor: appointment tomorrow, Mon, Mar 11 09:00 EDT. No food from 03:00, no drinks from 07:00."
@@ -213,7 +217,7 @@ class TestWhatGoesWrong:
         assert (row.status, row.attempts) == ("sent", 2)
 
     def test_a_cancellation_while_it_is_on_its_way_is_followed_by_a_correction(
-        self, clinic: Clinic, worker: Worker, pigeon: Pigeon
+        self, clinic: Clinic, clock: Clock, worker: Worker, pigeon: Pigeon
     ) -> None:
         visit = booked(clinic, "session")
         if clinic.engine.dialect.name == "sqlite":
@@ -224,6 +228,8 @@ class TestWhatGoesWrong:
             cancel(clinic, visit)
 
         pigeon.meanwhile = call_off
+        worker.tick()
+        clock.move(timedelta(minutes=3))
         worker.tick()
         bodies = [envelope.body for envelope in pigeon.carried]
         assert len(bodies) == 3
@@ -238,7 +244,7 @@ class TestWhatGoesWrong:
         hurry(clinic, clinic.call.now)
         pigeon.meanwhile = lambda _: worker.stop()
         worker.tick()
-        counted = [row.status for row in messages(clinic)]
+        counted = [row.status for row in messages(clinic, Message.channel != "task")]
         assert counted.count("sent") == len(pigeon.carried) >= 1
         assert counted.count("sending") == 0
         assert counted.count("pending") >= 1

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from scheduler.core.reminders.plan import plan_messages
+from scheduler.core.reminders.plan import HELD_CLASSES, plan_messages
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.reading import parse_rules
-from scheduler.core.reminders.values import CHANNELS, KINDS, Event, Owed, Recipient, Rule, Visit, When, Window
+from scheduler.core.reminders.values import (
+    CHANNELS,
+    KINDS,
+    PASSING,
+    TASK,
+    TASK_KINDS,
+    Event,
+    Owed,
+    Recipient,
+    Rule,
+    Visit,
+    When,
+    Window,
+)
 
 __all__ = [
     "CHANNELS",
+    "HELD_CLASSES",
     "KINDS",
+    "PASSING",
+    "TASK",
+    "TASK_KINDS",
     "Event",
     "Owed",
     "Recipient",

@@ -12,10 +12,16 @@ from datetime import datetime, time, timedelta
 
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
-from scheduler.core.reminders.values import Event, Owed, Recipient, Rule, Visit, When, Window
+from scheduler.core.reminders.values import TASK, Event, Owed, Recipient, Rule, Visit, When, Window
 
 #: A fast that starts in here cannot be announced on the day: it is said the evening before (clinical.md 8.2, grade N).
 NIGHT_FROM, NIGHT_TO = time(21), time(9)
+
+#: The last word before a visit: where there is something to prepare, no other message says it.
+_LAST_WORDS = frozenset({"remind_24h", "night_before"})
+
+#: What a clinical hold silences. News of a change is still told, and people still have their tasks.
+HELD_CLASSES = frozenset({"reminder", "instruction", "check_in"})
 
 
 def plan_messages(
@@ -35,12 +41,22 @@ def plan_messages(
 def _applies(rule: Rule, visit: Visit, event: Event) -> bool:
     if rule.event != event and not (rule.event == "visit" and event in {"booked", "rescheduled"}):
         return False
-    if visit.fast_start is None and rule.when.anchor == "fast_start":
+    if not rule.enabled or (visit.fast_start is None and rule.when.anchor == "fast_start"):
         return False
+    if (rule.when.anchor == "next_dose" or rule.least_gap_days) and (visit.gap_days or -1) < rule.least_gap_days:
+        return False
+    if "forms_complete" in rule.unless and not visit.has_forms:
+        return False
+    chosen = (
+        (rule.kinds, visit.kind),
+        (rule.modalities, visit.modality),
+        (rule.visit_types, visit.visit_type),
+        (rule.steps, visit.step),
+    )
     return (
-        (not rule.kinds or visit.kind in rule.kinds)
-        and (not rule.modalities or visit.modality in rule.modalities)
+        all(not wanted or found in wanted for wanted, found in chosen)
         and rule.first_of_course in {None, visit.first_of_course}
+        and rule.first_dose in {None, visit.first_dose}
         and rule.fast_starts_in_night in {None, _fasts_from_night(visit)}
     )
 
@@ -55,13 +71,17 @@ def _fasts_from_night(visit: Visit) -> bool:
 def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
     raw = _ahead_of_fast(rule, visit, _instant(rule.when, visit, now))
     expires = _instant(rule.expires, visit, now)
-    due, note, suppressed = _settled(rule, visit, recipient, raw, now)
-    channel = next((name for name in rule.channels if name in recipient.channels), None)
+    arrive_by = None if rule.arrive_by is None else min(_instant(rule.arrive_by, visit, now), expires)
+    channel = next((name for name in rule.channels if name in {*recipient.channels, TASK}), None)
+    if channel == TASK:
+        due, note, suppressed = raw, "", "past" if raw < now and not rule.catch_up else None
+    else:
+        due, note, suppressed = _settled(rule, visit, recipient, raw, now, expires)
     if suppressed is None:
-        if visit.held and rule.cls in {"reminder", "instruction"}:
+        if visit.held and rule.cls in HELD_CLASSES:
             suppressed = "on_hold"
-        elif rule.no_integration_booked and visit.integration_booked:
-            suppressed = "integration_booked"
+        elif rule.unless & visit.passed:
+            suppressed = min(rule.unless & visit.passed)
         elif channel is None:
             suppressed = "no_channel"
         elif due >= expires:
@@ -76,6 +96,8 @@ def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
         suppressed=suppressed,
         note=note,
         urgent=rule.quiet == "urgent",
+        arrive_by=arrive_by,
+        merges=rule.merges and (rule.kind not in _LAST_WORDS or not (visit.escort or visit.fast_start)),
     )
 
 
@@ -86,6 +108,7 @@ def _instant(when: When, visit: Visit, now: datetime) -> datetime:
         "end": visit.ends_at,
         "booked": now,
         "fast_start": visit.fast_start or visit.starts_at,
+        "next_dose": _days_after(visit, visit.gap_days or 0),
     }[when.anchor]
     if when.window is not None:
         return _in_window(when.window, when.days, anchor, visit.time_zone)
@@ -93,6 +116,12 @@ def _instant(when: When, visit: Visit, now: datetime) -> datetime:
         local = to_local(anchor, visit.time_zone) + timedelta(days=when.days)
         return to_instant(local, visit.time_zone, "compatible")
     return anchor + timedelta(minutes=when.minutes)
+
+
+def _days_after(visit: Visit, days: int) -> datetime:
+    """That many calendar days after the visit's start, at the same wall time."""
+    local = to_local(visit.starts_at, visit.time_zone) + timedelta(days=days)
+    return to_instant(local, visit.time_zone, "compatible")
 
 
 def _in_window(window: Window, days: int | None, anchor: datetime, zone_name: str) -> datetime:
@@ -115,12 +144,14 @@ def _ahead_of_fast(rule: Rule, visit: Visit, raw: datetime) -> datetime:
 
 
 def _settled(
-    rule: Rule, visit: Visit, recipient: Recipient, raw: datetime, now: datetime
+    rule: Rule, visit: Visit, recipient: Recipient, raw: datetime, now: datetime, expires: datetime
 ) -> tuple[datetime, str, str | None]:
     """When it is due after quiet hours and the present have had their say, a note, and why it is suppressed."""
     if rule.side == "now":
         return (*_at_once(rule, visit, recipient, raw), None)
     due = previous_close(recipient, raw) if rule.side == "before" else next_open(recipient, raw)
+    if rule.side == "after" and due >= expires and previous_close(recipient, raw) >= visit.ends_at:
+        due = previous_close(recipient, raw)  # the morning would be too late for it
     if due != raw and rule.quiet == "skip":
         return raw, "", "quiet_hours"
     note = "" if due == raw else f"moved out of quiet hours from {_stamp(raw)}"
@@ -136,7 +167,8 @@ def _at_once(rule: Rule, visit: Visit, recipient: Recipient, moment: datetime, n
     if not resting(recipient, moment):
         return moment, note
     opens = next_open(recipient, moment)
-    deadlines = (visit.previous_starts_at, visit.fast_start, visit.starts_at)
+    mine = None if rule.arrive_by is None else _instant(rule.arrive_by, visit, moment)
+    deadlines = (visit.previous_starts_at, visit.fast_start, visit.starts_at, mine)
     first = min((deadline for deadline in deadlines if deadline is not None and deadline > moment), default=None)
     if rule.quiet == "urgent" and first is not None and opens >= first:
         return moment, "sent in quiet hours: the morning would be too late"

@@ -11,6 +11,8 @@ from scheduler.core.reminders.quiet import parse_clock
 from scheduler.core.reminders.values import (
     CHANNELS,
     KINDS,
+    TASK,
+    TASK_KINDS,
     Anchor,
     Class,
     Event,
@@ -21,16 +23,29 @@ from scheduler.core.reminders.values import (
     Window,
 )
 
-_CLASSES = ("reminder", "instruction", "change", "check_in")
-_EVENTS = ("visit", "booked", "rescheduled", "cancelled", "correction", "course")
+_CLASSES = ("reminder", "instruction", "change", "check_in", "staff_task")
+_EVENTS = ("visit", "booked", "rescheduled", "cancelled", "correction", "course", "course_changed")
 _SIDES = ("before", "after", "now")
 _QUIET = ("move", "skip", "urgent")
-_ANCHORS = ("start", "end", "booked", "fast_start")
+_ANCHORS = ("start", "end", "booked", "fast_start", "next_dose")
 _PROVENANCE = {"grade", "source", "note"}
 _RULE_KEYS = _PROVENANCE | {
     "key", "kind", "class", "event", "channels", "side", "at", "expires", "quiet", "catch_up", "ahead_of_fast", "only",
-    "yields",
+    "yields", "must_arrive_by", "merges", "exempt", "enabled",
 }  # fmt: skip
+#: A condition as rules write it, and what of PASSING it excludes.
+_UNLESS = {
+    "no_integration_booked": "integration_booked",
+    "unconfirmed": "confirmed",
+    "forms_missing": "forms_complete",
+    "no_dose_booked": "dose_booked",
+}
+_ONLY_KEYS = {
+    "kinds", "modalities", "visit_types", "steps", "first_of_course", "first_dose", "fast_starts_in_night",
+    "least_gap_days", *_UNLESS,
+}  # fmt: skip
+#: An organization has at most so many rules.
+MOST_RULES = 100
 _FARTHEST_MINUTES = 60 * 24 * 60
 _FARTHEST_DAYS = 60
 
@@ -38,6 +53,8 @@ _FARTHEST_DAYS = 60
 def parse_rules(docs: Sequence[Any]) -> tuple[Rule, ...]:
     """The rules of a list of documents, or `Invalid` with every fault in them; pointers begin with the list's index."""
     faults = FaultList()
+    if len(docs) > MOST_RULES:
+        faults.add("", "too_many", f"There are {len(docs)} rules; {MOST_RULES} at most.")
     nodes = [Node.of(doc, f"/{index}", faults) for index, doc in enumerate(docs)]
     rules = tuple(_read_rule(node) for node in nodes)
     keys = [rule.key for rule in rules]
@@ -56,31 +73,59 @@ def _read_rule(node: Node) -> Rule:
     evening, lead = _read_ahead_of_fast(node)
     yields_to, near = _read_yields(node)
     only = node.child("only") or Node({}, node.at("only"), node.faults)
-    only.allow_only({"kinds", "modalities", "first_of_course", "fast_starts_in_night", "no_integration_booked"})
+    only.allow_only(_ONLY_KEYS)
+    is_task = node.value.get("class") == "staff_task"
     rule = Rule(
         key=node.code("key"),
-        kind=node.choice("kind", KINDS),
+        kind=node.choice("kind", TASK_KINDS if is_task else KINDS),
         cls=cast("Class", node.choice("class", _CLASSES)),
         event=cast("Event", node.choice("event", _EVENTS, default="visit")),
-        channels=_read_channels(node),
+        channels=_read_task_channel(node) if is_task else _read_channels(node),
         side=side,
         when=_read_when(node, "at", side),
-        expires=_read_expiry(node),
+        expires=_read_bound(node, "expires"),
+        arrive_by=_read_bound(node, "must_arrive_by") if node.has("must_arrive_by") else None,
         quiet=cast("Quiet", node.choice("quiet", _QUIET, default="move")),
         catch_up=node.flag("catch_up", default=False),
         fast_lead_minutes=lead,
         evening=evening,
         kinds=frozenset(only.codes("kinds")),
         modalities=frozenset(only.codes("modalities")),
+        visit_types=frozenset(only.codes("visit_types")),
+        steps=frozenset(only.codes("steps")),
         first_of_course=_maybe(only, "first_of_course"),
+        first_dose=_maybe(only, "first_dose"),
         fast_starts_in_night=_maybe(only, "fast_starts_in_night"),
-        no_integration_booked=only.flag("no_integration_booked", default=False),
+        least_gap_days=only.whole("least_gap_days", least=0, most=366, default=0) or 0,
+        unless=frozenset(passed for name, passed in _UNLESS.items() if only.flag(name, default=False)),
         yields_to=yields_to,
         yields_minutes=near,
+        merges=node.flag("merges", default=False),
+        exempt=node.flag("exempt", default=False),
+        enabled=node.flag("enabled", default=True),
     )
-    if (side == "now") != (rule.when.anchor == "booked"):
-        node.fault("at", "side_and_anchor", "What is sent now is anchored at `booked`, and nothing else is.")
+    _check_whole(node, rule, evening)
     return rule
+
+
+def _check_whole(node: Node, rule: Rule, evening: Window | None) -> None:
+    """What no key shows by itself."""
+    if (rule.side == "now") != (rule.when.anchor == "booked"):
+        node.fault("at", "side_and_anchor", "What is sent now is anchored at `booked`, and nothing else is.")
+    if rule.event != "visit" and rule.side == "after":
+        node.fault("event", "event_and_side", "What follows a visit belongs to the event `visit`.")
+    if (rule.cls == "change") != (rule.event != "visit"):
+        node.fault("class", "class_and_event", "News of a change has an event of its own, and nothing else has.")
+    if rule.cls == "instruction" and (rule.yields_to or rule.merges):
+        node.fault("yields" if rule.yields_to else "merges", "instruction_kept", "An instruction is never merged away.")
+    if evening is not None and rule.side != "before":
+        node.fault("ahead_of_fast", "wrong_side", "Only what comes before a visit can come before its fast.")
+
+
+def _read_task_channel(node: Node) -> tuple[str, ...]:
+    if node.has("channels"):
+        node.fault("channels", "task_without_channel", "A task goes to the staff's list, over no channel.")
+    return (TASK,)
 
 
 def _read_channels(node: Node) -> tuple[str, ...]:
@@ -110,15 +155,17 @@ def _read_when(node: Node, key: str, side: Side) -> When:
     if window is not None and days is None and side != "before":
         item.fault("days", "required", "Only a window before its anchor may leave the day open.")
     forward = (minutes or days or 0) > 0
-    if (side == "before" and forward) or (side == "after" and (minutes or days or 0) < 0):
+    backward = (minutes or days or 0) < 0 and anchor != "next_dose"  # which itself comes after the visit
+    if (side == "before" and forward) or (side == "after" and backward):
         item.fault((), "wrong_side", f"This moment is not {side} its anchor.")
     return When(anchor, minutes or 0, days, window)
 
 
-def _read_expiry(node: Node) -> When:
-    item = node.child("expires")
+def _read_bound(node: Node, key: str) -> When:
+    """A moment from which on it is too late: minutes from an anchor."""
+    item = node.child(key)
     if item is None:
-        node.fault("expires", "required", "Every message says when it is no longer of use.")
+        node.fault(key, "required", "Every message says when it is no longer of use.")
         return When("start")
     item.allow_only({"anchor", "minutes"})
     anchor = cast("Anchor", item.choice("anchor", _ANCHORS))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Literal
 
-Class = Literal["reminder", "instruction", "change", "check_in"]
-Anchor = Literal["start", "end", "booked", "fast_start"]
-Event = Literal["visit", "booked", "rescheduled", "cancelled", "correction", "course"]
+Class = Literal["reminder", "instruction", "change", "check_in", "staff_task"]
+Anchor = Literal["start", "end", "booked", "fast_start", "next_dose"]
+Event = Literal["visit", "booked", "rescheduled", "cancelled", "correction", "course", "course_changed"]
 Side = Literal["before", "after", "now"]
 Quiet = Literal["move", "skip", "urgent"]
 
@@ -16,19 +16,34 @@ Quiet = Literal["move", "skip", "urgent"]
 KINDS = (
     "booked",
     "series_overview",
+    "forms_due",
     "remind_72h",
     "remind_24h",
     "night_before",
     "day_of",
-    "post_session",
+    "eske_nasal",
+    "d_instructions",
+    "evening_check",
+    "next_day_scale",
     "integration_prompt",
+    "gap_nudge",
     "rescheduled",
     "cancelled",
+    "course_changed",
     "correction",
 )
 
+#: What a rule of class `staff_task` can ask a person to do. No text leaves the house for it.
+TASK_KINDS = ("arrival_no_show",)
+
+#: What may have come about until a message is due, and makes it pointless: the reason that it is then given.
+PASSING = ("integration_booked", "confirmed", "forms_complete", "dose_booked")
+
 #: The ways by which a patient can be reached.
 CHANNELS = ("email", "sms")
+
+#: Where a staff task goes in place of a channel.
+TASK = "task"
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,10 @@ class Rule:
 
     `event` `visit` means each time a visit gets its time; `booked` and `rescheduled` mean the first and the later ones.
     `quiet` says what becomes of a message that falls into quiet hours: it moves, is skipped, or (urgent) goes
-    all the same where waiting would be too late. `catch_up` sends at once what was due before it was owed.
+    all the same where waiting would be too late, which is after `arrive_by` when the rule has one. `catch_up` sends at
+    once what was due before it was owed. One that `merges` may be said in a line of another within half a day.
+    `unless` holds what would make it pointless by then, of PASSING. `exempt` may be texted without consent, under the
+    exemption for health care messages.
     """
 
     key: str
@@ -72,15 +90,23 @@ class Rule:
     expires: When
     quiet: Quiet = "move"
     catch_up: bool = False
+    arrive_by: When | None = None
     fast_lead_minutes: int = 0
     evening: Window | None = None
     kinds: frozenset[str] = frozenset()
     modalities: frozenset[str] = frozenset()
+    visit_types: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
     first_of_course: bool | None = None
+    first_dose: bool | None = None
     fast_starts_in_night: bool | None = None
-    no_integration_booked: bool = False
+    least_gap_days: int = 0
+    unless: frozenset[str] = frozenset()
     yields_to: frozenset[str] = frozenset()
     yields_minutes: int = 0
+    merges: bool = False
+    exempt: bool = False
+    enabled: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +114,8 @@ class Visit:
     """What the rules see of a visit: aware UTC instants, the site's zone, minutes of fasting before the start.
 
     `previous_starts_at` is the time that a rescheduled visit had before; `held` means a clinical hold freezes it.
+    `step` is that of its course's protocol, `gap_days` how long after it the next dose is meant to be. `passed` holds
+    what of PASSING is so already.
     """
 
     starts_at: datetime
@@ -97,8 +125,14 @@ class Visit:
     modality: str | None = None
     solids_minutes: int | None = None
     clear_liquids_minutes: int | None = None
+    escort: bool = False
+    has_forms: bool = False
+    visit_type: str = ""
+    step: str | None = None
     first_of_course: bool = False
-    integration_booked: bool = False
+    first_dose: bool = False
+    gap_days: int | None = None
+    passed: frozenset[str] = frozenset()
     held: bool = False
     previous_starts_at: datetime | None = None
 
@@ -124,7 +158,10 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Owed:
-    """One message: due at, useless from `expires_at` on. `suppressed` says why it is not sent, `note` why it moved."""
+    """One message: due at, useless from `expires_at` on, best there by `arrive_by`.
+
+    `suppressed` says why it is not sent, `note` why it moved.
+    """
 
     rule: str
     kind: str
@@ -135,3 +172,5 @@ class Owed:
     suppressed: str | None = None
     note: str = ""
     urgent: bool = False
+    arrive_by: datetime | None = None
+    merges: bool = False

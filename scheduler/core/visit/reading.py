@@ -45,7 +45,7 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "limits", "checklist", "tasks", "equipment", "enabled",
+    "limits", "checklist", "tasks", "equipment", "forms", "enabled",
     "video", "psychotherapy", "group", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
@@ -70,6 +70,7 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         segments=segments,
         site_certifications=requires.codes("site_certifications"),
         clearances=requires.codes("clearances"),
+        forms=node.codes("forms"),
         instructions=_read_instructions(node),
         observation=_read_observation(node),
         limits=_read_limits(node),

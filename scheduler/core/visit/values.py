@@ -148,7 +148,9 @@ class GroupSize:
 class VisitType:
     """One kind of visit. Its start and end are the span of the patient's presence.
 
-    `equipment` is what should be at hand (information, never booked). One that is not `enabled` waits for a clinician.
+    `equipment` is what should be at hand (information, never booked). `forms` is what the patient is to hand in before:
+    each is in when there is a clearance of its name; unlike `clearances`, they bar nothing. One that is not `enabled`
+    waits for a clinician.
     """
 
     code: str
@@ -159,6 +161,7 @@ class VisitType:
     segments: tuple[Segment, ...]
     site_certifications: tuple[str, ...] = ()
     clearances: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     instructions: Instructions = Instructions()
     observation: Observation | None = None
     limits: DoseLimits = DoseLimits()

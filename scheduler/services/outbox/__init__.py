@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from scheduler.services.outbox.claiming import claim, next_due, organizations_due
 from scheduler.services.outbox.delivering import Outcome, begin_delivery, release, settle
+from scheduler.services.outbox.digest import Changed, owe_for_course_change
 from scheduler.services.outbox.letters import Letter, Stop
-from scheduler.services.outbox.owing import call_off, owe_anew, owe_change, owe_for_appointment, owe_for_course
+from scheduler.services.outbox.owing import (
+    call_off,
+    owe_anew,
+    owe_change,
+    owe_for_appointment,
+    owe_for_appointments,
+    owe_for_course,
+)
 from scheduler.services.outbox.pulse import beat
+from scheduler.services.outbox.texts import in_words
 
 __all__ = [
+    "Changed",
     "Letter",
     "Outcome",
     "Stop",
@@ -19,12 +29,15 @@ __all__ = [
     "begin_delivery",
     "call_off",
     "claim",
+    "in_words",
     "next_due",
     "organizations_due",
     "owe_anew",
     "owe_change",
     "owe_for_appointment",
+    "owe_for_appointments",
     "owe_for_course",
+    "owe_for_course_change",
     "release",
     "settle",
 ]

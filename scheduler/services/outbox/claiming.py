@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -12,9 +11,11 @@ from sqlalchemy import ColumnElement, Table, bindparam, exists, func, or_, selec
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.models import Appointment, Message, Organization
-from scheduler.services.outbox.judging import Drop, Judgement, PutOff, Send, judge
-from scheduler.services.outbox.letters import Letter, Stop
+from scheduler.models import Message, Organization
+from scheduler.services.outbox.asking import raise_tasks
+from scheduler.services.outbox.composing import letter_of
+from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send, judge
+from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.scene import Scene
 
 SET_ASIDE = timedelta(minutes=10)
@@ -72,14 +73,18 @@ def claim(session: Session, call: Call, *, limit: int, lease: timedelta, token: 
     changes: list[dict[str, Any]] = []
     broken: list[tuple[UUID, str]] = []
     for message in messages:
+        if message.merged_into is not None:  # another of this batch says it
+            continue
         try:
             judgement = judge(scene, message)
             if isinstance(judgement, Send):
-                letters.append(_letter(scene, message, judgement, token))
+                letters.append(letter_of(scene, message, judgement, token))
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             judgement = _set_aside(message, call.now, error)
             broken.append((message.id, type(error).__name__))
+        raise_tasks(session, call, message, judgement)
         changes.append({"key": message.id} | _change(message, judgement, call.now + lease, token))
+    session.flush()  # what was merged
     table = cast("Table", Message.__table__)
     session.execute(
         update(table)
@@ -98,7 +103,7 @@ def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:
     return PutOff(min(now + SET_ASIDE, message.expires_at), why)
 
 
-_CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until")
+_CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until", "sent_at")
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:
@@ -114,51 +119,14 @@ def _change(message: Message, judgement: Judgement, lease_until: datetime, token
         "due_at": message.due_at,
         "token": None,
         "lease_until": None,
+        "sent_at": message.sent_at,
     }
     match judgement:
         case Send(channel=channel):
             return kept | {"status": "sending", "channel": channel, "token": token, "lease_until": lease_until}
+        case Ask():
+            return kept | {"status": "sent", "sent_at": message.due_at, "reason": None}
         case PutOff(until=until, reason=reason):
             return kept | {"status": "pending", "due_at": until, "reason": reason or message.reason}
         case Drop(status=status, reason=reason):
             return kept | {"status": status, "reason": reason[:300]}
-
-
-def _letter(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
-    visit = scene.visit_of(message)
-    assert visit is not None  # noqa: S101 - judged before
-    patient, organization = scene.patients[message.patient_id], scene.organization
-    kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
-    context = message.context
-    told = kind.instructions
-    return Letter(
-        id=message.id,
-        organization_id=message.organization_id,
-        token=token,
-        kind=message.kind,
-        channel=judgement.channel,
-        to=judgement.to,
-        expires_at=message.expires_at,
-        attempts=message.attempts,
-        locales=tuple(filter(None, (patient.locale, organization.default_locale))),
-        sender_name=organization.sender_name,
-        phone=organization.phone,
-        recipient_zone=patient.time_zone or visit.time_zone,
-        time_zone=visit.time_zone,
-        about=datetime.fromisoformat(context["about"]) if message.kind == "correction" else visit.starts_at,
-        previous=datetime.fromisoformat(context["previous"]) if context.get("previous") else None,
-        visit=kind.public_name,
-        location=location.name,
-        address=location.address,
-        arrive_early_minutes=told.arrive_early_minutes,
-        solids_minutes=told.solids_minutes,
-        clear_liquids_minutes=told.clear_liquids_minutes,
-        alcohol_minutes=told.alcohol_minutes,
-        escort=told.escort,
-        stops=_stops(scene, message),
-    )
-
-
-def _stops(scene: Scene, message: Message) -> tuple[Stop, ...]:
-    visits: Sequence[Appointment] = scene.stops.get(message.course_id, ()) if message.course_id else ()
-    return tuple(Stop(visit.starts_at, scene.kind_of(visit).public_name) for visit in visits)

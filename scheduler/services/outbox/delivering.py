@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Message
+from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.judging import outdated_by
 from scheduler.services.outbox.letters import Letter
+from scheduler.services.outbox.parting import part
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=6)
@@ -60,11 +62,14 @@ def begin_delivery(session: Session, call: Call, letter: Letter, lease: timedelt
         return False
     if call.now >= letter.expires_at:
         _write(session, letter, status="expired_unsent", reason="too_late")
+        owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
+        part(session, letter.organization_id, [letter.id])
         return False
     visit = _Visit(*held[4:])
     reason = None if held.appointment_id is None else outdated_by(held.kind, held.context, held.sequence, visit)
     if reason is not None:
         _write(session, letter, status="suppressed", reason=reason)
+        part(session, letter.organization_id, [letter.id])
     return reason is None
 
 
@@ -86,6 +91,8 @@ def settle(session: Session, call: Call, outcome: Outcome) -> bool:
             sent_to=letter.to,
             body={"subject": outcome.subject, "body": outcome.body, "locale": outcome.locale},
         )
+    if outcome.permanent:
+        part(session, letter.organization_id, [letter.id])
     called_off = _message.called_off_at.is_not(None)
     pause = min(FIRST_PAUSE * 2 ** min(letter.attempts, 20), LONGEST_PAUSE)
     return _write(

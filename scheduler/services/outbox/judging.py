@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from scheduler.core.reminders import next_open, resting
+from scheduler.core.reminders import HELD_CLASSES, TASK, next_open, resting
 from scheduler.models import Appointment, Message
+from scheduler.services.outbox.passing import passed
 from scheduler.services.outbox.scene import Scene
 
 #: What was due before quiet hours began may leave a little into them: a worker is never quite punctual.
 GRACE = timedelta(minutes=15)
+
+#: What is meant for after a visit looks again so soon whether the patient has left.
+STILL_HERE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -39,39 +43,70 @@ class Drop:
     reason: str
 
 
-Judgement = Send | PutOff | Drop
+@dataclass(frozen=True)
+class Ask:
+    """It is a task, which somebody on the staff is given now."""
+
+
+Judgement = Send | PutOff | Drop | Ask
 
 
 def judge(scene: Scene, message: Message) -> Judgement:
     """What becomes of a due message."""
     now, visit = scene.call.now, scene.visit_of(message)
-    unwanted = _unwanted(scene, message, visit)
-    if unwanted is not None or visit is None:
-        return Drop("suppressed", unwanted or "no_visit")
+    why_not = unwanted(scene, message, visit)
+    if why_not is not None or visit is None:
+        return Drop("suppressed", why_not or "no_visit")
+    if message.channel == TASK:
+        return Ask() if now < message.expires_at else Drop("suppressed", "too_late")
     if now >= message.expires_at:
         return Drop("expired_unsent", message.reason or "too_late")
-    recipient = scene.recipient(visit)
-    if resting(recipient, now) and resting(recipient, now - GRACE) and not message.context.get("at_night"):
-        opens = next_open(recipient, now)
-        if opens < message.expires_at:
-            return PutOff(opens)
-        if not message.context.get("urgent"):
-            return Drop("expired_unsent", "quiet_hours")
-    return _by_channel(scene, message)
+    stays = _stays_until(message, visit, now)
+    if stays is not None:
+        return PutOff(min(stays, message.expires_at))
+    return _at_rest(scene, message, visit) or _by_channel(scene, message, visit)
 
 
-def _unwanted(scene: Scene, message: Message, visit: Appointment | None) -> str | None:
+def _stays_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:
+    """Until when a message for after a visit waits, because the visit has lasted longer than planned."""
+    if message.context.get("side") != "after":
+        return None
+    if visit.status in {"arrived", "checked-in"}:
+        return now + STILL_HERE
+    gap = timedelta(minutes=message.context.get("gap_minutes", 0))
+    over = visit.fulfilled_at + gap if visit.fulfilled_at is not None else now
+    return over if over > now else None
+
+
+def _at_rest(scene: Scene, message: Message, visit: Appointment) -> Judgement | None:
+    """What quiet hours make of it; None when they let it pass."""
+    now, recipient = scene.call.now, scene.recipient(visit)
+    if not (resting(recipient, now) and resting(recipient, now - GRACE)) or message.context.get("at_night"):
+        return None
+    opens, by = next_open(recipient, now), message.context.get("arrive_by")
+    is_urgent = bool(message.context.get("urgent"))
+    if is_urgent and by is not None and now < datetime.fromisoformat(by) <= opens:
+        return None
+    if opens < message.expires_at:
+        return PutOff(opens)
+    return None if is_urgent else Drop("expired_unsent", "quiet_hours")
+
+
+def unwanted(scene: Scene, message: Message, visit: Appointment | None) -> str | None:
     """Why nobody needs the message any more, or None."""
+    context = message.context
     if message.called_off_at is not None:
         return message.reason or "called_off"
     if visit is None:
         return "no_visit"
+    if "visits" in context:
+        return None if scene.has_changes(message) else "undone"
     sequence = message.sequence if message.appointment_id is not None else visit.sequence
-    outdated = outdated_by(message.kind, message.context, sequence, visit)
-    if outdated is None and message.context.get("class") in {"reminder", "instruction"} and scene.is_held(visit):
+    outdated = outdated_by(message.kind, context, sequence, visit)
+    if outdated is None and context.get("class") in HELD_CLASSES and scene.is_held(visit):
         return "on_hold"
-    if outdated is None and message.context.get("unless_integration") and scene.has_integration(visit):
-        return "integration_booked"
+    if outdated is None and context.get("unless"):
+        return min(passed(scene.session, scene.call, visit, context["unless"]), default=None)
     return outdated
 
 
@@ -93,6 +128,8 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
         return "superseded"
     if kind in {"cancelled", "correction"}:
         return None
+    if context.get("class") == "staff_task":
+        return None if status == "booked" else status
     if context.get("side") == "after":
         if outcome == "not_dosed":
             return "not_dosed"
@@ -100,22 +137,12 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
     return None if status == "booked" else status
 
 
-def _by_channel(scene: Scene, message: Message) -> Judgement:
+def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement:
     """The message's own channel; else the next of the rule that is open and below its cap."""
-    context = message.context
-    visit = scene.visit_of(message)
-    addresses = scene.addresses(message.patient_id)
-    order = [message.channel, *(name for name in context.get("channels", ()) if name != message.channel)]
-    order = [name for name in order if name in addresses]
-    if not order:
-        return Drop("suppressed", "no_channel")
-    if order[0] == "sms" and visit is not None and not scene.may_text(scene.recipient(visit), message.patient_id):
-        # The clinic's own cap gives way to what the patient must know; the law's does not.
-        must = scene.manners.basis == "consent" and (context.get("urgent") or context.get("class") == "instruction")
-        other = next((name for name in order if name != "sms"), None)
-        if other is None and not must:
-            return Drop("suppressed", "over_cap")
-        order = [other] if other is not None else order
-    if order[0] == "sms":
+    others = (name for name in message.context.get("channels", ()) if name != message.channel)
+    route = scene.route(message, visit, [message.channel, *others])
+    if route.channel is None:
+        return Drop("suppressed", route.reason or "no_channel")
+    if route.channel == "sms":
         scene.note_text(message.patient_id)
-    return Send(order[0], addresses[order[0]])
+    return Send(route.channel, scene.addresses(message.patient_id)[route.channel])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -16,11 +17,22 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One visit that changed. Instants are aware UTC; `was` is None for a new visit, `now` for a cancelled one."""
+
+    was: datetime | None
+    now: datetime | None
+    visit: str
+
+
+@dataclass(frozen=True)
 class Letter:
     """One claimed message, held by `token` until its lease runs out.
 
     Instants are aware UTC, `time_zone` is the site's. `about` is the time of which it speaks. Minutes of fasting are
-    before that time; None does not apply. `locales` are the recipient's and the organization's.
+    before that time; None does not apply. `locales` are the recipient's and the organization's. `also` are other
+    visits whose reminders it takes along, `turns` what changed, `own` the organization's texts for its kind by locale;
+    with `one_sms` a text must fit into one.
     """
 
     id: UUID
@@ -45,5 +57,11 @@ class Letter:
     solids_minutes: int | None
     clear_liquids_minutes: int | None
     alcohol_minutes: int | None
+    sheet_minutes: int | None
     escort: bool
+    no_driving: str | None
     stops: tuple[Stop, ...] = ()
+    also: tuple[Stop, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    one_sms: bool = False

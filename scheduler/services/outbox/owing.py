@@ -1,31 +1,25 @@
-"""Owing messages and calling them off, in the transaction of the booking, move or cancellation that is the reason."""
+"""Owing messages and calling them off, in the transaction of the booking, move or cancellation that is the reason.
+
+One message for several changes at once is owed in `digest`; how rows are planned and written lives in `writing`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Literal
 
-from sqlalchemy import Table, case, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.reminders import Event, Owed, Rule, Visit, plan_messages, resting
-from scheduler.models import Appointment, Course, Message, new_id
-from scheduler.services.catalog import visit_kind
-from scheduler.services.outbox.people import addressee, rules_in_force
+from scheduler.core.reminders import Event
+from scheduler.models import Appointment, Course, Message, Series
+from scheduler.services import message_rules
+from scheduler.services.outbox import telling
+from scheduler.services.outbox.parting import part
+from scheduler.services.outbox.writing import Batch, write
 
 Change = Literal["rescheduled", "cancelled"]
-
-_PATIENT = "patient"
-
-_MESSAGES = cast("Table", Message.__table__)
-_INSERT = {
-    "postgresql": postgresql.insert(_MESSAGES).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(_MESSAGES).on_conflict_do_nothing(),
-}
 
 
 def owe_for_appointment(session: Session, call: Call, appointment: Appointment, *, alone: bool = True) -> None:
@@ -36,9 +30,17 @@ def owe_for_appointment(session: Session, call: Call, appointment: Appointment, 
     """
     if appointment.status != "booked":
         return
-    event: Event = "booked" if alone and not _told_before(session, call, appointment) else "visit"
-    wanted = [rule for rule in rules_in_force(session, call) if rule.event in {"visit", event}]
-    _owe(session, call, appointment, wanted, event)
+    told = telling.told_before(session, call, appointment) if alone else None
+    # Who was to be told of this very time, and was not yet, still is.
+    is_news = told is None or (told.alone and not told.left and told.about == appointment.starts_at)
+    event: Event = "booked" if alone and is_news else "visit"
+    _owe(session, call, [appointment], event, {"visit", event})
+
+
+def owe_for_appointments(session: Session, call: Call, appointments: Sequence[Appointment]) -> None:
+    """The same for visits that are booked together, of which `owe_for_course` brings the news."""
+    booked = [appointment for appointment in appointments if appointment.status == "booked"]
+    _owe(session, call, booked, "visit", {"visit"})
 
 
 def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -> None:
@@ -46,46 +48,51 @@ def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -
 
     The news that it is booked is owed again only when it had not left yet. `why` (one word) is the reason.
     """
-    rules = rules_in_force(session, call)
-    news = [rule.key for rule in rules if rule.event == "booked"]
+    news = [rule.key for rule in message_rules.in_force(session, call) if rule.event == "booked"]
     unheard = select(Message.id).where(
         Message.organization_id == call.organization_id,
         Message.appointment_id == appointment.id,
         Message.rule.in_(news),
         Message.status == "pending",
     )
-    events = {"visit", "booked"} if session.execute(unheard).first() else {"visit"}
+    event: Event = "booked" if session.execute(unheard).first() else "visit"
     call_off(session, call, appointment, why)
     if appointment.status == "booked":
-        event: Event = "booked" if "booked" in events else "visit"
-        _owe(session, call, appointment, [rule for rule in rules if rule.event in events], event)
+        _owe(session, call, [appointment], event, {"visit", event})
 
 
 def owe_change(session: Session, call: Call, appointment: Appointment, kind: Change) -> None:
-    """Owe the news that a visit has moved or is cancelled, to who was told of it (or was to be) before."""
-    told = _told_before(session, call, appointment)
-    if told:
-        wanted = [rule for rule in rules_in_force(session, call) if rule.event == kind]
-        _owe(session, call, appointment, wanted, kind, previous=told if kind == "rescheduled" else None)
+    """Owe the news that a visit has moved or is cancelled, to who was told of it (or was to be) before.
+
+    Who was told of this very time has no news; what a message that still waits will tell anyway is not told twice.
+    """
+    told = telling.told_before(session, call, appointment)
+    if told is None or (kind == "rescheduled" and told.about == appointment.starts_at and not told.gone):
+        return
+    if telling.join_digest(session, call, appointment):
+        return
+    moved = kind == "rescheduled" and told.about != appointment.starts_at
+    previous = told.about if moved else None
+    _owe(session, call, [appointment], kind, {kind}, previous=previous)
 
 
-def owe_for_course(session: Session, call: Call, course: Course, appointments: Sequence[Appointment]) -> None:
-    """Owe one message for all visits booked together, and once in the course's life the overview before it begins."""
+def owe_for_course(session: Session, call: Call, owner: Course | Series, appointments: Sequence[Appointment]) -> None:
+    """Owe one message for all visits booked together, and once in the owner's life the overview before it begins."""
     booked = [appointment for appointment in appointments if appointment.status == "booked"]
-    if booked:
-        first = min(booked, key=lambda appointment: appointment.starts_at)
-        before: int | None = session.scalars(
-            select(func.max(Message.sequence)).where(
-                Message.organization_id == call.organization_id, Message.course_id == course.id
-            )
-        ).one()
-        wanted = [
-            rule
-            for rule in rules_in_force(session, call)
-            if rule.event == "course" and (before is None or rule.side == "now")
-        ]
-        sequence = 0 if before is None else before + 1
-        _owe(session, call, first, wanted, "course", course_id=course.id, sequence=sequence)
+    if not booked:
+        return
+    first = min(booked, key=lambda appointment: appointment.starts_at)
+    mine = telling.about_owner(owner)
+    before: int | None = session.scalars(
+        select(func.max(Message.sequence)).where(Message.organization_id == call.organization_id, mine)
+    ).one()
+    rules = [
+        rule
+        for rule in message_rules.in_force(session, call)
+        if rule.event == "course" and (before is None or rule.side == "now")
+    ]
+    batch = Batch(session, call, [first])
+    write(batch, rules, "course", owner=owner, sequence=0 if before is None else before + 1)
 
 
 def call_off(session: Session, call: Call, appointment: Appointment, why: str) -> None:
@@ -108,110 +115,25 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
             reason=why,
             called_off_at=call.now,
         )
-        .returning(Message.status, Message.kind, Message.context)
+        .returning(Message.id, Message.status, Message.kind, Message.context)
         .execution_options(synchronize_session=False)
     ).all()
+    # A merged message of this visit stays with its host, which is about another; those in these go their own way.
+    if stopped:
+        part(session, call.organization_id, [row.id for row in stopped if row.status == "suppressed"])
     leaving = [row.context["about"] for row in stopped if row.status == "sending" and row.kind != "correction"]
     if leaving:
-        wanted = [rule for rule in rules_in_force(session, call) if rule.event == "correction"]
-        _owe(session, call, appointment, wanted, "correction", about=leaving[0])
+        _owe(session, call, [appointment], "correction", {"correction"}, about=leaving[0])
 
 
 def _owe(
     session: Session,
     call: Call,
-    appointment: Appointment,
-    rules: Sequence[Rule],
+    appointments: Sequence[Appointment],
     event: Event,
-    *,
-    course_id: UUID | None = None,
-    sequence: int | None = None,
-    previous: str | None = None,
-    about: str | None = None,
+    events: set[Event],
+    **facts: object,
 ) -> None:
-    """Plan by these rules and write down what is owed. `about` is the time of which the message speaks (ISO)."""
-    if not rules:
-        return
-    recipient = addressee(session, call, appointment.patient_id, appointment.time_zone)
-    visit = _visit(session, call, appointment, previous)
-    by_key = {rule.key: rule for rule in rules}
-    shared = {
-        "organization_id": call.organization_id,
-        "patient_id": appointment.patient_id,
-        "appointment_id": None if course_id else appointment.id,
-        "course_id": course_id,
-        "recipient": _PATIENT,
-        "sequence": appointment.sequence if sequence is None else sequence,
-        "attempts": 0,
-        "created_at": call.now,
-    }
-    facts = {"about": about or appointment.starts_at.isoformat(), "previous": previous}
-    planned = plan_messages(rules, visit, recipient, call.now, event)
-    rows = [
-        shared | _row(owed, by_key[owed.rule], facts | {"at_night": resting(recipient, owed.due_at)})
-        for owed in planned
-    ]
-    if rows:
-        _insert(session, rows)
-
-
-def _visit(session: Session, call: Call, appointment: Appointment, previous: str | None) -> Visit:
-    kind = visit_kind(session, call, appointment.visit_type).visit
-    return Visit(
-        starts_at=appointment.starts_at,
-        ends_at=appointment.ends_at,
-        time_zone=appointment.time_zone,
-        kind=kind.kind,
-        modality=kind.modality,
-        solids_minutes=kind.instructions.solids_minutes,
-        clear_liquids_minutes=kind.instructions.clear_liquids_minutes,
-        # Holds and integration visits may come and go until a message is due: that is looked at when it is claimed.
-        held=False,
-        integration_booked=False,
-        previous_starts_at=datetime.fromisoformat(previous) if previous else None,
-    )
-
-
-def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "rule": owed.rule,
-        "kind": owed.kind,
-        "channel": owed.channel,
-        "due_at": owed.due_at,
-        "expires_at": owed.expires_at,
-        "status": "suppressed" if owed.suppressed else "pending",
-        "reason": owed.suppressed,
-        "context": facts
-        | {
-            "class": owed.cls,
-            "side": rule.side,
-            "urgent": owed.urgent,
-            "channels": list(rule.channels),
-            "unless_integration": rule.no_integration_booked,
-            "note": owed.note,
-        },
-    }
-
-
-def _told_before(session: Session, call: Call, appointment: Appointment) -> str | None:
-    """The latest time of the visit (ISO), before the present one, of which messages were owed."""
-    if not appointment.sequence:
-        return None  # its first time is its present one
-    context = session.scalars(
-        select(Message.context)
-        .where(
-            Message.organization_id == call.organization_id,
-            Message.appointment_id == appointment.id,
-            Message.sequence < appointment.sequence,
-            Message.kind != "correction",
-        )
-        .order_by(Message.sequence.desc(), Message.id.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if context is None else context["about"]
-
-
-def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
-    """Insert, leaving out what is there already under the same (visit, rule, recipient, channel, sequence)."""
-    session.execute(_INSERT[session.get_bind().dialect.name], rows)
+    rules = [rule for rule in message_rules.in_force(session, call) if rule.event in events]
+    if rules and appointments:
+        write(Batch(session, call, appointments), rules, event, **facts)  # type: ignore[arg-type]

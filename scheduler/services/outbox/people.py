@@ -1,64 +1,40 @@
-"""What the rules must know of a recipient and an organization: zone, quiet hours, open channels, the rules in force."""
+"""What the rules must know of a recipient and an organization: zone, quiet hours, open channels."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, Text, bindparam, select
-from sqlalchemy import cast as as_type
+from sqlalchemy import Row, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.policies import Messaging
-from scheduler.core.reminders import CHANNELS, Recipient, Rule, parse_rules
+from scheduler.core.policies import Basis, Messaging
+from scheduler.core.reminders import CHANNELS, Recipient
 from scheduler.core.reminders.quiet import parse_clock
-from scheduler.models import MessageRule, Organization, Patient
+from scheduler.models import Organization, Patient
 
 Columns = Row[*tuple[Any, ...]]
 
-_RULES = cast("Table", MessageRule.__table__).c
 _PATIENTS = cast("Table", Patient.__table__).c
 _ORGANIZATIONS = cast("Table", Organization.__table__).c
 
-# Made once: every booking asks both.
-_IN_FORCE = (
-    select(as_type(_RULES.definition, Text))
-    .where(_RULES.organization_id == bindparam("organization"), _RULES.enabled)
-    .order_by(_RULES.key)
-)
-_ADDRESSEE = (
-    select(_PATIENTS.time_zone, _PATIENTS.contacts, _PATIENTS.consents, _ORGANIZATIONS.messaging)
+# Made once: every booking asks it.
+_ADDRESSEES = (
+    select(_PATIENTS.id, _PATIENTS.time_zone, _PATIENTS.contacts, _PATIENTS.consents, _ORGANIZATIONS.messaging)
     .join_from(Patient.__table__, Organization.__table__, _ORGANIZATIONS.id == _PATIENTS.organization_id)
-    .where(_PATIENTS.organization_id == bindparam("organization"), _PATIENTS.id == bindparam("patient"))
+    .where(
+        _PATIENTS.organization_id == bindparam("organization"), _PATIENTS.id.in_(bindparam("patients", expanding=True))
+    )
 )
 
 
-def addressee(session: Session, call: Call, patient_id: UUID, site_zone: str) -> Recipient:
-    """The patient of the organization as the rules see them, read in one statement."""
-    row = session.execute(_ADDRESSEE, {"organization": call.organization_id, "patient": patient_id}).one()
-    return recipient_of(row, row, site_zone, call.now)
-
-
-def rules_in_force(session: Session, call: Call) -> tuple[Rule, ...]:
-    """The organization's enabled rules."""
-    definitions = session.scalars(_IN_FORCE, {"organization": call.organization_id})
-    return _parsed(tuple(definitions))
-
-
-@lru_cache(maxsize=256)
-def _parsed(definitions: tuple[str, ...]) -> tuple[Rule, ...]:
-    documents: list[Any] = [json.loads(definition) for definition in definitions]
-    known = {document["key"] for document in documents}
-    # A rule that was switched off can't be yielded to.
-    for document in documents:
-        if "yields" in document:
-            document["yields"]["to"] = [key for key in document["yields"]["to"] if key in known]
-    return parse_rules(documents)
+def addressees(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, Columns]:
+    """Patients of the organization by id, with its manners, for `recipient_of`: read in one statement."""
+    asked = {"organization": call.organization_id, "patients": list(patient_ids)}
+    return {row.id: row for row in session.execute(_ADDRESSEES, asked)}
 
 
 def recipient_of(
@@ -85,6 +61,12 @@ def addresses_of(patient: Patient | Columns, now: datetime) -> Mapping[str, str]
         if channel in CHANNELS and channel not in found and _is_open(patient, channel, now):
             found[channel] = contact["value"]
     return found
+
+
+def basis_of(patient: Patient | Columns, now: datetime) -> Basis | None:
+    """On what texts to this patient rest, as last recorded and not revoked; None when nothing was recorded."""
+    said = [each for each in patient.consents if each["channel"] == "sms" and not _is_revoked(each, now)]
+    return cast("Basis", said[-1]["basis"]) if said else None
 
 
 def _is_open(patient: Patient | Columns, channel: str, now: datetime) -> bool:

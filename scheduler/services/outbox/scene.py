@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.lifecycle import LIVE
 from scheduler.core.policies import Messaging
 from scheduler.core.reminders import Recipient
+from scheduler.core.reminders.budget import Route, Sendable, route
 from scheduler.core.visit import VisitType
-from scheduler.models import Appointment, Course, Location, Message, Organization, Patient
+from scheduler.models import Appointment, ClinicalHold, Course, Location, Message, Organization, Patient
+from scheduler.services import message_texts
 from scheduler.services.catalog import visit_kind
-from scheduler.services.outbox.people import addresses_of, recipient_of
+from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
 
 Row = TypeVar("Row", Appointment, Course, Location, Patient)
 
-#: An integration visit that starts within this time of the dose's end is the one that the prompt would ask for.
-INTEGRATION_WITHIN = timedelta(hours=72)
+#: Messages that can say another's as well, and how close the two must be.
+HOSTS = frozenset({"booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"})
+MERGED_WITHIN = timedelta(hours=12)
 _WEEK = timedelta(days=8)  # seven local days, wherever the day begins
 
 
@@ -44,13 +46,22 @@ class Scene:
     stops: Mapping[UUID, Sequence[Appointment]]
     texts: Mapping[UUID, list[datetime]]
 
+    held: Collection[UUID]
+    own: Mapping[str, Mapping[str, Mapping[str, str]]]
+    merged: Mapping[UUID, Sequence[Message]]
+    waiting: Mapping[UUID, Sequence[Message]]
+    #: What has its own letter in this batch, and so is nobody else's line.
+    handled: set[UUID] = field(default_factory=set)
+
     @classmethod
     def of(cls, session: Session, call: Call, messages: Sequence[Message]) -> Scene:
         """Read what these messages are about."""
         patients = _rows(session, call, Patient, {message.patient_id for message in messages})
-        course_ids = {message.course_id for message in messages if message.appointment_id is None}
-        stops = _stops(session, call, {key for key in course_ids if key})
-        about = {message.appointment_id for message in messages if message.appointment_id}
+        merged, waiting = _beside(session, call, messages)
+        beside = [other for others in (*merged.values(), *waiting.values()) for other in others]
+        stops = _stops(session, call, [message for message in messages if message.appointment_id is None])
+        about = {message.appointment_id for message in (*messages, *beside) if message.appointment_id}
+        about |= {UUID(entry["id"]) for message in messages for entry in message.context.get("visits", ())}
         appointments = _rows(session, call, Appointment, about)
         visits = [*appointments.values(), *(visit for visits in stops.values() for visit in visits)]
         organization = session.get_one(Organization, call.organization_id, populate_existing=True)
@@ -65,36 +76,45 @@ class Scene:
             locations=_rows(session, call, Location, {visit.location_id for visit in visits}),
             stops=stops,
             texts=_texts(session, call, set(patients)),
+            held=_held(session, call, set(patients)),
+            own=message_texts.own(session, call, {message.kind for message in messages}),
+            merged=merged,
+            waiting=waiting,
         )
 
     def visit_of(self, message: Message) -> Appointment | None:
-        """The visit that a message is about; of a course's, the first that still stands."""
+        """The visit that a message is about; of several, the first that still stands, or else any that did."""
         if message.appointment_id is not None:
             return self.appointments.get(message.appointment_id)
-        stops = self.stops.get(message.course_id) if message.course_id else None
+        if "visits" in message.context:
+            told = [self.appointments[UUID(entry["id"])] for entry in message.context["visits"]]
+            return min(told, key=lambda visit: (visit.status != "booked", visit.starts_at), default=None)
+        stops = self.stops_of(message)
         return stops[0] if stops else None
+
+    def stops_of(self, message: Message) -> Sequence[Appointment]:
+        """The booked visits of the course or series that a message is about."""
+        owner = message.course_id or message.series_id
+        return self.stops.get(owner, ()) if owner else ()
+
+    def has_changes(self, message: Message) -> bool:
+        """Whether any of the visits that a message tells of is not as its patient believes it to be."""
+        return any(was_of(entry) != self.stands_at(entry) for entry in message.context["visits"])
+
+    def stands_at(self, entry: Mapping[str, Any]) -> datetime | None:
+        """When a visit takes place by now; None when it does not."""
+        visit = self.appointments[UUID(entry["id"])]
+        return visit.starts_at if visit.status in {"booked", "arrived", "checked-in", "fulfilled"} else None
 
     def kind_of(self, visit: Appointment) -> VisitType:
         """The visit's type. Raises Invalid when it is gone."""
         return visit_kind(self.session, self.call, visit.visit_type).visit
 
     def is_held(self, visit: Appointment) -> bool:
-        """Whether a clinical hold freezes the visit: its course stands still, and it is a dose."""
+        """Whether a clinical hold freezes the visit: its patient may not be dosed, and it is a dose."""
         course = self.courses.get(visit.course_id) if visit.course_id else None
-        return course is not None and course.status == "on-hold" and self.kind_of(visit).kind == "dosing"
-
-    def has_integration(self, visit: Appointment) -> bool:
-        """Whether the patient has an integration visit soon after this one."""
-        following = self.session.scalars(
-            select(Appointment).where(
-                Appointment.organization_id == self.call.organization_id,
-                Appointment.patient_id == visit.patient_id,
-                Appointment.starts_at >= visit.ends_at,
-                Appointment.starts_at <= visit.ends_at + INTEGRATION_WITHIN,
-                Appointment.status.in_(LIVE),
-            )
-        )
-        return any(self.kind_of(one).kind == "integration" for one in following)
+        held = visit.patient_id in self.held or (course is not None and course.status == "on-hold")
+        return held and self.kind_of(visit).kind == "dosing"
 
     def recipient(self, visit: Appointment) -> Recipient:
         """The patient as the rules see them."""
@@ -105,20 +125,29 @@ class Scene:
         """The open channels and the address of each."""
         return addresses_of(self.patients[patient_id], self.call.now)
 
-    def may_text(self, recipient: Recipient, patient_id: UUID) -> bool:
-        """Whether one more text today keeps the organization's caps, by the recipient's days."""
-        today = to_local(self.call.now, recipient.time_zone).date()
-        days = [to_local(sent_at, recipient.time_zone).date() for sent_at in self.texts.get(patient_id, ())]
-        caps = self.manners.caps
-        return _below(caps.per_day, days, today) and _below(caps.per_week, days, today - timedelta(days=6))
+    def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
+        """By which channel the message goes now, by the caps of the patient's own days."""
+        patient, context = self.patients[message.patient_id], message.context
+        basis, caps = self.manners.of_patient(basis_of(patient, self.call.now))
+        zone = self.recipient(visit).time_zone
+        days = [to_local(sent_at, zone).date() for sent_at in self.texts.get(patient.id, ())]
+        one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
+        today = to_local(self.call.now, zone).date()
+        return route(one, self.addresses(patient.id), basis, caps, days, today)
+
+    def is_exempt(self, message: Message) -> bool:
+        """Whether the patient is texted under the exemption, in one SMS at a time."""
+        patient = self.patients[message.patient_id]
+        return self.manners.of_patient(basis_of(patient, self.call.now))[0] == "exemption"
 
     def note_text(self, patient_id: UUID) -> None:
         """Count a text that is about to be sent."""
         self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
 
 
-def _below(cap: int | None, days: Sequence[date], since: date) -> bool:
-    return cap is None or sum(day >= since for day in days) < cap
+def was_of(entry: Mapping[str, Any]) -> datetime | None:
+    """When a visit took place before it changed; None for a new one."""
+    return datetime.fromisoformat(entry["was"]) if entry["was"] else None
 
 
 def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID]) -> dict[UUID, Row]:
@@ -127,18 +156,59 @@ def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID])
     return {row.id: row for row in session.scalars(chosen.execution_options(populate_existing=True))}
 
 
-def _stops(session: Session, call: Call, course_ids: Collection[UUID]) -> dict[UUID, list[Appointment]]:
+def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[UUID, list[Appointment]]:
     found: dict[UUID, list[Appointment]] = defaultdict(list)
-    if course_ids:
+    courses = {message.course_id for message in messages if message.course_id}
+    series = {message.series_id for message in messages if message.series_id}
+    if courses or series:
         chosen = select(Appointment).where(
             Appointment.organization_id == call.organization_id,
-            Appointment.course_id.in_(course_ids),
+            or_(Appointment.course_id.in_(courses), Appointment.series_id.in_(series)),
             Appointment.status == "booked",
         )
         for visit in session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id)):
-            if visit.course_id is not None:
-                found[visit.course_id].append(visit)
+            owner = visit.course_id if visit.course_id in courses else visit.series_id
+            if owner is not None:
+                found[owner].append(visit)
     return found
+
+
+def _beside(
+    session: Session, call: Call, messages: Sequence[Message]
+) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]]]:
+    """By message: those that it says as well. By patient: those due soon that another might say, locked."""
+    mine = {message.id for message in messages}
+    soon = and_(
+        Message.patient_id.in_({message.patient_id for message in messages if message.kind in HOSTS}),
+        Message.status == "pending",
+        Message.due_at > call.now - MERGED_WITHIN,
+        Message.due_at <= call.now + MERGED_WITHIN,
+        Message.called_off_at.is_(None),
+    )
+    merged: dict[UUID, list[Message]] = defaultdict(list)
+    waiting: dict[UUID, list[Message]] = defaultdict(list)
+    for row in session.scalars(
+        select(Message)
+        .where(Message.organization_id == call.organization_id, or_(Message.merged_into.in_(mine), soon))
+        .order_by(Message.due_at, Message.id)
+        .with_for_update(skip_locked=True, key_share=True)
+        .execution_options(populate_existing=True)
+    ):
+        if row.merged_into is not None:
+            merged[row.merged_into].append(row)
+        elif row.context.get("merges"):
+            waiting[row.patient_id].append(row)
+    return merged, waiting
+
+
+def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Which of the patients may not be dosed for the time being."""
+    chosen = select(ClinicalHold.patient_id).where(
+        ClinicalHold.organization_id == call.organization_id,
+        ClinicalHold.patient_id.in_(patient_ids),
+        ClinicalHold.released_at.is_(None),
+    )
+    return frozenset(session.scalars(chosen))
 
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:

@@ -43,7 +43,7 @@ def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int
     row = move.row
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     refuse_ungated(session, call, row, rules=link)
-    row.status, row.pencilled_until = move.status, None
+    row.status, row.pencilled_until, row.confirmed_at = move.status, None, call.now
     session.flush()
     outbox.owe_for_appointment(session, call, row)
     return closed(session, call, move, "confirm")

@@ -16,7 +16,7 @@ from scheduler.core.errors import IllegalTransition, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import LIVE, MOVES
 from scheduler.core.visit_day import unwaived
-from scheduler.models import Appointment, AuditEvent, Message
+from scheduler.models import Appointment, AuditEvent
 from scheduler.services import audit, course_rules, outbox
 from scheduler.services.booking import REAL_TIMES, place, settle, snapshot
 from scheduler.services.catalog import visit_kind
@@ -184,17 +184,5 @@ def _tell_anew(session: Session, call: Call, row: Appointment, last: _Last) -> N
     """
     outbox.call_off(session, call, row, why="undone")
     outbox.owe_for_appointment(session, call, row)
-    if last.action in {"reschedule", "cancel"} and _has_told(session, call, row, last.after["sequence"]):
+    if last.action in {"reschedule", "cancel"}:
         outbox.owe_change(session, call, row, kind="rescheduled")
-
-
-def _has_told(session: Session, call: Call, row: Appointment, sequence: int) -> bool:
-    """Whether news of a move, or of the end of the visit, left at that sequence."""
-    left = select(Message.id).where(
-        Message.organization_id == call.organization_id,
-        Message.appointment_id == row.id,
-        Message.sequence == sequence,
-        Message.kind.in_(("rescheduled", "cancelled")),
-        Message.status.in_(("sending", "sent", "delivered")),
-    )
-    return session.scalars(left.limit(1)).first() is not None

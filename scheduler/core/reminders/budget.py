@@ -1,0 +1,64 @@
+"""How many texts a patient gets: by their consent, or by the exemption for health care messages.
+
+Under the exemption only a last reminder is a text (47 CFR 64.1200(a)(9)(iv); clinical.md T2): at most one a day and
+three a week, each of one SMS. The rest goes by e-mail. A clinic's own cap gives way to what a patient must know; the
+law's gives way to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from scheduler.core.policies import Basis, Caps
+from scheduler.core.reminders.values import Class
+
+SMS = "sms"
+
+
+@dataclass(frozen=True)
+class Sendable:
+    """What the choice of a channel goes by: `channels` in the order of wish, of which `open_` reach the patient."""
+
+    channels: Sequence[str]
+    cls: Class
+    urgent: bool
+    exempt: bool
+
+
+@dataclass(frozen=True)
+class Route:
+    """The channel that is taken, or none for the `reason`. `note` says what another would have been against."""
+
+    channel: str | None
+    reason: str | None = None
+    note: str = ""
+
+
+def below(caps: Caps, days: Iterable[date], today: date) -> bool:
+    """Whether one more text today keeps the caps, after those of `days`; a week is seven days with today."""
+    sent = list(days)
+
+    def fits(cap: int | None, since: date) -> bool:
+        return cap is None or sum(since <= day <= today for day in sent) < cap
+
+    return fits(caps.per_day, today) and fits(caps.per_week, today - timedelta(days=6))
+
+
+def route(one: Sendable, reach: Iterable[str], basis: Basis, caps: Caps, days: Iterable[date], today: date) -> Route:
+    """By which channel a message goes now."""
+    usable = set(reach)
+    order = [name for name in one.channels if name in usable]
+    if not order:
+        return Route(None, "no_channel")
+    other = next((name for name in order if name != SMS), None)
+    if order[0] != SMS:
+        return Route(order[0])
+    must = one.urgent or one.cls == "instruction"
+    # Without an address for mail, what a patient must know is still a health care message.
+    if basis == "exemption" and not one.exempt and (other is not None or not must):
+        return Route(other, None if other else "exemption", "no consent to texts")
+    if below(caps, days, today) or (basis == "consent" and must and other is None):
+        return Route(SMS)
+    return Route(other, None if other else "over_cap", "over the cap for texts")

@@ -1,0 +1,177 @@
+"""What a visit or a course would owe by some rules, as it would go out: moved, merged, by which channel, which words.
+
+The rules are carried out upon rows that are never stored, by the very judgments that a worker goes by. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid
+from scheduler.core.lifecycle import LIVE
+from scheduler.core.reminders import Rule
+from scheduler.messaging.gsm7 import segments
+from scheduler.models import Appointment, Course, Message, new_id
+from scheduler.services import appointments, courses, message_rules
+from scheduler.services.outbox.composing import letter_of
+from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
+from scheduler.services.outbox.scene import MERGED_WITHIN, Scene
+from scheduler.services.outbox.texts import in_words
+from scheduler.services.outbox.writing import Batch, rows_of
+
+#: A message that is put off more often than this is shown as it then stands.
+_MOST_PUT_OFF = 10
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """One message as it would go out. `status` is `pending`, `suppressed` or `expired_unsent`; `note` why it moved."""
+
+    rule: str
+    kind: str
+    cls: str
+    channel: str
+    due_at: datetime
+    expires_at: datetime
+    recipient_zone: str
+    status: str
+    reason: str | None
+    note: str
+    appointment_id: UUID | None
+    course_id: UUID | None
+    subject: str | None = None
+    body: str | None = None
+    segments: int | None = None
+
+
+def preview(
+    session: Session,
+    call: Call,
+    *,
+    appointment_id: UUID | None = None,
+    course_id: UUID | None = None,
+    rules: Any = None,
+) -> list[Foreseen]:
+    """Every message that the visit, or each visit of the course, would owe if it were booked now, by the due time.
+
+    `rules` are documents that need not be stored; by default those in force. Raises NotFound, and Invalid with every
+    fault.
+    """
+    if (appointment_id is None) == (course_id is None):
+        raise Invalid([Fault("/appointment_id", "one_of_two", "Name either an appointment or a course.")])
+    chosen = message_rules.in_force(session, call) if rules is None else message_rules.checked(session, call, rules)
+    course = courses.row_of(session, call, course_id) if course_id is not None else None
+    visits = _visits(session, call, appointment_id, course)
+    if not visits:
+        return []
+    for visit in visits:  # as if confirmed: rows that no change of which is ever stored
+        session.expunge(visit)
+        visit.status = "booked" if visit.status in {"pending", "proposed"} else visit.status
+    batch = Batch(session, call, visits)
+    messages = [Message(**row) for row in _rows(batch, chosen, course)]
+    scene = Scene.of(session, call, messages)
+    scene = replace(
+        scene,
+        appointments={visit.id: visit for visit in visits},
+        stops={course.id: [visit for visit in visits if visit.status == "booked"]} if course is not None else {},
+        merged={},
+        waiting={},
+    )
+    return sorted(_foreseen(scene, messages), key=lambda each: (each.due_at, each.rule))
+
+
+def _visits(session: Session, call: Call, appointment_id: UUID | None, course: Course | None) -> list[Appointment]:
+    if course is None:
+        assert appointment_id is not None  # noqa: S101 - one of the two is named
+        return [appointments.row_of(session, call, appointment_id)]
+    wanted = select(Appointment).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.course_id == course.id,
+        Appointment.status.in_(LIVE),
+    )
+    return list(session.scalars(wanted.order_by(Appointment.starts_at, Appointment.id)))
+
+
+def _rows(batch: Batch, rules: Sequence[Rule], course: Course | None) -> Iterator[dict[str, Any]]:
+    for visit in batch.visits:
+        yield from rows_of(batch, visit, rules, "visit" if course is not None else "booked")
+    if course is not None:
+        yield from rows_of(batch, batch.visits[0], rules, "course", owner=course, sequence=0)
+
+
+def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
+    """Let the time pass: each message in turn, at the moment at which it is due, with those before it sent."""
+    queue = [(message.due_at, place, 0) for place, message in enumerate(messages) if message.status == "pending"]
+    heapq.heapify(queue)
+    yield from (_shown(scene, message) for message in messages if message.status != "pending")
+    while queue:
+        due, place, put_off = heapq.heappop(queue)
+        message = messages[place]
+        if message.merged_into is not None:
+            yield _shown(scene, message, note=_host(messages, message))
+            continue
+        then = replace(scene, call=replace(scene.call, now=due), waiting=_waiting(messages, message, due))
+        judgement = judge(then, message)
+        match judgement:
+            case PutOff(until=until) if put_off < _MOST_PUT_OFF:
+                message.due_at = until
+                heapq.heappush(queue, (until, place, put_off + 1))
+            case Send(channel=channel):
+                text = in_words(letter_of(then, message, judgement, new_id()), due)
+                note = "" if channel == message.channel else f"by {channel}: no more texts, or none at all"
+                message.channel = channel
+                size = segments(text.body) if channel == "sms" else None
+                shown = _shown(scene, message, note=note)
+                yield replace(shown, subject=text.subject or None, body=text.body, segments=size)
+            case Drop(status=status, reason=reason):
+                message.status, message.reason = status, reason
+                yield _shown(scene, message)
+            case Ask() | PutOff():
+                yield _shown(scene, message)
+
+
+def _waiting(messages: Sequence[Message], host: Message, now: datetime) -> dict[UUID, list[Message]]:
+    """What is due soon and might be said by the host."""
+    soon = [
+        message
+        for message in sorted(messages, key=lambda each: each.due_at)
+        if message is not host
+        and message.status == "pending"
+        and message.context["merges"]
+        and now < message.due_at <= now + MERGED_WITHIN
+    ]
+    return {host.patient_id: soon}
+
+
+def _host(messages: Sequence[Message], merged: Message) -> str:
+    host = next(message for message in messages if message.id == merged.merged_into)
+    return f"said by {host.rule}"
+
+
+def _shown(scene: Scene, message: Message, *, note: str = "") -> Foreseen:
+    visit = scene.visit_of(message)
+    patient = scene.patients[message.patient_id]
+    notes = filter(None, (message.context["note"], note))
+    return Foreseen(
+        rule=message.rule,
+        kind=message.kind,
+        cls=message.context["class"],
+        channel=message.channel,
+        due_at=message.due_at,
+        expires_at=message.expires_at,
+        recipient_zone=patient.time_zone or (visit.time_zone if visit is not None else "UTC"),
+        status=message.status,
+        reason=message.reason,
+        note="; ".join(notes),
+        appointment_id=message.appointment_id,
+        course_id=message.course_id,
+    )

@@ -1,0 +1,137 @@
+"""The rules that say which messages are owed: an organization's own, in versions, of which the newest is in force.
+
+What a rule means is the core's; what is owed by one is the outbox's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, cast
+
+from sqlalchemy import Table, Text, bindparam, select
+from sqlalchemy import cast as as_type
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision
+from scheduler.core.reminders import Rule, parse_rules
+from scheduler.models import MessageRules, Organization, new_id
+from scheduler.services import audit, shipped
+from scheduler.services.catalog import visit_kinds
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """One version of the rules, as documents. `revision` is the version; 0 are the shipped drafts."""
+
+    revision: int
+    items: list[dict[str, Any]]
+    created_at: datetime | None
+    created_by: str
+
+
+_RULES = cast("Table", MessageRules.__table__).c
+# Made once: every booking asks it, and knows the rules by their text.
+_IN_FORCE = (
+    select(as_type(_RULES.rules, Text))
+    .where(_RULES.organization_id == bindparam("organization"))
+    .order_by(_RULES.version.desc())
+    .limit(1)
+)
+
+
+def begin(session: Session, call: Call) -> None:
+    """Give a new organization a copy of the shipped drafts, its own from here on."""
+    _add(session, call, 1, shipped.message_rules())
+
+
+def current(session: Session, call: Call) -> RuleSet:
+    """The version in force."""
+    row = session.scalars(
+        select(MessageRules)
+        .where(MessageRules.organization_id == call.organization_id)
+        .order_by(MessageRules.version.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return RuleSet(0, [], None, "")
+    return RuleSet(row.version, row.rules, row.created_at, row.created_by)
+
+
+def in_force(session: Session, call: Call) -> tuple[Rule, ...]:
+    """The rules that are in force and enabled."""
+    definitions = session.scalars(_IN_FORCE, {"organization": call.organization_id}).one_or_none()
+    return _parsed(definitions or "[]")
+
+
+def change(session: Session, call: Call, items: Any, revision: int | None = None) -> RuleSet:
+    """Put a whole new version in force. Visits that are booked follow it when they are next looked at, within a day.
+
+    Raises Invalid with every fault, StaleRevision.
+    """
+    # Whoever changes the rules waits here for whoever else does.
+    locked = select(Organization.id).where(Organization.id == call.organization_id).with_for_update(key_share=True)
+    if session.scalars(locked).one_or_none() is None:
+        raise NotFound("There is no such organization.")
+    held = current(session, call)
+    if revision is not None and revision != held.revision:
+        detail = f"The rules are at revision {held.revision}, not {revision}."
+        raise StaleRevision(detail)
+    checked(session, call, items)
+    documents = [dict(item) for item in items]
+    if documents == held.items:
+        return held
+    _add(session, call, held.revision + 1, documents)
+    audit.note(
+        session,
+        call,
+        "message_rules.update",
+        "message_rules",
+        call.organization_id,
+        before={"version": held.revision, "rules": [rule["key"] for rule in held.items]},
+        after={"version": held.revision + 1, "rules": [rule["key"] for rule in documents]},
+    )
+    return current(session, call)
+
+
+def checked(session: Session, call: Call, items: Any) -> tuple[Rule, ...]:
+    """The enabled rules of documents that a client wrote. Raises Invalid with every fault, under `/rules`."""
+    if not isinstance(items, list):
+        code = "required" if items is None else "wrong_type"
+        raise Invalid([Fault("/rules", code, "A list of rules is expected here.")])
+    faults: list[Fault] = []
+    rules: tuple[Rule, ...] = ()
+    try:
+        rules = parse_rules(items)
+    except Invalid as error:
+        faults += [replace(fault, pointer=f"/rules{fault.pointer}") for fault in error.faults]
+    known = set(visit_kinds(session, call)) if any(rule.visit_types for rule in rules) else set()
+    for index, rule in enumerate(rules):
+        unknown = sorted(rule.visit_types - known)
+        pointer = f"/rules/{index}/only/visit_types"
+        faults += [Fault(pointer, "unknown_visit_type", f"There is no visit type '{code}'.") for code in unknown]
+    if faults:
+        raise Invalid(faults)
+    return tuple(rule for rule in rules if rule.enabled)
+
+
+def _add(session: Session, call: Call, version: int, items: list[dict[str, Any]]) -> None:
+    session.add(
+        MessageRules(
+            organization_id=call.organization_id,
+            id=new_id(),
+            version=version,
+            rules=items,
+            created_at=call.now,
+            created_by=call.actor[:200],
+        )
+    )
+    session.flush()
+
+
+@lru_cache(maxsize=256)
+def _parsed(definitions: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in parse_rules(json.loads(definitions)) if rule.enabled)

@@ -1,0 +1,163 @@
+"""The texts that a clinic wrote itself, by kind and language, in versions of which the newest is in force.
+
+What may stand in one is known to messaging/custom; what it says of a visit is filled in when it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision
+from scheduler.core.reminders import KINDS
+from scheduler.messaging.custom import PARTS, faults_in, placeholders
+from scheduler.messaging.longest import Seen, seen
+from scheduler.messaging.render import shipped_locales
+from scheduler.models import MessageTemplate, Organization, new_id
+from scheduler.services import audit
+
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", flags=re.ASCII)
+
+
+@dataclass(frozen=True)
+class TextView:
+    """The texts of a kind in a language. A part that is None is said as shipped; `revision` 0 is no version yet.
+
+    `shipped` says that the product comes with texts in that language; `preview` shows the own ones with the longest
+    values that are real.
+    """
+
+    kind: str
+    locale: str
+    revision: int
+    subject: str | None
+    body: str | None
+    sms: str | None
+    placeholders: dict[str, list[str]]
+    shipped: bool
+    preview: dict[str, Seen]
+    created_at: datetime | None
+    created_by: str
+
+
+def get(session: Session, call: Call, kind: str, locale: str) -> TextView:
+    """The version in force. Raises NotFound for a kind that there is not."""
+    _known(kind, locale)
+    row = session.scalars(
+        select(MessageTemplate)
+        .where(
+            MessageTemplate.organization_id == call.organization_id,
+            MessageTemplate.kind == kind,
+            MessageTemplate.locale == locale,
+        )
+        .order_by(MessageTemplate.version.desc())
+        .limit(1)
+    ).one_or_none()
+    parts = {part: getattr(row, part) if row is not None else None for part in PARTS}
+    organization = session.get_one(Organization, call.organization_id)
+    return TextView(
+        kind=kind,
+        locale=locale,
+        revision=row.version if row is not None else 0,
+        placeholders={part: placeholders(kind, part) for part in PARTS},
+        shipped=locale.partition("-")[0] in shipped_locales(),
+        preview=seen(kind, locale, {name: text for name, text in parts.items() if text}, organization.sender_name),
+        created_at=row.created_at if row is not None else None,
+        created_by=row.created_by if row is not None else "",
+        **parts,
+    )
+
+
+def change(
+    session: Session, call: Call, kind: str, locale: str, parts: Mapping[str, str | None], revision: int | None = None
+) -> TextView:
+    """Put a new version of the texts in force. Raises NotFound, StaleRevision, and Invalid with every fault."""
+    _known(kind, locale)
+    locked = select(Organization).where(Organization.id == call.organization_id).with_for_update(key_share=True)
+    organization = session.scalars(locked).one()
+    held = get(session, call, kind, locale)
+    if revision is not None and revision != held.revision:
+        detail = f"The texts are at revision {held.revision}, not {revision}."
+        raise StaleRevision(detail)
+    new = {part: parts.get(part) for part in PARTS}
+    faults = _faults(kind, new, organization)
+    if faults:
+        raise Invalid(faults)
+    if new == {part: getattr(held, part) for part in PARTS}:
+        return held
+    session.add(
+        MessageTemplate(
+            organization_id=call.organization_id,
+            id=new_id(),
+            kind=kind,
+            locale=locale,
+            version=held.revision + 1,
+            created_at=call.now,
+            created_by=call.actor[:200],
+            **new,
+        )
+    )
+    session.flush()
+    before, after = {"version": held.revision}, {"version": held.revision + 1, "kind": kind, "locale": locale}
+    audit.note(
+        session, call, "message_template.update", "message_template", organization.id, before=before, after=after
+    )
+    return get(session, call, kind, locale)
+
+
+def own(session: Session, call: Call, kinds: Collection[str]) -> dict[str, dict[str, dict[str, str]]]:
+    """The organization's own texts in force: kind to locale to part."""
+    newest = (
+        select(MessageTemplate.kind, MessageTemplate.locale, func.max(MessageTemplate.version).label("version"))
+        .where(MessageTemplate.organization_id == call.organization_id, MessageTemplate.kind.in_(kinds))
+        .group_by(MessageTemplate.kind, MessageTemplate.locale)
+        .subquery()
+    )
+    rows = session.execute(
+        select(
+            MessageTemplate.kind,
+            MessageTemplate.locale,
+            MessageTemplate.subject,
+            MessageTemplate.body,
+            MessageTemplate.sms,
+        )
+        .join(
+            newest,
+            (MessageTemplate.kind == newest.c.kind)
+            & (MessageTemplate.locale == newest.c.locale)
+            & (MessageTemplate.version == newest.c.version),
+        )
+        .where(MessageTemplate.organization_id == call.organization_id)
+    )
+    found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    for row in rows:
+        found[row.kind][row.locale] = {part: getattr(row, part) for part in PARTS if getattr(row, part)}
+    return dict(found)
+
+
+def _known(kind: str, locale: str) -> None:
+    if kind not in KINDS:
+        raise NotFound("There is no such kind of message.")
+    if not _LOCALE.fullmatch(locale):
+        raise NotFound("There is no such language: its tag is one like es or es-MX.")
+
+
+def _faults(kind: str, parts: Mapping[str, str | None], organization: Organization) -> list[Fault]:
+    telling = organization.name if organization.name != organization.sender_name else ""
+    faults = [
+        Fault(f"/{part}", code, detail)
+        for part, text in parts.items()
+        if text is not None
+        for code, detail in faults_in(part, text, kind=kind, telling_name=telling)
+    ]
+    if (parts["subject"] is None) != (parts["body"] is None):
+        missing = "subject" if parts["subject"] is None else "body"
+        faults.append(Fault(f"/{missing}", "required", "An e-mail has a subject and a body: give both or neither."))
+    return faults

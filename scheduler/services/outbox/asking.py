@@ -1,0 +1,53 @@
+"""When a message can't do what it was owed for, a person must: the task for the staff that takes its place."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.models import Message
+from scheduler.services import tasks
+from scheduler.services.outbox.judging import Ask, Drop, Judgement
+
+#: How soon somebody should see to it.
+SOON = timedelta(hours=1)
+
+#: Reasons for which a message was dropped though its patient should have known.
+_UNTOLD = frozenset({"over_cap", "exemption", "no_channel"})
+_TITLES = {
+    "arrival_no_show": "The patient has not arrived",
+    "message_expired": "A message could not be sent in time",
+    "patient_untold": "The patient must be told in another way",
+}
+
+
+def raise_tasks(session: Session, call: Call, message: Message, judgement: Judgement) -> None:
+    """Owe the task that this judgement of a message calls for, if any."""
+    match judgement:
+        case Ask():
+            owe_task(session, call, message, message.kind)
+        case Drop(status="expired_unsent"):
+            owe_task(session, call, message, "message_expired")
+        case Drop(reason=reason) if reason in _UNTOLD and message.context.get("class") in {"change", "instruction"}:
+            owe_task(session, call, message, "patient_untold")
+        case _:
+            pass
+
+
+def owe_task(session: Session, call: Call, message: Message, kind: str) -> None:
+    """Owe one task of that kind about the message's visit; the same one twice is owed once."""
+    tasks.owe(
+        session,
+        call,
+        kind=kind,
+        key=str(message.id),
+        title=_TITLES[kind],
+        detail=f"Message '{message.kind}'.",
+        due_at=call.now + SOON,
+        patient_id=message.patient_id,
+        appointment_id=message.appointment_id,
+        course_id=message.course_id,
+        message_id=message.id,
+    )

@@ -1,0 +1,118 @@
+"""From a message that is to be sent to the letter that a worker is handed, with all that it speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from scheduler.messaging.gsm7 import LIMIT, septets
+from scheduler.models import Message
+from scheduler.services.outbox.judging import Send, unwanted
+from scheduler.services.outbox.letters import Letter, Stop, Turn
+from scheduler.services.outbox.scene import HOSTS, Scene, was_of
+from scheduler.services.outbox.texts import in_words
+
+
+def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
+    """The letter. It takes along what is due soon and can be said in a line of it, as far as its channel has room."""
+    letter = _plain(scene, message, judgement, token)
+    held = [
+        other for other in scene.merged.get(message.id, ()) if unwanted(scene, other, scene.visit_of(other)) is None
+    ]
+    letter = _with(letter, [stop for other in held for stop in _lines(scene, message, other)])
+    scene.handled.add(message.id)
+    if message.kind not in HOSTS:
+        return letter
+    for other in scene.waiting.get(message.patient_id, ()):
+        wider = _taking(scene, message, letter, other)
+        if wider is not None:
+            letter = wider
+            other.status, other.reason, other.merged_into = "suppressed", "merged", message.id
+    return letter
+
+
+def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> Letter | None:
+    """The letter with the other message in it, or None when that is not to be."""
+    visit = scene.visit_of(other)
+    # One whose channel is this letter's, that would still be wanted, and that no other letter has taken.
+    if other.id in scene.handled or other.merged_into is not None or visit is None:
+        return None
+    if other.channel != letter.channel or unwanted(scene, other, visit) is not None:
+        return None
+    lines = _lines(scene, message, other)
+    if lines and message.kind in {"booked", "rescheduled"}:
+        return None  # news is about one visit
+    wider = _with(letter, [*letter.also, *lines])
+    if not lines:
+        return wider
+    text = in_words(wider, scene.call.now).body
+    # A clinic's own text may have no place for it.
+    has_room = letter.channel != "sms" or septets(text) <= LIMIT
+    return wider if has_room and text != in_words(letter, scene.call.now).body else None
+
+
+def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:
+    """What is to be added for the other: nothing when both speak of the same visit."""
+    visit = scene.visit_of(other)
+    if visit is None or other.appointment_id == message.appointment_id:
+        return []
+    return [Stop(visit.starts_at, scene.kind_of(visit).public_name)]
+
+
+def _with(letter: Letter, also: list[Stop]) -> Letter:
+    return replace(letter, also=tuple(sorted(also, key=lambda stop: stop.starts_at)))
+
+
+def _plain(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
+    visit = scene.visit_of(message)
+    assert visit is not None  # noqa: S101 - judged before
+    patient, organization = scene.patients[message.patient_id], scene.organization
+    kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
+    context = message.context
+    told = kind.instructions
+    return Letter(
+        id=message.id,
+        organization_id=message.organization_id,
+        token=token,
+        kind=message.kind,
+        channel=judgement.channel,
+        to=judgement.to,
+        expires_at=message.expires_at,
+        attempts=message.attempts,
+        locales=tuple(filter(None, (patient.locale, organization.default_locale))),
+        sender_name=organization.sender_name,
+        phone=organization.phone,
+        recipient_zone=patient.time_zone or visit.time_zone,
+        time_zone=visit.time_zone,
+        about=datetime.fromisoformat(context["about"]) if message.kind == "correction" else visit.starts_at,
+        previous=datetime.fromisoformat(context["previous"]) if context.get("previous") else None,
+        visit=kind.public_name,
+        location=location.name,
+        address=location.address,
+        arrive_early_minutes=told.arrive_early_minutes,
+        solids_minutes=told.solids_minutes,
+        clear_liquids_minutes=told.clear_liquids_minutes,
+        alcohol_minutes=told.alcohol_minutes,
+        sheet_minutes=told.nasal_products_minutes,
+        escort=told.escort,
+        no_driving=told.no_driving,
+        stops=_stops(scene, message),
+        turns=turns_of(scene, message),
+        own=scene.own.get(message.kind, {}),
+        one_sms=scene.is_exempt(message),
+    )
+
+
+def _stops(scene: Scene, message: Message) -> tuple[Stop, ...]:
+    return tuple(Stop(visit.starts_at, scene.kind_of(visit).public_name) for visit in scene.stops_of(message))
+
+
+def turns_of(scene: Scene, message: Message) -> tuple[Turn, ...]:
+    """What a message about several changes tells: each visit as it is by now beside what it was, where they differ."""
+    found: list[Turn] = []
+    for entry in message.context.get("visits", ()):
+        was, now = was_of(entry), scene.stands_at(entry)
+        if was != now:
+            found.append(Turn(was, now, scene.kind_of(scene.appointments[UUID(entry["id"])]).public_name))
+    return tuple(sorted(found, key=lambda turn: turn.now or turn.was or scene.call.now))

@@ -1,0 +1,110 @@
+"""What a patient has been told of a visit, and the message for several changes that may still wait to tell more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.reminders import TASK
+from scheduler.models import Appointment, Course, Message, Series
+
+LEFT = ("sending", "sent", "delivered")
+DIGEST: Literal["course_changed"] = "course_changed"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The time of a visit that its patient knows, or was to be told; `left` says that some message told it.
+
+    `gone` says that the patient was told of its end, `alone` that its booking was to be told by itself.
+    """
+
+    about: datetime
+    left: bool
+    gone: bool = False
+    alone: bool = False
+
+
+def told_before(session: Session, call: Call, appointment: Appointment) -> Told | None:
+    """What was last told of the visit before its present place; None when nothing was ever owed for it."""
+    if not appointment.sequence:
+        return None  # its first time is its present one
+    rows = session.execute(
+        select(Message.status, Message.kind, Message.context, Message.created_at)
+        .where(
+            Message.organization_id == call.organization_id,
+            Message.appointment_id == appointment.id,
+            Message.sequence < appointment.sequence,
+            Message.kind != "correction",
+            Message.channel != TASK,
+        )
+        .order_by(Message.sequence, Message.id)
+    ).all()
+    if not rows:
+        return None
+    left = [row for row in rows if row.status in LEFT]
+    last = left[-1] if left else None
+    for digest in digests(session, call, appointment, LEFT):
+        entry = next((each for each in digest.context["visits"] if each["id"] == str(appointment.id)), None)
+        if entry is not None and (last is None or digest.created_at > last.created_at):
+            return Told(datetime.fromisoformat(entry["start"]), left=True, gone=bool(entry.get("gone")))
+    if last is not None:
+        return Told(datetime.fromisoformat(last.context["about"]), left=True, gone=last.kind == "cancelled")
+    alone = any(row.kind == "booked" for row in rows)
+    return Told(datetime.fromisoformat(rows[0].context["about"]), left=False, alone=alone)
+
+
+def about_owner(owner: Course | Series) -> ColumnElement[bool]:
+    """The messages about a course or a series as a whole."""
+    return Message.course_id == owner.id if isinstance(owner, Course) else Message.series_id == owner.id
+
+
+def digests(session: Session, call: Call, appointment: Appointment, statuses: Sequence[str]) -> Sequence[Message]:
+    """The messages about several changes of the visit's course or series, newest first."""
+    owners = [
+        column == value
+        for column, value in ((Message.course_id, appointment.course_id), (Message.series_id, appointment.series_id))
+        if value is not None
+    ]
+    if not owners:
+        return ()
+    return session.scalars(
+        select(Message)
+        .where(
+            Message.organization_id == call.organization_id,
+            or_(*owners),
+            Message.kind == DIGEST,
+            Message.status.in_(statuses),
+            Message.called_off_at.is_(None),
+        )
+        .order_by(Message.sequence.desc())
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def join_digest(session: Session, call: Call, appointment: Appointment) -> bool:
+    """Whether a message that still waits will tell of the visit as it is by then: it is noted there."""
+    for digest in digests(session, call, appointment, ("pending",)):
+        visits: list[dict[str, Any]] = digest.context["visits"]
+        if any(entry["id"] == str(appointment.id) for entry in visits):
+            new = place_of(appointment)
+            noted = [entry | new if entry["id"] == str(appointment.id) else entry for entry in visits]
+            digest.context = digest.context | {"visits": noted}
+            session.flush()
+            return True
+    return False
+
+
+def place_of(appointment: Appointment) -> dict[str, Any]:
+    """What a message about several changes notes of a visit as it is."""
+    return {
+        "id": str(appointment.id),
+        "start": appointment.starts_at.isoformat(),
+        "gone": appointment.status == "cancelled",
+    }

@@ -1,0 +1,53 @@
+"""A letter in words: what it speaks of, handed to messaging as plain values in the site's own clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from scheduler.core.civil import zone
+from scheduler.messaging.facts import Facts, Line, Moved
+from scheduler.messaging.render import Text, render
+from scheduler.services.outbox.letters import Letter, Stop
+
+
+def in_words(letter: Letter, now: datetime) -> Text:
+    """The text of a letter. `now` decides whether it says "tomorrow" or "in 5 hours"."""
+    return render(
+        letter.kind, letter.channel, facts_of(letter, now), letter.locales, letter.own, one_sms=letter.one_sms
+    )
+
+
+def facts_of(letter: Letter, now: datetime) -> Facts:
+    """What the letter speaks of."""
+    site = zone(letter.time_zone)
+
+    def before(minutes: int | None) -> datetime | None:
+        return (letter.about - timedelta(minutes=minutes)).astimezone(site) if minutes else None
+
+    def line(stop: Stop) -> Line:
+        return Line(stop.starts_at.astimezone(site), stop.visit)
+
+    return Facts(
+        now=now,
+        sender_name=letter.sender_name,
+        phone=letter.phone,
+        recipient_zone=letter.recipient_zone,
+        starts_at=letter.about.astimezone(site),
+        visit=letter.visit,
+        location=letter.location,
+        address=letter.address,
+        arrive_at=before(letter.arrive_early_minutes),
+        food_until=before(letter.solids_minutes),
+        liquids_until=before(letter.clear_liquids_minutes),
+        alcohol_until=before(letter.alcohol_minutes),
+        sheet_from=before(letter.sheet_minutes),
+        ride=letter.escort,
+        no_driving=letter.no_driving,
+        previous_starts_at=letter.previous and letter.previous.astimezone(site),
+        visits=tuple(map(line, letter.stops)),
+        also=tuple(map(line, letter.also)),
+        moved=tuple(
+            Moved(turn.was and turn.was.astimezone(site), turn.now and turn.now.astimezone(site), turn.visit)
+            for turn in letter.turns
+        ),
+    )

@@ -1,0 +1,137 @@
+"""One message for many changes: what it tells, what joins it, and what it keeps still about. On both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.models import Message
+from scheduler.services import series, visit_day
+from scheduler.services.outbox import Letter
+from tests.clinic import Clinic
+from tests.desk import wanted
+from tests.postroom import begin, cancel, claim, messages, move, open_postroom, settle
+
+MONDAY = "2030-03-11 09:00"
+UNDO = timedelta(minutes=3)
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    return open_postroom(engine)
+
+
+@pytest.fixture
+def visits(clinic: Clinic) -> list[UUID]:
+    """Three weekly visits, of which the patient has been told."""
+    asked = wanted(clinic, clinic.patient(), "session", MONDAY)
+    made, _ = clinic.do(lambda s, c: series.create(s, c, asked, "FREQ=WEEKLY;COUNT=3"))
+    for letter in claim(clinic, clinic.call.now):
+        assert begin(clinic, letter, clinic.call.now)
+        settle(clinic, letter, clinic.call.now)
+    return [each.id for each in made.appointments]
+
+
+def shift(clinic: Clinic, visit: UUID, start: str, **changes: Any) -> None:
+    clinic.do(lambda s, c: series.reschedule(s, c, visit, "following", clinic.at(start)), **changes)
+
+
+def news(clinic: Clinic, after: timedelta) -> list[Letter]:
+    """The news that a worker is handed by then."""
+    kinds = {"booked", "rescheduled", "cancelled", "course_changed", "series_overview"}
+    return [letter for letter in claim(clinic, clinic.call.now + after) if letter.kind in kinds]
+
+
+def times(clinic: Clinic, letter: Letter) -> list[tuple[str | None, str | None]]:
+    def told(moment: Any) -> str | None:
+        return next((day for day in DAYS if clinic.at(day) == moment), str(moment)) if moment else None
+
+    return [(told(turn.was), told(turn.now)) for turn in letter.turns]
+
+
+DAYS = [f"2030-03-{day} {hour}:00" for day in (11, 18, 25, 12, 19, 26, 13, 20, 27) for hour in ("09", "10", "11")]
+
+
+def test_a_series_is_told_of_once(clinic: Clinic, visits: list[UUID]) -> None:
+    (told,) = messages(clinic, Message.status == "sent")
+    assert (told.kind, told.series_id is not None, told.appointment_id) == ("series_overview", True, None)
+
+
+def test_a_shifted_series_is_one_message_that_waits_three_minutes(clinic: Clinic, visits: list[UUID]) -> None:
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    assert news(clinic, UNDO - timedelta(seconds=1)) == []
+    (letter,) = news(clinic, UNDO)
+    assert letter.kind == "course_changed"
+    assert times(clinic, letter) == [
+        ("2030-03-11 09:00", "2030-03-12 10:00"),
+        ("2030-03-18 09:00", "2030-03-19 10:00"),
+        ("2030-03-25 09:00", "2030-03-26 10:00"),
+    ]
+
+
+def test_what_changes_meanwhile_joins_it(clinic: Clinic, visits: list[UUID]) -> None:
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    move(clinic, visits[1], "2030-03-20 11:00")
+    cancel(clinic, visits[2])
+    (letter,) = news(clinic, UNDO)
+    assert times(clinic, letter) == [
+        ("2030-03-11 09:00", "2030-03-12 10:00"),
+        ("2030-03-18 09:00", "2030-03-20 11:00"),
+        ("2030-03-25 09:00", None),
+    ]
+
+
+def test_a_second_shift_takes_the_first_along(clinic: Clinic, visits: list[UUID]) -> None:
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    shift(clinic, visits[1], "2030-03-20 11:00")
+    (letter,) = news(clinic, UNDO)
+    assert [was for was, _ in times(clinic, letter)] == ["2030-03-11 09:00", "2030-03-18 09:00", "2030-03-25 09:00"]
+    assert times(clinic, letter)[2][1] == "2030-03-27 11:00"
+
+
+def test_shifted_and_shifted_back_says_nothing(clinic: Clinic, visits: list[UUID]) -> None:
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    shift(clinic, visits[0], MONDAY)
+    assert news(clinic, UNDO) == []
+    digests = messages(clinic, Message.kind == "course_changed")
+    assert {row.reason for row in digests} == {"merged", "undone"}
+
+
+def test_an_undo_within_three_minutes_says_nothing(clinic: Clinic, visits: list[UUID]) -> None:
+    move(clinic, visits[0], "2030-03-12 10:00")
+    clinic.do(lambda s, c: visit_day.undo(s, c, visits[0]), now=clinic.call.now + timedelta(minutes=2))
+    assert news(clinic, UNDO * 2) == []
+    cancel(clinic, visits[0])
+    clinic.do(lambda s, c: visit_day.undo(s, c, visits[0]), now=clinic.call.now + timedelta(minutes=2))
+    assert news(clinic, UNDO * 2) == []
+
+
+def test_an_undo_of_what_was_told_is_told(clinic: Clinic, visits: list[UUID]) -> None:
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    now = clinic.call.now + UNDO
+    (letter,) = claim(clinic, now)
+    assert begin(clinic, letter, now)
+    settle(clinic, letter, now)
+    clinic.do(lambda s, c: visit_day.undo(s, c, visits[1]), now=now)
+    (again,) = claim(clinic, now + UNDO)
+    assert (again.kind, again.previous, again.about) == (
+        "rescheduled",
+        clinic.at("2030-03-19 10:00"),
+        clinic.at("2030-03-18 09:00"),
+    )
+
+
+def test_one_visit_of_a_series_is_told_of_as_such(clinic: Clinic, visits: list[UUID]) -> None:
+    shift(clinic, visits[2], "2030-03-26 10:00")
+    (letter,) = news(clinic, UNDO)
+    assert (letter.kind, letter.previous) == ("rescheduled", clinic.at("2030-03-25 09:00"))
+
+
+def test_a_series_cancelled_as_a_whole_is_one_message(clinic: Clinic, visits: list[UUID]) -> None:
+    clinic.do(lambda s, c: series.cancel(s, c, visits[0], "all", reason="moved away", by="patient"))
+    (letter,) = news(clinic, UNDO)
+    assert [now for _, now in times(clinic, letter)] == [None, None, None]
