@@ -89,6 +89,12 @@ class Busy:
         return replace(self, lanes=lanes, stays=(*kept, *seated), holds=())
 
 
+#: An organization's time: what one look spans.
+View = tuple[UUID, Timeline]
+#: A calendar and the revision at which it was so.
+Known = tuple[int, Busy]
+
+
 def busy(
     session: Session, call: Call, timeline: Timeline, revisions: Mapping[UUID, int], ignoring: Collection[UUID] = ()
 ) -> tuple[dict[UUID, Busy], Freed]:
@@ -99,18 +105,15 @@ def busy(
     """
     # What a transaction has changed itself is neither looked for nor left in the memory of all.
     memory = _Memory() if has_changed_calendars(session) else _memory(session)
-    found: dict[UUID, Busy] = {}
-    for key, revision in revisions.items():
-        known = memory.get((call.organization_id, key, timeline))
-        if known is not None and known[0] == revision:
-            found[key] = known[1]
+    view = call.organization_id, timeline
+    found = memory.of(view, revisions)
     missing = [key for key in revisions if key not in found]
     if not missing and not ignoring:
         return found, {}
     read = list(lines(session, call, timeline, missing, ignoring))
-    for key, each in _made(timeline, missing, read).items():
-        found[key] = each
-        memory.keep((call.organization_id, key, timeline), (revisions[key], each))
+    made = _made(timeline, missing, read)
+    memory.keep(view, {key: (revisions[key], each) for key, each in made.items()})
+    found |= made
     freed: dict[UUID, list[tuple[int, Run]]] = {}
     for line in read:
         if line.what == "freed":
@@ -143,29 +146,42 @@ def _made(timeline: Timeline, ids: Sequence[UUID], read: Sequence[Line]) -> dict
 
 
 class _Memory:
-    """The calendars that one process remembers of one database, the longest unused forgotten first."""
+    """The calendars that one process remembers of one database, by organization and timeline.
+
+    The timeline that was not asked for longest is forgotten first, with everybody's calendars over it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[UUID, UUID, Timeline], tuple[int, Busy]] = OrderedDict()
+        self._known: OrderedDict[View, dict[UUID, Known]] = OrderedDict()
+        self._size = 0
 
-    def get(self, key: tuple[UUID, UUID, Timeline]) -> tuple[int, Busy] | None:
-        """What is known under that key."""
+    def of(self, view: View, revisions: Mapping[UUID, int]) -> dict[UUID, Busy]:
+        """Those that are known at just these revisions."""
         with self._lock:
-            known = self._known.get(key)
-            if known is not None:
-                self._known.move_to_end(key)
-            return known
+            known = self._known.get(view)
+            if known is None:
+                return {}
+            self._known.move_to_end(view)
+            found = {}
+            for key, revision in revisions.items():
+                value = known.get(key)
+                if value is not None and value[0] == revision:
+                    found[key] = value[1]
+            return found
 
-    def keep(self, key: tuple[UUID, UUID, Timeline], value: tuple[int, Busy]) -> None:
+    def keep(self, view: View, calendars: Mapping[UUID, Known]) -> None:
         """Remember; an older revision never replaces a newer one."""
         with self._lock:
-            known = self._known.get(key)
-            if known is None or known[0] <= value[0]:
-                self._known[key] = value
-                self._known.move_to_end(key)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            known = self._known.setdefault(view, {})
+            self._known.move_to_end(view)
+            self._size -= len(known)
+            for key, value in calendars.items():
+                if known.get(key, value)[0] <= value[0]:
+                    known[key] = value
+            self._size += len(known)
+            while self._size > REMEMBERED:
+                self._size -= len(self._known.popitem(last=False)[1])
 
 
 _memories: WeakKeyDictionary[Engine, _Memory] = WeakKeyDictionary()

@@ -83,7 +83,8 @@ def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit])
 
     Raises SlotTaken when the database's own guard refuses; nothing of the caller's transaction may be kept then.
     """
-    pen = _Pen(session, call, loaded, {key: list(each) for key, each in loaded.held.items()})
+    concerned = set[UUID]().union(*(visit.resource_ids for visit in visits)) & loaded.held.keys()
+    pen = _Pen(session, call, loaded, {key: list(loaded.held[key]) for key in concerned})
     instant = loaded.site.timeline.instant
     for visit in visits:
         crowded = {taking.resource_id for taking in visit.extra}
