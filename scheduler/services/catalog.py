@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import Table, Text, bindparam, select
@@ -63,11 +62,6 @@ def protocol_of(session: Session, call: Call, protocol_id: UUID) -> tuple[Protoc
         raise NotFound(detail)
     kinds = {code: kind.visit for code, kind in visit_kinds(session, call).items()}
     return row, parse_protocol(row.definition, kinds)
-
-
-def read_visit(definition: Mapping[str, Any]) -> VisitType:
-    """The visit type of a stored document."""
-    return _parsed(json.dumps(definition, sort_keys=True))[0]
 
 
 def kind_of(kind_id: UUID, definition: str) -> Kind:

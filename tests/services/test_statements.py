@@ -28,6 +28,8 @@ from tests.plumbing.clock import Clock
 
 #: Authentication included.
 MOST = 5
+#: Of a dose: location, patient, calendars, doses; locks; the rows themselves; rules and addressee; what was written.
+MOST_OF_A_BOOKING = 16
 DOSE = segment("dose", 60, need("role:nurse"), need("room:bay"))
 GUARDED = visit_type("guarded", DOSE, kind="dosing", requires={"clearances": ["seen"]})
 
@@ -143,7 +145,7 @@ def test_a_booking_asks_as_often_in_a_large_clinic(engine: Engine, app: Flask, c
         with listening(engine) as asked:
             book(house.clinic, patient, "infusion", "2030-03-07 10:00")
         counts.append(len(asked.statements))
-    assert counts[0] == counts[1]
+    assert counts[0] == counts[1] <= MOST_OF_A_BOOKING
 
 
 @pytest.fixture
