@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -100,12 +100,14 @@ def load(
     ignoring: Sequence[UUID] = (),
     own_hold: UUID | None = None,
     at: Premises | None = None,
+    only: Collection[str] | None = None,
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
     `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
-    the location when it has been read before, with the patient's clearances. Raises NotFound for a location or patient
-    that the organization does not have. Two statements, and one for the location.
+    the location when it has been read before, with the patient's clearances; `only` leaves out whoever serves none of
+    these selectors. Raises NotFound for a location or patient that the organization does not have. Two statements, and
+    one for the location.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     at = at or premises(session, call, location_id, patient_id=patient_id)
@@ -117,6 +119,8 @@ def load(
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
+    if only is not None:
+        resources = {key: row for key, row in resources.items() if _may_serve(row, place, only)}
     revisions = {key: row.calendar_revision for key, row in resources.items()}
     known, freed = busy(session, call, timeline, revisions, ignoring)
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
@@ -154,6 +158,12 @@ def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID
         _STATEMENT, {"organization": call.organization_id, "location": location_id, "patient": patient_id}
     )
     return {row.id: row for row in rows.all()}
+
+
+def _may_serve(row: Columns, place: Place, selectors: Collection[str]) -> bool:
+    """Whether a visit with these needs could take it up: the patient always."""
+    serves = place.serves(row.kind, row.type_code, row.roles)
+    return row.kind == "patient" or any(selector in serves for selector in selectors)
 
 
 def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:

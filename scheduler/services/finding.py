@@ -114,16 +114,17 @@ def find(
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
-    loaded = search.load(wanted.start, wanted.start)
-    local, starts_at = intent(wanted.start, loaded.site.time_zone, wanted.disambiguation)
+    local, starts_at = intent(wanted.start, at.location.time_zone, wanted.disambiguation)
     if not on_grid(starts_at):
         raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
-    check_pins(loaded, kind, wanted.pins)
-    clinic = search.clinic(loaded)
-    slot = loaded.site.timeline.slot(starts_at)
-    found = search.place(loaded, clinic, slot, search.joinable(loaded))
-    if found is not None:
-        return replace(found, local=local)
+    for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
+        search = replace(search)  # the doses are to be read after the calendars, each time
+        loaded = search.load(wanted.start, wanted.start, narrow=narrow)
+        check_pins(loaded, kind, wanted.pins)
+        slot, clinic = loaded.site.timeline.slot(starts_at), search.clinic(loaded)
+        found = search.place(loaded, clinic, slot, search.joinable(loaded))
+        if found is not None:
+            return replace(found, local=local)
     if wanted.override is None:
         raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(starts_at))
     lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
@@ -157,8 +158,11 @@ class Search:
         """The patient's other doses. To be read after the calendars: what changes later shows in their revisions."""
         return doses_of(self.session, self.call, self.wanted.patient_id, self.kind.visit, ignoring=self._moving)
 
-    def load(self, start: datetime, end: datetime) -> Loaded:
-        """The site for starts in [start, end]."""
+    def load(self, start: datetime, end: datetime, *, narrow: bool = False) -> Loaded:
+        """The site for starts in [start, end]; when `narrow`, without those who serve nothing that the visit needs.
+
+        A refusal needs all of them, to say who could not; to find a place the narrow look is enough.
+        """
         first, past = self.kind.demand.reach
         return load(
             self.session,
@@ -170,6 +174,7 @@ class Search:
             ignoring=self._moving,
             own_hold=self.own_hold,
             at=self.at,
+            only={thread.selector for thread in self.kind.demand.threads} if narrow else None,
         )
 
     def clinic(self, loaded: Loaded) -> Clinic:
