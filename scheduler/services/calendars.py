@@ -115,12 +115,10 @@ def load(
     years = timeline.origin.year - 1, timeline.end.year + 1
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
-    resources = _resources(session, call, location_id, patient_id)
+    resources = _resources(session, call, place, patient_id, only)
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
-    if only is not None:
-        resources = {key: row for key, row in resources.items() if _may_serve(row, place, only)}
     revisions = {key: row.calendar_revision for key, row in resources.items()}
     known, freed = busy(session, call, timeline, revisions, ignoring)
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
@@ -152,12 +150,13 @@ def load(
     )
 
 
-def _resources(session: Session, call: Call, location_id: UUID, patient_id: UUID | None) -> dict[UUID, Columns]:
-    """Everyone and everything that could serve at the location, and the patient, in id order."""
-    rows = session.execute(
-        _STATEMENT, {"organization": call.organization_id, "location": location_id, "patient": patient_id}
-    )
-    return {row.id: row for row in rows.all()}
+def _resources(
+    session: Session, call: Call, place: Place, patient_id: UUID | None, only: Collection[str] | None
+) -> dict[UUID, Columns]:
+    """Everyone and everything that could serve at the place (`only` these selectors), and the patient, in id order."""
+    asked = {"organization": call.organization_id, "location": place.location_id, "patient": patient_id}
+    rows = session.execute(_STATEMENT, asked)
+    return {row.id: row for row in rows.all() if only is None or _may_serve(row, place, only)}
 
 
 def _may_serve(row: Columns, place: Place, selectors: Collection[str]) -> bool:
