@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import Invalid
+from scheduler.core.errors import IllegalTransition, Invalid
 from scheduler.models import Appointment, Group, GroupPlace, Occupancy, Task
 from scheduler.services import absences, availability, booking, holds, meetings, visit_day, waitlist
 from scheduler.services.appointments import AppointmentView
@@ -197,3 +197,18 @@ def test_impossible_groups_are_refused(clinic: Clinic) -> None:
     with pytest.raises(Invalid) as caught:
         clinic.visit({**CIRCLE, "code": "odd", "group": {"minimum": 4, "maximum": 3}})
     assert [fault.code for fault in caught.value.faults] == ["less_than_minimum"]
+
+
+def test_the_clinic_calls_a_group_off_as_a_whole(clinic: Clinic) -> None:
+    visits = [join(clinic) for _ in range(2)]
+    group_id = visits[0].row.group_id
+    assert group_id is not None
+    assert clinic.do(lambda s, c: meetings.get(s, c, group_id)).free == 1
+    gone = clinic.do(lambda s, c: meetings.cancel(s, c, group_id, reason="The therapist is ill."))
+    assert (gone.row.status, gone.appointment_ids, gone.free) == ("cancelled", (), 3)
+    assert shared(clinic) == {}
+    [listed] = clinic.do(lambda s, c: meetings.listing(s, c, status="cancelled")).items
+    assert listed.id == group_id
+    with pytest.raises(IllegalTransition):
+        clinic.do(lambda s, c: meetings.cancel(s, c, group_id, reason="Again."))
+    assert join(clinic).row.group_id != group_id
