@@ -37,7 +37,7 @@ SPRAY = visit_type(
     ],
     tasks=[
         {"key": "pressure", "label": "Pressure", "anchor": "last_device", "offset_minutes": 40},
-        {"key": "form", "label": "Form", "anchor": "discharge", "offset_days": 7},
+        {"key": "form", "label": "Form", "anchor": "discharge", "offset_days": 7, "remind_days": [1, 5]},
     ],
 )
 #: What lets a patient through each point of the visit.

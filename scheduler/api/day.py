@@ -123,6 +123,7 @@ class TaskSchema(Schema):
     done_at = Instant(required=True, allow_none=True)
     done_by = Text(200, required=True, allow_none=True)
     note = Text(_LONGEST, allow_none=True)
+    dismissed = Flag(required=True, metadata={"description": "It was not to be done after all; the note says why"})
 
 
 class FlagSchema(Schema):
@@ -166,6 +167,7 @@ def task_document(task: Due, where: ZoneInfo) -> dict[str, Any]:
         "done_at": task.done_at.astimezone(where) if task.done_at is not None else None,
         "done_by": task.done_by,
         "note": task.note,
+        "dismissed": task.dismissed,
     }
 
 

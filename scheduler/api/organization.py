@@ -62,6 +62,7 @@ class PoliciesSchema(Schema):
     starts_template = List(
         Nested(AllowedSchema), max=200, metadata={"description": "Shown beside the load; it forbids nothing"}
     )
+    release_ungated = Flag(metadata={"description": "Let visits go at `release_hours` of a gate that is not passed"})
 
 
 class QuietSchema(Schema):

@@ -9,7 +9,7 @@ from scheduler.api.fields import Choice, Id, Instant, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound, StaleRevision
-from scheduler.services import tasks
+from scheduler.services import task_answers, tasks
 from scheduler.services.tasks import Filter
 
 blp = Blueprint("tasks", __name__, url_prefix="/v1", description="What the staff has to do")
@@ -88,7 +88,7 @@ def get_task(session: Session, call: Call, *, task_id: UUID) -> Any:
 @endpoint(scope="scheduling:write", takes=TaskDoneSchema, gives=StaffTaskSchema, if_match="optional", refuses=_MOVED)
 def do_task(session: Session, call: Call, body: dict[str, Any], *, task_id: UUID, revision: int | None) -> Any:
     """Say that a task is done."""
-    return tasks.answer(session, call, task_id, "done", **body, revision=revision)
+    return task_answers.answer(session, call, task_id, "done", **body, revision=revision)
 
 
 @blp.post("/tasks/<uuid:task_id>/dismiss")
@@ -97,4 +97,4 @@ def do_task(session: Session, call: Call, body: dict[str, Any], *, task_id: UUID
 )
 def dismiss_task(session: Session, call: Call, body: dict[str, Any], *, task_id: UUID, revision: int | None) -> Any:
     """Say that a task is not to be done, and why."""
-    return tasks.answer(session, call, task_id, "dismissed", **body, revision=revision)
+    return task_answers.answer(session, call, task_id, "dismissed", **body, revision=revision)

@@ -57,6 +57,21 @@ _CHECK = {
     },
     "required": ["key", "label", "effect", "at"],
 }
+_GATE = {
+    "type": "object",
+    "description": "Passed by a `clearance` valid on the day, or by an `item` of the checklist",
+    "properties": {
+        "key": _CODE,
+        "label": _CODE,
+        "effect": {"type": "string", "enum": ["blocks_booking", "blocks_checkin", "warns"]},
+        "clearance": _CODE,
+        "item": _CODE,
+        "due_hours": {"type": "integer", "description": "Before the start; from then on somebody is asked"},
+        "remind_hours": {"type": "array", "items": {"type": "integer"}},
+        "release_hours": {"type": "integer", "description": "Before the start, if `policies.release_ungated`"},
+    },
+    "required": ["key", "label", "effect", "due_hours"],
+}
 _TASK = {
     "type": "object",
     "description": "Exactly one of offset_minutes (elapsed) and offset_days (calendar days)",
@@ -66,6 +81,7 @@ _TASK = {
         "anchor": {"type": "string", "enum": ["start", "dose", "last_device", "discharge"]},
         "offset_minutes": {"type": "integer"},
         "offset_days": {"type": "integer"},
+        "remind_days": {"type": "array", "items": {"type": "integer"}},
     },
     "required": ["key", "label", "anchor"],
 }
@@ -97,6 +113,7 @@ class VisitTypePatch(DocumentSchema):
         "Several patients in one visit: `minimum`, `maximum`, `decide_hours` before the start, `below_minimum` "
         "(task or cancel)",
     )
+    gates = Part("objects", "Safety gates: what must be in order before the visit", items=_GATE)
     equipment = Part("codes")
     forms = Part("codes", "What the patient hands in before: in when there is a clearance of the name; bars nothing")
     enabled = Part("flag")

@@ -174,6 +174,16 @@ class Node:
                 kept.append(item)
         return tuple(kept)
 
+    def wholes(self, key: str, *, least: int, most: int) -> tuple[int, ...]:
+        """A list of whole numbers in [least, most], in order, without repetition; empty when it is not there."""
+        nothing: list[Any] = []
+        found = self._read(key, list, "A list", nothing) or nothing
+        for index, item in enumerate(found):
+            if not isinstance(item, int) or isinstance(item, bool) or not least <= item <= most:
+                self.fault((key, index), "out_of_range", f"A whole number from {least} to {most} is expected here.")
+                return ()
+        return tuple(sorted(set(found)))
+
     def _read(self, key: str, kind: type[T], noun: str, default: T | None) -> T | None:
         """The value under a key when it is of the kind; a fault and None otherwise. True and false are not numbers."""
         if not self.has(key):

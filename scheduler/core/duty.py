@@ -83,7 +83,7 @@ def site_holds(place: Place, duties: Collection[Duty]) -> set[Duty]:
         duty
         for duty in duties
         if (within(duty.span) if duty.keeps_site_hours else not any(duty.span.overlaps(hole) for hole in closed))
-        and all(_certified(place, code, duty.span) for code in duty.certifications)
+        and all(certified(place, code, duty.span) for code in duty.certifications)
     }
 
 
@@ -132,7 +132,8 @@ def qualified(roster: Roster, place: Place, duty: Duty) -> bool:
     return _valid_throughout(entries, place.time_zone, duty.span)
 
 
-def _certified(place: Place, code: str, span: Span) -> bool:
+def certified(place: Place, code: str, span: Span) -> bool:
+    """Whether the site holds that certification on each of the span's days."""
     held = [entry for entry in place.certifications if entry.get("code") == code]
     return _valid_throughout(held, place.time_zone, span)
 

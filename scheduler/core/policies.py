@@ -83,6 +83,8 @@ class Policies:
     release_pending_minutes: int | None = None
     #: How many visits of each length the clinic means to start in a quarter of an hour.
     starts_template: tuple[Allowed, ...] = ()
+    #: Whether a visit is let go whose safety gate is not passed when its document says so.
+    release_ungated: bool = False
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> Policies:

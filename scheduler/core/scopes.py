@@ -14,6 +14,7 @@ SCOPES = {
     "setup:write": "Change them",
     "patients:read": "See patients, their clearances and clinical holds",
     "patients:write": "Register and change them",
+    "holds:release": "Release a clinical hold in a prescriber's name",
     "scheduling:read": "See availability, appointments, holds and the waitlist",
     "scheduling:write": "Book, move, cancel and check in",
     "courses:read": "See courses and plan them",
@@ -39,7 +40,8 @@ BUNDLES = {
     "clinician": frozenset(
         {
             "organization:read", "setup:read", "patients:read", "patients:write", "scheduling:read", "scheduling:write",
-            "courses:read", "courses:write", "protocols:write", "protocols:approve", "messages:read", "override",
+            "courses:read", "courses:write", "protocols:write", "protocols:approve", "messages:read",
+            "holds:release", "override",
         }
     ),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from uuid import UUID
 from scheduler.core.availability import Bar, Calendar, Clinic
 from scheduler.core.bitmap import Timeline, dilate, erode
 from scheduler.core.civil import to_local
+from scheduler.core.clinical_hold import freezes
 from scheduler.core.demand import Demand
 from scheduler.core.hours import closed_spans, edge, open_spans
 from scheduler.core.intervals import Span
@@ -36,6 +37,20 @@ class ClearanceFact:
     outcome: str
     valid_from: date
     valid_to: date | None
+
+    def speaks_of(self, kind: str, modality: str | None) -> bool:
+        """Whether it is such a statement, for that modality or for all."""
+        return self.kind == kind and self.modality in (None, modality)
+
+    def covers(self, day: date) -> bool:
+        """Whether it is valid on that day."""
+        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+
+
+def is_cleared(facts: Iterable[ClearanceFact], kind: str, modality: str | None, day: date) -> bool:
+    """Whether the statements, in the order in which they were made, clear the patient on that day."""
+    said = [fact.outcome for fact in facts if fact.speaks_of(kind, modality) and fact.covers(day)]
+    return bool(said) and said[-1] not in ADVERSE
 
 
 @dataclass(frozen=True)
@@ -61,12 +76,17 @@ class Site:
     holidays: Mapping[str, str] = field(default_factory=dict)
     #: Where the patient will be during a visit by video; None when that is not known yet.
     region: str | None = None
+    #: Why the patient may not be dosed for the time being, if so.
+    on_hold: str | None = None
 
     def clinic(self, visit: VisitType, demand: Demand, *, cleared: bool = True) -> Clinic:
         """What the search for that visit sees. `cleared=False` leaves out the patient's clearances (planning)."""
         bars = [*self._time_bars(), *self._opening_bars(demand), *self._certification_bars(demand), *self.further]
         if cleared and self.patient is not None:
             bars += self._clearance_bars(visit)
+        if self.on_hold is not None and freezes(visit):
+            detail = f"A clinical hold stops the patient's dosing: {self.on_hold.replace('_', ' ')}."
+            bars.append(Bar("on_hold", detail, self.timeline.everything))
         calendars = self.calendars
         if visit.video and self.region is not None:
             calendars = licensed(calendars, {thread.selector for thread in demand.threads}, self.region)
@@ -111,7 +131,7 @@ class Site:
         for kind in visit.clearances:
             cleared = 0
             for fact in self.clearances:  # in the order in which they were stated: a later one overrules
-                if fact.kind == kind and fact.modality in (None, visit.modality):
+                if fact.speaks_of(kind, visit.modality):
                     entry = {"valid_from": fact.valid_from.isoformat()}
                     if fact.valid_to is not None:
                         entry["valid_to"] = fact.valid_to.isoformat()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.intervals import Span, union
+from scheduler.core.visit_day import Times
 from scheduler.models import Appointment, GroupPlace, Occupancy
 from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
@@ -184,3 +185,16 @@ def _occupancies(
     for row in rows:
         found.setdefault(row.appointment_id, []).append((row.resource_id, row.role, row.starts_at, row.ends_at))
     return found
+
+
+def times_of(row: Appointment) -> Times:
+    """The plan and the real times of an appointment."""
+    return Times(
+        row.starts_at,
+        row.ends_at,
+        row.arrived_at,
+        row.checked_in_at,
+        row.dosed_at,
+        row.last_device_at,
+        row.fulfilled_at,
+    )

@@ -6,7 +6,7 @@ Only reads, and only rows: nothing here is looked up visit by visit. Who the pat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,11 @@ from scheduler.core.call import Call
 from scheduler.core.civil import day_bounds
 from scheduler.core.errors import NotFound
 from scheduler.models import Absence, Appointment, Hold, Location, Occupancy, Resource
+from scheduler.services import tasks
 from scheduler.services.appointments import views
 from scheduler.services.busy import LONGEST
 from scheduler.services.catalog import Kind, visit_kinds
-from scheduler.services.visit_day.lacking import lacking
+from scheduler.services.held import holds_of
 from scheduler.services.visit_day.viewing import DayView, day_of, stays_of
 
 
@@ -65,7 +66,7 @@ class Board:
 def day(session: Session, call: Call, location_id: UUID, on: date) -> Board:
     """The board of that local day: visits of any status that touch it, by start. Raises NotFound.
 
-    Eight statements, and one for the groups among them, however many visits there are.
+    Nine statements, and one for the groups among them, however many visits there are.
     """
     location = session.get(Location, (call.organization_id, location_id))
     if location is None or location.deleted_at is not None:
@@ -185,16 +186,17 @@ def _days(
     stays = stays_of(regular)
     by_resource: dict[UUID, list[Any]] = {}
     by_visit: dict[UUID, list[Any]] = {}
+    holds = holds_of(session, call, {row.patient_id for row in rows})
+    owed = tasks.open_of(session, call, [row.id for row in rows])
     for stay in stays:
         by_resource.setdefault(stay.resource_id, []).append(stay)
         by_visit.setdefault(stay.owner, []).append(stay)
-    flags = lacking(session, call, [row.id for row in rows])
     for seen in views(session, call, rows):
         mine = by_visit.get(seen.id, [])
         met = {stay.resource_id for stay in mine}
         others = [stay for key in met for stay in by_resource[key] if stay.owner != seen.id]
-        found = day_of(call, seen, kinds[seen.row.visit_type].visit, mine, others, units)
-        yield replace(found, flags=(*found.flags, *flags.get(seen.id, ())))
+        stopped = holds.get(seen.row.patient_id, ())
+        yield day_of(call, seen, kinds[seen.row.visit_type].visit, mine, others, units, stopped, owed.get(seen.id, ()))
 
 
 def _lanes(

@@ -22,7 +22,7 @@ from scheduler.core.errors import LostRace, Reason, Refused, StaleRevision
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
-from scheduler.services import audit, consequences, course_rules, groups, openings, outbox, overrides
+from scheduler.services import audit, consequences, course_rules, groups, openings, outbox, overrides, visit_tasks
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found, Pin, Wanted, find
@@ -151,6 +151,7 @@ def cancel(
     outbox.call_off(session, call, row, why="cancelled")
     if tell:
         outbox.owe_change(session, call, row, kind="cancelled")
+    visit_tasks.settle(session, call, row)
     audit.note(
         session, call, "appointment.cancel", "appointment", row.id, before=before, after=snapshot(row), reason=reason
     )
@@ -178,6 +179,8 @@ def tell_moved(
     if moves and tell:
         outbox.owe_for_appointment(session, call, row)
         outbox.owe_change(session, call, row, kind="rescheduled")
+    if moves:
+        visit_tasks.settle(session, call, row, moved=True)
     after = snapshot(row) | more
     audit.note(
         session, call, "appointment.reschedule", "appointment", row.id, before=before, after=after, reason=reason

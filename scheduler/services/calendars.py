@@ -133,6 +133,7 @@ def load(
         calendars={key: each for key, each in calendars.items() if each.kind != "patient"},
         patient=calendars[patient_id] if patient_id is not None else None,
         clearances=at.clearances,
+        on_hold=at.on_hold,
         earliest=call.now + timedelta(minutes=policies.lead_minutes),
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,

@@ -13,7 +13,20 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.services import access, idempotency, jobs, meetings, plans, visit_day, waitlist, zone_rules
+from scheduler.services import (
+    access,
+    clinical_holds,
+    credentials,
+    idempotency,
+    jobs,
+    meetings,
+    plans,
+    session_gates,
+    tasks,
+    visit_day,
+    waitlist,
+    zone_rules,
+)
 
 
 def everyone(session: Session, _now: datetime) -> list[UUID]:
@@ -42,6 +55,10 @@ CHORES: tuple[Chore, ...] = (
     Chore("waitlist.sweep", EACH_TICK, waitlist.sweep, due=waitlist.organizations_due),
     Chore("visit_day.sweep", timedelta(minutes=1), lambda s, c: visit_day.sweep(s, c).more, due=visit_day.sweepable),
     Chore("groups.decide", timedelta(minutes=5), meetings.decide, due=meetings.due),
+    Chore("clinical_holds.lapse", timedelta(minutes=1), clinical_holds.lapse),
+    Chore("session_gates.chase", timedelta(minutes=5), session_gates.chase),
+    Chore("tasks.urge", timedelta(minutes=1), tasks.urge),
+    Chore("credentials.flag", timedelta(hours=6), credentials.flag),
     Chore("idempotency.forget", timedelta(hours=1), idempotency.forget),
     Chore("jobs.forget", timedelta(hours=1), jobs.forget),
     Chore("zone_rules.follow", timedelta(hours=1), zone_rules.follow, due=zone_rules.organizations_behind),

@@ -14,7 +14,9 @@ from scheduler.core.call import Call
 from scheduler.models import Task
 from scheduler.services import tasks
 from scheduler.services.impact import Affected
-from scheduler.services.visit_day.lacking import AFFECTED
+
+#: The kind of the tasks that are owed for such visits.
+AFFECTED = "visit_affected"
 
 
 def owe(session: Session, call: Call, affected: Sequence[Affected], *, cause: str, why: str) -> tuple[Affected, ...]:

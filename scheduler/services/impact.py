@@ -5,7 +5,7 @@ The judgment is core/duty's. A visit that did not stand before the change either
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -39,6 +39,33 @@ class Affected:
     start: datetime
     end: datetime
     time_zone: str
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Stretches of visits that are not over, with the places and people behind them."""
+
+    rows: list[Row[Any]]
+    places: Mapping[UUID, Place]
+    rosters: Mapping[UUID, Roster]
+    absences: Mapping[UUID, Sequence[Span]]
+    certifications: Mapping[str, tuple[str, ...]]
+
+    def duty(self, row: Row[Any]) -> Duty:
+        """What that stretch rests on."""
+        return _duty(row, self.certifications.get(row.visit_type, ()))
+
+
+def ahead(session: Session, call: Call, *conditions: ColumnElement[bool]) -> Ahead:
+    """The stretches of the visits ahead that fulfil the conditions (on Occupancy, Appointment or Resource)."""
+    rows = _rows(session, call, *conditions)
+    return Ahead(
+        rows=rows,
+        places=_places(session, call),
+        rosters={roster.resource_id: roster for roster in _practitioners(session, call)},
+        absences=_absences(session, call, [row for row in rows if row.kind == "present"]),
+        certifications=_certifications(session, call, {row.visit_type for row in rows}),
+    )
 
 
 def by_site(session: Session, call: Call, before: Place, after: Place) -> tuple[Affected, ...]:

@@ -105,7 +105,8 @@ class Desk:
     def site(self) -> Site:
         """The location's calendars, with the patient's wishes as bars."""
         site = self.loaded.site
-        return replace(site, further=self.preferences.bars(site.timeline, site.time_zone))
+        # A clinical hold stops booking, not planning: it may be released by then.
+        return replace(site, further=self.preferences.bars(site.timeline, site.time_zone), on_hold=None)
 
     def dose_bars(self, kind: Kind) -> tuple[Bar, ...]:
         """The starts that the patient's doses, in this course and elsewhere, forbid to such a visit."""

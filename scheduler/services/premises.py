@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, Text, and_, bindparam, select
+from sqlalchemy import Row, Table, Text, and_, bindparam, func, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Policies
 from scheduler.core.site import ClearanceFact
-from scheduler.models import Clearance, Location, Organization, VisitTypeRow
+from scheduler.models import Clearance, ClinicalHold, Location, Organization, VisitTypeRow
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
 
 Columns = Row[*tuple[Any, ...]]
@@ -23,6 +23,7 @@ _LOCATIONS = cast("Table", Location.__table__)
 _ORGANIZATIONS = cast("Table", Organization.__table__)
 _VISIT_TYPES = cast("Table", VisitTypeRow.__table__)
 _CLEARANCES = cast("Table", Clearance.__table__)
+_HOLDS = cast("Table", ClinicalHold.__table__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Premises:
     policies: Policies
     clearances: tuple[ClearanceFact, ...]
     kind: Kind | None = None
+    #: The reason of a clinical hold of the patient, if there is one.
+    on_hold: str | None = None
 
     @property
     def asked_for(self) -> Kind:
@@ -63,6 +66,7 @@ def premises(
             ClearanceFact(each.cleared, each.modality, each.outcome, each.valid_from, each.valid_to) for each in stated
         ),
         kind=None if row.kind_id is None else kind_of(row.kind_id, row.definition),
+        on_hold=row.on_hold,
     )
 
 
@@ -84,6 +88,14 @@ _STATEMENT = (
         _CLEARANCES.c.outcome,
         _CLEARANCES.c.valid_from,
         _CLEARANCES.c.valid_to,
+        select(func.min(_HOLDS.c.reason))
+        .where(
+            _HOLDS.c.organization_id == bindparam("organization"),
+            _HOLDS.c.patient_id == bindparam("patient"),
+            _HOLDS.c.released_at.is_(None),
+        )
+        .scalar_subquery()
+        .label("on_hold"),
     )
     .join_from(_LOCATIONS, _ORGANIZATIONS, _ORGANIZATIONS.c.id == _LOCATIONS.c.organization_id)
     .outerjoin(

@@ -5,7 +5,7 @@ What a task is about is known to who owes it. Never commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -213,6 +213,20 @@ def listed(
         chosen = chosen.where(Task.due_at < wanted.due_before)
     found = page(session, call, chosen, [Task.due_at, Task.id], limit=limit, cursor=cursor)
     return Page([_view(row) for row in found.items], found.next_cursor)
+
+
+def open_of(session: Session, call: Call, appointment_ids: Collection[UUID]) -> dict[UUID, list[TaskView]]:
+    """The open tasks of these visits, by due time. One statement."""
+    if not appointment_ids:
+        return {}
+    chosen = select(Task).where(
+        Task.organization_id == call.organization_id, Task.appointment_id.in_(appointment_ids), Task.status == "open"
+    )
+    found: dict[UUID, list[TaskView]] = {}
+    for row in session.scalars(chosen.order_by(Task.due_at, Task.id)):
+        if row.appointment_id is not None:
+            found.setdefault(row.appointment_id, []).append(_view(row))
+    return found
 
 
 def urge(session: Session, call: Call) -> bool:

@@ -200,6 +200,10 @@ def message(person: Person) -> str:
         return str(row.id)
 
 
+def clinical_hold(person: Person) -> str:
+    return made(person, f"/v1/patients/{patient(person)}/holds", **CLINICAL_HOLD)
+
+
 def task(person: Person) -> str:
     """Owed by the service: tasks are born of what happens elsewhere."""
     now = person.app.extensions["clock"]()
@@ -250,6 +254,8 @@ WAITING: dict[str, Any] = {name: BOOKING[name] for name in ("patient_id", "visit
 
 REPEATED: dict[str, Any] = BOOKING | {"rule": "FREQ=WEEKLY;COUNT=2"}
 
+CLINICAL_HOLD: dict[str, Any] = {"reason": "illness", "deadline": "2030-03-05T15:00:00+00:00"}
+
 COURSE: dict[str, Any] = {
     "patient_id": SOMEBODY,
     "protocol": "course",
@@ -268,6 +274,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "/v1/appointments/<uuid:appointment_id>/reschedule-series appointment_id": occurrence,
     "absence_id": absence,
     "appointment_id": appointment,
+    "clinical_hold_id": clinical_hold,
     "course_id": course,
     "device_id": device,
     "entry_id": waitlist_entry,
@@ -318,6 +325,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/extra-hours": SHIFT,
     "POST /v1/holds": KEPT,
     "POST /v1/message-rules/preview": {"appointment_id": SOMEBODY},
+    "POST /v1/patients/<uuid:patient_id>/holds": CLINICAL_HOLD,
     "POST /v1/protocols": PROTOCOL,
     "POST /v1/series": REPEATED,
     "POST /v1/series/preview": REPEATED,

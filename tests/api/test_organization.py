@@ -28,6 +28,8 @@ def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
         "offer_minutes": 60,
         "no_show_after_minutes": None,
         "release_pending_minutes": None,
+        "release_ungated": False,
+        "starts_template": [],
     }
     assert shown.json["messaging"] == {
         "quiet": {"from": "20:00", "to": "09:00"},

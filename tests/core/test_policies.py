@@ -24,6 +24,8 @@ def test_an_empty_document_is_all_defaults() -> None:
         "offer_minutes": 60,
         "no_show_after_minutes": None,
         "release_pending_minutes": None,
+        "release_ungated": False,
+        "starts_template": (),
     }
     assert Messaging.from_document(None) == Messaging()
     assert Messaging().document() == {

@@ -66,6 +66,8 @@ def test_a_change_keeps_what_it_does_not_name(engine: Engine, call: Call) -> Non
         "offer_minutes": 60,
         "no_show_after_minutes": None,
         "release_pending_minutes": None,
+        "release_ungated": False,
+        "starts_template": [],
     }
     assert (again.name, again.phone) == ("Harbor Clinic", "+12125550100")
     assert [sorted(event.after or {}) for event in events] == [["phone", "policies"], ["policies"]]

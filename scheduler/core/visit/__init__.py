@@ -14,6 +14,7 @@ from scheduler.core.visit.values import (
     NeedKind,
     Observation,
     Segment,
+    SessionGate,
     VisitTask,
     VisitType,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "NeedKind",
     "Observation",
     "Segment",
+    "SessionGate",
     "VisitTask",
     "VisitType",
     "check_floors",

@@ -53,14 +53,17 @@ def read_tasks(node: Node, provenance: AbstractSet[str]) -> tuple[VisitTask, ...
     """The items of `tasks`, in their order; none when it is not there."""
     found: list[VisitTask] = []
     for item in node.children("tasks", required=False):
-        item.allow_only(provenance | {"key", "label", "anchor", "offset_minutes", "offset_days"})
+        item.allow_only(provenance | {"key", "label", "anchor", "offset_minutes", "offset_days", "remind_days"})
         task = VisitTask(
             key=item.code("key"),
             label=item.text("label"),
             anchor=cast("TaskAnchor", item.choice("anchor", _ANCHORS)),
             offset_minutes=item.optional_whole("offset_minutes", least=-MOST_MINUTES, most=MOST_MINUTES),
             offset_days=item.optional_whole("offset_days", least=-MOST_DAYS, most=MOST_DAYS),
+            remind_days=item.wholes("remind_days", least=0, most=MOST_DAYS),
         )
+        if any(task.offset_days is None or days >= task.offset_days for days in task.remind_days):
+            item.fault("remind_days", "not_before_due", "A task is urged on before the day on which it is due.")
         if item.has("offset_minutes") == item.has("offset_days"):
             item.fault((), "needs_one_offset", "A task has either offset_minutes or offset_days.")
         if task.key and any(task.key == earlier.key for earlier in found):

@@ -11,6 +11,7 @@ from typing import Any, cast
 from scheduler.core.document import FaultList, Node
 from scheduler.core.visit.agenda import read_checklist, read_tasks
 from scheduler.core.visit.floors import check_floors
+from scheduler.core.visit.gates import read_gates
 from scheduler.core.visit.values import (
     Anchor,
     DoseLimits,
@@ -45,7 +46,7 @@ _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
     "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "limits", "checklist", "tasks", "equipment", "forms", "enabled",
+    "limits", "checklist", "tasks", "gates", "equipment", "forms", "enabled",
     "video", "psychotherapy", "group", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
@@ -59,6 +60,9 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
     node = Node.root(doc, faults)
     node.allow_only(_VISIT_KEYS)
     segments = _read_segments(node)
+    checklist = read_checklist(node, _PROVENANCE)
+    gates = read_gates(node, _PROVENANCE, checklist)
+    barring = [gate.clearance for gate in gates if gate.effect == "blocks_booking" and gate.clearance is not None]
     requires = node.child("requires") or Node({}, node.at("requires"), faults)
     requires.allow_only(_PROVENANCE | {"site_certifications", "clearances"})
     visit = VisitType(
@@ -69,18 +73,19 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         modality=None if node.value.get("modality") == "none" else node.optional_code("modality"),
         segments=segments,
         site_certifications=requires.codes("site_certifications"),
-        clearances=requires.codes("clearances"),
+        clearances=tuple(dict.fromkeys((*requires.codes("clearances"), *barring))),
         forms=node.codes("forms"),
         instructions=_read_instructions(node),
         observation=_read_observation(node),
         limits=_read_limits(node),
         equipment=node.codes("equipment"),
         enabled=node.flag("enabled", default=True),
-        checklist=read_checklist(node, _PROVENANCE),
+        checklist=checklist,
         tasks=read_tasks(node, _PROVENANCE),
         video=node.flag("video", default=False),
         psychotherapy=node.flag("psychotherapy", default=False),
         group=_read_group(node),
+        gates=gates,
     )
     _check_licences(node, visit)
     if visit.observation is not None:

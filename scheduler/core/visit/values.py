@@ -16,6 +16,7 @@ NoDriving = Literal["visit_day", "until_next_day", "24_hours"]
 Effect = Literal["blocks", "warns"]
 CheckPoint = Literal["check_in", "start", "discharge"]
 AnswerKind = Literal["text", "number"]
+GateEffect = Literal["blocks_booking", "blocks_checkin", "warns"]
 TaskAnchor = Literal["start", "dose", "last_device", "discharge"]
 
 
@@ -111,6 +112,26 @@ class VisitTask:
     anchor: TaskAnchor
     offset_minutes: int | None = None
     offset_days: int | None = None
+    #: Days after the anchor at which it becomes more urgent, while it is not done.
+    remind_days: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SessionGate:
+    """Something that must be in order for the visit: a clearance valid on its day, or an item of the checklist.
+
+    It should be by `due_hours` before the start; from then on somebody is asked, more urgently at `remind_hours` before
+    it. At `release_hours` before it the time may go to others, where the organization's policy says so.
+    """
+
+    key: str
+    label: str
+    effect: GateEffect
+    due_hours: int
+    clearance: str | None = None
+    item: str | None = None
+    remind_hours: tuple[int, ...] = ()
+    release_hours: int | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +196,13 @@ class VisitType:
     psychotherapy: bool = False
     #: Several patients in one visit; None is one alone.
     group: GroupSize | None = None
+    gates: tuple[SessionGate, ...] = ()
+
+    @property
+    def received_with(self) -> tuple[str, ...]:
+        """The clearances without which nobody is checked in: those that booking asks for, and more."""
+        more = [gate.clearance for gate in self.gates if gate.effect == "blocks_checkin" and gate.clearance is not None]
+        return tuple(dict.fromkeys((*self.clearances, *more)))
 
     @property
     def lead_minutes(self) -> int:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from scheduler.core.visit_day.checklist import Open, merged, unsettled, unwaived, waived
 from scheduler.core.visit_day.delays import Collision, Flag, Stay, collisions, delay, lateness, stage
+from scheduler.core.visit_day.gating import is_forfeit, unpassed
 from scheduler.core.visit_day.observing import Watch, watch
 from scheduler.core.visit_day.pencil import deadline
 from scheduler.core.visit_day.sweeping import Sweep, overdue
-from scheduler.core.visit_day.tasks import Due, tasks_of
+from scheduler.core.visit_day.tasks import Due, tasks_of, urgent_at
 from scheduler.core.visit_day.times import Times
 
 __all__ = [
@@ -25,13 +26,16 @@ __all__ = [
     "collisions",
     "deadline",
     "delay",
+    "is_forfeit",
     "lateness",
     "merged",
     "overdue",
     "stage",
     "tasks_of",
+    "unpassed",
     "unsettled",
     "unwaived",
+    "urgent_at",
     "waived",
     "watch",
 ]

@@ -24,6 +24,7 @@ class Due:
     done_at: datetime | None = None
     done_by: str | None = None
     note: str | None = None
+    dismissed: bool = False
 
     def is_late(self, now: datetime) -> bool:
         """Whether it should have been done by now."""
@@ -58,9 +59,16 @@ def tasks_of(
                 done_at=datetime.fromisoformat(said["at"]) if said else None,
                 done_by=said.get("by"),
                 note=said.get("note"),
+                dismissed=bool(said.get("dismissed")),
             )
         )
     return tuple(sorted(found, key=lambda each: (each.due_at, each.key)))
+
+
+def urgent_at(task: VisitTask, visit: VisitType, times: Times, time_zone: str) -> list[datetime]:
+    """When the task becomes more urgent before it is due: local days after its anchor, at the same time of day."""
+    anchor, _ = _anchor(task, visit, times)
+    return [_days_after(anchor, days, time_zone) for days in task.remind_days]
 
 
 def _is_wanted(task: VisitTask, status: str, outcome: str | None) -> bool:
@@ -84,4 +92,8 @@ def _due(task: VisitTask, anchor: datetime, time_zone: str) -> datetime:
     """Minutes are elapsed; days are the clinic's calendar days at the same time of day."""
     if task.offset_days is None:
         return anchor + timedelta(minutes=task.offset_minutes or 0)
-    return to_instant(to_local(anchor, time_zone) + timedelta(days=task.offset_days), time_zone, "compatible")
+    return _days_after(anchor, task.offset_days, time_zone)
+
+
+def _days_after(anchor: datetime, days: int, time_zone: str) -> datetime:
+    return to_instant(to_local(anchor, time_zone) + timedelta(days=days), time_zone, "compatible")

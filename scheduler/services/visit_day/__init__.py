@@ -5,7 +5,7 @@ What is legal stands in core/lifecycle, what an answer or a delay is worth in co
 
 from __future__ import annotations
 
-from scheduler.services.visit_day.agenda import Done, answer, do_task
+from scheduler.services.visit_day.agenda import Done, answer, do_task, hold_still
 from scheduler.services.visit_day.moves import arrive, check_in, confirm, fulfill, no_show, not_dosed, start
 from scheduler.services.visit_day.opening import Waiver
 from scheduler.services.visit_day.sweeping import Swept, sweep, sweepable
@@ -25,6 +25,7 @@ __all__ = [
     "do_task",
     "fulfill",
     "get",
+    "hold_still",
     "no_show",
     "not_dosed",
     "shown",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.core.lifecycle import GONE
 from scheduler.core.visit_day import merged
-from scheduler.services import audit
+from scheduler.services import audit, tasks, visit_tasks
 from scheduler.services.catalog import visit_kind
 from scheduler.services.visit_day.opening import Answers, happened, locked
 from scheduler.services.visit_day.viewing import DayView, shown
@@ -25,6 +26,13 @@ class Done:
     at: datetime | None = None
     by: str | None = None
     note: str | None = None
+    #: It is not to be done after all; the note says why.
+    dismissed: bool = False
+
+
+def hold_still(session: Session, call: Call, appointment_id: UUID) -> None:
+    """Take the visit's locks before others that come after them. Raises NotFound."""
+    locked(session, call, appointment_id, None)
 
 
 def answer(
@@ -59,14 +67,16 @@ def do_task(
         raise IllegalTransition(f"The visit is {row.status}: nothing is to be done any more.")
     at = happened(call, done.at, "/at")
     before = {"task": key, **_kept(row.tasks_done.get(key, {}))}
-    said = {"at": at.isoformat(), "by": done.by or call.actor, "note": done.note}
+    said = {"at": at.isoformat(), "by": done.by or call.actor, "note": done.note, "dismissed": done.dismissed}
     row.tasks_done = {**row.tasks_done, key: said}
     session.flush()
+    owed = visit_tasks.key_of(row.id, key)
+    tasks.close(session, call, kind=visit_tasks.KIND, key=owed, by=done.by, note=done.note)
     after = {"task": key, **_kept(said)}
     audit.note(session, call, "appointment.task", "appointment", row.id, before=before, after=after)
     return shown(session, call, row)
 
 
-def _kept(said: dict[str, str | None]) -> dict[str, str | None]:
+def _kept(said: dict[str, Any]) -> dict[str, Any]:
     """What the audit keeps of a tick: not what was found, which may be clinical."""
     return {name: value for name, value in said.items() if name != "note"}

@@ -13,7 +13,8 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
 from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.core.visit_day import watch
-from scheduler.services import course_rules, outbox
+from scheduler.services import course_rules, outbox, visit_tasks
+from scheduler.services.appointments import times_of
 from scheduler.services.licences import receive
 from scheduler.services.occupying import served
 from scheduler.services.visit_day.opening import (
@@ -28,7 +29,7 @@ from scheduler.services.visit_day.opening import (
     settle_checklist,
 )
 from scheduler.services.visit_day.releasing import cut_short, give_back, keep_rooms
-from scheduler.services.visit_day.viewing import DayView, shown, times_of
+from scheduler.services.visit_day.viewing import DayView, shown
 
 _NOTHING: Mapping[str, Mapping[str, Any]] = {}
 
@@ -78,11 +79,12 @@ def check_in(
     """
     move = opened(session, call, appointment_id, "check-in", revision)
     row = move.row
-    refuse_ungated(session, call, row, rules=None)
+    refuse_ungated(session, call, row, rules=None, received=True)
     receive(session, call, row, move.kind, patient_region)
     said = settle_checklist(call, move, "check_in", checklist, waiver)
     row.status, row.checked_in_at = move.status, happened(call, at, "/at")
     keep_rooms(session, call, row, taken=True)
+    visit_tasks.settle(session, call, row)
     return closed(session, call, move, "check-in", reason=_why(waiver), after=said)
 
 
@@ -104,6 +106,8 @@ def start(
     move = opened(session, call, appointment_id, "start", revision)
     row = move.row
     again = row.dosed_at is not None
+    if not again:
+        refuse_ungated(session, call, row, rules=None, received=True)
     said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
     if not again or at is not None:
         row.dosed_at = happened(call, at, "/at")
@@ -138,6 +142,8 @@ def fulfill(
     row.status, row.fulfilled_at = move.status, left_at
     if move.kind.kind == "dosing" and row.dosed_at is not None:
         row.outcome = "dosed"
+    session.flush()
+    visit_tasks.settle(session, call, row)
     return closed(session, call, move, "fulfill", reason=_why(waiver), after=said)
 
 
@@ -155,6 +161,7 @@ def not_dosed(
     before = {"served": served(session, call, row.id)}
     row.status, row.outcome, row.outcome_reason, row.fulfilled_at = move.status, NOT_DOSED, reason, call.now
     cut_short(session, call, row, move.kind, call.now)
+    visit_tasks.settle(session, call, row)
     return closed(session, call, move, "not-dosed", reason=reason, before=before)
 
 
@@ -175,6 +182,7 @@ def gone(session: Session, call: Call, move: Opened, *, reason: str | None = Non
     give_back(session, call, row)
     session.flush()
     outbox.call_off(session, call, row, why="noshow")
+    visit_tasks.settle(session, call, row)
     noted(session, call, move, "no-show", reason=reason, before=before)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -156,14 +156,17 @@ def _check_waiver(waiver: Waiver, known: Collection[str]) -> None:
 
 
 def refuse_ungated(
-    session: Session, call: Call, row: Appointment, *, rules: Rules | None, when: datetime | None = None
+    session: Session, call: Call, row: Appointment, *, rules: Rules | None, received: bool = False
 ) -> None:
     """Raises Refused when a gate of the course (`rules`), a clearance or a clinical hold keeps the patient away.
 
-    The law is that of booking; only its other reasons are passed over. `when` is the visit's start otherwise.
+    The law is that of booking; only its other reasons are passed over. `received` asks for what nobody is checked in
+    without, besides what nobody is booked without.
     """
     kind = visit_kind(session, call, row.visit_type)
-    start = when or row.starts_at
+    if received:
+        kind = replace(kind, visit=replace(kind.visit, clearances=kind.visit.received_with))
+    start = row.starts_at
     wanted = Wanted(
         row.patient_id, row.visit_type, row.location_id, start, pins=pins_of(row), patient_region=row.patient_region
     )

@@ -13,20 +13,18 @@ from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.clinical_hold import freezes
 from scheduler.core.policies import Policies
 from scheduler.core.visit_day import Sweep, overdue
 from scheduler.core.visit_day.sweeping import LOOKBACK
 from scheduler.models import Appointment, Organization
-from scheduler.services import course_rules, outbox
-from scheduler.services.appointments import row_of
 from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
-from scheduler.services.locks import lock_locations, lock_resources
-from scheduler.services.occupying import resources_of, served
+from scheduler.services.held import is_held
+from scheduler.services.visit_day.letting_go import let_go, locked_together
 from scheduler.services.visit_day.moves import gone
-from scheduler.services.visit_day.opening import Opened, noted
+from scheduler.services.visit_day.opening import Opened
 from scheduler.services.visit_day.pencilling import pencilled_until
-from scheduler.services.visit_day.releasing import give_back
 
 #: As many visits in one transaction, so that nobody waits long for their locks.
 BATCH = 50
@@ -63,13 +61,8 @@ def sweep(session: Session, call: Call) -> Swept:
     organization = session.get_one(Organization, call.organization_id)
     policies = Policies.from_document(organization.policies)
     due = _due(session, call, policies)
-    rows = _locked(session, call, due)
-    ids: set[UUID] = set()
-    for row in rows:
-        ids |= resources_of(session, call, row.id)
-    lock_resources(session, call, ids)
     done: dict[Sweep, list[UUID]] = {"no_show": [], "release": [], "expire": []}
-    for row in rows:
+    for row in locked_together(session, call, due):
         what = _decided(session, call, row, policies)
         if what is not None:
             _carry_out(session, call, row, what)
@@ -96,15 +89,6 @@ def _due(session: Session, call: Call, policies: Policies) -> list[UUID]:
     return list(session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id).limit(BATCH)))
 
 
-def _locked(session: Session, call: Call, ids: list[UUID]) -> list[Appointment]:
-    """The appointments under their locks, each kind in the order of its ids."""
-    rows = [row_of(session, call, appointment_id) for appointment_id in ids]
-    lock_locations(session, call, {row.location_id for row in rows}, share=True)
-    for course_id in sorted({row.course_id for row in rows if row.course_id is not None}):
-        course_rules.lock(session, call, course_id)
-    return [row_of(session, call, appointment_id, lock=True) for appointment_id in sorted(ids)]
-
-
 def _decided(session: Session, call: Call, row: Appointment, policies: Policies) -> Sweep | None:
     """What has become of the visit, under its lock. A deadline that has moved with the course is moved here too."""
     what = overdue(row.status, row.starts_at, row.pencilled_until, policies, call.now)
@@ -117,16 +101,11 @@ def _decided(session: Session, call: Call, row: Appointment, policies: Policies)
 
 
 def _carry_out(session: Session, call: Call, row: Appointment, what: Sweep) -> None:
-    kind = visit_kind(session, call, row.visit_type).visit
-    if what == "no_show":
-        gone(session, call, Opened(row, kind, snapshot(row), "noshow"), reason="Nobody came in time.")
+    if what != "no_show":
+        let_go(session, call, row, _REASONS[what])
         return
-    move = Opened(row, kind, snapshot(row), "cancelled")
-    before = {"served": served(session, call, row.id)}
-    row.status, row.cancelled_by, row.cancel_reason = "cancelled", "clinic", _REASONS[what]
-    row.sequence += 1
-    give_back(session, call, row)
-    session.flush()
-    outbox.call_off(session, call, row, why="cancelled")
-    outbox.owe_change(session, call, row, kind="cancelled")
-    noted(session, call, move, "cancel", reason=_REASONS[what], before=before)
+    kind = visit_kind(session, call, row.visit_type).visit
+    if freezes(kind) and is_held(session, call, row.patient_id):
+        let_go(session, call, row, "A clinical hold stopped it.")
+    else:
+        gone(session, call, Opened(row, kind, snapshot(row), "noshow"), reason="Nobody came in time.")

@@ -17,7 +17,7 @@ from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import LIVE, MOVES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
-from scheduler.services import audit, course_rules, outbox
+from scheduler.services import audit, course_rules, outbox, visit_tasks
 from scheduler.services.booking import REAL_TIMES, place, settle, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
@@ -67,6 +67,7 @@ def undo(
     session.flush()
     if last.action in _TOLD:
         _tell_anew(session, call, row, last)
+    visit_tasks.settle(session, call, row, moved=last.action == "reschedule")
     audit.note(
         session,
         call,

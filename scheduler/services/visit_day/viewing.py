@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
+from scheduler.core.clinical_hold import freezes
+from scheduler.core.lifecycle import OPEN
 from scheduler.core.visit import CheckItem, VisitType
 from scheduler.core.visit_day import (
     Due,
@@ -30,10 +32,13 @@ from scheduler.core.visit_day import (
     watch,
 )
 from scheduler.models import Appointment, Occupancy, Resource
-from scheduler.services.appointments import AppointmentView, row_of, view
+from scheduler.services import tasks
+from scheduler.services.appointments import AppointmentView, row_of, times_of, view
 from scheduler.services.busy import LONGEST
 from scheduler.services.catalog import visit_kind
-from scheduler.services.visit_day.lacking import lacking
+from scheduler.services.consequences import AFFECTED
+from scheduler.services.held import holds_of
+from scheduler.services.tasks import TaskView
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,9 @@ def shown(session: Session, call: Call, row: Appointment) -> DayView:
     kind = visit_kind(session, call, row.visit_type).visit
     behind = delay(kind, times_of(row), row.status, call.now)
     mine, others, units = _around(session, call, row, behind) if behind else ((), (), {})
-    found = day_of(call, view(session, call, row), kind, mine, others, units)
-    return replace(found, flags=(*found.flags, *lacking(session, call, [row.id]).get(row.id, ())))
+    holds = holds_of(session, call, {row.patient_id}).get(row.patient_id, ()) if freezes(kind) else ()
+    owed = tasks.open_of(session, call, [row.id]).get(row.id, ())
+    return day_of(call, view(session, call, row), kind, mine, others, units, holds, owed)
 
 
 def day_of(
@@ -91,33 +97,27 @@ def day_of(
     mine: Iterable[Stay],
     others: Iterable[Stay],
     units: Mapping[UUID, int],
+    holds: Collection[str] = (),
+    owed: Iterable[TaskView] = (),
 ) -> DayView:
-    """The day of a visit from what was read. `mine` are its own stays, `others` those it could run into."""
+    """The day of a visit from what was read. `mine` are its own stays, `others` those it could run into.
+
+    `holds` are the reasons of the patient's clinical holds, `owed` the open staff tasks about the visit.
+    """
     row, times = seen.row, times_of(seen.row)
-    tasks = tasks_of(kind, times, row.time_zone, status=row.status, outcome=row.outcome, done=row.tasks_done)
+    todo = tasks_of(kind, times, row.time_zone, status=row.status, outcome=row.outcome, done=row.tasks_done)
     checks = tuple(Check(item, row.checklist.get(item.key)) for item in kind.checklist)
     watched = watch(kind, times)
     flags = [
         *lateness(kind, times, row.status, call.now),
         *_overruns(kind, times, row.status, mine, others, units, call.now),
         *_unfinished(row, kind, watched),
-        *(_late(task) for task in tasks if task.is_late(call.now)),
+        *(_late(task) for task in todo if task.is_late(call.now)),
         *_doubtful(row, kind),
+        *_held(row, kind, holds),
+        *_owed(owed),
     ]
-    return DayView(seen, checks, tasks, tuple(flags), watched)
-
-
-def times_of(row: Appointment) -> Times:
-    """The plan and the real times of an appointment."""
-    return Times(
-        row.starts_at,
-        row.ends_at,
-        row.arrived_at,
-        row.checked_in_at,
-        row.dosed_at,
-        row.last_device_at,
-        row.fulfilled_at,
-    )
+    return DayView(seen, checks, todo, tuple(flags), watched)
 
 
 def open_items(row: Appointment, kind: VisitType, point: Any) -> tuple[Open, ...]:
@@ -212,3 +212,20 @@ def _doubtful(row: Appointment, kind: VisitType) -> Iterator[Flag]:
         waiver = row.checklist.get(item.key, {}).get("waived")
         if waiver:
             yield Flag("checklist_waived", f"{item.label}: waived by {waiver['by']}.", item=item.key)
+
+
+def _held(row: Appointment, kind: VisitType, holds: Collection[str]) -> Iterator[Flag]:
+    """A visit that could still give a dose and must not."""
+    if freezes(kind) and row.dosed_at is None and row.status in {*OPEN, "arrived", "checked-in"}:
+        for reason in holds:
+            yield Flag("on_hold", f"A clinical hold stops the dose: {reason.replace('_', ' ')}.", item=reason)
+
+
+def _owed(owed: Iterable[TaskView]) -> Iterator[Flag]:
+    """What somebody on the staff was asked to see to; the visit's own tasks stand in its list."""
+    for task in owed:
+        if task.kind == AFFECTED:
+            yield Flag(AFFECTED, task.detail[:500])
+        elif task.kind != "visit_task":
+            detail = f"{task.title}. {task.detail}".strip()
+            yield Flag("task_open", detail[:500], item=task.item or task.kind, start=task.due_at)
