@@ -341,6 +341,7 @@ PEACEFUL = {
     "POST /v1/extra-hours",
     "POST /v1/jobs/<uuid:job_id>/cancel",
     "POST /v1/locations",
+    "POST /v1/message-rules/preview",
     "POST /v1/patients",
     "POST /v1/patients/<uuid:patient_id>/clearances",
     "POST /v1/practitioners",
@@ -353,4 +354,6 @@ PEACEFUL = {
     "POST /v1/visit-types",
     "POST /v1/waitlist-entries",
     "PUT /v1/courses/<uuid:course_id>/gates/<key>",
+    "PUT /v1/message-rules",
+    "PUT /v1/message-templates/<kind>/<locale>",
 }
