@@ -1,0 +1,133 @@
+"""What a visit would owe, shown before it does; rules in versions; the clinic's own texts. On both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.errors import Invalid, NotFound, StaleRevision
+from scheduler.models import AuditEvent, Message, MessageRules, MessageTemplate, Task
+from scheduler.services import message_preview, message_rules, message_texts, shipped
+from scheduler.services.message_preview import Foreseen
+from tests.clinic import Clinic
+from tests.desk import book
+from tests.postroom import claim, messages, only, open_postroom
+
+MONDAY = "2030-03-11 09:00"
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    return open_postroom(engine)
+
+
+def foreseen(clinic: Clinic, visit: UUID, rules: Any = None) -> dict[str, Foreseen]:
+    found = clinic.do(lambda s, c: message_preview.preview(s, c, appointment_id=visit, rules=rules))
+    return {each.rule: each for each in found}
+
+
+def counts(clinic: Clinic) -> list[int]:
+    with Session(clinic.engine) as session:
+        tables = (Message, MessageRules, MessageTemplate, AuditEvent, Task)
+        return [session.scalars(select(func.count()).select_from(table)).one() for table in tables]
+
+
+class TestPreview:
+    def test_shows_every_message_with_its_moment_and_its_words_and_writes_nothing(self, clinic: Clinic) -> None:
+        visit = book(clinic, clinic.patient(time_zone="America/Chicago"), "fasted", MONDAY).id
+        before = counts(clinic)
+        found = foreseen(clinic, visit)
+        assert counts(clinic) == before
+        night = found["night_before"]
+        assert (night.due_at, night.channel) == (clinic.at("2030-03-10 18:00"), "sms")
+        assert (night.recipient_zone, night.segments) == ("America/Chicago", 1)
+        assert night.body is not None
+        assert "tomorrow, Mon, Mar 11 09:00 EDT. No food from 03:00" in night.body
+        assert found["booked"].subject == "Your appointment on Monday, March 11, 2030"
+        assert (found["day_of"].status, found["day_of"].reason) == ("suppressed", "quiet_hours")
+        assert (found["arrival_no_show"].channel, found["arrival_no_show"].body) == ("task", None)
+        stored = {row.rule: (row.due_at, row.channel) for row in messages(clinic)}
+        assert {rule: (each.due_at, each.channel) for rule, each in found.items()} == stored
+
+    def test_says_what_is_said_by_another(self, clinic: Clinic) -> None:
+        patient = clinic.patient()
+        book(clinic, patient, "session", "2030-03-11 09:00")
+        visit = book(clinic, patient, "session", "2030-03-11 11:00").id
+        rules = [rule for rule in shipped.message_rules() if rule["key"] in {"remind_24h"}]
+        near = rules[0] | {"key": "again", "at": {"anchor": "start", "minutes": -1320}}
+        found = foreseen(clinic, visit, [*rules, near])
+        assert (found["again"].reason, found["again"].note) == ("merged", "said by remind_24h")
+
+    def test_carries_out_rules_that_are_not_stored(self, clinic: Clinic) -> None:
+        visit = book(clinic, clinic.patient(), "fasted", MONDAY).id
+        rule = {
+            "key": "late", "kind": "remind_72h", "class": "reminder", "channels": ["sms"], "side": "before",
+            "at": {"anchor": "start", "minutes": -660}, "expires": {"anchor": "start"},
+        }  # fmt: skip
+        (only_one,) = foreseen(clinic, visit, [rule]).values()
+        assert only_one.due_at == clinic.at("2030-03-10 20:00")
+        assert "moved out of quiet hours" in only_one.note
+        with pytest.raises(Invalid) as caught:
+            foreseen(clinic, visit, [rule | {"kind": "x"}, rule | {"only": {"visit_types": ["nope"]}, "side": "up"}])
+        assert {fault.pointer for fault in caught.value.faults} >= {"/rules/0/kind", "/rules/1/side"}
+
+    def test_asks_for_one_thing(self, clinic: Clinic) -> None:
+        with pytest.raises(Invalid):
+            clinic.do(lambda s, c: message_preview.preview(s, c))
+        with pytest.raises(NotFound):
+            foreseen(clinic, clinic.call.organization_id)
+
+
+class TestRules:
+    def test_are_versions_of_which_the_newest_is_in_force(self, clinic: Clinic) -> None:
+        held = clinic.do(message_rules.current)
+        fewer = [rule for rule in held.items if rule["key"] != "day_of"]
+        new = clinic.do(lambda s, c: message_rules.change(s, c, fewer, held.revision))
+        assert (new.revision, new.items) == (2, fewer)
+        assert clinic.do(lambda s, c: message_rules.change(s, c, fewer)).revision == 2, "the same is no version"
+        with pytest.raises(StaleRevision):
+            clinic.do(lambda s, c: message_rules.change(s, c, held.items, 1))
+        book(clinic, clinic.patient(), "session", "2030-03-11 14:00")
+        assert "day_of" not in {row.rule for row in messages(clinic)}
+
+    def test_every_fault_is_named(self, clinic: Clinic) -> None:
+        rule = shipped.message_rules()[0]
+        with pytest.raises(Invalid) as caught:
+            clinic.do(lambda s, c: message_rules.change(s, c, [rule | {"kind": 7, "x": 1}, "no", rule, rule]))
+        places = {fault.pointer for fault in caught.value.faults}
+        assert places >= {"/rules/0/kind", "/rules/0/x", "/rules/1", "/rules/3/key"}
+        unknown = [rule | {"only": {"visit_types": ["nowhere"]}}]
+        with pytest.raises(Invalid) as caught:
+            clinic.do(lambda s, c: message_rules.change(s, c, unknown))
+        assert [fault.code for fault in caught.value.faults] == ["unknown_visit_type"]
+
+
+class TestOwnTexts:
+    def put(self, clinic: Clinic, **parts: str | None) -> message_texts.TextView:
+        return clinic.do(lambda s, c: message_texts.change(s, c, "remind_24h", "en", parts))
+
+    def test_are_said_in_place_of_the_shipped(self, clinic: Clinic) -> None:
+        view = self.put(clinic, sms="{{sender}}: see you {{when_short}}\u2019")
+        assert (view.revision, view.preview["sms"].segments) == (1, 1)
+        assert self.put(clinic, sms=None).revision == 2
+        assert self.put(clinic, sms="{{sender}}: see you {{when_short}}.").revision == 3
+        book(clinic, clinic.patient(), "session", "2030-03-11 14:00")
+        (letter,) = [each for each in claim(clinic, only(clinic, "remind_24h").due_at) if each.kind == "remind_24h"]
+        assert letter.own == {"en": {"sms": "{{sender}}: see you {{when_short}}."}}
+
+    def test_are_refused_with_every_fault(self, clinic: Clinic) -> None:
+        with pytest.raises(Invalid) as caught:
+            self.put(clinic, sms="Your infusion, {{birth_date}}", subject="{{visit}}")
+        found = {(fault.pointer, fault.code) for fault in caught.value.faults}
+        assert found >= {
+            ("/sms", "unknown_placeholder"), ("/sms", "discloses"), ("/sms", "missing_placeholder"),
+            ("/subject", "placeholder_not_here"), ("/body", "required"),
+        }  # fmt: skip
+        with pytest.raises(NotFound):
+            clinic.do(lambda s, c: message_texts.get(s, c, "horoscope", "en"))
+        with pytest.raises(NotFound):
+            clinic.do(lambda s, c: message_texts.get(s, c, "remind_24h", "english"))
