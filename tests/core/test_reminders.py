@@ -360,6 +360,15 @@ class TestAlways:
             assert said.due_at < a_visit.fast_start
 
     @given(VISITS, RECIPIENTS)
+    def test_booked_well_ahead_nothing_comes_after_it_must_have_arrived(self, a_visit: Visit, to: Recipient) -> None:
+        a_visit = replace(a_visit, kind="dosing", modality="esketamine", has_forms=True)
+        owed = plan_messages(RULES, a_visit, to, a_visit.starts_at - timedelta(days=30))
+        assert {one.rule for one in owed} >= {"eske_nasal", "forms_due"}
+        for one in owed:
+            assert one.suppressed is None or one.suppressed in {"quiet_hours", "merged", "past"}
+            assert one.suppressed or one.arrive_by is None or one.due_at <= one.arrive_by
+
+    @given(VISITS, RECIPIENTS)
     def test_reminders_come_in_their_order(self, a_visit: Visit, to: Recipient) -> None:
         owed = {one.rule: one for one in plan_messages(RULES, a_visit, to, a_visit.starts_at - timedelta(days=30))}
         order = [owed[key].due_at for key in ("booked", "remind_72h", "night_before", "remind_24h") if key in owed]

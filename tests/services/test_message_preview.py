@@ -57,7 +57,7 @@ class TestPreview:
         patient = clinic.patient()
         book(clinic, patient, "session", "2030-03-11 09:00")
         visit = book(clinic, patient, "session", "2030-03-11 11:00").id
-        rules = [rule for rule in shipped.message_rules() if rule["key"] in {"remind_24h"}]
+        rules = [rule for rule in shipped.message_rules() if rule["key"] == "remind_24h"]
         near = rules[0] | {"key": "again", "at": {"anchor": "start", "minutes": -1320}}
         found = foreseen(clinic, visit, [*rules, near])
         assert (found["again"].reason, found["again"].note) == ("merged", "said by remind_24h")
@@ -77,7 +77,7 @@ class TestPreview:
 
     def test_asks_for_one_thing(self, clinic: Clinic) -> None:
         with pytest.raises(Invalid):
-            clinic.do(lambda s, c: message_preview.preview(s, c))
+            clinic.do(message_preview.preview)
         with pytest.raises(NotFound):
             foreseen(clinic, clinic.call.organization_id)
 

@@ -18,6 +18,7 @@ from scheduler.services.outbox.owing import (
     owe_for_course,
 )
 from scheduler.services.outbox.pulse import beat
+from scheduler.services.outbox.reviewing import review
 from scheduler.services.outbox.texts import in_words
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "owe_for_course",
     "owe_for_course_change",
     "release",
+    "review",
     "settle",
 ]
