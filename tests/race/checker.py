@@ -35,8 +35,8 @@ TAKES: dict[str, dict[str, tuple[int, int, str] | list[tuple[int, int, str]]]] =
     },
 }
 #: What a visit far ahead owes, by rule. `day_of` would come in quiet hours when the visit is in the morning.
-REMINDERS = {"remind_72h", "remind_24h"}
-AFTER_DOSE = {"evening_check", "integration_prompt"}
+REMINDERS = {"remind_72h", "remind_24h", "arrival_no_show"}
+AFTER_DOSE = {"d_instructions", "evening_check", "next_day_scale", "integration_prompt"}
 
 
 @dataclass
@@ -203,7 +203,9 @@ def wrong_messages(tables: Tables) -> Iterator[str]:
         owed[message.appointment_id].append(message)
     for key, row in tables.appointments.items():
         standing = [each for each in owed.get(key, []) if each.status == "pending"]
-        want, have = Counter(_owed(row)), Counter(each.rule for each in standing)
+        first = min(owed.get(key, []), key=lambda each: (each.sequence, each.id), default=None)
+        back = first is not None and first.context["about"] == row.starts_at.isoformat()
+        want, have = Counter(_owed(row, back=back)), Counter(each.rule for each in standing)
         if want != have:
             yield f"{row.status} {key} at {row.sequence} owes {_difference(have, want)}"
         if any(each.sequence != row.sequence for each in standing):
@@ -218,12 +220,13 @@ def wrong_messages(tables: Tables) -> Iterator[str]:
             yield f"{key} at {row.sequence} was not told of every time"
 
 
-def _owed(row: Appointment) -> set[str]:
+def _owed(row: Appointment, *, back: bool) -> set[str]:
+    """The rules by which a visit owes something; `back` says that it has the time at which it was booked."""
     if row.status == "cancelled":
         return {"cancelled"}
     dose = AFTER_DOSE if row.visit_type == "infusion" else set()
     late = {"day_of"} if row.local_start[11:] >= "12:00" else set()
-    if row.sequence:
+    if row.sequence and not back:
         return REMINDERS | dose | late | {"rescheduled"}
     # What was booked with others is no news by itself: the course's own message tells of it.
     return REMINDERS | dose | late | (set() if row.course_id else {"booked"})
