@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, request
+from flask import current_app
 
-from scheduler.api.appointments import AppointmentSchema
-from scheduler.api.auth import identify
-from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import (
     Choice,
     Day,
@@ -24,7 +21,7 @@ from scheduler.api.fields import (
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.visits import ParticipantSchema, appointment_document, participants_in
+from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import (
@@ -32,11 +29,9 @@ from scheduler.core.errors import (
     Invalid,
     NoFeasiblePlan,
     NotFound,
-    PlanStale,
     ProtocolNotApproved,
     Refused,
 )
-from scheduler.database import db, transact
 from scheduler.services import courses, gates, planning, plans
 from scheduler.services.courses import CourseView, WantedCourse
 from scheduler.services.plans import OfferedPlan
@@ -106,6 +101,14 @@ class GateSchema(Schema):
     note = Text(2000, min=0)
 
 
+class BrokenSchema(Schema):
+    """A session that stands outside its protocol, or has lost its visit."""
+
+    session_id = Id(required=True)
+    code = Text(60, required=True)
+    detail = Text(300, required=True)
+
+
 class CourseSchema(Schema):
     """A patient's course. `status` is FHIR's CarePlan status."""
 
@@ -120,6 +123,12 @@ class CourseSchema(Schema):
     preferences = Dict(keys=Text(60), required=True)
     sessions = List(Nested(CourseSessionSchema), max=1000, required=True)
     gates = List(Nested(GateSchema), max=100, required=True)
+    broken = List(
+        Nested(BrokenSchema),
+        max=1000,
+        required=True,
+        metadata={"description": "Sessions that stand outside the protocol: the course wants planning anew"},
+    )
     created_at = Instant(required=True)
 
 
@@ -127,6 +136,8 @@ class CoursesQuery(PageQuery):
     """Filters of the list."""
 
     patient_id = Id(load_default=None)
+    location_id = Id(load_default=None)
+    protocol = Text(60, load_default=None, metadata={"description": "The protocol's code, any version"})
     status = Choice("draft", "active", "on-hold", "revoked", "completed", load_default=None)
 
 
@@ -167,18 +178,6 @@ class PlansSchema(Schema):
     plans = List(Nested(PlanSchema), max=5, required=True)
 
 
-class CourseBookingSchema(Schema):
-    """The plan to be booked."""
-
-    plan_token = Text(200, required=True)
-
-
-class CourseBookingsSchema(Schema):
-    """Every appointment of the plan, by start."""
-
-    appointments = List(Nested(AppointmentSchema), max=1000, required=True)
-
-
 class GateDecisionSchema(Schema):
     """What was decided at a gate, and by whom."""
 
@@ -198,7 +197,7 @@ class GateDecisionSchema(Schema):
 def create_course(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Lay out a course; nothing is booked yet."""
     body["preferences"] = PreferencesSchema().dump(body["preferences"])
-    return _document(courses.create(session, call, WantedCourse(**body)))
+    return course_document(courses.create(session, call, WantedCourse(**body)))
 
 
 @blp.get("/courses")
@@ -206,36 +205,27 @@ def create_course(session: Session, call: Call, body: dict[str, Any]) -> Any:
 def list_courses(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Courses, oldest first."""
     found = courses.listed(session, call, **query)
-    return Page([_document(view) for view in found.items], found.next_cursor)
+    return Page([course_document(view) for view in found.items], found.next_cursor)
 
 
 @blp.get("/courses/<uuid:course_id>")
 @endpoint(scope="courses:read", gives=CourseSchema, refuses=(NotFound,))
 def get_course(session: Session, call: Call, *, course_id: UUID) -> Any:
     """One course with its sessions and gates."""
-    return _document(courses.get(session, call, course_id))
+    return course_document(courses.get(session, call, course_id))
 
 
 @blp.post("/courses/<uuid:course_id>/plans")
-@endpoint(scope="courses:read", takes=PlanningSchema, gives=PlansSchema, refuses=(NotFound, Invalid, NoFeasiblePlan))
+@endpoint(
+    scope="courses:read",
+    takes=PlanningSchema,
+    gives=PlansSchema,
+    refuses=(NotFound, Invalid, IllegalTransition, Refused, NoFeasiblePlan),
+)
 def plan_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
     """The best plans for what is not booked yet, against the real calendar; occupies nothing."""
-    offered = _offered(session, call, course_id, body["alternatives"], body["through"])
-    return {"plans": [_plan(plan) for plan in offered]}
-
-
-@blp.post("/courses/<uuid:course_id>/bookings")
-@endpoint(
-    scope="courses:write",
-    takes=CourseBookingSchema,
-    gives=CourseBookingsSchema,
-    status=201,
-    refuses=(NotFound, Invalid, Refused, PlanStale),
-)
-def book_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
-    """Book every session of a plan, or none; sessions behind a gate are pencilled."""
-    booked = plans.book(session, call, course_id, body["plan_token"])
-    return {"appointments": [appointment_document(view) for view in booked]}
+    offered = offer_plans(session, call, course_id, body["alternatives"], body["through"])
+    return {"plans": [plan_document(plan) for plan in offered]}
 
 
 @blp.put("/courses/<uuid:course_id>/gates/<string:key>")
@@ -247,33 +237,17 @@ def book_course(session: Session, call: Call, body: dict[str, Any], *, course_id
 )
 def decide_gate(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, key: str) -> Any:
     """Record a clinician's judgment at a gate; what lies behind it may then be planned and confirmed."""
-    return _document(gates.decide(session, call, course_id, key, **body))
+    return course_document(gates.decide(session, call, course_id, key, **body))
 
 
-@blp.errorhandler(PlanStale)  # type: ignore[untyped-decorator] # flask-smorest ships no types
-def answer_stale_plan(refusal: PlanStale) -> Response:
-    """The refusal of a stale plan, with a fresh one that can be booked; null when there is none any more."""
-    session = db.session()
-    course_id = UUID(str((request.view_args or {})["course_id"]))
-
-    def plan_anew(session: Session, call: Call) -> dict[str, Any] | None:
-        try:
-            offered = _offered(session, call, course_id, 1, "next_gate")
-        except (NoFeasiblePlan, Invalid):
-            return None
-        return dict(PlanSchema().dump(_plan(offered[0])))
-
-    rehearsed = request.args.get("dry_run") == "true"  # the booking was read before it was refused
-    fresh = transact(session, identify(session), plan_anew, dry_run=rehearsed)
-    return problem(status_of(PlanStale), refusal.code, refusal.detail, plan=fresh)
-
-
-def _offered(session: Session, call: Call, course_id: UUID, count: int, through: str) -> list[OfferedPlan]:
+def offer_plans(session: Session, call: Call, course_id: UUID, count: int, through: str) -> list[OfferedPlan]:
+    """Make plans and keep them under their tokens."""
     desk, found = planning.make_plans(session, call, course_id, count=count, through=through)
-    return plans.keep(session, call, desk, found, current_app.extensions["settings"].plan_minutes)
+    return plans.keep(session, call, desk, found, current_app.extensions["settings"].plan_minutes, through=through)
 
 
-def _document(view: CourseView) -> dict[str, Any]:
+def course_document(view: CourseView) -> dict[str, Any]:
+    """A course as clients see it."""
     row = view.row
     return {
         "id": row.id,
@@ -309,6 +283,10 @@ def _document(view: CourseView) -> dict[str, Any]:
             }
             for each in view.gates
         ],
+        "broken": [
+            {"session_id": view.sessions[each.index].id, "code": each.code, "detail": each.detail}
+            for each in view.broken
+        ],
         "created_at": row.created_at,
         "revision": row.revision,
     }
@@ -320,7 +298,8 @@ def _status(view: CourseView, session_id: UUID) -> str:
     return {"pending": "pencilled", "fulfilled": "done"}.get(view.booked[session_id].status, "booked")
 
 
-def _plan(offered: OfferedPlan) -> dict[str, Any]:
+def plan_document(offered: OfferedPlan) -> dict[str, Any]:
+    """A plan as clients see it."""
     sessions = offered.plan.sessions
     where = zone(offered.desk.loaded.site.time_zone)
     return {

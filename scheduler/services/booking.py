@@ -38,6 +38,7 @@ from scheduler.services.occupying import (
     served,
     write,
 )
+from scheduler.services.pencilling import pencilled_until
 
 #: What really happened, and until when a visit is pencilled: columns that only moves set.
 REAL_TIMES = ("pencilled_until", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at")
@@ -98,8 +99,11 @@ def reschedule(
         by=by,
         override=override,
         patient_region=patient_region or row.patient_region,
+        pencilled=row.status == "pending",
     )
-    link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
+    link = course_rules.link(
+        session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True, pencilled=wanted.pencilled
+    )
     found = find(session, call, wanted, rules=link, moving=row.id)
     before = snapshot(row) | {"served": served(session, call, row.id)}
     moves = found.starts_at != row.starts_at
@@ -110,6 +114,8 @@ def reschedule(
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
+    if wanted.pencilled:
+        row.pencilled_until = pencilled_until(session, call, row)
     tell_moved(session, call, row, before, moves=moves, reason=reason, by=by, category=category)
     return view(session, call, row)
 
@@ -193,13 +199,14 @@ def settle(
     places: Sequence[tuple[Appointment, Found]],
     *,
     freed: Collection[UUID] = (),
+    ending: Collection[UUID] = (),
     hold: Hold | None = None,
 ) -> None:
     """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
 
     All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
-    already stored give their old occupancies back first, and so does the `hold` that is used up. Raises LostRace or
-    SlotTaken; nothing may be kept then.
+    already stored give their old occupancies back first, and so do those that are `ending` with it and the `hold` that
+    is used up. Raises LostRace or SlotTaken; nothing may be kept then.
     """
     loaded = places[0][1].loaded
     if len(places) > 1:
@@ -213,6 +220,8 @@ def settle(
     if hold is not None and not end_hold(session, call, hold.id):
         detail = "The hold was used at the same moment."
         raise LostRace(detail)
+    for appointment_id in ending:
+        release(session, call, appointment_id)
     for appointment, _ in places:
         if appointment in session:
             release(session, call, appointment.id)

@@ -14,14 +14,17 @@ from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand
-from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
+from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked, SessionRules, session_rules
+from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
 from scheduler.services.catalog import protocol_of
 from scheduler.services.locks import lock_row
+
+ON_HOLD = "The course is on hold: its doses wait until it is resumed."
 
 
 def specs_of(protocol: Protocol, course: Course) -> tuple[SessionSpec, ...]:
@@ -36,10 +39,13 @@ class Link:
     course_id: UUID
     session_id: UUID
     rules: SessionRules
+    #: Whether the course holds this session's dose back.
+    held: bool = False
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the course forbids."""
-        return self.rules.bars(timeline, time_zone)
+        held = (Bar("on_hold", ON_HOLD, timeline.everything),) if self.held else ()
+        return (*self.rules.bars(timeline, time_zone), *held)
 
 
 def lock(session: Session, call: Call, course_id: UUID | None) -> None:
@@ -56,8 +62,11 @@ def link(
     visit_type: str,
     *,
     moving: bool = False,
+    pencilled: bool = False,
 ) -> Link | None:
     """Lock the session's course and say what it forbids; None without a session.
+
+    The gates before a session do not bar a visit that is only `pencilled`: they bar its confirmation.
 
     Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's, AlreadyExists when
     it has an appointment that is not the one `moving`.
@@ -83,8 +92,18 @@ def link(
     if booked.pop(step.position, None) is not None and not moving:
         detail = "That session of the course has an appointment already."
         raise AlreadyExists(detail)
-    rules = session_rules(specs, step.position, booked, passed_gates(session, call, course.id))
-    return Link(course.id, step.id, rules)
+    spec = specs[step.position]
+    passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
+    rules = session_rules(specs, step.position, booked, passed)
+    return Link(course.id, step.id, rules, held=course.status == "on-hold" and spec.dosing and spec.kind == "main")
+
+
+def refuse_held(session: Session, call: Call, row: Appointment, visit: VisitType) -> None:
+    """Raises Refused (`on_hold`) for a dose of a course that is on hold."""
+    if row.course_id is not None and visit.kind == "dosing":
+        course = session.get_one(Course, (call.organization_id, row.course_id))
+        if course.status == "on-hold":
+            raise Refused([Reason("on_hold", ON_HOLD)])
 
 
 def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Booked]:

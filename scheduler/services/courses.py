@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +13,20 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand, windows
-from scheduler.core.errors import Fault, Invalid, NotFound, ProtocolNotApproved
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, ProtocolNotApproved, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
-from scheduler.core.protocol import Protocol
+from scheduler.core.protocol import Protocol, parse_protocol
+from scheduler.core.spacing import Booked
+from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.services import audit
-from scheduler.services.catalog import protocol_of
+from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
+
+#: Statuses of courses that go on.
+RUNNING = frozenset({"draft", "active", "on-hold"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class CourseView:
     sessions: tuple[CourseSession, ...]
     gates: tuple[Gate, ...]
     booked: Mapping[UUID, Appointment]
+    #: The sessions that stand outside the protocol.
+    broken: tuple[Broken, ...] = ()
 
     @property
     def id(self) -> UUID:
@@ -103,6 +110,8 @@ def listed(
     call: Call,
     *,
     patient_id: UUID | None = None,
+    location_id: UUID | None = None,
+    protocol: str | None = None,
     status: str | None = None,
     limit: int,
     cursor: str | None = None,
@@ -111,6 +120,13 @@ def listed(
     chosen = select(Course).where(Course.organization_id == call.organization_id)
     if patient_id is not None:
         chosen = chosen.where(Course.patient_id == patient_id)
+    if location_id is not None:
+        chosen = chosen.where(Course.location_id == location_id)
+    if protocol is not None:
+        versions = select(ProtocolRow.id).where(
+            ProtocolRow.organization_id == call.organization_id, ProtocolRow.code == protocol
+        )
+        chosen = chosen.where(Course.protocol_id.in_(versions))
     if status is not None:
         chosen = chosen.where(Course.status == status)
     found = page(session, call, chosen, [Course.created_at, Course.id], limit=limit, cursor=cursor)
@@ -125,6 +141,15 @@ def row_of(session: Session, call: Call, course_id: UUID, *, lock: bool = False)
         detail = f"No course {course_id}."
         raise NotFound(detail)
     return row
+
+
+def require_running(row: Course) -> None:
+    """Raises IllegalTransition for a course that has ended, Refused (`on_hold`) for one whose doses are held back."""
+    if row.status not in RUNNING:
+        detail = f"The course is {row.status}: nothing of it is planned any more."
+        raise IllegalTransition(detail)
+    if row.status == "on-hold":
+        raise Refused([Reason("on_hold", "The course is on hold: resume it first.")])
 
 
 def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseView]:
@@ -150,16 +175,40 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
             )
         )
     }
-    return [
-        CourseView(
-            row,
-            protocols[row.protocol_id],
-            tuple(sessions.get(row.id, ())),
-            tuple(gates.get(row.id, ())),
-            {each.id: booked[each.id] for each in sessions.get(row.id, ()) if each.id in booked},
+    kinds = {code: kind.visit for code, kind in visit_kinds(session, call).items()}
+    found = []
+    for row in rows:
+        mine = {each.id: booked[each.id] for each in sessions.get(row.id, ()) if each.id in booked}
+        view = CourseView(
+            row, protocols[row.protocol_id], tuple(sessions.get(row.id, ())), tuple(gates.get(row.id, ())), mine
         )
-        for row in rows
-    ]
+        specs = (
+            expand(
+                parse_protocol(view.protocol.definition, kinds),
+                row.cadence,
+                optional=CoursePreferences.from_document(row.preferences).optional_steps,
+            )
+            if mine and row.status in RUNNING
+            else ()
+        )
+        found.append(replace(view, broken=tuple(broken(specs, _stands(view), _over(view, call)))))
+    return found
+
+
+def _stands(view: CourseView) -> dict[int, Booked]:
+    """Where the sessions stand, by position."""
+    return {
+        each.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at)
+        for each in view.sessions
+        if (row := view.booked.get(each.id)) is not None
+    }
+
+
+def _over(view: CourseView, call: Call) -> set[int]:
+    """The positions of sessions that have begun: nothing about them can be mended."""
+    return {
+        each.position for each in view.sessions if each.id in view.booked and view.booked[each.id].starts_at <= call.now
+    }
 
 
 def _grouped(session: Session, call: Call, table: Any, course_ids: Sequence[UUID], order: Any) -> dict[UUID, list[Any]]:

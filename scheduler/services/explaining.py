@@ -166,6 +166,7 @@ class _Case:
             "no_fit": "its least distance from the sessions around it leaves no room",
             "continuity": "it fits only with changing people",
             "span": "it fits only outside the days that its phase may take",
+            "cap": "it fits only above the number of sessions that a week may have",
         }[self._cause]
         shown = {
             "session": self._spec.sequence,

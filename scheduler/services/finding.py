@@ -63,6 +63,8 @@ class Wanted:
     override: Override | None = None
     #: Where the patient will be, for a visit by video (ISO 3166-2).
     patient_region: str | None = None
+    #: Only pencilled in: its clearances may still come.
+    pencilled: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ class Search:
 
     def clinic(self, loaded: Loaded) -> Clinic:
         """What the search sees of it."""
-        return self.site(loaded).clinic(self.kind.visit, self.kind.demand)
+        cleared = not self.wanted.pencilled
+        return self.site(loaded).clinic(self.kind.visit, self.kind.demand, cleared=cleared)
 
     def site(self, loaded: Loaded) -> Site:
         """The site with the visit's pins, whoever's lead time and horizon, the course's rules and the other doses."""

@@ -5,7 +5,7 @@ The search itself is `core/planner`; here its problem is built from rows, and it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import reduce
@@ -73,6 +73,8 @@ class Placed:
     start: datetime
     end: datetime
     takings: tuple[Taking, ...]
+    #: The appointment that is pencilled there already, and only to be confirmed.
+    pencilled: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -130,21 +132,45 @@ def make_plans(
 ) -> tuple[Desk, list[CoursePlan]]:
     """Up to `count` truly different plans for what is not booked yet, the best by the stated cost first.
 
-    `through` is `next_gate` or `all`. Raises NotFound, or NoFeasiblePlan with what blocks it: then none exists.
+    `through` is `next_gate` or `all`. Raises NotFound, IllegalTransition or Refused for a course that has ended or is
+    on hold, and NoFeasiblePlan with what blocks it: then none exists.
     """
-    desk = set_up(session, call, courses.get(session, call, course_id), through=through)
+    course = courses.get(session, call, course_id)
+    courses.require_running(course.row)
+    desk = set_up(session, call, course, through=through)
+    waiting = to_confirm(desk)
     if all(spec.index in desk.standing for spec in desk.specs):
+        if waiting:
+            return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
         raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
     plans = solve(desk, count)
     if not plans:
         raise explaining.refusal(session, call, desk, explaining.Planner(problem_of, solve))
-    return desk, plans
+    return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
 
 
-def solve(desk: Desk, count: int = 1) -> list[CoursePlan]:
-    """Up to `count` plans for what does not stand, the best first, with someone for every need; none if none exists."""
+def to_confirm(desk: Desk) -> tuple[Placed, ...]:
+    """The pencilled visits whose gates have all been passed since: booking a plan confirms them where they stand."""
+    passed = {gate.key for gate in desk.course.gates if gate.outcome in {"passed", "waived"}}
+    found = []
+    for spec in desk.specs:
+        row = desk.course.booked.get(desk.session_id(spec))
+        if row is not None and row.status == "pending" and passed.issuperset(spec.gates):
+            found.append(Placed(spec, desk.session_id(spec), row.starts_at, row.ends_at, (), pencilled=row.id))
+    return _by_start(found)
+
+
+def _by_start(placed: Iterable[Placed]) -> tuple[Placed, ...]:
+    return tuple(sorted(placed, key=lambda each: (each.start, each.spec.index)))
+
+
+def solve(desk: Desk, count: int = 1, narrowed: Callable[[Problem], Problem] = lambda it: it) -> list[CoursePlan]:
+    """Up to `count` plans for what does not stand, the best first, with someone for every need; none if none exists.
+
+    `narrowed` takes away from the problem what the caller does not want.
+    """
     clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
-    problem = _problem(desk, clinics)
+    problem = narrowed(_problem(desk, clinics))
     while True:
         found = [_peopled(desk, clinics, plan) for plan in planned_alternatives(problem, count)]
         # Two visits of one day may want the same room: rare, and seen only with people. Then that pair of starts, and

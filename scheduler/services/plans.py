@@ -25,9 +25,9 @@ from scheduler.core.explain import why_not
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan, new_id
-from scheduler.services import audit, course_rules, courses, outbox
-from scheduler.services.appointments import AppointmentView, views
-from scheduler.services.booking import draft, settle
+from scheduler.services import audit, course_rules, courses, outbox, visit_day
+from scheduler.services.appointments import AppointmentView, row_of, views
+from scheduler.services.booking import draft, settle, snapshot
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources
 from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
@@ -48,25 +48,38 @@ class OfferedPlan:
     plan: CoursePlan
 
 
-def keep(session: Session, call: Call, desk: Desk, plans: Sequence[CoursePlan], minutes: int) -> list[OfferedPlan]:
+def keep(
+    session: Session,
+    call: Call,
+    desk: Desk,
+    plans: Sequence[CoursePlan],
+    minutes: int,
+    *,
+    through: str = "next_gate",
+) -> list[OfferedPlan]:
     """Store the plans for that many minutes, each under a token of its own."""
     offered = []
     for plan in plans:
-        body = {"sessions": [_stored(placed) for placed in plan.sessions]}
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        row = StoredPlan(
-            organization_id=call.organization_id,
-            id=new_id(),
-            course_id=desk.course.id,
-            digest=digest,
-            body=body,
-            created_at=call.now,
-            expires_at=call.now + timedelta(minutes=minutes),
-        )
-        session.add(row)
-        offered.append(OfferedPlan(_token(row.id, digest), desk, plan))
+        body = {"through": through, "sessions": [stored(placed) for placed in plan.sessions]}
+        offered.append(OfferedPlan(store(session, call, desk.course.id, body, minutes), desk, plan))
     session.flush()
     return offered
+
+
+def store(session: Session, call: Call, course_id: UUID, body: Mapping[str, Any], minutes: int) -> str:
+    """Keep what a token stands for; the token."""
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    row = StoredPlan(
+        organization_id=call.organization_id,
+        id=new_id(),
+        course_id=course_id,
+        digest=digest,
+        body=dict(body),
+        created_at=call.now,
+        expires_at=call.now + timedelta(minutes=minutes),
+    )
+    session.add(row)
+    return _token(row.id, digest)
 
 
 def forget(session: Session, call: Call) -> bool:
@@ -84,35 +97,59 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
 
     Sessions behind a gate that has not been passed are pencilled (`pending`). Every visit is looked at anew under the
     locks, so that bookings elsewhere in the clinic never make a plan stale. Raises NotFound, PlanStale when it no
-    longer fits, Refused when something lasting is missing, LostRace.
+    longer fits, Refused when something lasting is missing, IllegalTransition for a course that has ended, LostRace.
     """
     row = courses.row_of(session, call, course_id)
     lock_locations(session, call, [row.location_id], share=True)
-    courses.row_of(session, call, course_id, lock=True)
-    stored = _opened(session, call, course_id, token)
+    courses.require_running(courses.row_of(session, call, course_id, lock=True))
+    stored = opened(session, call, course_id, token)
     desk = set_up(session, call, courses.get(session, call, course_id))
     if call.last_try:
         lock_resources(session, call, list(desk.loaded.units))
         desk = set_up(session, call, desk.course)
     passed = course_rules.passed_gates(session, call, course_id)
-    places = _places(call, desk, stored, passed)
-    settle(session, call, places)
-    made = [appointment for appointment, _ in places]
-    outbox.owe_for_appointments(session, call, made)
-    outbox.owe_for_course(session, call, desk.course.row, made)
+    confirmed = _confirmed(session, call, stored)
+    places = places_of(call, desk, stored, passed)
+    if places:
+        settle(session, call, places)
+    booked = [*(appointment for appointment, _ in places), *confirmed]
+    outbox.owe_for_appointments(session, call, booked)
+    outbox.owe_for_course(session, call, desk.course.row, booked)
     desk.course.row.status = "active"
-    ids = [str(appointment.id) for appointment, _ in places]
+    ids = [str(appointment.id) for appointment in booked]
     audit.note(session, call, "course.book", "course", course_id, after={"appointments": ids})
     session.delete(stored)
     session.flush()
-    return views(session, call, [appointment for appointment, _ in places])
+    return views(session, call, sorted(booked, key=lambda row: (row.starts_at, row.id)))
 
 
-def _places(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) -> list[tuple[Appointment, Found]]:
+def _confirmed(session: Session, call: Call, stored: StoredPlan) -> list[Appointment]:
+    """The pencilled visits of the plan, confirmed where they stand. Raises PlanStale, and Refused as `confirm` does."""
+    found = []
+    for entry in stored.body["sessions"]:
+        if "pencilled" not in entry:
+            continue
+        row = row_of(session, call, UUID(entry["pencilled"]), lock=True)
+        if row.status != "pending" or row.starts_at != datetime.fromisoformat(entry["start"]):
+            detail = "A pencilled visit of the plan has changed since."
+            raise PlanStale(detail)
+        found.append(row)
+    for row in sorted(found, key=lambda each: each.id):
+        link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
+        visit_day.refuse_ungated(session, call, row, rules=link)
+        before = snapshot(row)
+        row.status, row.pencilled_until = "booked", None
+        session.flush()
+        audit.note(session, call, "appointment.confirm", "appointment", row.id, before=before, after=snapshot(row))
+    return found
+
+
+def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) -> list[tuple[Appointment, Found]]:
     """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates."""
     site, timeline = desk.loaded.site, desk.loaded.site.timeline
     by_id = {desk.session_id(spec): spec for spec in desk.specs}
-    planned = [(by_id[UUID(entry["session_id"])], entry) for entry in stored.body["sessions"]]
+    entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]
+    planned = [(by_id[UUID(entry["session_id"])], entry) for entry in entries]
     all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
     calendars = site.calendars
     places = []
@@ -159,13 +196,15 @@ def _stale(spec: SessionSpec, reasons: Sequence[Reason]) -> PlanStale | Refused:
     return PlanStale(f"Session {spec.sequence} no longer fits the calendar.{why}")
 
 
-def _stored(placed: Placed) -> dict[str, Any]:
+def stored(placed: Placed) -> dict[str, Any]:
+    """A session of a plan as it is kept."""
     people = sorted({str(taking.resource_id) for taking in placed.takings})
     return {
         "session_id": str(placed.session_id),
         "start": placed.start.isoformat(),
         "end": placed.end.isoformat(),
         "people": people,
+        **({"pencilled": str(placed.pencilled)} if placed.pencilled else {}),
     }
 
 
@@ -178,13 +217,9 @@ def _token(plan_id: UUID, digest: str) -> str:
     return base64.urlsafe_b64encode(plan_id.bytes + bytes.fromhex(digest)).decode().rstrip("=")
 
 
-def _opened(session: Session, call: Call, course_id: UUID, token: str) -> StoredPlan:
+def opened(session: Session, call: Call, course_id: UUID, token: str) -> StoredPlan:
     """The stored plan behind a token. Raises Invalid for none of ours, PlanStale when its time is over."""
-    try:
-        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        plan_id, digest = UUID(bytes=raw[:16]), raw[16:].hex()
-    except (binascii.Error, ValueError) as error:
-        raise Invalid([Fault("/plan_token", "bad_token", "This is not the token of a plan.")]) from error
+    plan_id, digest = _read(token)
     row = session.get(StoredPlan, (call.organization_id, plan_id))
     if row is None or row.course_id != course_id or row.expires_at <= call.now:
         detail = "This plan has expired or was booked already."
@@ -192,3 +227,17 @@ def _opened(session: Session, call: Call, course_id: UUID, token: str) -> Stored
     if not hmac.compare_digest(row.digest, digest):
         raise Invalid([Fault("/plan_token", "bad_token", "This is not the token of a plan.")])
     return row
+
+
+def body_of(session: Session, call: Call, course_id: UUID, token: str) -> dict[str, Any]:
+    """What a plan that may be over was for; nothing when it is not known any more. Raises Invalid for no token."""
+    row = session.get(StoredPlan, (call.organization_id, _read(token)[0]))
+    return dict(row.body) if row is not None and row.course_id == course_id else {}
+
+
+def _read(token: str) -> tuple[UUID, str]:
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        return UUID(bytes=raw[:16]), raw[16:].hex()
+    except (binascii.Error, ValueError) as error:
+        raise Invalid([Fault("/plan_token", "bad_token", "This is not the token of a plan.")]) from error

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from scheduler.services.visit_day.agenda import Done, answer, do_task, hold_still
 from scheduler.services.visit_day.moves import arrive, check_in, confirm, fulfill, no_show, not_dosed, start
-from scheduler.services.visit_day.opening import Waiver
+from scheduler.services.visit_day.opening import Waiver, refuse_ungated
+from scheduler.services.visit_day.releasing import cut_short
 from scheduler.services.visit_day.sweeping import Swept, sweep, sweepable
 from scheduler.services.visit_day.undoing import undo
 from scheduler.services.visit_day.viewing import Check, DayView, get, shown
@@ -22,12 +23,14 @@ __all__ = [
     "arrive",
     "check_in",
     "confirm",
+    "cut_short",
     "do_task",
     "fulfill",
     "get",
     "hold_still",
     "no_show",
     "not_dosed",
+    "refuse_ungated",
     "shown",
     "start",
     "sweep",

@@ -79,6 +79,7 @@ def check_in(
     """
     move = opened(session, call, appointment_id, "check-in", revision)
     row = move.row
+    course_rules.refuse_held(session, call, row, move.kind)
     refuse_ungated(session, call, row, rules=None, received=True)
     receive(session, call, row, move.kind, patient_region)
     said = settle_checklist(call, move, "check_in", checklist, waiver)
@@ -107,6 +108,7 @@ def start(
     row = move.row
     again = row.dosed_at is not None
     if not again:
+        course_rules.refuse_held(session, call, row, move.kind)
         refuse_ungated(session, call, row, rules=None, received=True)
     said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
     if not again or at is not None:

@@ -21,10 +21,10 @@ from scheduler.models import Appointment, Organization
 from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.held import is_held
+from scheduler.services.pencilling import pencilled_until
 from scheduler.services.visit_day.letting_go import let_go, locked_together
 from scheduler.services.visit_day.moves import gone
 from scheduler.services.visit_day.opening import Opened
-from scheduler.services.visit_day.pencilling import pencilled_until
 
 #: As many visits in one transaction, so that nobody waits long for their locks.
 BATCH = 50

@@ -1,0 +1,93 @@
+"""What a course's visits break as they stand: gaps, windows, phases, and sessions that have lost their visit.
+
+Nothing is refused here. A desk reads it to know that the course wants planning anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from scheduler.core.course import SessionSpec
+from scheduler.core.easing import session_name
+from scheduler.core.spacing import Booked
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A session, by its place in the course, and how it stands outside the protocol."""
+
+    index: int
+    code: str
+    detail: str
+
+
+def broken(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int] = ()) -> list[Broken]:
+    """Every session that is out of place, in the order of the course; among those `done` nothing can be mended.
+
+    A session without a visit counts only where a later one of its kind has one.
+    """
+    found = [*_missing(specs, stands), *_gaps(specs, stands, done), *_windows(specs, stands, done)]
+    return sorted([*found, *_phases(specs, stands, done)], key=lambda each: (each.index, each.code))
+
+
+def _missing(specs: Sequence[SessionSpec], stands: Mapping[int, Booked]) -> Iterator[Broken]:
+    last = max(stands, default=-1)
+    for spec in specs:
+        anchored = spec.kind == "main" or spec.anchor in stands
+        if spec.index < last and spec.index not in stands and anchored:
+            yield Broken(
+                spec.index, "not_booked", f"{session_name(specs, spec)} has no visit, and later sessions have."
+            )
+
+
+def _gaps(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int]) -> Iterator[Broken]:
+    chain = [spec for spec in specs if spec.kind == "main"]
+    before: SessionSpec | None = None
+    for spec in chain:
+        if spec.index not in stands:
+            continue
+        here = stands[spec.index]
+        if before is not None and spec.gap is not None and spec.anchor == before.index and spec.index not in done:
+            days = (here.day - stands[before.index].day).days
+            least, _, most = spec.gap
+            names = f"{days} days after {session_name(specs, before)}"
+            if days < least or here.starts_at < stands[before.index].ends_at:
+                detail = f"{session_name(specs, spec)} is {names}; the protocol asks for at least {least}."
+                yield Broken(spec.index, "gap_too_short", detail)
+            elif most is not None and days > most:
+                detail = f"{session_name(specs, spec)} is {names}; the protocol allows at most {most}."
+                yield Broken(spec.index, "gap_too_long", detail)
+        before = spec
+
+
+def _windows(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int]) -> Iterator[Broken]:
+    for spec in specs:
+        if spec.kind != "leaf" or spec.index not in stands or spec.index in done or spec.anchor is None:
+            continue
+        main = next(each for each in specs if each.index == spec.anchor)
+        name, of = session_name(specs, spec), session_name(specs, main)
+        if spec.anchor not in stands:
+            yield Broken(spec.index, "without_its_session", f"{name} stands, and {of} has no visit.")
+        elif spec.window is not None:
+            place = stands[spec.anchor]
+            edge = place.ends_at if spec.window.edge == "end" else place.starts_at
+            elapsed = (stands[spec.index].starts_at - edge) / _HOUR
+            if not spec.window.minimum / 60 <= elapsed <= spec.window.maximum / 60:
+                bounds = f"{spec.window.minimum // 60} to {spec.window.maximum // 60}"
+                detail = f"{name} is {elapsed:.0f} hours after {of}; the protocol asks for {bounds}."
+                yield Broken(spec.index, "outside_window", detail)
+
+
+def _phases(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int]) -> Iterator[Broken]:
+    for spec in specs:
+        if spec.span is None or spec.index in done or not {spec.index, spec.span[0]} <= stands.keys():
+            continue
+        first, most = spec.span
+        days = (stands[spec.index].day - stands[first].day).days
+        if days > most:
+            detail = f"{session_name(specs, spec)} is {days} days into its phase, which may take {most}."
+            yield Broken(spec.index, "phase_too_long", detail)

@@ -1,0 +1,125 @@
+"""A course's own moves: holding its doses back, going on, giving it up. Its visits follow in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core import lifecycle
+from scheduler.core.call import Call
+from scheduler.core.errors import IllegalTransition, LostRace
+from scheduler.models import Appointment, Course
+from scheduler.services import audit, consequences, courses, groups, openings, outbox
+from scheduler.services.booking import snapshot
+from scheduler.services.catalog import visit_kinds
+from scheduler.services.courses import CourseView
+from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
+from scheduler.services.occupying import release, resources_of, served
+
+#: Action to (statuses of a course that it may start from, status that it ends in).
+_MOVES = {
+    "hold": (frozenset({"draft", "active"}), "on-hold"),
+    "resume": (frozenset({"on-hold"}), "active"),
+    "discontinue": (frozenset({"draft", "active", "on-hold"}), "revoked"),
+}
+
+
+def hold(session: Session, call: Call, course_id: UUID, *, reason: str = "") -> CourseView:
+    """Freeze the doses: they keep their time, nobody is reminded of them, and none is given. Talks go on.
+
+    Raises NotFound, IllegalTransition.
+    """
+    course = _moved(session, call, course_id, "hold", reason)
+    for visit in _ahead(session, call, course, dosing=True):
+        outbox.call_off(session, call, visit, why="on_hold")
+    return courses.get(session, call, course.id)
+
+
+def resume(session: Session, call: Call, course_id: UUID, *, note: str = "") -> CourseView:
+    """Let the doses go on: what still lies ahead is reminded of again; what time has overtaken shows as broken.
+
+    Raises NotFound, IllegalTransition.
+    """
+    course = _moved(session, call, course_id, "resume", note)
+    for visit in _ahead(session, call, course, dosing=True):
+        visit.sequence += 1  # what was called off is owed anew, at a sequence of its own
+        session.flush()
+        outbox.owe_for_appointments(session, call, [visit])
+    return courses.get(session, call, course.id)
+
+
+def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -> CourseView:
+    """Give the course up: every visit that lies ahead is cancelled, and the patient is told once.
+
+    Raises NotFound, IllegalTransition, LostRace.
+    """
+    course = _moved(session, call, course_id, "discontinue", reason)
+    visits = _ahead(session, call, course)
+    freed = {visit.id: resources_of(session, call, visit.id) for visit in visits}
+    everyone = set().union(*freed.values())
+    lock_resources(session, call, everyone)
+    if any(resources_of(session, call, key) != ids for key, ids in freed.items()):
+        raise LostRace("A visit was given another room at the same moment.")
+    for visit in visits:
+        before = snapshot(visit) | {"served": served(session, call, visit.id)}
+        visit.status = lifecycle.after("cancel", visit.status)
+        visit.cancelled_by, visit.cancel_reason = "clinic", reason
+        visit.sequence += 1
+        groups.leave(session, call, visit)
+        consequences.settled(session, call, visit.id, "The visit does not take place.")
+        release(session, call, visit.id)
+        openings.note(session, call, visit.location_id, visit.starts_at, visit.ends_at)
+        session.flush()
+        outbox.call_off(session, call, visit, why="cancelled")
+        after = snapshot(visit)
+        audit.note(
+            session, call, "appointment.cancel", "appointment", visit.id, before=before, after=after, reason=reason
+        )
+    bump_calendars(session, call, everyone, locked=True)
+    if visits:
+        outbox.owe_for_course_change(session, call, [outbox.Changed(visit, visit.starts_at) for visit in visits])
+    return courses.get(session, call, course.id)
+
+
+def _moved(session: Session, call: Call, course_id: UUID, action: str, reason: str) -> Course:
+    """The course under its lock, after the move of its status."""
+    row = courses.row_of(session, call, course_id)
+    lock_locations(session, call, [row.location_id], share=True)
+    row = courses.row_of(session, call, course_id, lock=True)
+    allowed, status = _MOVES[action]
+    if row.status not in allowed:
+        detail = f"'{action}' is not possible while the course is {row.status}."
+        raise IllegalTransition(detail)
+    before = {"status": row.status}
+    row.status = status
+    session.flush()
+    audit.note(
+        session,
+        call,
+        f"course.{action}",
+        "course",
+        course_id,
+        before=before,
+        after={"status": status},
+        reason=reason or None,
+    )
+    return row
+
+
+def _ahead(session: Session, call: Call, course: Course, *, dosing: bool = False) -> Sequence[Appointment]:
+    """The course's visits that lie ahead, locked in the order of their ids; its doses alone when asked."""
+    chosen = select(Appointment).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.course_id == course.id,
+        Appointment.status.in_(sorted(lifecycle.OPEN)),
+        Appointment.starts_at > call.now,
+    )
+    if dosing:
+        kinds = visit_kinds(session, call)
+        codes = [code for code, kind in kinds.items() if kind.visit.kind == "dosing"]
+        chosen = chosen.where(Appointment.visit_type.in_(codes))
+    locked = chosen.order_by(Appointment.id).with_for_update(key_share=True)
+    return session.scalars(locked.execution_options(populate_existing=True)).all()

@@ -1,0 +1,210 @@
+"""Carrying out a plan by its token: a course's first, or one that was made around changes, with these, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core import lifecycle
+from scheduler.core.call import Call
+from scheduler.core.errors import PlanStale
+from scheduler.core.policies import Initiator
+from scheduler.models import Appointment, StoredPlan
+from scheduler.services import (
+    audit,
+    consequences,
+    course_rules,
+    courses,
+    groups,
+    openings,
+    outbox,
+    overrides,
+    plans,
+    replanning,
+)
+from scheduler.services.appointments import AppointmentView, row_of, views
+from scheduler.services.booking import settle, snapshot
+from scheduler.services.catalog import visit_kind
+from scheduler.services.finding import Found
+from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.occupying import resources_of, served
+from scheduler.services.planning import set_up
+from scheduler.services.replanning import Action, Change, check
+from scheduler.services.visit_day import cut_short
+
+_EVENTS: Mapping[Action, str] = {"cancel": "cancel", "noshow": "no-show", "not_dosed": "not-dosed"}
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """A visit that ends, as it was before."""
+
+    row: Appointment
+    action: Action
+    before: Mapping[str, Any]
+
+
+def accept(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:
+    """Book the plan behind a token, whichever kind it is. Raises as `plans.book` does, and what its changes raise."""
+    courses.row_of(session, call, course_id)
+    if plans.opened(session, call, course_id, token).body.get("kind") != "replan":
+        return plans.book(session, call, course_id, token)
+    return _rebook(session, call, course_id, token)
+
+
+def changes_in(stored: Mapping[str, Any]) -> list[Change]:
+    """The changes that a stored plan answers."""
+    return [
+        Change(
+            UUID(each["appointment_id"]),
+            each["action"],
+            datetime.fromisoformat(each["start"]) if each["start"] else None,
+        )
+        for each in stored.get("changes", ())
+    ]
+
+
+def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:
+    """The changes and the visits that follow from them, in one transaction and under the locks of all of them."""
+    course = courses.row_of(session, call, course_id)
+    lock_locations(session, call, [course.location_id], share=True)
+    courses.row_of(session, call, course_id, lock=True)
+    stored = plans.opened(session, call, course_id, token)
+    changes, by = changes_in(stored.body), cast("Initiator", stored.body["by"])
+    case = replanning.read(session, call, course_id, changes)
+    _expect_as_it_was(case.rows, stored)
+    moving = {
+        UUID(each["session_id"]): case.view.booked[UUID(each["session_id"])].id
+        for each in stored.body["sessions"]
+        if UUID(each["session_id"]) in case.view.booked and case.position_of[UUID(each["session_id"])] not in case.gone
+    }
+    for key in sorted({*moving.values(), *(change.appointment_id for change in changes)}):
+        row_of(session, call, key, lock=True)
+    ending = _ended(session, call, case, by)
+    freed = set().union(*(resources_of(session, call, each.row.id) for each in ending))
+    freed = freed.union(*(resources_of(session, call, key) for key in moving.values()))
+    ignoring = [*moving.values(), *(each.row.id for each in ending)]
+    desk = set_up(session, call, courses.get(session, call, course_id), ignoring=ignoring)
+    if call.last_try:
+        lock_resources(session, call, list({*desk.loaded.units, *freed}))
+        desk = set_up(session, call, desk.course, ignoring=ignoring)
+    passed = course_rules.passed_gates(session, call, course_id)
+    places = plans.places_of(call, desk, stored, passed)
+    placed, was = _in_place(session, call, places, moving, by)
+    if placed:
+        away = [each.row.id for each in ending if each.action != "not_dosed"]
+        settle(session, call, placed, freed=freed, ending=away)
+    _close(session, call, ending)
+    _tell(session, call, [row for row, _ in placed], was, ending)
+    after = {"changes": stored.body["changes"], "appointments": [str(row.id) for row, _ in placed]}
+    audit.note(session, call, "course.replan", "course", course_id, after=after)
+    session.delete(stored)
+    session.flush()
+    return views(session, call, [row for row, _ in placed])
+
+
+def _expect_as_it_was(rows: Mapping[UUID, Appointment], stored: StoredPlan) -> None:
+    """Raises PlanStale when a visit of the course has changed since the plan was made."""
+    stands = {str(row.id): [row.status, row.sequence] for row in rows.values() if row.status in lifecycle.LIVE}
+    if stands != stored.body["stands"]:
+        detail = "A visit of the course has changed since the plan was made."
+        raise PlanStale(detail)
+
+
+def _ended(session: Session, call: Call, case: replanning.Case, by: Initiator) -> list[_Ending]:
+    """End the visits that end: their status now, since a session has one living visit at most; their time follows."""
+    found = []
+    for change in case.changes:
+        row = case.rows[change.appointment_id]
+        if change.action == "move" or not check(call, row, change.action):
+            continue
+        before = snapshot(row) | {"served": served(session, call, row.id)}
+        if change.action == "cancel":
+            overrides.permit(session, call, row, "cancel", by)
+            row.status = lifecycle.after("cancel", row.status)
+            row.cancelled_by, row.cancel_reason = by, "The course was planned anew."
+            row.sequence += 1
+        elif change.action == "noshow":
+            row.status = lifecycle.after("no-show", row.status)
+        else:
+            row.status, row.outcome = lifecycle.after("not-dosed", row.status), lifecycle.NOT_DOSED
+            row.outcome_reason, row.fulfilled_at = "The course was planned anew.", call.now
+        groups.leave(session, call, row)
+        consequences.settled(session, call, row.id, "The visit does not take place.")
+        openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
+        found.append(_Ending(row, change.action, before))
+    session.flush()
+    return found
+
+
+def _in_place(
+    session: Session,
+    call: Call,
+    places: Sequence[tuple[Appointment, Found]],
+    moving: Mapping[UUID, UUID],
+    by: Initiator,
+) -> tuple[list[tuple[Appointment, Found]], dict[UUID, Mapping[str, Any]]]:
+    """The places with those appointments moved that exist already, and how these were before."""
+    placed: list[tuple[Appointment, Found]] = []
+    was: dict[UUID, Mapping[str, Any]] = {}
+    for drafted, found in places:
+        key = moving.get(drafted.course_session_id) if drafted.course_session_id else None
+        if key is None:
+            placed.append((drafted, found))
+            continue
+        row = row_of(session, call, key)
+        row.status = lifecycle.after("reschedule", row.status)
+        groups.leave(session, call, row)
+        consequences.settled(session, call, row.id, "The visit was booked anew.")
+        overrides.permit(session, call, row, "reschedule", by, start=found.starts_at)
+        was[key] = snapshot(row) | {"served": served(session, call, key)}
+        openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
+        for name in ("local_start", "time_zone", "starts_at", "ends_at", "tzdata", "segments", "pins"):
+            setattr(row, name, getattr(drafted, name))
+        if row.status == "pending":
+            row.pencilled_until = drafted.pencilled_until
+        row.override = None
+        row.sequence += 1
+        row.moves = {**row.moves, by: row.moves.get(by, 0) + 1}
+        placed.append((row, found))
+    return placed, was
+
+
+def _close(session: Session, call: Call, ending: Sequence[_Ending]) -> None:
+    """Give back what is left of the visits that were not dosed, and write each ending down."""
+    for each in ending:
+        if each.action == "not_dosed":
+            cut_short(session, call, each.row, visit_kind(session, call, each.row.visit_type).visit, call.now)
+        session.flush()
+        action = f"appointment.{_EVENTS[each.action]}"
+        after = snapshot(each.row)
+        audit.note(session, call, action, "appointment", each.row.id, before=each.before, after=after)
+
+
+def _tell(
+    session: Session,
+    call: Call,
+    rows: Sequence[Appointment],
+    was: Mapping[UUID, Mapping[str, Any]],
+    ending: Sequence[_Ending],
+) -> None:
+    """Call off what was owed, owe each visit's reminders anew, and one message for the whole change."""
+    changes = []
+    for each in ending:
+        outbox.call_off(session, call, each.row, why="noshow" if each.action == "noshow" else "cancelled")
+        if each.action == "cancel":
+            changes.append(outbox.Changed(each.row, each.row.starts_at))
+    for row in rows:
+        if row.id in was:
+            outbox.call_off(session, call, row, why="rescheduled")
+            audit.note(
+                session, call, "appointment.reschedule", "appointment", row.id, before=was[row.id], after=snapshot(row)
+            )
+        changes.append(outbox.Changed(row, was[row.id]["start"] if row.id in was else None))
+    if changes:
+        outbox.owe_for_course_change(session, call, changes)

@@ -1,0 +1,75 @@
+"""What lies behind a gate: pencilled with the rest, moved by itself, confirmed by a plan once the gate is passed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.errors import Invalid, PlanStale
+from scheduler.models import Message
+from scheduler.services import booking, courses, gates
+from tests.clinic import Clinic
+from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = open_course_clinic(engine)
+    approve(made, protocol(gate=2))
+    return made
+
+
+def passed(clinic: Clinic, course_id: object) -> None:
+    clinic.do(lambda s, c: gates.decide(s, c, course_id, "review", outcome="passed", by="A Clinician"))  # type: ignore[arg-type]
+
+
+def test_passing_the_gate_and_booking_confirms_what_is_pencilled(clinic: Clinic) -> None:
+    made = course(clinic)
+    [whole] = offer(clinic, made.id, through="all")
+    pencilled = [view for view in accept(clinic, made.id, whole.token) if view.row.status == "pending"]
+    with pytest.raises(Invalid):
+        offer(clinic, made.id, through="all")
+    passed(clinic, made.id)
+    [rest] = offer(clinic, made.id)
+    assert [each.start for each in rest.plan.sessions] == [view.row.starts_at for view in pencilled]
+    with Session(clinic.engine) as session:
+        before = set(session.scalars(select(Message.id)))
+    confirmed = accept(clinic, made.id, rest.token)
+    assert [view.id for view in confirmed] == [view.id for view in pencilled]
+    assert {(view.row.status, view.row.pencilled_until) for view in confirmed} == {("booked", None)}
+    with Session(clinic.engine) as session:
+        new = [row for row in session.scalars(select(Message)) if row.id not in before]
+    assert len({row.id for row in new if row.course_id is not None and row.channel == "email"}) == 1
+    assert {row.appointment_id for row in new if row.kind == "remind_24h"} == {view.id for view in confirmed}
+
+
+def test_what_expired_meanwhile_is_planned_anew_beside_what_is_confirmed(clinic: Clinic) -> None:
+    made = course(clinic)
+    [whole] = offer(clinic, made.id, through="all")
+    dose, talk = [view for view in accept(clinic, made.id, whole.token) if view.row.status == "pending"]
+    clinic.do(lambda s, c: booking.cancel(s, c, talk.id, reason="x", by="staff"))
+    passed(clinic, made.id)
+    [rest] = offer(clinic, made.id)
+    confirmed = accept(clinic, made.id, rest.token)
+    assert [view.row.visit_type for view in confirmed] == ["dose", "talk"]
+    assert (confirmed[0].id, confirmed[0].row.status) == (dose.id, "booked")
+    assert confirmed[1].id != talk.id
+
+
+def test_a_pencilled_visit_moves_by_itself_and_stays_pencilled(clinic: Clinic) -> None:
+    made = course(clinic)
+    [whole] = offer(clinic, made.id, through="all")
+    dose, _ = [view for view in accept(clinic, made.id, whole.token) if view.row.status == "pending"]
+    later = dose.row.starts_at + timedelta(minutes=15)
+    moved = clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, later))
+    assert (moved.row.status, moved.row.starts_at) == ("pending", later)
+    assert moved.row.pencilled_until is not None
+    passed(clinic, made.id)
+    [rest] = offer(clinic, made.id)
+    clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, later + timedelta(minutes=15)))
+    with pytest.raises(PlanStale):
+        accept(clinic, made.id, rest.token)
+    assert clinic.do(lambda s, c: courses.get(s, c, made.id)).booked[dose.row.course_session_id].status == "pending"  # type: ignore[index]

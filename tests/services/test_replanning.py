@@ -1,0 +1,286 @@
+"""A running course planned anew around what happened: least movement, rules kept, one transaction, one message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, PlanStale, Refused
+from scheduler.models import Appointment, Message, Occupancy
+from scheduler.services import absences, booking, course_life, courses, rebooking, replanning, visit_day
+from scheduler.services.appointments import AppointmentView
+from scheduler.services.courses import CourseView
+from scheduler.services.finding import Wanted
+from scheduler.services.replanning import Change, Replan
+from tests.clinic import Clinic, week
+from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+
+
+class Running:
+    """A course that is booked."""
+
+    def __init__(self, clinic: Clinic, gap: tuple[int, int, int] = (2, 2, 5), **wishes: Any) -> None:
+        self.clinic = clinic
+        approve(clinic, protocol(4, gap=gap))
+        self.id = course(clinic, **wishes).id
+        [best] = offer(clinic, self.id)
+        accept(clinic, self.id, best.token)
+
+    def view(self, **changes: Any) -> CourseView:
+        return self.clinic.do(lambda s, c: courses.get(s, c, self.id), **changes)
+
+    def visit(self, step: str, number: int) -> Appointment:
+        """The living visit of that step's session."""
+        view = self.view()
+        sessions = [each for each in view.sessions if each.step == step]
+        return view.booked[sessions[number - 1].id]
+
+    def session_id(self, step: str, number: int) -> UUID:
+        return [each for each in self.view().sessions if each.step == step][number - 1].id
+
+    def propose(self, *changes: Change, pinned: Sequence[UUID] = (), **call: Any) -> Replan:
+        def work(session: Session, of: Call) -> Replan:
+            return replanning.propose(session, of, self.id, changes, pinned=pinned, minutes=30)
+
+        return self.clinic.do(work, **call)
+
+    def accept(self, plan: Replan, **call: Any) -> list[AppointmentView]:
+        return self.clinic.do(lambda s, c: rebooking.accept(s, c, self.id, plan.token), **call)
+
+    def starts(self) -> dict[str, datetime]:
+        """Each standing session by name, in the clinic's wall time."""
+        view, counted, found = self.view(), Counter[str](), {}
+        for each in view.sessions:
+            counted[each.step] += 1
+            if each.id in view.booked:
+                found[f"{each.step} {counted[each.step]}"] = to_local(
+                    view.booked[each.id].starts_at, self.clinic.time_zone
+                )
+        return found
+
+    def check(self) -> None:
+        """From first principles: 2 to 5 days between doses, a talk 24 to 72 hours after each and before the next."""
+        starts = self.starts()
+        doses = [starts[f"dose {n}"] for n in range(1, 1 + sum(name.startswith("dose") for name in starts))]
+        for number, dose in enumerate(doses, 1):
+            if number > 1:
+                assert 2 <= (dose.date() - doses[number - 2].date()).days <= 5
+                assert starts[f"talk {number - 1}"].date() < dose.date()
+            assert timedelta(hours=24) <= starts[f"talk {number}"] - dose - timedelta(hours=2) <= timedelta(hours=72)
+
+
+@pytest.fixture
+def running(engine: Engine) -> Running:
+    return Running(open_course_clinic(engine))
+
+
+def test_one_cancelled_dose_moves_as_little_as_can_be(running: Running) -> None:
+    before, visit = running.starts(), running.visit("dose", 3)
+    plan = running.propose(Change(visit.id, "cancel"))
+    assert running.starts() == before, "a plan changes nothing"
+    whys = {each.session_id: each.why for each in plan.moved}
+    assert whys[running.session_id("dose", 3)] == "its visit is cancelled"
+    assert plan.broken == ()
+    assert len(plan.kept) + len(plan.moved) == 9
+    booked = running.accept(plan)
+    assert {view.row.starts_at for view in booked} == {each.start for each in plan.moved}
+    running.check()
+    after = running.starts()
+    assert after["dose 3"].date() != before["dose 3"].date(), "the patient does not come on that day"
+    changed = {name for name in before if before[name] != after[name]}
+    assert len(changed) == len(plan.moved)
+    with Session(running.clinic.engine) as session:
+        old = session.get_one(Appointment, (running.clinic.call.organization_id, visit.id))
+        assert (old.status, old.cancelled_by) == ("cancelled", "staff")
+        assert session.scalars(select(Occupancy).where(Occupancy.appointment_id == visit.id)).all() == []
+
+
+def test_without_a_change_nothing_moves(running: Running) -> None:
+    plan = running.propose()
+    assert (plan.moved, plan.broken, len(plan.kept)) == ((), (), 9)
+    assert running.accept(plan) == []
+
+
+def test_a_missed_dose_is_planned_again_from_the_last_one_given(running: Running) -> None:
+    given, missed = running.visit("dose", 1), running.visit("dose", 2)
+    now = missed.starts_at + timedelta(minutes=30)
+    plan = running.propose(Change(missed.id, "noshow"), now=now)
+    assert [each.code for each in plan.suggestions] == ["continue_schedule"]
+    running.accept(plan, now=now)
+    running.check()
+    again = running.visit("dose", 2)
+    assert again.id != missed.id
+    assert again.starts_at > now
+    gap = (
+        to_local(again.starts_at, running.clinic.time_zone).date()
+        - to_local(given.starts_at, running.clinic.time_zone).date()
+    )
+    assert 2 <= gap.days <= 5
+
+
+def test_a_visit_without_a_dose_does_not_count(running: Running) -> None:
+    visit = running.visit("dose", 2)
+    now = visit.starts_at + timedelta(minutes=10)
+    running.clinic.do(lambda s, c: visit_day.check_in(s, c, visit.id), now=now)
+    plan = running.propose(Change(visit.id, "not_dosed"), now=now)
+    running.accept(plan, now=now)
+    running.check()
+    with Session(running.clinic.engine) as session:
+        old = session.get_one(Appointment, (running.clinic.call.organization_id, visit.id))
+        assert (old.status, old.outcome) == ("fulfilled", "not_dosed")
+
+
+def test_what_was_written_down_before_is_planned_around_too(running: Running) -> None:
+    visit = running.visit("dose", 3)
+    running.clinic.do(lambda s, c: booking.cancel(s, c, visit.id, reason="x", by="patient"))
+    codes = {each.code for each in running.view().broken}
+    assert codes == {"not_booked", "without_its_session"}, "the desk sees that the course wants planning"
+    plan = running.propose(Change(visit.id, "cancel"))
+    running.accept(plan)
+    running.check()
+    assert running.view().broken == ()
+
+
+def test_a_move_leads_where_it_was_asked_to_and_the_talk_follows(running: Running) -> None:
+    visit = running.visit("dose", 4)
+    wanted = visit.starts_at + timedelta(days=1, hours=1)
+    while to_local(wanted, running.clinic.time_zone).weekday() > 4:
+        wanted += timedelta(days=1)
+    plan = running.propose(Change(visit.id, "move", wanted))
+    moved = {each.session_id: each for each in plan.moved}
+    assert moved[running.session_id("dose", 4)].start == wanted
+    running.accept(plan)
+    assert running.visit("dose", 4).id == visit.id, "a move keeps the appointment"
+    assert running.visit("dose", 4).sequence == visit.sequence + 1
+    running.check()
+
+
+def test_what_is_pinned_stays(engine: Engine) -> None:
+    every_day = week(days=("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+    running = Running(open_course_clinic(engine, hours=every_day), gap=(2, 3, 5))
+    before = running.starts()
+    pinned = [running.session_id("dose", 3), running.session_id("talk", 3)]
+    plan = running.propose(Change(running.visit("dose", 2).id, "cancel"), pinned=pinned)
+    running.accept(plan)
+    after = running.starts()
+    assert (after["dose 3"], after["talk 3"]) == (before["dose 3"], before["talk 3"])
+    running.check()
+
+
+def test_a_plan_that_keeps_no_limit_shows_what_it_breaks(running: Running) -> None:
+    """The dose was missed and a week has gone by: five days after the last one given is over."""
+    missed = running.visit("dose", 2)
+    now = missed.starts_at + timedelta(days=5, hours=8)
+    wanted = (missed, running.visit("talk", 2), running.visit("dose", 3), running.visit("talk", 3))
+    changes = [Change(row.id, "noshow") for row in wanted if row.starts_at <= now]
+    plan = running.propose(*changes, now=now)
+    assert [(each.index, each.code) for each in plan.broken] == [(3, "gap_too_long")]
+    assert "the protocol allows at most 5" in plan.broken[0].detail
+    running.accept(plan, now=now)
+    assert {each.code for each in running.view(now=now).broken} == {"gap_too_long"}
+
+
+def test_a_replan_that_cannot_be_is_explained(running: Running) -> None:
+    with Session(running.clinic.engine) as session:
+        nurse = session.scalars(select(Occupancy.resource_id).where(Occupancy.role == "role:nurse")).first()
+    assert nurse is not None
+    span = {"start": running.clinic.later(days=1), "end": running.clinic.later(days=900)}
+    running.clinic.do(lambda s, c: absences.create(s, c, resource_id=nurse, **span))
+    with pytest.raises(NoFeasiblePlan) as caught:
+        running.propose(Change(running.visit("dose", 3).id, "cancel"))
+    assert "resource_absent" in {each["code"] for each in caught.value.blocking}
+
+
+def test_one_message_tells_of_the_whole_change(running: Running) -> None:
+    plan = running.propose(Change(running.visit("dose", 2).id, "cancel"))
+    with Session(running.clinic.engine) as session:
+        known = set(session.scalars(select(Message.id)))
+    running.accept(plan)
+    with Session(running.clinic.engine) as session:
+        new = [row for row in session.scalars(select(Message)) if row.id not in known and row.status == "pending"]
+        told = [row for row in new if row.kind not in {"remind_72h", "remind_24h"} and row.context.get("side") == "now"]
+    assert len({row.kind for row in told}) == 1, told
+
+
+def test_a_changed_calendar_makes_it_stale_and_nothing_is_kept(running: Running) -> None:
+    visit = running.visit("dose", 3)
+    plan = running.propose(Change(visit.id, "cancel"))
+    place = next(each for each in plan.moved if each.session_id == running.session_id("dose", 3))
+    wanted = Wanted(running.clinic.patient(), "dose", running.clinic.location_id, place.start)
+    running.clinic.do(lambda s, c: booking.book(s, c, wanted))
+    before = running.starts()
+    with pytest.raises(PlanStale):
+        running.accept(plan)
+    assert running.starts() == before
+
+
+def test_a_visit_that_changed_meanwhile_makes_it_stale(running: Running) -> None:
+    plan = running.propose(Change(running.visit("dose", 3).id, "cancel"))
+    talk = running.visit("talk", 4)
+    running.clinic.do(lambda s, c: booking.cancel(s, c, talk.id, reason="x", by="patient"))
+    with pytest.raises(PlanStale):
+        running.accept(plan)
+
+
+def test_changes_that_cannot_be_are_refused(running: Running) -> None:
+    visit = running.visit("dose", 3)
+    with pytest.raises(IllegalTransition):
+        running.propose(Change(visit.id, "noshow"))
+    with pytest.raises(Invalid) as caught:
+        running.propose(
+            Change(visit.id, "cancel", visit.starts_at), Change(visit.id, "move"), pinned=[running.clinic.location_id]
+        )
+    assert {fault.code for fault in caught.value.faults} == {"not_a_move", "twice", "unknown_session"}
+
+
+class TestLife:
+    def test_a_hold_freezes_doses_and_a_resumption_lets_them_go_on(self, running: Running) -> None:
+        clinic = running.clinic
+        held = clinic.do(lambda s, c: course_life.hold(s, c, running.id, reason="unwell"))
+        assert held.row.status == "on-hold"
+        dose, talk = running.visit("dose", 1), running.visit("talk", 1)
+        assert _pending(clinic, dose.id) == 0
+        assert _pending(clinic, talk.id) > 0
+        with pytest.raises(Refused, match="on hold"):
+            running.propose(Change(dose.id, "cancel"))
+        with pytest.raises(Refused, match="on hold"):
+            clinic.do(lambda s, c: visit_day.check_in(s, c, dose.id), now=dose.starts_at)
+        with pytest.raises(Refused, match="on hold"):
+            clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, dose.starts_at + timedelta(hours=1)))
+        clinic.do(lambda s, c: visit_day.check_in(s, c, talk.id), now=talk.starts_at)
+        with pytest.raises(IllegalTransition):
+            clinic.do(lambda s, c: course_life.hold(s, c, running.id))
+        clinic.do(lambda s, c: course_life.resume(s, c, running.id))
+        assert running.view().row.status == "active"
+        assert _pending(clinic, dose.id) > 0
+
+    def test_giving_up_cancels_what_lies_ahead_and_tells_once(self, running: Running) -> None:
+        clinic = running.clinic
+        now = running.visit("talk", 1).starts_at + timedelta(hours=2)
+        ended = clinic.do(lambda s, c: course_life.discontinue(s, c, running.id, reason="asked for"), now=now)
+        assert (ended.row.status, len(ended.booked), ended.broken) == ("revoked", 3, ())
+        with Session(clinic.engine) as session:
+            rows = session.scalars(select(Appointment).where(Appointment.status == "cancelled")).all()
+            assert {row.cancel_reason for row in rows} == {"asked for"}
+            owed = session.scalars(select(Message).where(Message.status == "pending")).all()
+            assert len({row.appointment_id for row in owed if row.kind == "cancelled"}) <= 1
+            assert len([row for row in owed if row.appointment_id in {each.id for each in rows}]) <= 2
+        with pytest.raises(IllegalTransition):
+            running.propose()
+        with pytest.raises(IllegalTransition):
+            clinic.do(lambda s, c: course_life.resume(s, c, running.id))
+
+
+def _pending(clinic: Clinic, appointment_id: UUID) -> int:
+    with Session(clinic.engine) as session:
+        rows = session.scalars(select(Message).where(Message.appointment_id == appointment_id)).all()
+        return sum(row.status == "pending" for row in rows)
