@@ -317,7 +317,7 @@ def plan_document(offered: OfferedPlan) -> dict[str, Any]:
                 "start": each.start.astimezone(where),
                 "end": each.end.astimezone(where),
                 "time_zone": offered.desk.loaded.site.time_zone,
-                "participants": participants_in(planning.participations(offered.desk, each), where),
+                "participants": participants_in(plans.participations(offered.desk, each), where),
             }
             for each in sessions
         ],

@@ -5,11 +5,10 @@ The search itself is `core/planner`; here its problem is built from rows, and it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import reduce
-from itertools import groupby
 from operator import and_
 from typing import cast
 from uuid import UUID
@@ -21,10 +20,10 @@ from scheduler.core.bitmap import SLOT_MINUTES, runs
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, through_gate
+from scheduler.core.course_limits import bound_spans, caps, day_spans
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.planner import (
-    Cap,
     Discord,
     Gap,
     Grid,
@@ -37,7 +36,6 @@ from scheduler.core.planner import (
     Weights,
     Window,
 )
-from scheduler.core.planner import Span as DaySpan
 from scheduler.core.planner import alternatives as planned_alternatives
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
@@ -46,7 +44,6 @@ from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
 from scheduler.models import Course
 from scheduler.services import course_rules, courses, explaining
-from scheduler.services.appointments import Participation, participants
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
 from scheduler.services.doses import doses_of
@@ -60,8 +57,6 @@ SLACK_DAYS = 56
 ROW_MINUTES = 15
 #: A rule without an upper limit is planned within so many days.
 OPEN_ENDED_DAYS = 56
-#: Days between two sessions that are never reached.
-NO_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -277,10 +272,10 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
         continuity=desk.preferences.continuity,
         preferences=Preferences(),
         weights=Weights(),
-        spans=(*_day_spans(mains), *_bound_spans(mains)),
+        spans=(*day_spans(mains), *bound_spans(mains)),
         pinned=pinned,
         booked=booked,
-        caps=tuple(_caps(mains)),
+        caps=tuple(caps(mains)),
         open_days=_open_days(desk, mains, first_day, timeline.days - 2),
     )
 
@@ -345,34 +340,6 @@ def _candidates(desk: Desk, role: str) -> tuple[UUID, ...]:
     return tuple(named or able)
 
 
-def _day_spans(mains: Sequence[SessionSpec]) -> Iterator[DaySpan]:
-    places = {spec.index: place for place, spec in enumerate(mains)}
-    last: dict[tuple[int, int], int] = {}
-    for place, spec in enumerate(mains):
-        if spec.span is not None:
-            last[spec.span] = place
-    for (first, days), place in last.items():
-        if places[first] < place:
-            yield DaySpan(places[first], place, days)
-
-
-def _bound_spans(mains: Sequence[SessionSpec]) -> Iterator[DaySpan]:
-    """Days that are counted from a session further back."""
-    places = {spec.index: place for place, spec in enumerate(mains)}
-    for place, spec in enumerate(mains):
-        for bound in spec.bounds:
-            most = max(bound.least, NO_LIMIT if bound.most is None else bound.most)
-            yield DaySpan(places[bound.anchor], place, most, bound.least)
-
-
-def _caps(mains: Sequence[SessionSpec]) -> Iterator[Cap]:
-    """How many sessions of a phase fall within some days."""
-    for phase, some in groupby(enumerate(mains), key=lambda each: (each[1].phase, each[1].limits)):
-        places = [place for place, _ in some]
-        for limit in phase[1]:
-            yield Cap(places[0], places[-1], limit.most, limit.days)
-
-
 def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: int) -> int:
     """The local days on which the location is open for some of it; only asked for where a gap counts them."""
     if not any(spec.clinic_days for spec in mains):
@@ -403,18 +370,3 @@ def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePla
         end = start + timedelta(minutes=kind.visit.minutes)
         placed.append(Placed(spec, desk.session_id(spec), start, end, takings))
     return CoursePlan(plan, tuple(placed))
-
-
-def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:
-    """Who serves each segment of a planned session."""
-    timeline = desk.loaded.site.timeline
-    segments = [
-        {
-            "name": segment.name,
-            "start": placed.start + timedelta(minutes=start),
-            "end": placed.start + timedelta(minutes=end),
-        }
-        for segment, start, end in desk.kinds[placed.spec.visit_type].visit.offsets()
-    ]
-    served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in placed.takings]
-    return participants(segments, served)

@@ -26,7 +26,7 @@ from scheduler.core.spacing import Booked, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan, new_id
 from scheduler.services import audit, course_rules, courses, outbox, visit_day
-from scheduler.services.appointments import AppointmentView, row_of, views
+from scheduler.services.appointments import AppointmentView, Participation, participants, row_of, views
 from scheduler.services.booking import draft, settle, snapshot
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources
@@ -90,6 +90,21 @@ def forget(session: Session, call: Call) -> bool:
         )
     )
     return False
+
+
+def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:
+    """Who serves each segment of a planned session."""
+    timeline = desk.loaded.site.timeline
+    segments = [
+        {
+            "name": segment.name,
+            "start": placed.start + timedelta(minutes=start),
+            "end": placed.start + timedelta(minutes=end),
+        }
+        for segment, start, end in desk.kinds[placed.spec.visit_type].visit.offsets()
+    ]
+    served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in placed.takings]
+    return participants(segments, served)
 
 
 def book(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:

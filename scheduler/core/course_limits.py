@@ -1,0 +1,41 @@
+"""A course's limits over several sessions, as the planner's spans and caps. Limits between two neighbors are gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from scheduler.core.course import SessionSpec
+from scheduler.core.planner import Cap, Span
+
+#: Days of a limit that there is not.
+NO_LIMIT = 10_000
+
+
+def day_spans(mains: Sequence[SessionSpec]) -> Iterator[Span]:
+    """The days that phases may take."""
+    places = {spec.index: place for place, spec in enumerate(mains)}
+    last: dict[tuple[int, int], int] = {}
+    for place, spec in enumerate(mains):
+        if spec.span is not None:
+            last[spec.span] = place
+    for (first, days), place in last.items():
+        if places[first] < place:
+            yield Span(places[first], place, days)
+
+
+def bound_spans(mains: Sequence[SessionSpec]) -> Iterator[Span]:
+    """Days that are counted from a session further back."""
+    places = {spec.index: place for place, spec in enumerate(mains)}
+    for place, spec in enumerate(mains):
+        for bound in spec.bounds:
+            most = max(bound.least, NO_LIMIT if bound.most is None else bound.most)
+            yield Span(places[bound.anchor], place, most, bound.least)
+
+
+def caps(mains: Sequence[SessionSpec]) -> Iterator[Cap]:
+    """How many sessions of a phase fall within some days."""
+    for phase, some in groupby(enumerate(mains), key=lambda each: (each[1].phase, each[1].limits)):
+        places = [place for place, _ in some]
+        for limit in phase[1]:
+            yield Cap(places[0], places[-1], limit.most, limit.days)
