@@ -138,6 +138,8 @@ class Running:
 
     def _news(self, known: set[str]) -> Iterator[Sent]:
         for message in self.desk.every("/v1/messages", patient_id=self.patient["id"], status="sent"):
+            if message["channel"] == "task":  # the staff's, and no letter
+                continue
             if message["id"] not in known:
                 known.add(message["id"])
                 whole = self.desk.get(f"/v1/messages/{message['id']}")

@@ -6,6 +6,7 @@ all its visits at once.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION, Disambiguation
-from scheduler.core.doses import dose_bars, dose_of
+from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused, StaleRevision
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
@@ -290,13 +291,19 @@ def snapshot(row: Appointment) -> dict[str, Any]:
 def _mind_each_others_doses(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:
     """Hold visits that are written together to the limits between doses: each was looked at without the others.
 
-    Raises Refused (`dose_interval`). All are one patient's.
+    Raises Refused (`dose_interval`).
     """
-    dosing = [(row, found) for row, found in places if found.kind.visit.kind == "dosing"]
-    if not dosing:
-        return
     ids = [row.id for row, _ in places]
-    others = doses_of(session, call, dosing[0][0].patient_id, dosing[0][1].kind.visit, ignoring=ids)
+    doses: dict[UUID, list[tuple[Appointment, Found]]] = defaultdict(list)
+    for row, found in places:
+        if found.kind.visit.kind == "dosing":
+            doses[row.patient_id].append((row, found))
+    for patient_id, mine in doses.items():
+        _mind_doses(mine, doses_of(session, call, patient_id, mine[0][1].kind.visit, ignoring=ids))
+
+
+def _mind_doses(dosing: Sequence[tuple[Appointment, Found]], others: Sequence[Dose]) -> None:
+    """Hold the doses of one patient to the limits between them and the `others`."""
     given = [dose_of(found.kind.visit, found.starts_at, found.local.date()) for _, found in dosing]
     for place, (_, found) in enumerate(dosing):
         site = found.loaded.site
