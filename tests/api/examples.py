@@ -200,8 +200,16 @@ def message(person: Person) -> str:
         return str(row.id)
 
 
+def held_patient(person: Person) -> str:
+    whom = patient(person)
+    made(person, f"/v1/patients/{whom}/holds", **CLINICAL_HOLD)
+    return whom
+
+
 def clinical_hold(person: Person) -> str:
-    return made(person, f"/v1/patients/{patient(person)}/holds", **CLINICAL_HOLD)
+    """Of the patient who was held last."""
+    owed = person.get("/v1/tasks", query_string={"kind": "clinical_hold", "limit": "200"}).json["items"]
+    return str(person.get(f"/v1/patients/{owed[-1]['patient_id']}/holds").json["items"][-1]["id"])
 
 
 def task(person: Person) -> str:
@@ -270,6 +278,7 @@ def occurrence(person: Person) -> str:
 
 
 EXAMPLES: dict[str, Callable[[Person], str]] = {
+    "/v1/patients/<uuid:patient_id>/holds/<uuid:clinical_hold_id>/release patient_id": held_patient,
     "/v1/appointments/<uuid:appointment_id>/cancel-series appointment_id": occurrence,
     "/v1/appointments/<uuid:appointment_id>/reschedule-series appointment_id": occurrence,
     "absence_id": absence,

@@ -67,7 +67,9 @@ def do_task(
         raise IllegalTransition(f"The visit is {row.status}: nothing is to be done any more.")
     at = happened(call, done.at, "/at")
     before = {"task": key, **_kept(row.tasks_done.get(key, {}))}
-    said = {"at": at.isoformat(), "by": done.by or call.actor, "note": done.note, "dismissed": done.dismissed}
+    said: dict[str, Any] = {"at": at.isoformat(), "by": done.by or call.actor, "note": done.note}
+    if done.dismissed:
+        said["dismissed"] = True
     row.tasks_done = {**row.tasks_done, key: said}
     session.flush()
     owed = visit_tasks.key_of(row.id, key)
