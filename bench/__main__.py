@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import availability, booking, demonstration
+from bench import availability, booking, demonstration, planner
 from bench.report import machine
 
 
@@ -23,6 +23,7 @@ class Benchmark:
 BENCHMARKS = {
     "booking": Benchmark(booking.ABOUT, booking.flags, booking.run),
     "availability": Benchmark(availability.ABOUT, availability.flags, availability.run),
+    "planner": Benchmark(planner.ABOUT, planner.flags, planner.run),
     "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),
 }
 

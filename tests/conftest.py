@@ -28,6 +28,11 @@ LENT = pytest.StashKey[ExitStack]()
 ADDRESS = pytest.StashKey[str]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What is too long for every run."""
+    parser.addoption("--all-frozen", action="store_true", help="try every frozen course, not a sample")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Close the sockets, and keep a stack of what must be undone when the session ends."""
     config.stash[LENT] = ExitStack()

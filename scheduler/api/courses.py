@@ -11,6 +11,7 @@ from scheduler.api.fields import (
     Choice,
     Day,
     Dict,
+    Flag,
     Id,
     Instant,
     List,
@@ -146,6 +147,7 @@ class PlanningSchema(Schema):
 
     alternatives = Whole(min=1, max=5, load_default=1)
     through = Choice("next_gate", "all", load_default="next_gate")
+    proven = Flag(load_default=True, metadata={"description": "False: a good plan in a moment, `optimal` when it is"})
 
 
 class PlannedSessionSchema(Schema):
@@ -162,11 +164,12 @@ class PlannedSessionSchema(Schema):
 
 
 class PlanSchema(Schema):
-    """A plan; the lower the score, the better. `score_parts` add up to it."""
+    """A plan; the lower the score, the better. `score_parts` add up to it; `optimal`: no plan has a lower one."""
 
     token = Text(200, required=True)
     score = Whole(required=True)
     score_parts = Dict(keys=Text(60), values=Whole(), required=True)
+    optimal = Flag(required=True)
     starts_on = Day(required=True)
     completes_on = Day(required=True)
     sessions = List(Nested(PlannedSessionSchema), max=1000, required=True)
@@ -224,7 +227,7 @@ def get_course(session: Session, call: Call, *, course_id: UUID) -> Any:
 )
 def plan_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
     """The best plans for what is not booked yet, against the real calendar; occupies nothing."""
-    offered = offer_plans(session, call, course_id, body["alternatives"], body["through"])
+    offered = offer_plans(session, call, course_id, body["alternatives"], body["through"], proven=body["proven"])
     return {"plans": [plan_document(plan) for plan in offered]}
 
 
@@ -240,9 +243,11 @@ def decide_gate(session: Session, call: Call, body: dict[str, Any], *, course_id
     return course_document(gates.decide(session, call, course_id, key, **body))
 
 
-def offer_plans(session: Session, call: Call, course_id: UUID, count: int, through: str) -> list[OfferedPlan]:
+def offer_plans(
+    session: Session, call: Call, course_id: UUID, count: int, through: str, *, proven: bool = True
+) -> list[OfferedPlan]:
     """Make plans and keep them under their tokens."""
-    desk, found = planning.make_plans(session, call, course_id, count=count, through=through)
+    desk, found = planning.make_plans(session, call, course_id, count=count, through=through, proven=proven)
     return plans.keep(session, call, desk, found, current_app.extensions["settings"].plan_minutes, through=through)
 
 
@@ -306,6 +311,7 @@ def plan_document(offered: OfferedPlan) -> dict[str, Any]:
         "token": offered.token,
         "score": offered.plan.plan.cost,
         "score_parts": dict(offered.plan.plan.parts),
+        "optimal": offered.plan.plan.optimal,
         "starts_on": sessions[0].start.astimezone(where).date(),
         "completes_on": sessions[-1].start.astimezone(where).date(),
         "sessions": [

@@ -13,6 +13,7 @@ from scheduler.services import organizations
 blp = Blueprint("organization", __name__, url_prefix="/v1", description="The organization that the key belongs to")
 
 _MOST_MINUTES = 60 * 24 * 60
+_HEAVIEST = 1000
 
 
 class CutoffsSchema(Schema):
@@ -40,6 +41,25 @@ class AllowedSchema(Schema):
     location_id = IdText(allow_none=True, metadata={"description": "All locations when there is none"})
 
 
+class PlanningWeightsSchema(Schema):
+    """What each wish is worth when a course is planned, in points; ten points end the course one day later."""
+
+    finish = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day of the last session; 10"})
+    begin = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day of the first session; 1"})
+    gap = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day between a gap and its target; 30"})
+    time_of_day = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per quarter of an hour between doses; 4"})
+    time_of_day_cap = Whole(min=0, max=_HEAVIEST, metadata={"description": "The most of that for one step; 64"})
+    prescriber = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per session with another prescriber; 60"})
+    therapist = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per session with another therapist; 80"})
+    other_role = Whole(min=0, max=_HEAVIEST, metadata={"description": "The same for any other role; 60"})
+    leaf_delay = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day between a talk and its target; 3"})
+    moved = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per booked session that is moved; 300"})
+    moved_day = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day by which it is; 8"})
+    moved_quarter = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per quarter of an hour; 2"})
+    start_profile = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per level of simultaneous starts; 2"})
+    nurse_peak = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per level of nurses at work; 2"})
+
+
 class PoliciesSchema(Schema):
     """When visits may be booked and changed. What a patient may is what staff may, where it is null."""
 
@@ -59,6 +79,7 @@ class PoliciesSchema(Schema):
     release_pending_minutes = Whole(
         min=0, max=_MOST_MINUTES, allow_none=True, metadata={"description": "Before the start of an unconfirmed visit"}
     )
+    planning_weights = Nested(PlanningWeightsSchema)
     starts_template = List(
         Nested(AllowedSchema), max=200, metadata={"description": "Shown beside the load; it forbids nothing"}
     )

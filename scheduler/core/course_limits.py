@@ -6,10 +6,21 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from scheduler.core.course import SessionSpec
-from scheduler.core.planner import Cap, Span
+from scheduler.core.planner import Cap, Gap, Rest, Span
 
 #: Days of a limit that there is not.
 NO_LIMIT = 10_000
+
+
+#: A rule without an upper limit is planned within so many days.
+OPEN_ENDED_DAYS = 56
+
+
+def gap_of(spec: SessionSpec) -> Gap:
+    """What lies between a main session and the one before."""
+    least, target, most = spec.gap or (1, 1, None)
+    rest = None if spec.rest is None else Rest(spec.rest.minimum, spec.rest.maximum, spec.rest.edge)
+    return Gap(least, target, max(least, OPEN_ENDED_DAYS if most is None else most), rest, spec.clinic_days)
 
 
 def day_spans(mains: Sequence[SessionSpec]) -> Iterator[Span]:

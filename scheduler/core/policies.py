@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -85,6 +85,8 @@ class Policies:
     starts_template: tuple[Allowed, ...] = ()
     #: Whether a visit is let go whose safety gate is not passed when its document says so.
     release_ungated: bool = False
+    #: What the planner's wishes are worth, by the names of `core/planner`'s weights; the others have their defaults.
+    planning_weights: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> Policies:

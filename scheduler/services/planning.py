@@ -20,23 +20,22 @@ from scheduler.core.bitmap import SLOT_MINUTES, runs
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, through_gate
-from scheduler.core.course_limits import bound_spans, caps, day_spans
+from scheduler.core.course_limits import OPEN_ENDED_DAYS, bound_spans, caps, day_spans, gap_of
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.planner import (
     Discord,
-    Gap,
     Grid,
     Leaf,
     Main,
     Plan,
     Preferences,
     Problem,
-    Rest,
     Weights,
     Window,
 )
 from scheduler.core.planner import alternatives as planned_alternatives
+from scheduler.core.planner.fullness import fullness
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.serving import Visit, serve
@@ -48,15 +47,17 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
 from scheduler.services.doses import doses_of
 
+#: What a visit's starts would rise above: see `core/planner/fullness`.
+Levels = Mapping[str, tuple[int, ...]]
 #: Role to person to the starts that this person can serve.
 By = Mapping[str, Mapping[Hashable, int]]
 
 #: How many days past the sum of its longest gaps a course is looked for; the clinic's horizon cuts it short.
 SLACK_DAYS = 56
+#: The work after which a search that need not prove anything ends, in thousands of points: some 50 ms of CPU time.
+EFFORT = 600
 #: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
 ROW_MINUTES = 15
-#: A rule without an upper limit is planned within so many days.
-OPEN_ENDED_DAYS = 56
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ class Desk:
 
 
 def make_plans(
-    session: Session, call: Call, course_id: UUID, *, count: int = 1, through: str = "next_gate"
+    session: Session, call: Call, course_id: UUID, *, count: int = 1, through: str = "next_gate", proven: bool = True
 ) -> tuple[Desk, list[CoursePlan]]:
     """Up to `count` truly different plans for what is not booked yet, the best by the stated cost first.
 
-    `through` is `next_gate` or `all`. Raises NotFound, IllegalTransition or Refused for a course that has ended or is
-    on hold, and NoFeasiblePlan with what blocks it: then none exists.
+    `through` is `next_gate` or `all`. Without `proven` the search for each ends early, and says so. Raises NotFound,
+    IllegalTransition or Refused for a course that has ended or is on hold, and NoFeasiblePlan with what blocks it.
     """
     course = courses.get(session, call, course_id)
     courses.require_running(course.row)
@@ -138,7 +139,7 @@ def make_plans(
         if waiting:
             return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
         raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
-    plans = solve(desk, count)
+    plans = solve(desk, count, effort=None if proven else EFFORT)
     if not plans:
         raise explaining.refusal(session, call, desk, explaining.Planner(problem_of, solve))
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
@@ -159,7 +160,13 @@ def _by_start(placed: Iterable[Placed]) -> tuple[Placed, ...]:
     return tuple(sorted(placed, key=lambda each: (each.start, each.spec.index)))
 
 
-def solve(desk: Desk, count: int = 1, narrowed: Callable[[Problem], Problem] = lambda it: it) -> list[CoursePlan]:
+def solve(
+    desk: Desk,
+    count: int = 1,
+    narrowed: Callable[[Problem], Problem] = lambda it: it,
+    *,
+    effort: int | None = None,
+) -> list[CoursePlan]:
     """Up to `count` plans for what does not stand, the best first, with someone for every need; none if none exists.
 
     `narrowed` takes away from the problem what the caller does not want.
@@ -167,7 +174,7 @@ def solve(desk: Desk, count: int = 1, narrowed: Callable[[Problem], Problem] = l
     clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
     problem = narrowed(_problem(desk, clinics))
     while True:
-        found = [_peopled(desk, clinics, plan) for plan in planned_alternatives(problem, count)]
+        found = [_peopled(desk, clinics, plan) for plan in planned_alternatives(problem, count, effort=effort)]
         # Two visits of one day may want the same room: rare, and seen only with people. Then that pair of starts, and
         # nothing else, is taken out, so that no plan is lost.
         discords = [each for each in found if not isinstance(each, CoursePlan)]
@@ -240,6 +247,8 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
     timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
     starts = {code: exact_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
     by = {code: _served_by(desk, code, clinics[code]) for code in clinics}
+    full = fullness(desk.loaded.site.calendars.values(), timeline)
+    levels = {code: full.levels(desk.kinds[code].demand) for code in clinics}
     leaves = {spec.anchor: spec for spec in desk.specs if spec.kind == "leaf"}
     mains = [spec for spec in desk.specs if spec.kind == "main"]
     first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
@@ -261,17 +270,18 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
                 minutes=desk.kinds[spec.visit_type].visit.minutes,
                 starts=starts[spec.visit_type] & (_entry_days(desk, spec) if place == 0 else -1),
                 by=_by(desk, spec, by),
-                gap=None if place == 0 else _gap(spec),
-                leaf=_leaf(desk, leaves.get(spec.index), starts, by),
+                gap=None if place == 0 else gap_of(spec),
+                leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
                 dosing=spec.dosing,
                 phase=spec.phase,
+                levels=levels[spec.visit_type],
             )
             for place, spec in enumerate(mains)
         ),
         candidates={role: _candidates(desk, role) for role in desk.protocol.continuity},
         continuity=desk.preferences.continuity,
         preferences=Preferences(),
-        weights=Weights(),
+        weights=Weights(**desk.loaded.policies.planning_weights),
         spans=(*day_spans(mains), *bound_spans(mains)),
         pinned=pinned,
         booked=booked,
@@ -289,13 +299,13 @@ def _entry_days(desk: Desk, spec: SessionSpec) -> int:
     return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline)
 
 
-def _gap(spec: SessionSpec) -> Gap:
-    least, target, most = spec.gap or (1, 1, None)
-    rest = None if spec.rest is None else Rest(spec.rest.minimum, spec.rest.maximum, spec.rest.edge)
-    return Gap(least, target, max(least, OPEN_ENDED_DAYS if most is None else most), rest, spec.clinic_days)
-
-
-def _leaf(desk: Desk, spec: SessionSpec | None, starts: Mapping[str, int], by: Mapping[str, By]) -> Leaf | None:
+def _leaf(
+    desk: Desk,
+    spec: SessionSpec | None,
+    starts: Mapping[str, int],
+    by: Mapping[str, By],
+    levels: Mapping[str, Levels],
+) -> Leaf | None:
     if spec is None or spec.window is None:
         return None
     window = spec.window
@@ -307,6 +317,7 @@ def _leaf(desk: Desk, spec: SessionSpec | None, starts: Mapping[str, int], by: M
         window=Window(window.minimum, window.target, window.maximum, window.edge),
         before_next=spec.before_next,
         same_day=spec.same_day,
+        levels=levels[spec.visit_type],
     )
 
 

@@ -22,6 +22,7 @@ from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
 from scheduler.core.errors import Fault, Invalid, PlanStale, Reason, Refused
 from scheduler.core.explain import why_not
+from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan, new_id
@@ -166,6 +167,9 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
     entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]
     planned = [(by_id[UUID(entry["session_id"])], entry) for entry in entries]
     all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
+    faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned])
+    if faults:  # something of the course was booked or moved by hand since
+        raise PlanStale(f"The plan no longer keeps the rules of its protocol: {faults[0]}.")
     calendars = site.calendars
     places = []
     for spec, entry in planned:

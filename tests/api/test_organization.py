@@ -30,6 +30,7 @@ def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
         "release_pending_minutes": None,
         "release_ungated": False,
         "starts_template": [],
+        "planning_weights": {},
     }
     assert shown.json["messaging"] == {
         "quiet": {"from": "20:00", "to": "09:00"},

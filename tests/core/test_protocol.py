@@ -88,7 +88,6 @@ ALONE: list[tuple[str, object, str, str]] = [
     (f"{BOOSTER}/gap/edge", "middle", f"{BOOSTER}/gap/edge", "unknown_edge"),
     ("/phases/1/per_week", 0, "/phases/1/per_week", "out_of_range"),
     ("/phases/1/limits", [{"most": 3}], "/phases/1/limits/0/days", "required"),
-    ("/supply", {"use_within_days": 0}, "/supply/use_within_days", "out_of_range"),
     (f"{DOSE}/offsets", {"anchor": "phase_start", "days": [0, 3]}, f"{DOSE}/offsets/days", "offset_length"),
     (
         f"{DOSE}/offsets",

@@ -177,14 +177,28 @@ class Chain:
             each_row: Ints = (after[np.newaxis] + prices[:, :, np.newaxis, np.newaxis]).min(axis=1)
             return each_row
         # Both sessions have the same evenly spaced rows, so the price depends on the distance alone.
-        cap = self._weights.time_of_day_cap
+        cap, rows = self._weights.time_of_day_cap, self._problem.grid.row_minutes
         best: Ints = np.minimum(after, after.min(axis=0, keepdims=True) + cap)
+        if QUARTER % rows == 0:
+            return self._by_quarters(best, QUARTER // rows, after)
         for shift in range(1, len(prices)):
             price = int(prices[0, shift])
             if price >= cap:
                 break
             np.minimum(best[shift:], after[:-shift] + price, out=best[shift:])
             np.minimum(best[:-shift], after[shift:] + price, out=best[:-shift])
+        return best
+
+    def _by_quarters(self, best: Ints, step: int, after: Ints) -> Ints:
+        """The same, quarter by quarter: whatever starts less than so many quarters away is one price."""
+        wide = after
+        for shift in range(1, step):
+            wide = _wider(wide, after, shift)
+        np.minimum(best, wide, out=best)
+        weight, cap = self._weights.time_of_day, self._weights.time_of_day_cap
+        for quarters in range(1, -(-cap // weight) if weight else 1):
+            wide = _wider(wide, wide, step)
+            np.minimum(best, wide + weight * quarters, out=best)
         return best
 
     def _by_the_clock(self, place: int, gap: int, days: Ints) -> Ints:
@@ -268,3 +282,11 @@ class Chain:
         apart = np.abs(here.sheet.minute[:, np.newaxis] - there.sheet.minute)
         prices: Ints = np.minimum(self._weights.time_of_day * (apart // QUARTER), self._weights.time_of_day_cap)
         return prices if here.main.dosing and there.main.dosing else np.zeros_like(prices)
+
+
+def _wider(wide: Ints, points: Ints, shift: int) -> Ints:
+    """The lesser of some points and of others so many rows before and after."""
+    wider = wide.copy()
+    np.minimum(wider[shift:], points[:-shift], out=wider[shift:])
+    np.minimum(wider[:-shift], points[shift:], out=wider[:-shift])
+    return wider

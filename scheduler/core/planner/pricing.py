@@ -25,6 +25,18 @@ def priced(problem: Problem, itinerary: Itinerary) -> Plan:
     return Plan(tuple(chronological), sum(bill.parts.values()), bill.parts, bill.primaries)
 
 
+def misses(problem: Problem, starts: Mapping[str, int], role: str) -> list[int]:
+    """For each candidate of a role, how many sessions that need it this one does not serve at these starts."""
+    visits = [visit for visit in problem.visits() if role in visit.by]
+    slots = [starts[visit.session_id] for visit in visits]
+    return [
+        sum(
+            slot < 0 or not visit.by[role].get(person, 0) >> slot & 1 for visit, slot in zip(visits, slots, strict=True)
+        )
+        for person in problem.candidates[role]
+    ]
+
+
 class _Bill:
     """The points of one set of starts."""
 
@@ -98,13 +110,11 @@ class _Bill:
         return early or (wish.latest is not None and minute + visit.minutes > wish.latest)
 
     def _best_person(self, role: str) -> Hashable:
-        return min(self._problem.candidates[role], key=lambda person: self._misses(role, person))
+        missed = misses(self._problem, self._starts, role)
+        return self._problem.candidates[role][missed.index(min(missed))]
 
     def _misses(self, role: str, person: Hashable) -> int:
-        """How many of the sessions that need the role this person does not serve."""
-        served = [visit.by[role].get(person, 0) for visit in self._problem.visits() if role in visit.by]
-        slots = [self._starts[visit.session_id] for visit in self._problem.visits() if role in visit.by]
-        return sum(slot < 0 or not bitmap >> slot & 1 for bitmap, slot in zip(served, slots, strict=True))
+        return misses(self._problem, self._starts, role)[self._problem.candidates[role].index(person)]
 
     def _day(self, visit: Visit) -> int:
         return self._local[visit.session_id][0]

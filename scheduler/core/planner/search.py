@@ -15,11 +15,13 @@ from itertools import count
 from scheduler.core.planner.clashes import first_clash
 from scheduler.core.planner.dp import Chain, Itinerary
 from scheduler.core.planner.planes import OPEN, Bars, Choice, Planes, possible
-from scheduler.core.planner.pricing import priced
+from scheduler.core.planner.pricing import misses, priced
 from scheduler.core.planner.problem import Plan, Problem
 
 #: First main sessions are looked for within so many days, then in windows that grow.
 FIRST_WINDOW = 28
+#: How many choices of persons a search that has an end looks at to have a plan by then.
+DIVE_LANES = 3
 NOTHING_KNOWN = Itinerary((), ())
 
 
@@ -60,6 +62,8 @@ class Search:
             smaller = self._smaller(node)
             if smaller is None:
                 return priced(self._problem, node.itinerary)
+            if effort is not None and node.traced and OPEN in node.choice:
+                self._dive(node)
             if effort is not None and self._known is not None and self._forecast(node) > 1000 * effort:
                 return replace(self._known, optimal=self._known.cost <= node.cost)
             for child in smaller:
@@ -96,11 +100,39 @@ class Search:
             return self._by_person(node)
         return None
 
-    def _remember(self, itinerary: Itinerary) -> None:
+    def _dive(self, node: Node) -> None:
+        """Look at the persons whom the node's own plan sees most, so that an early end has a good plan to show."""
+        if first_clash(self._planes, node.itinerary) is not None:
+            return
+        lanes = tuple(dict.fromkeys(zip(*self._most_seen(node), strict=True)))
+        chain = Chain(self._planes, node.window, node.bars, lanes)
+        lane = int(chain.costs.argmin())
+        if possible(chain.costs[lane]):
+            itinerary = chain.trace(lane)
+            if first_clash(self._planes, itinerary) is None:
+                self._remember(itinerary, lawful=True)
+
+    def _most_seen(self, node: Node) -> Iterator[tuple[int, ...]]:
+        """For each role, the persons of the lanes to look at: the best by the node's plan, the later roles varied."""
+        plan, open_roles = (
+            priced(self._problem, node.itinerary),
+            [place for place, who in enumerate(node.choice) if who == OPEN],
+        )
+        for place, role in enumerate(self._planes.roles):
+            people = self._problem.candidates[role]
+            if place not in open_roles:
+                yield (node.choice[place],) * DIVE_LANES
+                continue
+            missed = misses(self._problem, dict(plan.starts), role)
+            best = sorted(range(len(people)), key=lambda who: (missed[who], who))
+            varied = best if place == open_roles[-1] else best[:1]
+            yield tuple(varied[min(lane, len(varied) - 1)] for lane in range(DIVE_LANES))
+
+    def _remember(self, itinerary: Itinerary, *, lawful: bool = False) -> None:
         """Keep a lawful itinerary, with the persons that suit it best, if it is the best so far."""
         found = priced(self._problem, itinerary)
         better = self._known is None or (found.cost, found.starts) < (self._known.cost, self._known.starts)
-        if better and self._problem.continuity != "required":
+        if better and (lawful or self._problem.continuity != "required"):
             self._known = found
 
     def _solved(self, node: Node) -> Iterator[Node]:

@@ -20,7 +20,7 @@ _MAIN_KEYS = PROVENANCE | {
 }  # fmt: skip
 _PROTOCOL_KEYS = PROVENANCE | {
     "code", "name", "modality", "continuity", "phases", "cadences", "default_cadence", "gates", "enabled",
-    "missed_session", "supply", "information", "sources", "status", "approved_by",
+    "missed_session", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
 
@@ -44,7 +44,6 @@ def parse_protocol(
         default_cadence=node.optional_code("default_cadence"),
         gates=tuple(_read_gate(item) for item in node.children("gates", required=False)),
         enabled=node.flag("enabled", default=True),
-        supply_days=_read_supply(node),
     )
     check_protocol(protocol, visit_types, known_roles, faults)
     faults.raise_any(f"Protocol '{protocol.code}'")
@@ -67,14 +66,6 @@ def _read_limit(item: Node) -> Limit:
     item.allow_only(PROVENANCE | {"most", "days"})
     most, days = item.whole("most", least=1, most=MOST_SESSIONS), item.whole("days", least=1, most=MOST_DAYS)
     return Limit(most or 1, days or 1)
-
-
-def _read_supply(node: Node) -> int | None:
-    supply = node.child("supply")
-    if supply is None:
-        return None
-    supply.allow_only(PROVENANCE | {"use_within_days"})
-    return supply.whole("use_within_days", least=1, most=MOST_DAYS)
 
 
 def _read_step(item: Node, visit_types: Mapping[str, VisitType]) -> Step:

@@ -170,8 +170,6 @@ class Protocol:
     default_cadence: str | None = None
     gates: tuple[Gate, ...] = ()
     enabled: bool = True
-    #: Days after its receipt within which a supply is used up; None: supplies do not expire so.
-    supply_days: int | None = None
 
     def steps(self) -> Iterator[tuple[Phase, Step]]:
         """Every step with its phase, in the order of the document."""

@@ -19,7 +19,7 @@ def undecided(seed: int) -> Problem:
 @pytest.mark.parametrize("make", [undecided, course, ruled])
 def test_no_end_hides_a_plan_or_boasts(make: Callable[[int], Problem]) -> None:
     proven = 0
-    for seed in range(40):
+    for seed in range(14):
         problem = make(seed)
         best = plan(problem)
         for effort in (0, 200, 10**9):
@@ -35,7 +35,7 @@ def test_no_end_hides_a_plan_or_boasts(make: Callable[[int], Problem]) -> None:
 
 
 def test_an_early_end_is_an_early_end() -> None:
-    found = [plan(undecided(seed), effort=0) for seed in range(40)]
+    found = [plan(undecided(seed), effort=0) for seed in range(12)]
     assert {each.optimal for each in found if each} == {True, False}
 
 
