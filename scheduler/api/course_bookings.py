@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 
 from scheduler.api.appointments import AppointmentSchema
 from scheduler.api.auth import identify
@@ -52,6 +52,7 @@ class CourseBookingsSchema(Schema):
 )
 def book_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
     """Book every session of a plan, or none, with the changes that it answers; behind a gate visits are pencilled."""
+    g.plan_token = body["plan_token"]  # for the answer to a stale one, which is made in another transaction
     booked = rebooking.accept(session, call, course_id, body["plan_token"])
     return {"appointments": [appointment_document(view) for view in booked]}
 
@@ -61,7 +62,7 @@ def answer_stale_plan(refusal: PlanStale) -> Response:
     """The refusal of a stale plan, with a fresh one of its kind; null when there is none any more."""
     session = db.session()
     course_id = UUID(str((request.view_args or {})["course_id"]))
-    token = str((request.get_json(silent=True) or {}).get("plan_token"))
+    token: str = g.plan_token
 
     def plan_anew(session: Session, call: Call) -> dict[str, Any] | None:
         try:
