@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import Migrate
 
-from scheduler import api
+from scheduler import api, pages
 from scheduler.config import Settings
 from scheduler.database import db, engine_options, ensure_directory
 
@@ -38,4 +38,5 @@ def create_app(settings: Settings | None = None, *, clock: Clock = wall_clock) -
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     api.register(app)
+    pages.register(app)
     return app

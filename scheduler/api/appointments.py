@@ -115,6 +115,9 @@ class AppointmentSchema(Schema):
     group_id = Id(allow_none=True, metadata={"description": "The group that it is a part of"})
     note = Text(2000, min=0)
     patient_region = Text(6, allow_none=True, metadata={"description": "Where the patient is, by video"})
+    confirmed_at = Instant(
+        allow_none=True, metadata={"description": "When the patient said that they will come at this time"}
+    )
     pencilled_until = Instant(allow_none=True, metadata={"description": "When a pending visit is let go"})
     arrived_at = Instant(allow_none=True)
     checked_in_at = Instant(allow_none=True)

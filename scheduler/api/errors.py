@@ -35,6 +35,7 @@ STATUS: dict[type[SchedulingError], HTTPStatus] = {
     errors.PlanStale: HTTPStatus.CONFLICT,
     errors.AlreadyExists: HTTPStatus.CONFLICT,
     errors.InUse: HTTPStatus.CONFLICT,
+    errors.LinkOver: HTTPStatus.GONE,
     errors.StaleRevision: HTTPStatus.PRECONDITION_FAILED,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.LocalTimeFault: HTTPStatus.UNPROCESSABLE_ENTITY,

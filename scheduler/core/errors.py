@@ -18,6 +18,7 @@ SchedulingError
 ├── PreconditionMissing         a change must say which revision it saw
 ├── IdempotencyKeyReused        the same key came with another body
 ├── AlreadyExists               a natural key is taken
+├── LinkOver                    a patient's link whose visit has moved on
 └── InUse                       it cannot go while something depends on it
 """
 
@@ -188,6 +189,12 @@ class AlreadyExists(SchedulingError):
     """A natural key (a code, an external id) is already in use."""
 
     code = "already_exists"
+
+
+class LinkOver(SchedulingError):
+    """A patient's link speaks of a time that its visit no longer has, or of something it was not made for."""
+
+    code = "link_over"
 
 
 class InUse(SchedulingError):

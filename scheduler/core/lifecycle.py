@@ -11,7 +11,7 @@ STATUSES = (
 
 #: Action to (statuses it may start from, status it ends in).
 MOVES: dict[str, tuple[frozenset[str], str]] = {
-    "confirm": (frozenset({"proposed", "pending"}), "booked"),
+    "confirm": (frozenset({"proposed", "pending", "booked"}), "booked"),
     "reschedule": (frozenset({"proposed", "pending", "booked"}), "same"),
     "cancel": (frozenset({"proposed", "pending", "booked", "arrived", "waitlist"}), "cancelled"),
     "arrive": (frozenset({"booked"}), "arrived"),

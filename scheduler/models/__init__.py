@@ -10,6 +10,7 @@ from scheduler.models.group import Group, GroupPlace
 from scheduler.models.job import Disruption, Job
 from scheduler.models.message import Message, MessageReview, MessageRules, MessageTemplate
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
+from scheduler.models.patient_link import PatientLink
 from scheduler.models.place import (
     Absence,
     Clearance,
@@ -55,6 +56,7 @@ __all__ = [
     "Organization",
     "Patient",
     "PatientKey",
+    "PatientLink",
     "ProtocolRow",
     "Resource",
     "ResourceUnit",

@@ -42,7 +42,9 @@ from scheduler.services.occupying import (
 from scheduler.services.pencilling import pencilled_until
 
 #: What really happened, and until when a visit is pencilled: columns that only moves set.
-REAL_TIMES = ("pencilled_until", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at")
+REAL_TIMES = (
+    "pencilled_until", "confirmed_at", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at",
+)  # fmt: skip
 
 
 def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = None) -> AppointmentView:
@@ -256,6 +258,8 @@ def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
     """Set when and how the visit takes place: the intent in wall time, and what follows from it."""
     appointment.local_start = found.local.isoformat(timespec="minutes")
     appointment.time_zone = found.loaded.site.time_zone
+    if appointment.starts_at != found.starts_at:
+        appointment.confirmed_at = None
     appointment.starts_at, appointment.ends_at = found.starts_at, found.ends_at
     appointment.tzdata = TZDATA_VERSION
     appointment.segments = [

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.services import (
     access,
+<<<<<<< HEAD
     clinical_holds,
     credentials,
     idempotency,
@@ -24,6 +25,13 @@ from scheduler.services import (
     plans,
     session_gates,
     tasks,
+=======
+    idempotency,
+    jobs,
+    meetings,
+    patient_links,
+    plans,
+>>>>>>> 8e040ca (Let patients look at their visit and act on it)
     visit_day,
     waitlist,
     zone_rules,
@@ -64,5 +72,6 @@ CHORES: tuple[Chore, ...] = (
     Chore("idempotency.forget", timedelta(hours=1), idempotency.forget),
     Chore("jobs.forget", timedelta(hours=1), jobs.forget),
     Chore("zone_rules.follow", timedelta(hours=1), zone_rules.follow, due=zone_rules.organizations_behind),
+    Chore("patient_links.forget", timedelta(hours=1), patient_links.forget),
     Chore("plans.forget", timedelta(hours=1), plans.forget),
 )

@@ -19,6 +19,10 @@ NO_DIGEST = "0" * 64
 _FORM = re.compile(r"([a-z]+)_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})")
 
 
+#: A token that fits into a text message: the organization and 128 random bits, found by the digest itself.
+_SHORT = re.compile(r"([A-Za-z0-9_-]{22})([A-Za-z0-9_-]{22})")
+
+
 @dataclass(frozen=True)
 class Token:
     """A token taken apart."""
@@ -47,6 +51,19 @@ def read(kind: str, text: str) -> Token | None:
     if organization_id is None or row_id is None:
         return None
     return Token(organization_id, row_id, match[4])
+
+
+def issue_short(organization_id: UUID) -> tuple[str, str]:
+    """(token, digest) of 44 characters, for links in messages. The digest must be unique in the organization."""
+    secret = secrets.token_urlsafe(16)
+    return f"{_short(organization_id)}{secret}", digest(secret)
+
+
+def read_short(text: str) -> tuple[UUID, str] | None:
+    """(organization, digest) of a short token; None when it is none."""
+    match = _SHORT.fullmatch(text)
+    organization_id = _long(match[1]) if match else None
+    return (organization_id, digest(match[2])) if match and organization_id else None
 
 
 def digest(secret: str) -> str:

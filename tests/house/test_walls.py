@@ -46,6 +46,8 @@ WALLS = {
         "flask flask_smorest marshmallow werkzeug apispec webargs flask_swagger_ui prometheus_client "
         "sqlalchemy.exc sqlalchemy.orm.exc sqlalchemy.orm.Session",
     ),
+    # An edge beside api: HTML for patients.
+    "pages": wall("core services messaging database ics", "flask werkzeug babel"),
     "cli": wall(
         "api config core models services messaging database worker demo",
         "flask flask_migrate sqlalchemy yaml click rich requests waitress",
@@ -54,7 +56,7 @@ WALLS = {
     "demo": wall(
         "config core models services database worker", "flask flask_migrate sqlalchemy click rich requests waitress"
     ),
-    "__init__": wall("api config database", "flask flask_migrate werkzeug"),
+    "__init__": wall("api config database pages", "flask flask_migrate werkzeug"),
     "__main__": wall("cli"),
 }
 

@@ -21,11 +21,14 @@ _ANSWERS = ("text", "number")
 _ANCHORS = ("start", "dose", "last_device", "discharge")
 
 
+_ITEM_KEYS = {"key", "label", "effect", "at", "value", "min", "max", "unit", "same_day", "asks"}
+
+
 def read_checklist(node: Node, provenance: AbstractSet[str]) -> tuple[CheckItem, ...]:
     """The items of `checklist`, in their order; none when it is not there."""
     found: list[CheckItem] = []
     for item in node.children("checklist", required=False):
-        item.allow_only(provenance | {"key", "label", "effect", "at", "value", "min", "max", "unit", "same_day"})
+        item.allow_only(provenance | _ITEM_KEYS)
         least, most = (item.optional_whole(key, least=-LARGEST, most=LARGEST) for key in ("min", "max"))
         value = item.choice("value", _ANSWERS) if item.has("value") else None
         check = CheckItem(
@@ -38,6 +41,7 @@ def read_checklist(node: Node, provenance: AbstractSet[str]) -> tuple[CheckItem,
             most=most,
             unit=item.text("unit") if item.has("unit") else None,
             same_day=item.flag("same_day", default=False),
+            asks=_read_asks(item),
         )
         if value != "number" and (item.has("min") or item.has("max")):
             item.fault("value", "range_without_number", "Only an answer in numbers has a least and a most.")
@@ -47,6 +51,12 @@ def read_checklist(node: Node, provenance: AbstractSet[str]) -> tuple[CheckItem,
             item.fault("key", "duplicate_item", f"Two items of the checklist have the key '{check.key}'.")
         found.append(check)
     return tuple(found)
+
+
+def _read_asks(item: Node) -> tuple[tuple[str, str], ...]:
+    """How the patient is asked, by language."""
+    asks = item.child("asks")
+    return tuple((language, asks.text(language)) for language in asks.value) if asks is not None else ()
 
 
 def read_tasks(node: Node, provenance: AbstractSet[str]) -> tuple[VisitTask, ...]:

@@ -86,7 +86,8 @@ class CheckItem:
     """One question that is asked at a point of the visit: `blocks` must be settled to go on, `warns` only shows.
 
     `value` says that the answer names something or states a number, which must lie in [`least`, `most`]. A `same_day`
-    answer counts only when it was given on the visit's own local day.
+    answer counts only when it was given on the visit's own local day. `asks` are (language, how the patient is asked):
+    without any only the staff can answer.
     """
 
     key: str
@@ -98,6 +99,7 @@ class CheckItem:
     most: int | None = None
     unit: str | None = None
     same_day: bool = False
+    asks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,17 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {}
 
 
 def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int | None = None) -> DayView:
-    """A pencilled visit becomes a booked one; it holds its people and rooms already, so nothing else is looked at.
+    """A pencilled visit becomes a booked one; of a booked one it is written down that the patient means to come.
 
-    Raises NotFound, StaleRevision, IllegalTransition; Refused (`gate_not_passed`) for a gate of its course that has not
-    been passed or a clearance that is not valid on the day.
+    It holds its people and rooms already, so nothing else is looked at. Raises NotFound, StaleRevision,
+    IllegalTransition; Refused (`gate_not_passed`) for a gate of its course that has not been passed or a clearance that
+    is not valid on the day.
     """
     move = opened(session, call, appointment_id, "confirm", revision)
     row = move.row
+    if row.status == "booked":
+        row.confirmed_at = row.confirmed_at or call.now
+        return closed(session, call, move, "confirm")
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     refuse_ungated(session, call, row, rules=link)
     row.status, row.pencilled_until, row.confirmed_at = move.status, None, call.now

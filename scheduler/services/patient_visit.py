@@ -1,0 +1,237 @@
+"""A visit as its patient sees it and acts on it, within the clinic's policy. Says nothing that only staff may read.
+
+Each act is a use case of its own that calls the one the front desk uses; only who asks is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.changing import Change, why_not_change
+from scheduler.core.civil import to_local
+from scheduler.core.errors import Fault, Invalid, LinkOver, NotFound
+from scheduler.core.localgrid import Wish
+from scheduler.core.policies import Policies
+from scheduler.core.visit import CheckItem, Instructions
+from scheduler.models import Appointment, Location, Organization, Patient
+from scheduler.services import audit, availability, booking, patient_links, visit_day
+from scheduler.services.availability import Question
+from scheduler.services.catalog import visit_kind
+from scheduler.services.patient_links import Opened, Scope
+
+#: A new time is looked for so far after today, and so many are shown.
+_LOOKS_AHEAD = timedelta(days=28)
+_MOST_TIMES = 60
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One item of the checklist that the patient may answer. `open`: it can be answered now."""
+
+    key: str
+    asks: Mapping[str, str]
+    names_something: bool
+    ok: bool
+    value: str
+    open: bool
+
+
+@dataclass(frozen=True)
+class PatientVisit:
+    """What the page may say. Instants are aware UTC, `time_zone` the site's, `patient_zone` the patient's own.
+
+    `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol. `state` is one of `coming`,
+    `unsure`, `off`, `over`. `may` are the changes that policy lets the patient make now.
+    """
+
+    visit_id: UUID
+    sequence: int
+    sender_name: str
+    phone: str
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    changed_at: datetime
+    time_zone: str
+    patient_zone: str
+    address: str
+    locales: tuple[str, ...]
+    channel: str | None
+    channels: tuple[str, ...]
+    state: str
+    confirmed: bool
+    arrive_at: datetime
+    until: Mapping[str, datetime]
+    escort: bool
+    no_driving: str | None
+    asks: tuple[Ask, ...]
+    may: frozenset[str]
+
+
+def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
+    """The visit for its page; the look is written to the audit trail. A constant number of statements."""
+    row = opened.visit
+    organization = session.get_one(Organization, call.organization_id)
+    patient = session.get_one(Patient, (call.organization_id, row.patient_id))
+    location = session.get_one(Location, (call.organization_id, row.location_id))
+    kind = visit_kind(session, call, row.visit_type).visit
+    state = _state(row, call.now)
+    audit.note(session, call, "patient_page.read", "appointment", row.id)
+    told = kind.instructions
+    return PatientVisit(
+        visit_id=row.id,
+        sequence=row.sequence,
+        sender_name=organization.sender_name,
+        phone=organization.phone,
+        title=kind.public_name,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        changed_at=opened.link.created_at,
+        time_zone=row.time_zone,
+        patient_zone=patient.time_zone or row.time_zone,
+        address=location.address,
+        locales=tuple(filter(None, (patient.locale, organization.default_locale))),
+        channel=patient.preferences.get("channel"),
+        channels=tuple(dict.fromkeys(each["channel"] for each in patient.contacts)),
+        state=state,
+        confirmed=row.confirmed_at is not None,
+        arrive_at=row.starts_at - timedelta(minutes=told.arrive_early_minutes),
+        until=_until(told, row.starts_at),
+        escort=told.escort,
+        no_driving=told.no_driving,
+        asks=tuple(_ask(row, item, call.now) for item in kind.checklist if item.asks),
+        may=_may(opened, state, Policies.from_document(organization.policies), call.now),
+    )
+
+
+def confirm(session: Session, call: Call, opened: Opened) -> None:
+    """The patient will come. Raises LinkOver, IllegalTransition."""
+    _expect(opened, "confirm")
+    visit_day.confirm(session, call, opened.visit.id)
+
+
+def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str]) -> None:
+    """Take down what the patient says: a text for an item that names something, anything else is a yes.
+
+    Raises LinkOver, Invalid for an item that is not the patient's to answer, or not yet.
+    """
+    _expect(opened, "answer")
+    kind = visit_kind(session, call, opened.visit.visit_type).visit
+    items = {item.key: item for item in kind.checklist if item.asks}
+    faults, answers = [], {}
+    for key, text in given.items():
+        item = items.get(key)
+        if item is None or not _is_open(opened.visit, item, call.now):
+            faults.append(Fault(f"/{key}", "not_asked_now", "This cannot be answered now."))
+        elif text.strip():
+            named = text.strip()[:_LONGEST_NAME] if item.value == "text" else None
+            answers[key] = {"ok": True, "value": named, "by": "patient"}
+    if faults:
+        raise Invalid(faults)
+    if answers:
+        visit_day.answer(session, call, opened.visit.id, answers)
+
+
+def times(session: Session, call: Call, opened: Opened) -> list[datetime]:
+    """The starts to which the patient may move the visit, soonest first: real availability. Raises LinkOver."""
+    _expect(opened, "reschedule")
+    row = opened.visit
+    question = Question(
+        row.visit_type,
+        row.location_id,
+        call.now,
+        call.now + _LOOKS_AHEAD,
+        patient_id=row.patient_id,
+        wish=Wish(step=30),
+        exclude_appointment=row.id,
+        by="patient",
+    )
+    found, _ = availability.search(session, call, question, limit=_MOST_TIMES)
+    return [offer.start for offer in found if offer.start != row.starts_at]
+
+
+def reschedule(session: Session, call: Call, opened: Opened, start: datetime) -> str:
+    """Move the visit; the token of a new link, since the old one ends with the old time. Raises as booking does."""
+    _expect(opened, "reschedule")
+    booking.reschedule(session, call, opened.visit.id, start, by="patient")
+    return patient_links.issue(session, call, opened.visit)
+
+
+def cancel(session: Session, call: Call, opened: Opened) -> None:
+    """Give the visit up. Raises LinkOver, Refused (`cutoff`)."""
+    _expect(opened, "cancel")
+    booking.cancel(session, call, opened.visit.id, reason="Cancelled by the patient's own link.", by="patient")
+
+
+def prefer(session: Session, call: Call, opened: Opened, *, locale: str, channel: str | None) -> None:
+    """Remember in which language, and by which of the channels on file, the patient wants to be written to."""
+    _expect(opened, "preferences")
+    patient = session.get(Patient, (call.organization_id, opened.visit.patient_id), with_for_update={"key_share": True})
+    if patient is None:
+        raise NotFound("There is no such patient.")
+    before = {"locale": patient.locale, "channel": patient.preferences.get("channel")}
+    known = {each["channel"] for each in patient.contacts}
+    patient.locale = locale
+    if channel in known:
+        patient.preferences = {**patient.preferences, "channel": channel}
+    after = {"locale": patient.locale, "channel": patient.preferences.get("channel")}
+    audit.note(session, call, "patient.prefer", "patient", patient.id, before=before, after=after)
+
+
+def _expect(opened: Opened, scope: Scope) -> None:
+    if opened.moved or scope not in opened.link.scopes:
+        raise LinkOver("This link is for another time of the visit, or for something else.")
+
+
+def _state(row: Appointment, now: datetime) -> str:
+    if row.status in {"cancelled", "entered-in-error", "noshow"}:
+        return "off"
+    if row.ends_at <= now or row.status == "fulfilled":
+        return "over"
+    return "coming" if row.status in {"booked", "arrived", "checked-in"} else "unsure"
+
+
+def _may(opened: Opened, state: str, policies: Policies, now: datetime) -> frozenset[str]:
+    row = opened.visit
+    if opened.moved or state != "coming" or row.status != "booked":
+        return frozenset()
+    changes: tuple[Change, ...] = ("cancel", "reschedule")
+    allowed = {
+        change
+        for change in changes
+        if not why_not_change(policies, change, "patient", starts_at=row.starts_at, now=now, moves=row.moves)
+    }
+    confirms = set() if row.confirmed_at else {"confirm"}
+    return frozenset((allowed | confirms | {"answer", "preferences"}) & set(opened.link.scopes))
+
+
+def _until(told: Instructions, starts_at: datetime) -> dict[str, datetime]:
+    minutes = {
+        "solids": told.solids_minutes,
+        "clear_liquids": told.clear_liquids_minutes,
+        "nasal_products": told.nasal_products_minutes,
+        "alcohol": told.alcohol_minutes,
+    }
+    return {what: starts_at - timedelta(minutes=many) for what, many in minutes.items() if many is not None}
+
+
+def _is_open(row: Appointment, item: CheckItem, now: datetime) -> bool:
+    """What counts only on the day is asked only on the day."""
+    if row.status != "booked":
+        return False
+    return not item.same_day or to_local(now, row.time_zone).date() == to_local(row.starts_at, row.time_zone).date()
+
+
+def _ask(row: Appointment, item: CheckItem, now: datetime) -> Ask:
+    kept: Mapping[str, Any] = row.checklist.get(item.key) or {}
+    names = item.value == "text"
+    value = str(kept.get("value") or "") if names else ""
+    return Ask(item.key, dict(item.asks), names, bool(kept.get("ok")), value, _is_open(row, item, now))

@@ -1,0 +1,112 @@
+"""The patient's page in a real Chromium, on a phone and on a desk, with scripts switched off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+from werkzeug.serving import make_server
+
+from tests.pages.conftest import Sent
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Where there is none these tests cannot run; CI must have one."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None and not os.environ.get("CI"):
+        pytest.skip("there is no Chromium on this machine")
+    assert found is not None, "CI needs a Chromium"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """The application behind a socket."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    """A tab without scripts, in which any request beyond our own server is noted and stopped."""
+    context = browser.new_context(viewport=request.param, java_script_enabled=False, base_url=address)
+    opened = context.new_page()
+    strangers: list[str] = []
+
+    def near(route: Route) -> None:
+        if route.request.url.startswith(address):
+            route.continue_()
+        else:
+            strangers.append(route.request.url)
+            route.abort()
+
+    opened.route("**/*", near)
+    yield opened
+    context.close()
+    assert strangers == []
+
+
+def labels(page: Page) -> list[Any]:
+    """The fields that a person can fill in, each with what a screen reader calls it."""
+    fields = page.locator("input:not([type=hidden]), select, button").all()
+    return [(each, each.get_attribute("aria-label") or each.text_content() or _label(page, each)) for each in fields]
+
+
+def _label(page: Page, field: Any) -> str:
+    return str(page.locator(f"label[for='{field.get_attribute('id')}']").text_content())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_patient_from_the_message_to_a_new_time(page: Page, sent: Sent) -> None:
+    page.goto(sent.path)
+    assert page.get_by_role("heading", level=1).inner_text() == "Clinic visit"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
+    assert all(name for _, name in labels(page)), "a field has no name"
+    page.get_by_role("button", name="I will come").click()
+    assert page.get_by_role("status").inner_text() == "Thank you. We look forward to seeing you."
+    page.get_by_label("Who takes you home?").fill("Sam, 555 0101")
+    assert page.get_by_label("I have eaten nothing.").is_disabled()
+    page.get_by_role("button", name="Save").first.click()
+    assert page.get_by_label("Who takes you home?").input_value() == "Sam, 555 0101"
+    page.get_by_role("link", name="Choose another time").click()
+    page.get_by_role("button", name="Wednesday, March 6, 2030, 11:00").click()
+    assert page.get_by_role("status").inner_text() == "Your visit has a new time."
+    assert sent.shown()["local_start"] == "2030-03-06T11:00:00"
+    page.get_by_role("link", name="Español").click()
+    assert page.locator("html").get_attribute("lang") == "es"
+    page.get_by_role("link", name="Cancelar esta cita").click()
+    page.get_by_role("button", name="Sí, cancelarla").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Esta cita está cancelada"
+    assert sent.shown()["status"] == "cancelled"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_can_be_pressed_is_large_enough_for_a_thumb(page: Page, sent: Sent) -> None:
+    for path in ("", "/times", "/cancel"):
+        page.goto(f"{sent.path}{path}")
+        for button in page.locator("button:visible, .actions a:visible").all():
+            box = button.bounding_box()
+            assert box is not None
+            assert box["height"] >= 44, button.inner_text()

@@ -1,0 +1,174 @@
+"""The patient's page: GET shows and changes nothing, POST acts, and an old or foreign link opens nothing."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import icalendar
+import pytest
+
+from tests.pages.conftest import Sent
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+
+def text(answer: TestResponse) -> str:
+    """What a reader sees of a page."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+def follow(client: FlaskClient, path: str, **form: str) -> TestResponse:
+    """Post a form and look where the browser is sent."""
+    answer = client.post(path, data=form)
+    assert answer.status_code == 303, text(answer)
+    return client.get(answer.headers["Location"])
+
+
+def test_the_page_tells_the_visit_and_nothing_else(client: FlaskClient, sent: Sent) -> None:
+    answer = client.get(sent.path)
+    page = text(answer)
+    assert answer.status_code == 200
+    assert "Clinic visit Tuesday, March 5, 2030, 10:00 (Eastern Standard Time) 1 Elm Street" in page
+    assert "04:00 No food from then on." in page
+    assert "08:00 Nothing to drink from then on." in page
+    assert "09:45 Please arrive." in page
+    for secret in ("Robin", "Sample", "Infusion", "drug", "Fern", sent.visit["id"], "robin@example.org", "555"):
+        assert secret not in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert "script" not in answer.text
+    assert re.findall(r"(?:src|href|action)=\"(https?:|//)", answer.text) == []
+
+
+def test_looking_changes_nothing(client: FlaskClient, sent: Sent) -> None:
+    before = sent.shown()
+    for path in ("", "/times", "/cancel", "/visit.ics", "?done=cancel", "?lang=es"):
+        assert client.get(f"{sent.path}{path}").status_code == 200
+    assert sent.shown() == before
+    assert client.get(f"{sent.path}/confirm").status_code == 405
+
+
+def test_a_patient_confirms_once(client: FlaskClient, sent: Sent) -> None:
+    page = text(follow(client, f"{sent.path}/confirm"))
+    assert "Thank you. We look forward to seeing you." in page
+    assert "You have confirmed that you will come." in page
+    assert sent.shown()["confirmed_at"] == "2030-03-04T07:00:00-05:00"
+    sent.clock.move(timedelta(hours=1))
+    follow(client, f"{sent.path}/confirm")
+    assert sent.shown()["confirmed_at"] == "2030-03-04T07:00:00-05:00"
+
+
+def answer_of(sent: Sent, key: str) -> Any:
+    return next(item["answer"] for item in sent.shown()["checklist"] if item["key"] == key)
+
+
+def test_a_ride_is_named_before_the_day_and_fasting_on_it(client: FlaskClient, sent: Sent) -> None:
+    follow(client, f"{sent.path}/answers", ride="Sam, 555 0101")
+    assert answer_of(sent, "ride")["value"] == "Sam, 555 0101"
+    assert client.post(f"{sent.path}/answers", data={"food": "yes"}).status_code == 409
+    assert client.post(f"{sent.path}/answers", data={"consent": "yes"}).status_code == 409
+    sent.clock.move(timedelta(hours=24))
+    follow(client, f"{sent.path}/answers", ride="Sam, 555 0101", food="yes")
+    assert answer_of(sent, "food")["ok"] is True
+    assert answer_of(sent, "food")["by"] == "patient"
+
+
+def test_another_time_is_chosen_from_what_is_free(client: FlaskClient, sent: Sent) -> None:
+    page = client.get(f"{sent.path}/times").text
+    starts = re.findall(r'name="start" value="([^"]+)"', page)
+    assert "2030-03-05T15:00:00+00:00" not in starts
+    done = follow(client, f"{sent.path}/times", start=starts[-1])
+    assert "Your visit has a new time." in text(done)
+    assert sent.shown()["sequence"] == 1
+    old = client.get(sent.path)
+    assert "confirm" not in old.text
+    refused = client.post(f"{sent.path}/cancel")
+    assert (refused.status_code, sent.shown()["status"]) == (410, "booked")
+    assert "earlier time" in text(refused)
+
+
+def test_a_time_that_went_meanwhile_is_said_so(client: FlaskClient, sent: Sent) -> None:
+    taken = {"patient_id": sent.visit["patient_id"], "visit_type": "dosing", "location_id": sent.visit["location_id"]}
+    other = sent.person.post("/v1/patients", json={"name": "Other"}).json["id"]
+    start = "2030-03-06T15:00:00+00:00"
+    assert sent.person.post("/v1/appointments", json=taken | {"patient_id": other, "start": start}).status_code == 201
+    answer = client.post(f"{sent.path}/times", data={"start": start})
+    assert (answer.status_code, sent.shown()["sequence"]) == (409, 0)
+    assert "That time has just been taken. Please choose another." in text(answer)
+    for nonsense in ("", "tomorrow", "2030-03-06T15:00:00"):
+        assert client.post(f"{sent.path}/times", data={"start": nonsense}).status_code == 400
+
+
+def test_a_visit_is_cancelled_and_the_link_says_so(client: FlaskClient, sent: Sent) -> None:
+    page = text(follow(client, f"{sent.path}/cancel"))
+    assert "This visit is cancelled" in page
+    assert (sent.shown()["status"], sent.shown()["cancelled_by"]) == ("cancelled", "patient")
+    assert client.post(f"{sent.path}/confirm").status_code == 410
+
+
+def test_policy_binds_the_patient(client: FlaskClient, sent: Sent) -> None:
+    tag = {"If-Match": sent.person.get("/v1/organization").headers["ETag"]}
+    policies = {"cancel_cutoff_minutes": {"patient": 2880}, "reschedule_cutoff_minutes": {"patient": 2880}}
+    assert sent.person.patch("/v1/organization", json={"policies": policies}, headers=tag).status_code == 200
+    assert "To change or cancel it, please call us." in text(client.get(sent.path))
+    answer = client.post(f"{sent.path}/cancel")
+    assert (answer.status_code, sent.shown()["status"]) == (409, "booked")
+    assert "too late" in text(answer)
+
+
+def test_the_language_is_the_readers(client: FlaskClient, sent: Sent) -> None:
+    page = client.get(f"{sent.path}?lang=es")
+    assert '<html lang="es">' in page.text
+    assert "martes, 5 de marzo de 2030, 10:00" in text(page)
+    assert "¿Quién le lleva a casa?" in text(page)
+    done = follow(client, f"{sent.path}/preferences", locale="es", channel="sms")
+    assert "Gracias. Le escribiremos así." in text(done)
+    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}").json
+    assert (patient["locale"], patient["preferences"]["channel"]) == ("es", "sms")
+    assert client.post(f"{sent.path}/preferences", data={"locale": "xx"}).status_code == 400
+
+
+def test_a_reader_elsewhere_is_told_the_sites_zone(client: FlaskClient, sent: Sent) -> None:
+    path = f"/v1/patients/{sent.visit['patient_id']}"
+    tag = {"If-Match": sent.person.get(path).headers["ETag"]}
+    sent.person.patch(path, json={"time_zone": "America/Los_Angeles"}, headers=tag)
+    assert "10:00 (Eastern Standard Time, New York)" in text(client.get(sent.path))
+
+
+def test_the_visit_goes_into_a_calendar(client: FlaskClient, sent: Sent) -> None:
+    answer = client.get(f"{sent.path}/visit.ics")
+    (event,) = icalendar.Calendar.from_ical(answer.text).walk("VEVENT")
+    assert (answer.mimetype, event["uid"], event["summary"]) == (
+        "text/calendar",
+        f"{sent.visit['id']}@regimen",
+        "Clinic visit",
+    )
+
+
+@pytest.mark.parametrize("path", ["", "/times", "/cancel", "/visit.ics"])
+def test_a_link_that_opens_nothing_does_not_say_why(client: FlaskClient, sent: Sent, path: str) -> None:
+    wrong = sent.token[:-1] + ("A" if sent.token[-1] != "A" else "B")
+    answers = [client.get(f"/p/{token}{path}") for token in (wrong, "x", sent.token[:43], f"{sent.token}A")]
+    sent.clock.move(timedelta(days=4))
+    answers.append(client.get(f"{sent.path}{path}"))
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    assert "This link has ended" in answers[0].text
+    assert client.post(f"{sent.path}/cancel").status_code == 404
+
+
+def test_a_link_does_only_what_it_was_made_for(client: FlaskClient, sent: Sent) -> None:
+    path = sent.again(scopes=["confirm"])
+    assert client.post(f"{path}/cancel").status_code == 410
+    assert sent.shown()["status"] == "booked"
+    follow(client, f"{path}/confirm")
+
+
+def test_what_a_patient_writes_is_only_text(client: FlaskClient, sent: Sent) -> None:
+    page = follow(client, f"{sent.path}/answers", ride='"><script>alert(1)</script>')
+    assert "<script>" not in page.text
+    assert "&lt;script&gt;" in page.text

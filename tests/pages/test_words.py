@@ -1,0 +1,42 @@
+"""Every word on a page has its translation, and no translation is left over or loses a value."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from babel.messages.extract import extract_from_dir
+
+from scheduler.pages.words import CATALOGS, catalogs
+from tests.house.source import ROOT
+
+PAGES = ROOT / "scheduler" / "pages"
+
+
+def wanted() -> set[str]:
+    """What the templates say through `_()`, and what the views hand them to say."""
+    method = [("**.html", "jinja2.ext:babel_extract")]
+    said = {
+        str(message) for _, _, message, _, _ in extract_from_dir(str(PAGES / "templates"), method, keywords={"_": None})
+    }
+    tree = ast.parse((PAGES / "views.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"_SAYS", "_DONE", "_TAKEN"}:
+            values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
+            said |= {str(ast.literal_eval(value)) for value in values if value is not None}
+    return said
+
+
+@pytest.mark.parametrize("language", sorted(path.stem for path in CATALOGS.glob("*.po")))
+def test_a_catalog_holds_what_is_said_and_nothing_else(language: str) -> None:
+    assert len(wanted()) > 40
+    assert catalogs()[language].keys() ^ wanted() == set()
+
+
+@pytest.mark.parametrize("language", sorted(path.stem for path in CATALOGS.glob("*.po")))
+def test_a_translation_keeps_its_values(language: str) -> None:
+    def names(text: str) -> list[str]:
+        return sorted(re.findall(r"%\((\w+)\)s", text))
+
+    assert {text for text, said in catalogs()[language].items() if names(text) != names(said)} == set()
