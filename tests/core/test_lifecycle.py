@@ -12,6 +12,7 @@ TABLE: dict[str, dict[str, str]] = {
     "proposed": {"confirm": "booked", "reschedule": "proposed", "cancel": "cancelled"},
     "pending": {"confirm": "booked", "reschedule": "pending", "cancel": "cancelled", "no-show": "noshow"},
     "booked": {
+        "confirm": "booked",
         "reschedule": "booked",
         "cancel": "cancelled",
         "arrive": "arrived",

@@ -17,7 +17,7 @@ from scheduler.core.errors import (
     StaleRevision,
 )
 from scheduler.models import Appointment, Message, Occupancy, Resource, new_id
-from scheduler.services import clearances, visit_day
+from scheduler.services import booking, clearances, visit_day
 from scheduler.services.visit_day import Done, Waiver
 from tests.clinic import Clinic
 from tests.desk import book
@@ -91,8 +91,14 @@ class TestConfirming:
         confirmed = move(ward, "confirm", visit)
         assert (confirmed.row.status, confirmed.row.pencilled_until) == ("booked", None)
         assert taken(ward, visit) == held
-        with pytest.raises(IllegalTransition):
-            move(ward, "confirm", visit)
+        assert confirmed.row.confirmed_at is None, "the clinic confirms the time, not that the patient comes"
+
+    def test_of_a_booked_visit_says_that_the_patient_will_come_until_it_moves(self, ward: Clinic) -> None:
+        visit = talk(ward)
+        assert move(ward, "confirm", visit, "2030-03-03 10:00").row.confirmed_at == ward.at("2030-03-03 10:00")
+        assert move(ward, "confirm", visit, "2030-03-03 11:00").row.confirmed_at == ward.at("2030-03-03 10:00")
+        ward.do(lambda s, c: booking.reschedule(s, c, visit, ward.at("2030-03-04 13:00")))
+        assert row(ward, visit).confirmed_at is None
 
     def test_is_refused_while_a_clearance_is_missing(self, ward: Clinic) -> None:
         patient = enrolled(ward)
@@ -338,7 +344,7 @@ def test_a_stale_revision_stops_every_move(ward: Clinic, action: str) -> None:
 
 def test_a_refused_move_says_why_and_changes_nothing(ward: Clinic) -> None:
     visit = talk(ward)
-    for action in ("start", "fulfill", "confirm"):
+    for action in ("start", "fulfill"):
         with pytest.raises(IllegalTransition):
             move(ward, action, visit, "2030-03-04 09:15")
     assert row(ward, visit).revision == 1
