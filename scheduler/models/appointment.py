@@ -68,8 +68,6 @@ class Appointment(Owned, Revised, Base):
     cancelled_by: Mapped[str | None] = mapped_column(String(20))
     cancel_reason: Mapped[str | None] = mapped_column(String(500))
     cancel_category: Mapped[str | None] = mapped_column(String(60))
-    #: When the patient said that they will come to the visit at its present time.
-    confirmed_at: Mapped[datetime | None]
     arrived_at: Mapped[datetime | None]
     checked_in_at: Mapped[datetime | None]
     dosed_at: Mapped[datetime | None]

@@ -113,7 +113,7 @@ def reschedule(
     if moves:
         openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     place(row, wanted, found)
-    row.sequence, row.confirmed_at = row.sequence + int(moves), None if moves else row.confirmed_at
+    row.sequence += int(moves)
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))

@@ -15,23 +15,16 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.services import (
     access,
-<<<<<<< HEAD
     clinical_holds,
     credentials,
     idempotency,
     jobs,
     meetings,
     outbox,
+    patient_links,
     plans,
     session_gates,
     tasks,
-=======
-    idempotency,
-    jobs,
-    meetings,
-    patient_links,
-    plans,
->>>>>>> 8e040ca (Let patients look at their visit and act on it)
     visit_day,
     waitlist,
     zone_rules,

@@ -54,7 +54,7 @@ def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> 
         if moves:
             openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
         place(row, _wanted(row, targets[row.id]), found[row.id])
-        row.sequence, row.confirmed_at = row.sequence + moves, None if moves else row.confirmed_at
+        row.sequence += moves
         row.moves = {**row.moves, "staff": row.moves.get("staff", 0) + moves}
         overrides.record(session, call, row, None, lifted[row.id])
     settle(session, call, [(row, found[row.id]) for row in rows], freed=freed)

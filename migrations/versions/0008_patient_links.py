@@ -1,6 +1,6 @@
-"""Links for patients, and when a patient said that they will come.
+"""Links for patients.
 
-Revises: 0006
+Revises: 0007
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from alembic import op
 
 from scheduler.models.base import Document, UtcDateTime
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("appointments", sa.Column("confirmed_at", UtcDateTime(), nullable=True))
     op.create_table(
         "patient_links",
         sa.Column("patient_id", sa.Uuid(), nullable=False),
@@ -57,4 +56,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("patient_links")
-    op.drop_column("appointments", "confirmed_at")
