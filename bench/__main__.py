@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import availability, booking, demonstration, planner
+from bench import availability, batch, booking, demonstration, planner
 from bench.report import machine
 
 
@@ -22,6 +22,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "booking": Benchmark(booking.ABOUT, booking.flags, booking.run),
+    "batch": Benchmark(batch.ABOUT, batch.flags, batch.run),
     "availability": Benchmark(availability.ABOUT, availability.flags, availability.run),
     "planner": Benchmark(planner.ABOUT, planner.flags, planner.run),
     "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),

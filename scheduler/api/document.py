@@ -35,6 +35,7 @@ class Manner:
     if_match: IfMatch = False
     secrets: Sequence[str] = ()
     reads: str | None = None
+    media: str | None = None
 
 
 class ReasonSchema(Schema):
@@ -71,6 +72,7 @@ class ProblemSchema(Schema):
     reasons = fields.List(fields.Nested(ReasonSchema), metadata={"description": "With a refused visit: every reason"})
     alternatives = fields.List(fields.DateTime(), metadata={"description": "Bookable starts nearest the wanted one"})
     plan = fields.Dict(allow_none=True, metadata={"description": "With a stale plan: a fresh one"})
+    repair = fields.Dict(metadata={"description": "With a stale repair: a fresh one"})
     blocking = fields.List(fields.Dict(), metadata={"description": "With no feasible plan: what is in the way"})
     relaxations = fields.List(fields.Dict(), metadata={"description": "With no feasible plan: what would help"})
 
@@ -181,6 +183,9 @@ def _success(manner: Manner, method: str) -> dict[str, Any]:
         headers["Idempotency-Replayed"] = "IdempotencyReplayed"
     if manner.status == HTTPStatus.CREATED:
         headers["Location"] = "Location"
+    if manner.media is not None:
+        kind = manner.media.partition(";")[0]
+        return made | {"content": {kind: {"schema": {"type": "string"}}}}
     if manner.gives is None:
         return made
     if not manner.many and "revision" in manner.gives._declared_fields:  # noqa: SLF001 - no public way to list them

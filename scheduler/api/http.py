@@ -102,13 +102,15 @@ def endpoint(
     if_match: IfMatch = False,
     secrets: Sequence[str] = (),
     reads: str | None = None,
+    media: str | None = None,
 ) -> Callable[[F], F]:
     """Make a view of a function `(session, call, [body], [query], *, <path ids>, [revision])`.
 
     `body` is there when `takes` is, `query` when `query` is, `revision` (int; None when `if_match="optional"` and no
     header came) when `if_match` is. The function returns what `gives` dumps, a `Page` of it when `many`, or an
     `Answer`. `secrets` names fields of the answer that are never kept for replay. `reads` names what a GET shows of a
-    patient: the look is then written to the audit trail as `<reads>.read`.
+    patient: the look is then written to the audit trail as `<reads>.read`. With `media` the function returns a text of
+    that media type.
     """
 
     def decorate(view: F) -> F:
@@ -124,6 +126,7 @@ def endpoint(
             if_match=if_match,
             secrets=tuple(secrets),
             reads=reads,
+            media=media,
         )
 
         @wraps(view)
@@ -210,6 +213,9 @@ class _Request:
         """The answer as text: dumped once, inside the transaction, while its rows can be read."""
         status = answer.status or self.manner.status
         headers = dict(answer.headers)
+        if self.manner.media is not None:
+            text = str(answer.value)
+            return Kept(status, {**headers, "Content-Type": self.manner.media, "ETag": _tag_of(text)}, text)
         if self.manner.gives is None:
             return Kept(status, headers)
         schema = instance(self.manner.gives)
@@ -226,7 +232,7 @@ class _Request:
         text = _text(shown)
         if not self._changes and not self.manner.many:
             # What has no revision cannot be changed by If-Match; its tag serves those who look again.
-            headers.setdefault("ETag", f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')
+            headers.setdefault("ETag", _tag_of(text))
         return Kept(status, headers, text)
 
     def _kept(
@@ -258,7 +264,12 @@ def _response(kept: Kept) -> Response:
         response = Response(status=304 if unchanged else kept.status, headers=kept.headers)
         del response.headers["Content-Type"]
         return response
-    return Response(kept.body, status=kept.status, headers=kept.headers, content_type="application/json")
+    media = kept.headers.get("Content-Type", "application/json")
+    return Response(kept.body, status=kept.status, headers=kept.headers, content_type=media)
+
+
+def _tag_of(text: str) -> str:
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
 def _is_known(etag: str) -> bool:

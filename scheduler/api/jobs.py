@@ -10,7 +10,7 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.services import jobs
-from scheduler.services.job_kinds import NAMES
+from scheduler.services.job_kinds import KINDS
 
 blp = Blueprint("jobs", __name__, url_prefix="/v1", description="Work that takes longer than a request")
 
@@ -21,7 +21,7 @@ class JobSchema(Schema):
     """One piece of work. `step` is a word for what it does now; `code` and `detail` say why it failed."""
 
     id = Id(required=True)
-    kind = Choice(*NAMES, required=True)
+    kind = Choice(*KINDS, required=True)
     status = Choice(*_STATUSES, required=True)
     progress = Fraction(required=True)
     step = Text(60, required=True)
@@ -38,7 +38,7 @@ class JobSchema(Schema):
 class JobsQuery(PageQuery):
     """Filters of the list."""
 
-    kind = Choice(*NAMES, load_default=None)
+    kind = Choice(*KINDS, load_default=None)
     status = Choice(*_STATUSES, load_default=None)
 
 

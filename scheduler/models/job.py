@@ -62,7 +62,6 @@ class Disruption(Owned, Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     reason: Mapped[str] = mapped_column(String(500), default="")
-    secret: Mapped[str] = mapped_column(String(64))
     body: Mapped[dict[str, Any]] = mapped_column(Document)
     absence_id: Mapped[UUID | None]
     created_at: Mapped[datetime]

@@ -53,11 +53,11 @@ def create(
     """
     _check(call, start, end)
     row = records.find(session, call, _ABLE, resource_id)
-    sites = _sites(session, call, row)
-    lock_locations(session, call, sites, share=False)
+    at = sites(session, call, row)
+    lock_locations(session, call, at, share=False)
     lock_resources(session, call, [resource_id])
     row = records.find(session, call, _ABLE, resource_id)
-    if _sites(session, call, row) - sites:
+    if sites(session, call, row) - at:
         raise LostRace("The resource was given another place to work a moment ago.")
     absence = Absence(
         organization_id=call.organization_id,
@@ -110,7 +110,7 @@ def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> Non
     """Take an absence back. Raises NotFound, StaleRevision."""
     row = records.find(session, call, KIND, absence_id)
     resource = session.get_one(Resource, (call.organization_id, row.resource_id))
-    lock_locations(session, call, _sites(session, call, resource), share=False)
+    lock_locations(session, call, sites(session, call, resource), share=False)
     lock_resources(session, call, [row.resource_id])
     row = records.find(session, call, KIND, absence_id)
     records.expect(row, revision)
@@ -133,11 +133,11 @@ def _check(call: Call, start: datetime, end: datetime) -> None:
         raise Invalid(faults)
 
 
-def _sites(session: Session, call: Call, row: Resource) -> set[UUID]:
+def sites(session: Session, call: Call, row: Resource) -> set[UUID]:
     """The locations at which its presence counts."""
-    sites = {UUID(location_id) for location_id in impact.roster_of(row).location_ids}
-    sites |= {location_id for location_id, _ in impact.shifts_of(session, call, row.id)}
-    return sites | {row.location_id} if row.location_id else sites
+    found = {UUID(location_id) for location_id in impact.roster_of(row).location_ids}
+    found |= {location_id for location_id, _ in impact.shifts_of(session, call, row.id)}
+    return found | {row.location_id} if row.location_id else found
 
 
 def _occupancy(absence: Absence) -> Occupancy:

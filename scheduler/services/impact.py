@@ -99,10 +99,12 @@ def by_roster(session: Session, call: Call, before: Roster, after: Roster) -> tu
     return _views(session, call, [*rows, *watched], broken)
 
 
-def by_absence(session: Session, call: Call, roster: Roster, absence_id: UUID, span: Span) -> tuple[Affected, ...]:
+def by_absence(
+    session: Session, call: Call, roster: Roster, absence_id: UUID | None, span: Span
+) -> tuple[Affected, ...]:
     """The visits ahead that the resource is booked for in that span, and those it was the last one to be on site for.
 
-    The absence itself is already written.
+    The absence itself is already written; without an id it is only supposed.
     """
     roster = replace(roster, extra=shifts_of(session, call, roster.resource_id))
     meets = Occupancy.starts_at < span.end, Occupancy.ends_at > span.start
@@ -110,7 +112,8 @@ def by_absence(session: Session, call: Call, roster: Roster, absence_id: UUID, s
     watched = _presence(session, call, roster, *meets)
     places, rosters = (_places(session, call), _practitioners(session, call)) if watched else ({}, [])
     absent = _absences(session, call, watched)
-    had_been = _absences(session, call, watched, Absence.id != absence_id)
+    had_been = _absences(session, call, watched, Absence.id != absence_id) if absence_id else absent
+    absent = absent | {roster.resource_id: [*absent.get(roster.resource_id, ()), span]}
     broken = {_duty(row) for row in rows} | {
         duty
         for duty in map(_duty, watched)

@@ -15,8 +15,9 @@ from uuid import UUID
 
 from scheduler.core.call import Call
 from scheduler.database import db
-from scheduler.models import Job, Message, WaitlistOffer, WaitlistOpening, new_id
+from scheduler.models import Message, WaitlistOffer, WaitlistOpening, new_id
 from scheduler.services import tasks
+from tests.api import stored
 
 if TYPE_CHECKING:
     from tests.api.conftest import Person
@@ -162,21 +163,16 @@ def course(person: Person) -> str:
     return made(person, "/v1/courses", **COURSE | {"patient_id": patient(person), "location_id": location(person)})
 
 
-def job(person: Person) -> str:
-    """Written straight into the table: what it asks for need not exist."""
-    row = Job(
-        organization_id=person.organization_id,
-        id=new_id(),
-        kind="plan_batch",
-        seconds=1,
-        request={},
-        actor="example",
-        created_at=person.app.extensions["clock"](),
-    )
-    with person.app.app_context():
-        db.session.add(row)
-        db.session.commit()
-        return str(row.id)
+def repair(person: Person) -> str:
+    """Of a room in which nothing takes place: there is nothing to be done."""
+    answer = person.post("/v1/disruptions", json=AWAY | {"resource_id": room(person)})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json["token"])
+
+
+def planned_course(person: Person) -> str:
+    """A course with a plan on offer."""
+    return stored.plan_of(person, course(person))
 
 
 def message(person: Person) -> str:
@@ -256,6 +252,12 @@ BOOKING: dict[str, Any] = {
     "start": "2030-03-05T15:00:00+00:00",
 }
 
+AWAY: dict[str, Any] = {
+    "resource_id": SOMEBODY,
+    "from": "2030-03-05T15:00:00+00:00",
+    "to": "2030-03-05T16:00:00+00:00",
+}
+
 KEPT: dict[str, Any] = {name: value for name, value in BOOKING.items() if name != "patient_id"}
 
 WAITING: dict[str, Any] = {name: BOOKING[name] for name in ("patient_id", "visit_type", "location_id")}
@@ -281,6 +283,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "/v1/patients/<uuid:patient_id>/holds/<uuid:clinical_hold_id>/release patient_id": held_patient,
     "/v1/appointments/<uuid:appointment_id>/cancel-series appointment_id": occurrence,
     "/v1/appointments/<uuid:appointment_id>/reschedule-series appointment_id": occurrence,
+    "/v1/courses/<uuid:course_id>/plans/<string:plan_token>/timeline.svg course_id": planned_course,
     "absence_id": absence,
     "appointment_id": appointment,
     "clinical_hold_id": clinical_hold,
@@ -291,18 +294,20 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "feed_id": calendar_feed,
     "group_id": group,
     "hold_id": hold,
-    "job_id": job,
+    "job_id": stored.job,
     "key_id": api_key,
     "location_id": location,
     "message_id": message,
     "offer_id": offer,
     "patient_id": patient,
+    "plan_token": stored.plan_token,
     "practitioner_id": practitioner,
     "protocol_id": protocol,
     "resource_id": room,
     "room_id": room,
     "series_id": series,
     "task_id": task,
+    "token": repair,
     "visit_type_id": visit_type,
 }
 
@@ -310,6 +315,7 @@ WORDS: dict[str, str] = {
     "key": "review",  # the gate of the example course
     "kind": "remind_24h",
     "locale": "en",
+    "plan_token": "AAAA",  # nobody's plan
     "task_key": "form",  # the task of the example visit type
 }
 
@@ -331,6 +337,9 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /v1/appointments": BOOKING,
     "POST /v1/courses": COURSE,
+    "POST /v1/disruptions": AWAY,
+    "POST /v1/disruptions/<uuid:token>/accept": {"all": True},
+    "POST /v1/disruptions/jobs": AWAY,
     "POST /v1/extra-hours": SHIFT,
     "POST /v1/holds": KEPT,
     "POST /v1/message-rules/preview": {"appointment_id": SOMEBODY},

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
-FURTHER = {"errors", "reasons", "alternatives", "plan", "blocking", "relaxations"}
+FURTHER = {"errors", "reasons", "alternatives", "plan", "blocking", "relaxations", "repair"}
 
 
 def assert_problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def known(alice: Person) -> Known:
 
 
 def ids(route: Route, person: Person, known: Known) -> dict[str, str]:
-    return known.of(person, route, *route.ids, *route.body_ids(), *route.required_ids())
+    return known.of(person, route, *route.ids, *route.made_words, *route.body_ids(), *route.required_ids())
 
 
 def ask(route: Route, person: Person, known: Known, **options: Any) -> Any:

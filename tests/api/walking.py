@@ -38,6 +38,11 @@ class Route:
     def manner(self) -> Any:
         return self.view.manner
 
+    @property
+    def made_words(self) -> tuple[str, ...]:
+        """The words that are made like ids; they come after the ids."""
+        return tuple(word for word in self.words if self.maker(word))
+
     def maker(self, parameter: str) -> Any:
         """What makes an example for a parameter, or None."""
         return EXAMPLES.get(f"{self.rule} {parameter}") or EXAMPLES.get(parameter)
@@ -48,7 +53,7 @@ class Route:
         for parameter in self.ids:
             path = path.replace(f"<uuid:{parameter}>", ids[parameter])
         for word in self.words:
-            path = re.sub(rf"<(string:)?{word}>", WORDS.get(word, "word"), path)
+            path = re.sub(rf"<(string:)?{word}>", ids.get(word) or WORDS.get(word, "word"), path)
         return path
 
     def body(self, ids: dict[str, str] | None = None) -> dict[str, Any] | None:

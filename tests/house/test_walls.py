@@ -48,8 +48,9 @@ WALLS = {
     ),
     # An edge beside api: HTML for patients.
     "pages": wall("core services messaging database ics", "flask werkzeug babel"),
+    "terminal": wall("core services", "rich"),
     "cli": wall(
-        "api config core models services messaging database worker demo",
+        "api config core models services messaging database worker demo terminal",
         "flask flask_migrate sqlalchemy yaml click rich requests waitress",
     ),
     # An edge, like cli: it makes an installation of its own, and talks to it over HTTP.

@@ -16,7 +16,6 @@ from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.models import Job, Location
 from scheduler.services import job_kinds, jobs
-from scheduler.services.job_kinds import Step
 from scheduler.worker import Ticker, Worker
 from tests.clinic import Clinic
 from tests.plumbing.clock import Clock
@@ -30,11 +29,11 @@ class Drill:
     meanwhile: Callable[[int], None] = lambda _: None
     thought: list[int] = field(default_factory=list)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[tuple[float, str]]:
         for place in range(4):
             self.thought.append(place)
             self.meanwhile(place)
-            yield Step(place / 4, "drilling")
+            yield place / 4, "drilling"
 
     def write(self, session: Session, call: Call) -> Mapping[str, Any]:
         for location in session.query(Location).where(Location.organization_id == call.organization_id):

@@ -1,0 +1,146 @@
+"""Many new courses at once in one clinic: the batch search beside one by one and beside earliest-fit, at the same time.
+
+All three place the same courses in the same order; people are known. Placed courses are judged by the verifier.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from statistics import mean
+from time import process_time
+
+from bench.peers import Desk
+from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, course
+from bench.report import table
+from scheduler.core.bitmap import erode
+from scheduler.core.planner import Plan, Problem, plan, verify
+from scheduler.core.planner.batch import Batch, Placement, Total
+
+ABOUT = "many courses at once: the batch search beside one by one, and beside earliest-fit"
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """The long form is `--loads 0.3 0.6 0.85 --clinics 3`."""
+    parser.add_argument("--size", choices=SIZES, default="medium")
+    parser.add_argument("--weeks", type=int, default=12)
+    parser.add_argument("--loads", type=float, nargs="+", default=[0.3, 0.6, 0.85])
+    parser.add_argument("--clinics", type=int, default=1, help="seeds of clinics, counted from 0")
+    parser.add_argument("--courses", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=15.0, help="CPU seconds for each batch search")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Place the courses by all three, and print one row for each load."""
+    rows = []
+    for load in chosen.loads:
+        cells = [_cell(chosen, load, seed) for seed in range(chosen.clinics)]
+        placed = [mean(cell[place] for cell in cells) for place in range(4)]
+        more = f"{placed[2] / placed[1] - 1:+.0%}" if placed[1] else "-"
+        rounds = mean(cell[4] for cell in cells)
+        costs = f"{mean(cell[5] for cell in cells):.2f}"
+        rows.append([f"{load:.2f}", *(f"{each:.1f}" for each in placed), more, costs, f"{rounds:.0f}"])
+    header = [
+        "load",
+        "earliest-fit",
+        "one by one",
+        f"batch, {chosen.seconds:.0f} s",
+        "at most",
+        "more",
+        "cost",
+        "rounds",
+    ]
+    table(header, rows)
+    print(f"courses placed of {chosen.courses}; `at most` is the bound, `more` batch to one by one.")
+    print("cost: mean cost of a placed course, batch to one by one (over different sets of placed courses).")
+
+
+def _cell(chosen: argparse.Namespace, load: float, seed: int) -> tuple[int, int, int, int, int, float]:
+    floor = ClinicFloor(Clinic(chosen.size, chosen.weeks, load, seed), chosen.courses)
+    greedy = floor.earliest_fit()
+    batch = Batch(floor, chosen.courses, seed=seed, rounds=100_000)
+    began = process_time()
+    for _ in batch.steps():
+        if process_time() - began > chosen.seconds:
+            break
+    first = batch.sequential or Total(chosen.courses, 0)
+    bound = batch.bound or Total(0, 0)
+    n = chosen.courses
+    placed = n - first.unplaced, n - batch.total.unplaced
+    ratio = (batch.total.cost / max(1, placed[1])) / (first.cost / placed[0]) if placed[0] else 1.0
+    return greedy, placed[0], placed[1], n - bound.unplaced, batch.made, ratio
+
+
+@dataclass
+class ClinicFloor:
+    """A synthetic clinic in which courses take up members of pools."""
+
+    clinic: Clinic
+    count: int
+
+    def __post_init__(self) -> None:
+        self.whole = {pool: dict(members) for pool, members in self.clinic.free.items()}
+
+    def problem(self, number: int) -> Problem:
+        """The course as the clinic stands; kinds of courses come in turn."""
+        return course(self.clinic, number, list(COURSES)[number % len(COURSES)], known=True)
+
+    def plan(self, number: int) -> Placement | None:
+        """Exactly, and judged."""
+        problem = self.problem(number)
+        found = plan(problem)
+        if found is None:
+            return None
+        faults = verify(problem, found)
+        if faults:
+            raise AssertionError("; ".join(faults))
+        return self.placement(found)
+
+    def alone(self, number: int) -> Placement | None:
+        """In the clinic without the batch."""
+        now, self.clinic.free = self.clinic.free, self.whole
+        try:
+            return self.plan(number)
+        finally:
+            self.clinic.free = now
+
+    def put(self, number: int, placement: Placement) -> None:
+        """Take the members that the placement names."""
+        del number
+        for pool, name, mask in placement.plan:
+            self.clinic.free[pool][name] &= ~mask
+
+    def lift(self, number: int, placement: Placement) -> None:
+        """Give them back."""
+        del number
+        for pool, name, mask in placement.plan:
+            self.clinic.free[pool][name] |= mask
+
+    def placement(self, found: Plan) -> Placement:
+        """The plan with a member of each pool for each visit: the primary person where possible, else the first."""
+        prefer, taken = set(found.primaries.values()), []
+        for session_id, slot in found.starts:
+            kind = {"evaluation": "evaluation", "dose": "dose", "talk": "integration"}[session_id.partition("-")[0]]
+            for need in KINDS[kind].needs:
+                at, free = slot + need.offset, self.clinic.free[need.pool]
+                able = [name for name, mask in free.items() if erode(mask, need.length) >> at & 1]
+                name = min(able, key=lambda each: (each not in prefer, each))
+                taken.append((need.pool, name, ((1 << need.length) - 1) << at))
+        return Placement(found.cost, frozenset(slot // 288 for _, slot in found.starts), taken)
+
+    def earliest_fit(self) -> int:
+        """How many courses the peer-style booking places, with restarts; the clinic is as before afterwards."""
+        placed = []
+        for number in range(self.count):
+            found = Desk(self.problem(number)).earliest_fit_with_restarts()
+            if found is not None:
+                placed.append((number, self.placement(found)))
+                self.put(*placed[-1])
+        for number, placement in placed:
+            self.lift(number, placement)
+        return len(placed)
+
+
+if __name__ == "__main__":
+    flags(parser := argparse.ArgumentParser(description=__doc__))
+    run(parser.parse_args())

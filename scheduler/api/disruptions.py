@@ -1,0 +1,206 @@
+"""Somebody falls ill, a room cannot be used: the joint repair over HTTP, and its acceptance in stages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+
+from scheduler.api.auth import identify
+from scheduler.api.errors import problem, status_of
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
+from scheduler.api.http import Answer, Blueprint, Schema, Session, endpoint
+from scheduler.api.jobs import JobSchema, document
+from scheduler.core.call import Call
+from scheduler.core.civil import zone
+from scheduler.core.errors import Fault, Invalid, NotFound, PlanStale
+from scheduler.database import db, transact
+from scheduler.services import disruption_jobs, disruptions
+from scheduler.services.disruptions import Line, Offer
+
+blp = Blueprint("disruptions", __name__, url_prefix="/v1", description="Repairs when somebody or something falls away")
+
+
+class DisruptionSchema(Schema):
+    """Who or what is not there, and when."""
+
+    resource_id = Id(required=True)
+    from_ = Instant(data_key="from", required=True)
+    to = Instant(required=True)
+    reason = Text(500, min=0, load_default="")
+
+
+class StruckVisitSchema(Schema):
+    """A visit that the disruption touches."""
+
+    appointment_id = Id(required=True)
+    session_id = Id(required=True, allow_none=True)
+    course_id = Id(required=True, allow_none=True)
+    patient_id = Id(required=True)
+    location_id = Id(required=True)
+    visit_type = Text(60, required=True)
+    time_zone = Text(64, required=True)
+
+
+class RepairKeptSchema(StruckVisitSchema):
+    """It stays at its time; others serve it."""
+
+    start = Instant(required=True)
+    resource_ids = List(Id(), max=100, required=True, metadata={"description": "Who and what would serve it"})
+
+
+class RepairMovedSchema(StruckVisitSchema):
+    """It would move."""
+
+    from_ = Instant(data_key="from", required=True)
+    to = Instant(required=True)
+    why = Choice("nobody_stands_in", "keeps_the_gaps", required=True)
+    resource_ids = List(Id(), max=100, required=True)
+
+
+class RepairBrokenSchema(StruckVisitSchema):
+    """There is no way: somebody has to see to it."""
+
+    start = Instant(required=True)
+    code = Choice("no_place", "under_way", "group", required=True)
+    detail = Text(500, required=True)
+
+
+class RepairDiffSchema(Schema):
+    """Each visit once."""
+
+    kept = List(Nested(RepairKeptSchema), max=10_000, required=True)
+    moved = List(Nested(RepairMovedSchema), max=10_000, required=True)
+    broken = List(Nested(RepairBrokenSchema), max=10_000, required=True)
+
+
+class RepairSchema(Schema):
+    """The joint repair of everything that is touched. Nothing but the offer itself has been written."""
+
+    token = Id(required=True)
+    resource_id = Id(required=True)
+    from_ = Instant(data_key="from", required=True)
+    to = Instant(required=True)
+    expires_at = Instant(required=True)
+    diff = Nested(RepairDiffSchema, required=True)
+
+
+class RepairAcceptanceSchema(Schema):
+    """Which visits of the repair are accepted: by session, by appointment, or all for which there is a way."""
+
+    session_ids = List(Id(), max=1000, load_default=list)
+    appointment_ids = List(Id(), max=1000, load_default=list)
+    all = Flag(load_default=False)
+
+
+class RepairAcceptedSchema(Schema):
+    """What was carried out, and what is left of the repair."""
+
+    absence_id = Id(required=True)
+    accepted = Nested(RepairDiffSchema, required=True)
+    open = Nested(RepairDiffSchema, required=True)
+
+
+class LargeDisruptionSchema(DisruptionSchema):
+    """A disruption whose repair a worker makes."""
+
+
+@blp.post("/disruptions")
+@endpoint(scope="scheduling:write", takes=DisruptionSchema, gives=RepairSchema, refuses=(NotFound, Invalid))
+def disrupt(session: Session, call: Call, body: dict[str, Any]) -> Any:
+    """Repair every visit of every course that this touches, together: same time first, then the least movement.
+
+    Nothing is changed before the repair is accepted.
+    """
+    return _repair(disruptions.offer(session, call, body["resource_id"], body["from_"], body["to"], body["reason"]))
+
+
+@blp.post("/disruptions/jobs")
+@endpoint(
+    scope="scheduling:write", takes=LargeDisruptionSchema, gives=JobSchema, status=202, refuses=(NotFound, Invalid)
+)
+def disrupt_later(session: Session, call: Call, body: dict[str, Any]) -> Any:
+    """The same as a job, for an absence that touches hundreds of visits; its result has the token and the diff."""
+    asked = document(disruption_jobs.ask(session, call, body["resource_id"], body["from_"], body["to"], body["reason"]))
+    return Answer(asked, headers={"Location": f"/v1/jobs/{asked['id']}"})
+
+
+@blp.get("/disruptions/<uuid:token>")
+@endpoint(scope="scheduling:read", gives=RepairSchema, refuses=(NotFound,))
+def get_disruption(session: Session, call: Call, *, token: UUID) -> Any:
+    """What is still open of a repair."""
+    return _repair(disruptions.get(session, call, token))
+
+
+@blp.post("/disruptions/<uuid:token>/accept")
+@endpoint(
+    scope="scheduling:write",
+    takes=RepairAcceptanceSchema,
+    gives=RepairAcceptedSchema,
+    refuses=(NotFound, Invalid, PlanStale),
+)
+def accept_disruption(session: Session, call: Call, body: dict[str, Any], *, token: UUID) -> Any:
+    """Carry out the repair, or a part of it, whole or not at all; the absence is written down with the first part.
+
+    What stays open becomes a task of the staff, visit by visit.
+    """
+    if not (body["session_ids"] or body["appointment_ids"] or body["all"]):
+        raise Invalid([Fault("/all", "nothing_chosen", "Say which visits are accepted, or all.")])
+    everything = body.pop("all")
+    done = disruptions.accept(session, call, token, everything=everything, **body)
+    return {"absence_id": done.absence_id, "accepted": _diff(done.done), "open": _diff(done.open)}
+
+
+@blp.errorhandler(PlanStale)  # type: ignore[untyped-decorator] # flask-smorest ships no types
+def answer_stale_repair(refusal: PlanStale) -> Response:
+    """The refusal of a repair that no longer fits, with a fresh one."""
+    session, token = db.session(), UUID(str((request.view_args or {})["token"]))
+
+    def repair_anew(session: Session, call: Call) -> dict[str, Any]:
+        return dict(RepairSchema().dump(_repair(disruptions.anew(session, call, token))))
+
+    rehearsed = request.args.get("dry_run") == "true"
+    fresh = transact(session, identify(session), repair_anew, dry_run=rehearsed)
+    return problem(status_of(PlanStale), refusal.code, refusal.detail, repair=fresh)
+
+
+def _repair(offer: Offer) -> dict[str, Any]:
+    return {
+        "token": offer.token,
+        "resource_id": offer.resource_id,
+        "from_": offer.span.start,
+        "to": offer.span.end,
+        "expires_at": offer.expires_at,
+        "diff": _diff([line for line in offer.lines if not line.done]),
+    }
+
+
+def _diff(lines: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"kept": [], "moved": [], "broken": []}
+    for line in lines:
+        found[line.outcome].append(_line(line))
+    return found
+
+
+def _line(line: Line) -> dict[str, Any]:
+    def there(instant: datetime | None) -> datetime | None:
+        return None if instant is None else instant.astimezone(zone(line.time_zone))
+
+    return {
+        "appointment_id": line.appointment_id,
+        "session_id": line.session_id,
+        "course_id": line.course_id,
+        "patient_id": line.patient_id,
+        "location_id": line.location_id,
+        "visit_type": line.visit_type,
+        "time_zone": line.time_zone,
+        "start": there(line.start),
+        "from_": there(line.start),
+        "to": there(line.to),
+        "why": line.code,
+        "code": line.code,
+        "detail": line.detail,
+        "resource_ids": list(line.people),
+    }

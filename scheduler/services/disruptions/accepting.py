@@ -1,0 +1,267 @@
+"""Carrying out a repair, or a part of it: all of the part or nothing, looked at anew under the locks.
+
+The first acceptance writes the absence down, which owes the staff a task for each visit; it goes with the acceptance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Bar, assign
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.errors import Fault, Invalid, PlanStale
+from scheduler.core.spacing import Booked, session_rules
+from scheduler.models import Appointment, Course, Disruption, Resource
+from scheduler.services import absences, audit, booking, course_rules, courses, openings, outbox
+from scheduler.services.booking import pins_of, place, snapshot
+from scheduler.services.calendars import Loaded, load
+from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.disruptions.lines import Line
+from scheduler.services.disruptions.offers import opened
+from scheduler.services.finding import Found, Wanted
+from scheduler.services.locks import bump_calendars, lock_locations, lock_resources, lock_row
+from scheduler.services.occupying import Owner, Visit, lock_for, release, resources_of, write
+from scheduler.services.planning import Desk, set_up
+from scheduler.services.scratch import Scratch, common_span, of_patient
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What was carried out now, and what is still open of the repair."""
+
+    absence_id: UUID
+    done: tuple[Line, ...]
+    open: tuple[Line, ...]
+
+
+def accept(
+    session: Session,
+    call: Call,
+    token: UUID,
+    *,
+    session_ids: Collection[UUID] = (),
+    appointment_ids: Collection[UUID] = (),
+    everything: bool = False,
+) -> Accepted:
+    """Carry out these lines of the repair, in one transaction; the others stay open.
+
+    A visit that moves takes the moves of its course with it. Raises NotFound, Invalid for visits that are not in the
+    repair or for which there is no way, PlanStale when one of them no longer fits: then nothing is changed.
+    """
+    row = opened(session, call, token)
+    lines = [Line.read(each) for each in row.body["lines"]]
+    chosen = _chosen(lines, session_ids, appointment_ids, everything=everything)
+    _lock(session, call, row, lines, chosen)
+    absence_id = row.absence_id or _write_absence(session, call, row)
+    row.absence_id = absence_id
+    for location_id in sorted({line.location_id for line in chosen}):
+        _Stage(session, call, row, [line for line in chosen if line.location_id == location_id]).carry_out()
+    done = {line.appointment_id for line in chosen}
+    after = [replace(line, done=line.done or line.appointment_id in done) for line in lines]
+    row.body = {"lines": [line.document() for line in after]}
+    visits = [str(each) for each in sorted(done)]
+    audit.note(session, call, "disruption.accept", "absence", absence_id, after={"appointments": visits})
+    session.flush()
+    return Accepted(absence_id, tuple(chosen), tuple(line for line in after if not line.done))
+
+
+def _chosen(
+    lines: Sequence[Line], session_ids: Collection[UUID], appointment_ids: Collection[UUID], *, everything: bool
+) -> list[Line]:
+    """The lines that are meant, with the moves of the same courses. Raises Invalid naming each that cannot be."""
+    open_lines = [line for line in lines if not line.done and line.outcome != "broken"]
+    if everything:
+        return open_lines
+    faults, wanted = [], set()
+    for name, ids in (("session_ids", session_ids), ("appointment_ids", appointment_ids)):
+        for place_, key in enumerate(ids):
+            line = next((each for each in lines if key in (each.session_id, each.appointment_id)), None)
+            if line is None:
+                faults.append(Fault(f"/{name}/{place_}", "not_in_the_repair", "The repair has no such visit."))
+            elif line.outcome == "broken":
+                faults.append(Fault(f"/{name}/{place_}", "no_way", line.detail))
+            else:
+                wanted.add(line.appointment_id)
+    if faults:
+        raise Invalid(faults)
+    moving = {line.course_id for line in lines if line.appointment_id in wanted and line.outcome == "moved"} - {None}
+    return [
+        line
+        for line in open_lines
+        if line.appointment_id in wanted or (line.outcome == "moved" and line.course_id in moving)
+    ]
+
+
+def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], chosen: Sequence[Line]) -> None:
+    """Everything at once, in the order of all: locations alone, courses, appointments, then people and rooms."""
+    resource = session.get_one(Resource, (call.organization_id, row.resource_id))
+    lock_locations(
+        session, call, {line.location_id for line in lines} | absences.sites(session, call, resource), share=False
+    )
+    for course_id in sorted({line.course_id for line in chosen if line.course_id}):
+        lock_row(session, call, Course, course_id)
+    ids = {row.resource_id}
+    for line in sorted(chosen, key=lambda each: each.appointment_id):
+        visit = lock_row(session, call, Appointment, line.appointment_id)
+        if visit is None or visit.starts_at != line.start or visit.status not in {"proposed", "pending", "booked"}:
+            raise PlanStale(f"The visit of {line.start:%d %B, %H:%M} UTC has changed since.")
+        ids |= {line.patient_id, *line.people} | resources_of(session, call, line.appointment_id)
+    wanted = select(Resource.id).where(Resource.organization_id == call.organization_id, Resource.kind == "room")
+    at = {line.location_id for line in chosen}
+    ids |= set(session.scalars(wanted.where(Resource.location_id.in_(at))))  # rooms may be bound anew
+    lock_resources(session, call, ids)
+
+
+def _write_absence(session: Session, call: Call, row: Disruption) -> UUID:
+    view = absences.create(
+        session, call, resource_id=row.resource_id, start=row.starts_at, end=row.ends_at, reason=row.reason
+    )
+    return view.id
+
+
+class _Stage:
+    """The chosen visits of one location: checked, then written."""
+
+    def __init__(self, session: Session, call: Call, row: Disruption, lines: Sequence[Line]) -> None:
+        self._session, self._call, self._row = session, call, row
+        self._lines = sorted(lines, key=lambda line: (line.to or line.start, line.appointment_id))
+        self._kinds = visit_kinds(session, call)
+        self._ids = tuple(line.appointment_id for line in lines)
+        self._visits = {
+            line.appointment_id: session.get_one(Appointment, (call.organization_id, line.appointment_id))
+            for line in lines
+        }
+
+    def carry_out(self) -> None:
+        """Raises PlanStale."""
+        desks, loaded = self._look()
+        scratch = Scratch()
+        for each in loaded.values():
+            scratch.add(self._lines[0].location_id, each)
+        places = []
+        for line in self._lines:
+            mine, desk = loaded[line.appointment_id], desks.get(line.course_id) if line.course_id else None
+            found = self._fits(line, mine, desk, scratch)
+            start, end = found.starts_at, found.starts_at + (line.end - line.start)
+            own = of_patient(line.patient_id, mine.site.timeline, start, end)
+            scratch.put(line.appointment_id, (own, *found.takings))
+            places.append((self._visits[line.appointment_id], found, line))
+        self._write(places, loaded[self._lines[0].appointment_id])
+
+    def _look(self) -> tuple[dict[UUID, Desk], dict[UUID, Loaded]]:
+        views = [
+            courses.get(self._session, self._call, course_id)
+            for course_id in sorted({line.course_id for line in self._lines if line.course_id and line.session_id})
+        ]
+        first = [set_up(self._session, self._call, view, ignoring=self._ids) for view in views]
+        starts = [each for line in self._lines for each in (line.start, line.to or line.start)]
+        span = min(starts), max(starts) + timedelta(days=1)
+        lines = [desk.loaded.site.timeline for desk in first]
+        whole = common_span(
+            [*lines, load_one(self._session, self._call, self._lines[0], self._ids, span).site.timeline]
+        )
+        desks = {view.id: set_up(self._session, self._call, view, ignoring=self._ids, span=whole) for view in views}
+        loaded = {
+            line.appointment_id: desks[line.course_id].loaded
+            if line.course_id in desks
+            else load_one(self._session, self._call, line, self._ids, whole)
+            for line in self._lines
+        }
+        return desks, loaded
+
+    def _fits(self, line: Line, loaded: Loaded, desk: Desk | None, scratch: Scratch) -> Found:
+        """The visit at its new place, by the law of every booking. Raises PlanStale."""
+        kind, start = self._kinds[line.visit_type], line.to or line.start
+        site = scratch.site(line.location_id, loaded)
+        bars = self._bars(line, kind, desk) if line.outcome == "moved" else ()
+        clinic = replace(site, further=bars).clinic(kind.visit, kind.demand, cleared=False)
+        if line.outcome == "kept":
+            clinic = replace(clinic, bars=())
+        takings = assign(kind.demand, clinic, site.timeline.slot(start), line.people)
+        if takings is None:
+            raise PlanStale(f"The visit of {line.start:%d %B, %H:%M} UTC no longer fits where it was to go.")
+        return Found(kind, loaded, to_local(start, site.time_zone), start, takings)
+
+    def _bars(self, line: Line, kind: Kind, desk: Desk | None) -> tuple[Bar, ...]:
+        if desk is None:
+            return ()
+        site, spec = desk.loaded.site, next(each for each in desk.specs if desk.session_id(each) == line.session_id)
+        chosen = {each.session_id: each for each in self._lines}
+        others = {**desk.standing, **desk.loose}
+        for each in desk.specs:
+            other = chosen.get(desk.session_id(each))
+            if other is not None and other.to is not None:
+                end = other.to + (other.end - other.start)
+                others[each.index] = Booked(to_local(other.to, site.time_zone).date(), other.to, end)
+        others.pop(spec.index, None)
+        passed = course_rules.passed_gates(self._session, self._call, desk.course.id)
+        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates})
+        return (*rules.bars(site.timeline, site.time_zone), *desk.dose_bars(kind))
+
+    def _write(self, places: Sequence[tuple[Appointment, Found, Line]], loaded: Loaded) -> None:
+        session, call = self._session, self._call
+        visits, ids = [], set()
+        before = {row.id: snapshot(row) for row, _, _ in places}
+        for row, found, _ in places:
+            ids |= resources_of(session, call, row.id)
+            pins = tuple(pin for pin in pins_of(row) if pin.resource_id != self._row.resource_id)
+            wanted = Wanted(
+                row.patient_id,
+                row.visit_type,
+                row.location_id,
+                found.starts_at,
+                pins=pins,
+                patient_region=row.patient_region,
+            )
+            if found.starts_at != row.starts_at:
+                openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
+                row.sequence, row.confirmed_at = row.sequence + 1, None
+                row.moves = {**row.moves, "clinic": row.moves.get("clinic", 0) + 1}
+            place(row, wanted, found)
+            pinned = frozenset(pin.selector for pin in pins)
+            owner = Owner(appointment_id=row.id)
+            visits.append(Visit(owner, row.patient_id, found.starts_at, found.ends_at, found.takings, pinned))
+        ids = ids.union(*(visit.resource_ids for visit in visits))
+        lock_for(session, call, loaded, ids)
+        for row, _, _ in places:
+            release(session, call, row.id)
+        session.flush()
+        write(session, call, loaded, visits)
+        bump_calendars(session, call, ids, locked=True)
+        for row, _, line in places:
+            booking.tell_moved(
+                session,
+                call,
+                row,
+                before[row.id],
+                moves=row.starts_at != line.start,
+                reason=self._row.reason or None,
+                tell=False,
+                by="clinic",
+                category="disruption",
+            )
+        moved = [outbox.Changed(row, line.start) for row, _, line in places if row.starts_at != line.start]
+        outbox.owe_for_course_change(session, call, moved)  # one message for all that moves of a course
+
+
+def load_one(
+    session: Session, call: Call, line: Line, ignoring: Sequence[UUID], span: tuple[datetime, datetime]
+) -> Loaded:
+    """The calendars around one visit, without those that the stage writes anew."""
+    first, last = span
+    return load(
+        session,
+        call,
+        location_id=line.location_id,
+        start=first,
+        end=last,
+        patient_id=line.patient_id,
+        ignoring=tuple(ignoring),
+    )

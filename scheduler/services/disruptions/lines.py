@@ -1,0 +1,60 @@
+"""One line of a repair: a visit, and what becomes of it. As a value, and as the document that is stored."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+Outcome = Literal["kept", "moved", "broken"]
+
+_IDS = ("appointment_id", "session_id", "course_id", "patient_id", "location_id")
+_TIMES = ("start", "end", "to")
+
+
+@dataclass(frozen=True)
+class Line:
+    """`start` is where the visit stands, `to` where it would go (the same when it is kept).
+
+    `people` are those who would serve it, rooms among them. `struck` is false for a visit that has to make room for
+    others of its course. `done` once it was accepted.
+    """
+
+    appointment_id: UUID
+    session_id: UUID | None
+    course_id: UUID | None
+    patient_id: UUID
+    location_id: UUID
+    visit_type: str
+    time_zone: str
+    start: datetime
+    end: datetime
+    outcome: Outcome
+    code: str
+    detail: str
+    to: datetime | None = None
+    people: tuple[UUID, ...] = ()
+    struck: bool = True
+    done: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As it is stored."""
+        found: dict[str, Any] = asdict(self)
+        for name in _IDS:
+            found[name] = None if found[name] is None else str(found[name])
+        for name in _TIMES:
+            found[name] = None if found[name] is None else found[name].isoformat()
+        found["people"] = [str(each) for each in self.people]
+        return found
+
+    @classmethod
+    def read(cls, stored: dict[str, Any]) -> Line:
+        """The line of a stored document."""
+        found = dict(stored)
+        for name in _IDS:
+            found[name] = None if found[name] is None else UUID(found[name])
+        for name in _TIMES:
+            found[name] = None if found[name] is None else datetime.fromisoformat(found[name])
+        found["people"] = tuple(UUID(each) for each in found["people"])
+        return cls(**found)

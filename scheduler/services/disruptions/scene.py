@@ -1,0 +1,140 @@
+"""What a repair looks at: the visits that are struck, those of their courses that may make room, and the calendars."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.availability import Taking
+from scheduler.core.bitmap import Timeline
+from scheduler.core.call import Call
+from scheduler.core.intervals import Span
+from scheduler.core.lifecycle import OPEN
+from scheduler.models import Appointment, Course, Occupancy, Resource
+from scheduler.services import courses, impact
+from scheduler.services.calendars import Loaded, load
+from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.planning import Desk, set_up
+from scheduler.services.scratch import Scratch, common_span
+
+#: A visit that belongs to no course is looked for so many days on.
+DAYS = 28
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Visits by id. `loose` may be moved; `desks` are the courses of the struck ones, by id."""
+
+    struck: tuple[Appointment, ...]
+    loose: Mapping[UUID, Appointment]
+    takings: Mapping[UUID, tuple[Taking, ...]]
+    desks: Mapping[UUID, Desk]
+    loaded: Mapping[UUID, Loaded]
+    kinds: Mapping[str, Kind]
+    scratch: Scratch
+    timeline: Timeline
+
+    def slot(self, row: Appointment) -> int:
+        """Where the visit stands."""
+        return self.timeline.slot(row.starts_at)
+
+
+def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene | None:
+    """Read everything; None when nothing is struck. The resource counts as away, though nobody has said so yet."""
+    resource = session.get_one(Resource, (call.organization_id, resource_id))
+    hit = impact.by_absence(session, call, impact.roster_of(resource), None, span)
+    if not hit:
+        return None
+    struck = _appointments(session, call, [each.id for each in hit])
+    views = _courses(session, call, struck)
+    first = {view.id: set_up(session, call, view) for view in views}
+    soonest = {key: desk.loaded.site.earliest for key, desk in first.items()}
+    loose = {row.id: row for row in struck if row.status in OPEN and row.group_id is None}
+    for view in views:  # who comes too soon to be asked to move makes no room for others
+        loose |= {
+            row.id: row
+            for row in view.booked.values()
+            if row.status in OPEN and row.group_id is None and row.starts_at >= soonest[view.id]
+        }
+    ignoring = tuple(sorted(loose))
+    alone = [row for row in struck if row.course_id not in first]
+    singles = {row.id: _loaded(session, call, row, ignoring, None) for row in alone}
+    lines = [desk.loaded.site.timeline for desk in first.values()] + [each.site.timeline for each in singles.values()]
+    whole = common_span(lines)
+    desks = {view.id: set_up(session, call, view, ignoring=ignoring, span=whole) for view in views}
+    loaded = {row.id: _loaded(session, call, row, ignoring, whole) for row in alone}
+    loaded |= {row.id: desks[row.course_id].loaded for row in struck if row.course_id in desks}
+    timeline = next(iter(loaded.values())).site.timeline
+    scratch = Scratch(away={resource_id: timeline.touched([span])})
+    for row in struck:
+        scratch.add(row.location_id, loaded[row.id])
+    for desk in desks.values():
+        scratch.add(desk.course.row.location_id, desk.loaded)
+    takings = takings_of(session, call, ignoring, timeline)
+    for key in loose.keys() - {row.id for row in struck}:
+        scratch.put(key, takings.get(key, ()))
+    return Scene(struck, loose, takings, desks, loaded, visit_kinds(session, call), scratch, timeline)
+
+
+def takings_of(
+    session: Session, call: Call, ids: Collection[UUID], timeline: Timeline
+) -> dict[UUID, tuple[Taking, ...]]:
+    """Who and what the appointments take up now, the patient's own time too."""
+    columns = (
+        Occupancy.appointment_id,
+        Occupancy.resource_id,
+        Occupancy.role,
+        Occupancy.kind,
+        Occupancy.starts_at,
+        Occupancy.ends_at,
+    )
+    rows = session.execute(
+        select(*columns, func.count().label("units"))
+        .where(Occupancy.organization_id == call.organization_id, Occupancy.appointment_id.in_(ids))
+        .group_by(*columns)
+        .order_by(Occupancy.starts_at, Occupancy.resource_id)
+    )
+    found: dict[UUID, tuple[Taking, ...]] = {}
+    for row in rows:
+        first, past = timeline.slot(row.starts_at), timeline.slot_after(row.ends_at)
+        taking = Taking(row.resource_id, row.role, first, past, 0 if row.kind == "present" else row.units)
+        found[row.appointment_id] = (*found.get(row.appointment_id, ()), taking)
+    return found
+
+
+def within(desk: Desk) -> Desk:
+    """The desk up to the last session that is booked: what nobody has booked yet binds nothing."""
+    last = max((*desk.standing, *desk.loose), default=-1)
+    return replace(desk, specs=desk.specs[: last + 1])
+
+
+def _appointments(session: Session, call: Call, ids: Sequence[UUID]) -> tuple[Appointment, ...]:
+    wanted = select(Appointment).where(Appointment.organization_id == call.organization_id, Appointment.id.in_(ids))
+    return tuple(session.scalars(wanted.order_by(Appointment.starts_at, Appointment.id)))
+
+
+def _courses(session: Session, call: Call, struck: Sequence[Appointment]) -> list[courses.CourseView]:
+    """The courses whose own sessions are struck, with their rows."""
+    ids = sorted({row.course_id for row in struck if row.course_id and row.course_session_id})
+    wanted = select(Course).where(Course.organization_id == call.organization_id, Course.id.in_(ids))
+    return courses.views(session, call, list(session.scalars(wanted.order_by(Course.id))))
+
+
+def _loaded(
+    session: Session, call: Call, row: Appointment, ignoring: tuple[UUID, ...], span: tuple[datetime, datetime] | None
+) -> Loaded:
+    first, last = span or (max(call.now, row.starts_at - timedelta(days=1)), row.ends_at + timedelta(days=DAYS))
+    return load(
+        session,
+        call,
+        location_id=row.location_id,
+        start=min(first, row.starts_at),
+        end=max(last, row.ends_at),
+        patient_id=row.patient_id,
+        ignoring=ignoring,
+    )

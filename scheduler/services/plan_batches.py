@@ -1,0 +1,155 @@
+"""Planning many courses at once, as a job: read once, searched with no transaction open, kept as one plan a course.
+
+Nothing is booked: each course's token books that course, today or tomorrow; the others stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.errors import Fault, Invalid
+from scheduler.core.planner.batch import Batch, Placement, Total
+from scheduler.models import Course, Job
+from scheduler.services import courses, jobs, plans
+from scheduler.services.planning import CoursePlan, Desk, set_up, solve
+from scheduler.services.scratch import Scratch, common_span, of_patient
+
+KIND = "plan_batch"
+#: For so long each plan can be booked: a batch is gone through by people.
+KEPT_MINUTES = 24 * 60
+
+
+def ask(
+    session: Session, call: Call, course_ids: Sequence[UUID], *, through: str, seconds: int, seed: int, rounds: int
+) -> Job:
+    """Have these courses planned together. Raises Invalid, naming each that cannot be."""
+    wanted = select(Course).where(Course.organization_id == call.organization_id, Course.id.in_(course_ids))
+    rows = {row.id: row for row in session.scalars(wanted)}
+    faults, patients = [], set()
+    for place, course_id in enumerate(course_ids):
+        if course_id not in rows:
+            faults.append(Fault(f"/course_ids/{place}", "unknown_course", "There is no such course."))
+        elif rows[course_id].status not in {"draft", "active"}:
+            detail = f"The course is {rows[course_id].status}."
+            faults.append(Fault(f"/course_ids/{place}", "not_open", detail))
+        elif rows[course_id].patient_id in patients:
+            detail = "The same patient, or course, is in the list already: plan them one after the other."
+            faults.append(Fault(f"/course_ids/{place}", "same_patient", detail))
+        else:
+            patients.add(rows[course_id].patient_id)
+    if faults:
+        raise Invalid(faults)
+    request = {
+        "course_ids": [str(each) for each in course_ids],
+        "through": through,
+        "seed": seed,
+        "rounds": rounds,
+    }
+    return jobs.ask(session, call, KIND, request, seconds)
+
+
+def begin(session: Session, call: Call, request: Mapping[str, Any]) -> PlanBatch:
+    """Read everything that planning these courses looks at."""
+    ids, through = [UUID(each) for each in request["course_ids"]], request["through"]
+    views = [courses.get(session, call, course_id) for course_id in ids]
+    desks = [set_up(session, call, view, through=through) for view in views]
+    span = common_span(desk.loaded.site.timeline for desk in desks)
+    floor = CourseFloor([set_up(session, call, view, through=through, span=span) for view in views])
+    session.expunge_all()  # the search goes on when this transaction is over, and only reads
+    return PlanBatch(floor, Batch(floor, len(ids), seed=request["seed"], rounds=request["rounds"]))
+
+
+class CourseFloor:
+    """The organization's real calendars as the floor of a batch search."""
+
+    def __init__(self, desks: Sequence[Desk]) -> None:
+        self.desks = desks
+        self._scratch = Scratch()
+        for desk in desks:
+            self._scratch.add(desk.course.row.location_id, desk.loaded)
+
+    def plan(self, course: int) -> Placement | None:
+        """The cheapest plan beside everything that stands."""
+        return _placement(self._scratch.desk(self.desks[course]))
+
+    def alone(self, course: int) -> Placement | None:
+        """The same with nothing of the batch there."""
+        return _placement(self._scratch.desk(self.desks[course], bare=True))
+
+    def put(self, course: int, placement: Placement) -> None:
+        """Let it take up its people and rooms."""
+        found: CoursePlan = placement.plan
+        desk = self.desks[course]
+        timeline, patient_id = desk.loaded.site.timeline, desk.course.row.patient_id
+        own = [of_patient(patient_id, timeline, each.start, each.end) for each in found.sessions]
+        self._scratch.put(course, [*own, *(taking for each in found.sessions for taking in each.takings)])
+
+    def lift(self, course: int, placement: Placement) -> None:
+        """Give them back."""
+        del placement
+        self._scratch.lift(course)
+
+
+@dataclass
+class PlanBatch:
+    """The job: the search, then one plan a course."""
+
+    floor: CourseFloor
+    batch: Batch
+    _said: list[str] = field(default_factory=list)
+
+    def steps(self) -> Iterator[tuple[float, str]]:
+        """Search for as long as the job lasts."""
+        return self.batch.steps()
+
+    def write(self, session: Session, call: Call) -> Mapping[str, Any]:
+        """Keep each course's plan under a token of its own, and say how good the whole is."""
+        lines = [self._line(session, call, number, desk) for number, desk in enumerate(self.floor.desks)]
+        return {
+            "courses": lines,
+            "placed": len(self.batch.kept),
+            "total": _document(self.batch.total),
+            "one_by_one": _document(self.batch.sequential),
+            "bound": _document(self.batch.bound),
+            "rounds": self.batch.made,
+        }
+
+    def _line(self, session: Session, call: Call, number: int, desk: Desk) -> dict[str, Any]:
+        line: dict[str, Any] = {"course_id": str(desk.course.id), "plan_token": None, "code": None}
+        placement = self.batch.kept.get(number)
+        if placement is None:
+            alone = number in self.batch.possible
+            return line | {"code": "no_place_beside_the_others" if alone else "no_feasible_plan"}
+        found: CoursePlan = placement.plan
+        if not found.sessions:
+            return line | {"code": "nothing_to_plan"}
+        offered = plans.keep(session, call, desk, [found], KEPT_MINUTES)[0]
+        zone = desk.loaded.site.time_zone
+        return line | {
+            "plan_token": offered.token,
+            "score": found.plan.cost,
+            "starts_on": to_local(found.sessions[0].start, zone).date().isoformat(),
+            "completes_on": to_local(found.sessions[-1].start, zone).date().isoformat(),
+            "sessions": len(found.sessions),
+        }
+
+
+def _placement(desk: Desk) -> Placement | None:
+    found = solve(desk)
+    if not found:
+        return None
+    origin = desk.loaded.site.timeline.origin
+    days = frozenset((each.start - origin).days for each in found[0].sessions)
+    return Placement(found[0].plan.cost, days, found[0])
+
+
+def _document(total: Total | None) -> dict[str, int] | None:
+    return None if total is None else {"unplaced": total.unplaced, "cost": total.cost}

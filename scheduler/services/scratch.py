@@ -1,0 +1,99 @@
+"""Scratch paper: the calendars of some locations, on which visits are tried out before anything is written.
+
+What is put here takes up its people and rooms for whoever looks next, at every location; taken away, they are free
+again. Nothing touches the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from scheduler.core.availability import Calendar, Clinic, Taking, occupied
+from scheduler.core.bitmap import Timeline
+from scheduler.core.site import Site
+from scheduler.services.calendars import Loaded
+from scheduler.services.planning import Desk
+
+PATIENT = "patient"
+
+
+def common_span(timelines: Iterable[Timeline]) -> tuple[datetime, datetime]:
+    """What to load for several desks, so that all of them speak of one timeline: a day of margin is added there."""
+    known = list(timelines)
+    first, last = min(each.origin for each in known), max(each.end for each in known)
+    return first + timedelta(days=1), last - timedelta(days=1, seconds=1)
+
+
+@dataclass
+class Scratch:
+    """Sites over one timeline. `away` are slots at which a resource is not there, whatever its calendar says."""
+
+    away: Mapping[UUID, int] = field(default_factory=dict)
+    _base: dict[UUID, dict[UUID, Calendar]] = field(default_factory=dict)
+    _now: dict[UUID, dict[UUID, Calendar]] = field(default_factory=dict)
+    _put: dict[Hashable, tuple[Taking, ...]] = field(default_factory=dict)
+
+    def add(self, location_id: UUID, loaded: Loaded) -> None:
+        """Know a location. What was put before counts there too."""
+        if location_id not in self._base:
+            base = {
+                key: replace(each, absent=each.absent | self.away[key]) if key in self.away else each
+                for key, each in loaded.site.calendars.items()
+            }
+            self._base[location_id] = base
+            self._now[location_id] = _occupied(base, [each for takings in self._put.values() for each in takings])
+
+    def put(self, key: Hashable, takings: Sequence[Taking]) -> None:
+        """Let these be taken, under a name by which they are taken away again."""
+        self._put[key] = tuple(each for each in takings if each.units != 0)
+        for location_id, now in self._now.items():
+            self._now[location_id] = _occupied(now, self._put[key])
+
+    def lift(self, key: Hashable) -> tuple[Taking, ...]:
+        """Give back what was put under that name; nothing when there is nothing."""
+        gone = self._put.pop(key, ())
+        concerned = {each.resource_id for each in gone}.union(*(each.pool for each in gone))
+        left = [each for takings in self._put.values() for each in takings]
+        for each in left:  # which room of a pool a late visit gets depends on all of them
+            if each.pool and concerned.intersection(each.pool):
+                concerned |= set(each.pool)
+        again = [each for each in left if each.resource_id in concerned]
+        for location_id, base in self._base.items():
+            fresh = {key: base[key] for key in concerned & base.keys()}
+            self._now[location_id] = {**self._now[location_id], **_occupied(fresh, again)}
+        return gone
+
+    def site(self, location_id: UUID, loaded: Loaded) -> Site:
+        """The site as it is with all that was put; its patient too."""
+        patient = loaded.site.patient
+        if patient is not None:
+            key = patient.resource_id
+            theirs = [each for takings in self._put.values() for each in takings if each.resource_id == key]
+            patient = _occupied({key: patient}, theirs)[key]
+        return replace(loaded.site, calendars=self._now[location_id], patient=patient)
+
+    def desk(self, desk: Desk, *, bare: bool = False) -> Desk:
+        """A course's desk with all that was put; `bare`: with nothing of it."""
+        location_id = desk.course.row.location_id
+        if bare:
+            site = replace(desk.loaded.site, calendars=self._base[location_id])
+        else:
+            site = self.site(location_id, desk.loaded)
+        return replace(desk, loaded=replace(desk.loaded, site=site))
+
+
+def of_patient(patient_id: UUID, timeline: Timeline, start: datetime, end: datetime) -> Taking:
+    """The patient's own time."""
+    return Taking(patient_id, PATIENT, timeline.slot(start), timeline.slot_after(end), None)
+
+
+def _occupied(calendars: Mapping[UUID, Calendar], takings: Sequence[Taking]) -> dict[UUID, Calendar]:
+    known = [each for each in takings if each.resource_id in calendars and calendars.keys() >= set(each.pool)]
+    return dict(occupied(Clinic(_NO_TIME, calendars), known).calendars)
+
+
+#: Occupying looks at calendars alone.
+_NO_TIME = Timeline(datetime(1970, 1, 1, tzinfo=UTC), 0)

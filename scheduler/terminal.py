@@ -1,0 +1,94 @@
+"""Plans, courses and the progress of long work on a terminal of eighty columns or more. Decides nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from scheduler.core.civil import zone
+from scheduler.core.timeline import Bar, Timeline
+from scheduler.services.plans import OfferedPlan
+
+_STAMP = "%a %d %b %H:%M"
+_WIDTH = 36
+_SIGNS = {"done": "●", "booked": "◉", "pencilled": "◌", "planned": "○", "broken": "✗"}
+_POLLED_EVERY = 0.2
+
+
+def show_plans(console: Console, offered: Sequence[OfferedPlan]) -> None:
+    """The plans side by side, the best first, then each with its token."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("session")
+    for rank in range(1, len(offered) + 1):
+        table.add_column(f"plan {rank}" + (" (best)" if rank == 1 else ""), no_wrap=True)
+    where = zone(offered[0].desk.loaded.site.time_zone)
+    starts = [{each.session_id: each.start for each in plan.plan.sessions} for plan in offered]
+    for each in sorted(offered[0].plan.sessions, key=lambda session: session.spec.index):
+        label = escape(f"{each.spec.sequence}. {each.spec.step.replace('_', ' ')}")
+        found = (plan.get(each.session_id) for plan in starts)
+        table.add_row(label, *(start.astimezone(where).strftime(_STAMP) if start else "" for start in found))
+    table.add_section()
+    table.add_row("score", *(str(plan.plan.plan.cost) for plan in offered))
+    console.print(table)
+    for rank, plan in enumerate(offered, 1):
+        parts = [f"{name.replace('_', ' ')} {points}" for name, points in plan.plan.plan.parts.items() if points]
+        console.print(f"Plan {rank}: {', '.join(parts) or 'nothing against it'}.", highlight=False)
+        console.print(f"  --book {plan.token}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_timeline(console: Console, timeline: Timeline) -> None:
+    """The course as a line a session: its window, and where it stands in it."""
+    first, last = timeline.days
+    days = max(1, (last - first).days)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(timeline.title), title_justify="left")
+    table.add_column("session")
+    table.add_column(f"{first:%d %b %Y} to {last:%d %b %Y}", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for place, bar in enumerate(timeline.bars):
+        for gate in (each for each in timeline.gates if each.before == place):
+            table.add_row(escape(f"gate: {gate.label}"), ("═" if gate.hard else "─") * _WIDTH, escape(gate.outcome))
+        said = f"{bar.mark.start:{_STAMP}}, {bar.mark.state}" if bar.mark else ""
+        table.add_row(escape(f"{bar.sequence}. {bar.label}"), _line(bar, timeline, days), said)
+    console.print(table)
+    console.print("  ".join(f"{sign} {state}" for state, sign in _SIGNS.items()) + "  ░ window", highlight=False)
+
+
+def watch(console: Console, look: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """A bar for a job, until it is over; `look` says how it stands. Returns how it ended."""
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        while True:
+            job = look()
+            bar.update(task, completed=job["progress"], description=job["step"])
+            if job["status"] not in {"queued", "running"}:
+                return job
+            time.sleep(_POLLED_EVERY)
+
+
+def _line(bar: Bar, timeline: Timeline, days: int) -> str:
+    """One session's days, as many characters wide as every other's."""
+    first, last = timeline.days
+    cells = []
+    for place in range(_WIDTH):
+        since = first + timedelta(days=place * days / _WIDTH)
+        until = first + timedelta(days=(place + 1) * days / _WIDTH)
+        inside = bar.earliest < until and (bar.latest or last) >= since
+        cells.append("░" if inside else " ")
+    if bar.mark is not None:
+        place = (bar.mark.start.date() - first).days * _WIDTH // days
+        cells[min(place, _WIDTH - 1)] = _SIGNS[bar.mark.state]
+    return "".join(cells)

@@ -1,0 +1,60 @@
+"""Examples that are written straight into the tables: to make them is no matter of a walk over the routes."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import select
+
+from scheduler.database import db
+from scheduler.models import Job, StoredPlan, new_id
+
+if TYPE_CHECKING:
+    from tests.api.conftest import Person
+
+
+def plan_of(person: Person, course_id: str) -> str:
+    """Put a plan of that course on offer; its id again."""
+    now = person.app.extensions["clock"]()
+    with person.app.app_context():
+        row = StoredPlan(
+            organization_id=person.organization_id,
+            id=new_id(),
+            course_id=UUID(course_id),
+            digest="00" * 32,
+            body={"sessions": []},
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+        db.session.add(row)
+        db.session.commit()
+    return course_id
+
+
+def plan_token(person: Person) -> str:
+    """The token of that plan."""
+    with person.app.app_context():
+        wanted = select(StoredPlan).where(StoredPlan.organization_id == person.organization_id)
+        row = db.session.scalars(wanted.order_by(StoredPlan.id.desc())).first()
+        assert row is not None, "the course comes before it in the path"
+        return base64.urlsafe_b64encode(row.id.bytes + bytes.fromhex(row.digest)).decode().rstrip("=")
+
+
+def job(person: Person) -> str:
+    """Written straight into the table: what it asks for need not exist."""
+    row = Job(
+        organization_id=person.organization_id,
+        id=new_id(),
+        kind="plan_batch",
+        seconds=1,
+        request={},
+        actor="example",
+        created_at=person.app.extensions["clock"](),
+    )
+    with person.app.app_context():
+        db.session.add(row)
+        db.session.commit()
+        return str(row.id)

@@ -1,0 +1,99 @@
+"""Many courses at once: never worse than one by one, never below the bound, the same for the same seed, lawful."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import pytest
+
+from scheduler.core.bitmap import dilate
+from scheduler.core.planner import Main, Plan, Problem, plan, verify
+from scheduler.core.planner.batch import Batch, Placement
+from tests.core.planner.handmade import WHERE, course, each, main
+
+
+@dataclass
+class OneRoom:
+    """Courses that all need the same room, an hour at a time."""
+
+    problems: list[Problem]
+    taken: set[int] = field(default_factory=set)
+
+    def alone(self, number: int) -> Placement | None:
+        return OneRoom(self.problems).plan(number)
+
+    def now(self, number: int) -> Problem:
+        room = 0
+        for slot in self.taken:
+            room |= 1 << slot
+        barred = dilate(room, 12)
+        problem = self.problems[number]
+        return replace(problem, mains=tuple(replace(each, starts=each.starts & ~barred) for each in problem.mains))
+
+    def plan(self, number: int) -> Placement | None:
+        found = plan(self.now(number))
+        return None if found is None else Placement(found.cost, frozenset(s // 288 for _, s in found.starts), found)
+
+    def put(self, number: int, placement: Placement) -> None:
+        assert verify(self.now(number), placement.plan) == []
+        assert not self.taken & hours(placement.plan)
+        self.taken |= hours(placement.plan)
+
+    def lift(self, number: int, placement: Placement) -> None:
+        assert self.taken >= hours(placement.plan), number
+        self.taken -= hours(placement.plan)
+
+
+def hours(found: Plan) -> set[int]:
+    return {slot + each for _, slot in found.starts for each in range(12)}
+
+
+def one_room(seed: int, count: int = 9) -> OneRoom:
+    """Courses of two or three visits, each able to come at a few hours of a few days."""
+    rng = Random(seed)
+    problems = []
+    for _ in range(count):
+        days, at = rng.sample(range(10), 6), rng.sample([9, 10, 11], rng.randint(1, 2))
+        mains: list[Main] = [main("v0", each(days, *at))]
+        more = range(1, rng.randint(2, 3))
+        mains += [main(f"v{place}", each(days, *at), (1, rng.randint(1, 3), 4)) for place in more]
+        problems.append(course(*mains))
+    return OneRoom(problems)
+
+
+def searched(seed: int, rounds: int = 60) -> Batch:
+    batch = Batch(one_room(seed), 9, seed=3, rounds=rounds)
+    for _ in batch.steps():
+        pass
+    return batch
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_it_is_never_worse_than_one_by_one_and_never_below_the_bound(seed: int) -> None:
+    batch = searched(seed)
+    assert batch.sequential is not None
+    assert batch.bound is not None
+    assert batch.bound <= batch.total <= batch.sequential
+
+
+def test_it_places_more_than_one_by_one_does() -> None:
+    found = [searched(seed) for seed in range(8)]
+    assert sum(each.total.unplaced for each in found) < sum(
+        each.sequential.unplaced for each in found if each.sequential
+    )
+
+
+def test_whoever_stops_at_any_step_has_what_stands_on_the_floor() -> None:
+    for steps in (0, 4, 12, 20, 35):
+        batch = Batch(one_room(1), 9, seed=3, rounds=30)
+        for _ in zip(range(steps), batch.steps(), strict=False):
+            pass
+        floor = batch.floor
+        assert isinstance(floor, OneRoom)
+        assert floor.taken == set().union(*(hours(each.plan) for each in batch.kept.values()))
+
+
+def test_the_same_seed_and_rounds_find_the_same() -> None:
+    assert searched(5).kept == searched(5).kept
+    assert WHERE.zone == "UTC"

@@ -1,0 +1,80 @@
+"""The picture of a course: well formed, all in words too, readable without color, and safe whatever text comes in."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from scheduler.core.timeline import Bar, Gate, Mark, State, Timeline, described, draw
+from scheduler.core.timeline.values import WORDS
+
+MONDAY = date(2030, 3, 4)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _read(picture: str) -> ET.Element:
+    return ET.fromstring(picture)  # noqa: S314 - our own drawing
+
+
+def bar(place: int, state: State | None, **more: object) -> Bar:
+    day = MONDAY + timedelta(days=3 * place)
+    mark = None if state is None else Mark(datetime.combine(day, time(9)), state)
+    values = {"label": "dose", "phase": "induction", "kind": "dosing", "latest": day + timedelta(days=2)} | more
+    return Bar(place + 1, earliest=day, target=day, mark=mark, **values)  # type: ignore[arg-type]
+
+
+STATES: tuple[State | None, ...] = ("done", "booked", "pencilled", "planned", "broken", None)
+COURSE = Timeline(
+    "Ketamine IV, course",
+    "America/New_York",
+    MONDAY + timedelta(days=4),
+    tuple(bar(place, state) for place, state in enumerate(STATES)),
+    (Gate(2, "response review", hard=True, outcome="pending"),),
+)
+
+
+def test_every_session_and_gate_is_in_the_picture_and_in_words() -> None:
+    root = _read(draw(COURSE))
+    titles = [each.text or "" for each in root.iter(f"{SVG}title")]
+    words = list(described(COURSE))
+    assert titles[0] == COURSE.title
+    assert [each for each in titles if re.match(r"\d+\. ", each)] == [each for each in words if "gate" not in each]
+    assert root.findtext(f"{SVG}desc") == " ".join(words)
+    assert words[2] == "Hard gate, response review: pending."
+    assert words[0] == "1. dose (induction): done on Mon 04 Mar 2030 at 09:00; window 04 Mar 2030 to 06 Mar 2030."
+    assert root.get("role") == "img"
+
+
+def test_states_differ_by_shape_or_hatching_not_by_color_alone() -> None:
+    style = re.search(r"<style>(.*?)</style>", draw(COURSE))
+    assert style is not None
+    colors = set(re.findall(r"#([0-9a-f]{3,6})\b", draw(COURSE)))
+    assert all(each[: len(each) // 3] * 3 == each for each in colors), "greys only"
+    rules = dict(re.findall(r"\.(\w+)\{([^}]*)\}", style[1]))
+    looks = {state: re.sub(r"stroke-width:[\d.]+;?", "", rules[state]) for state in WORDS if state in rules}
+    marks = {"planned": looks["planned"] + "thick", "broken": looks["broken"] + "cross"}
+    assert len({*(looks | marks).values()}) == len(looks)
+
+
+@pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", '"><image href="x"/>', "a & b", "]]>", "\u202e"])
+def test_text_that_comes_in_stays_text(nasty: str) -> None:
+    evil = Timeline(
+        nasty, nasty, MONDAY, (bar(0, "booked", label=nasty, phase=nasty),), (Gate(0, nasty, hard=True, outcome=nasty),)
+    )
+    root = _read(draw(evil))
+    allowed = "svg title desc style defs pattern rect line circle path text g"
+    assert {each.tag.removeprefix(SVG) for each in root.iter()} <= set(allowed.split())
+    assert not [key for each in root.iter() for key in dict(each.items()) if key.startswith("on") or "href" in key]
+
+
+def test_a_course_of_one_open_session_and_one_of_a_year_both_fit() -> None:
+    for timeline in (
+        Timeline("one", "UTC", MONDAY, (bar(0, None, latest=None),)),
+        Timeline("long", "UTC", MONDAY, tuple(bar(place, "booked") for place in range(110))),
+    ):
+        root = _read(draw(timeline))
+        numbers = [float(each.get("x", "0")) for each in root.iter(f"{SVG}text")]
+        assert all(0 <= number <= 1000 for number in numbers)

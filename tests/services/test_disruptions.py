@@ -1,0 +1,223 @@
+"""Somebody falls ill, a room cannot be used: the joint repair, its stages, and what becomes of whom it cannot help."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.core.civil import to_local
+from scheduler.core.errors import Invalid, NotFound, PlanStale
+from scheduler.core.intervals import Span
+from scheduler.models import Absence, Appointment, Message, Occupancy, Resource, Task, new_id
+from scheduler.services import booking, disruptions
+from scheduler.services.consequences import AFFECTED
+from scheduler.services.disruptions import Accepted, Offer
+from scheduler.services.finding import Wanted
+from tests.clinic import Clinic
+from tests.coursework import accept as book
+from tests.coursework import approve, course, offer, open_course_clinic, protocol
+from tests.desk import count
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = open_course_clinic(engine)
+    approve(made, protocol(gap=(2, 2, 5)))
+    return made
+
+
+def booked_course(clinic: Clinic) -> UUID:
+    made = course(clinic)
+    [best] = offer(clinic, made.id)
+    book(clinic, made.id, best.token)
+    return made.id
+
+
+def visits(clinic: Clinic, code: str | None = None) -> list[Appointment]:
+    with Session(clinic.engine, expire_on_commit=False) as session:
+        wanted = select(Appointment).where(Appointment.organization_id == clinic.call.organization_id)
+        rows = session.scalars(wanted.order_by(Appointment.starts_at)).all()
+    return [row for row in rows if code in {None, row.visit_type}]
+
+
+def day_of(visit: Appointment) -> Span:
+    start = visit.starts_at.replace(hour=0, minute=0)
+    return Span(start, start + timedelta(days=1))
+
+
+def somebody(clinic: Clinic, name: str) -> UUID:
+    with Session(clinic.engine) as session:
+        wanted = select(Resource.id).where(Resource.organization_id == clinic.call.organization_id)
+        return session.scalars(wanted.where(Resource.name == name)).first() or new_id()
+
+
+def propose(clinic: Clinic, resource_id: UUID, span: Span, reason: str = "ill") -> Offer:
+    return clinic.do(lambda s, c: disruptions.offer(s, c, resource_id, span.start, span.end, reason))
+
+
+def accept(clinic: Clinic, token: UUID, ids: Collection[UUID] = (), *, everything: bool = False) -> Accepted:
+    return clinic.do(lambda s, c: disruptions.accept(s, c, token, appointment_ids=ids, everything=everything))
+
+
+def serving(clinic: Clinic, visit_id: UUID) -> set[UUID]:
+    with Session(clinic.engine) as session:
+        return set(session.scalars(select(Occupancy.resource_id).where(Occupancy.appointment_id == visit_id)))
+
+
+def open_tasks(clinic: Clinic) -> set[UUID | None]:
+    """The visits for which somebody still has to find a way."""
+    with Session(clinic.engine) as session:
+        wanted = select(Task.appointment_id).where(Task.kind == AFFECTED, Task.status == "open")
+        return set(session.scalars(wanted))
+
+
+def outcomes(found: Offer) -> dict[UUID, str]:
+    return {line.appointment_id: line.outcome for line in found.lines}
+
+
+def test_whoever_can_stand_in_at_the_same_time_does_and_nobody_is_told(clinic: Clinic) -> None:
+    booked_course(clinic)
+    second = clinic.staff("nurse")
+    nurse = next(key for key in serving(clinic, visits(clinic, "dose")[0].id) if key == somebody(clinic, "nurse"))
+    dose, before = visits(clinic, "dose")[1], count(clinic, Message)
+    found = propose(clinic, nurse, day_of(dose))
+    assert outcomes(found) == {dose.id: "kept"}
+    assert (count(clinic, Absence), serving(clinic, dose.id) >= {nurse}) == (0, True), "an offer writes nothing"
+    done = accept(clinic, found.token, everything=True)
+    assert (len(done.done), done.open) == (1, ())
+    assert second in serving(clinic, dose.id)
+    assert nurse not in serving(clinic, dose.id)
+    assert (count(clinic, Absence), count(clinic, Message), open_tasks(clinic)) == (1, before, set())
+
+
+def test_where_nobody_stands_in_the_course_moves_least_and_keeps_its_gaps(clinic: Clinic) -> None:
+    booked_course(clinic)
+    dose, stood = visits(clinic, "dose")[1], {row.id: row.starts_at for row in visits(clinic)}
+    found = propose(clinic, somebody(clinic, "nurse"), day_of(dose))
+    assert outcomes(found)[dose.id] == "moved"
+    assert {line.appointment_id for line in found.lines if line.struck} == {dose.id}
+    with Session(clinic.engine) as session:
+        before = set(session.scalars(select(Message.id)))
+    accept(clinic, found.token, everything=True)
+    days = [to_local(row.starts_at, clinic.time_zone).date() for row in visits(clinic, "dose")]
+    assert all(2 <= (later - earlier).days <= 5 for earlier, later in pairwise(days))
+    for given, talk in zip(visits(clinic, "dose"), visits(clinic, "talk"), strict=True):
+        assert timedelta(hours=24) <= talk.starts_at - given.ends_at <= timedelta(hours=72)
+    moved = {row.id for row in visits(clinic) if row.starts_at != stood[row.id]}
+    assert moved == {line.appointment_id for line in found.lines if line.outcome == "moved"}
+    assert not any(day_of(dose).start <= row.starts_at < day_of(dose).end for row in visits(clinic, "dose"))
+    with Session(clinic.engine) as session:
+        told = session.scalars(select(Message).order_by(Message.id)).all()
+    news = [
+        each
+        for each in told
+        if each.id not in before and each.rule in {"rescheduled", "course_booked", "course_changed"}
+    ]
+    assert len(news) == 1, "one message for the whole change"
+
+
+def test_what_cannot_be_helped_is_broken_and_becomes_a_task_with_the_first_acceptance(clinic: Clinic) -> None:
+    booked_course(clinic)
+    nurse, doses = somebody(clinic, "nurse"), visits(clinic, "dose")
+    ever = Span(clinic.call.now, clinic.call.now + timedelta(days=500))
+    found = propose(clinic, nurse, ever)
+    assert outcomes(found) == {dose.id: "broken" for dose in doses}
+    with pytest.raises(Invalid) as refused:
+        accept(clinic, found.token, [doses[0].id, new_id()])
+    assert [fault.code for fault in refused.value.faults] == ["no_way", "not_in_the_repair"]
+    assert count(clinic, Absence) == 0
+    accept(clinic, found.token, everything=True)
+    assert open_tasks(clinic) == {dose.id for dose in doses}
+
+
+def test_a_visit_outside_courses_goes_to_the_nearest_free_time(clinic: Clinic) -> None:
+    wanted = Wanted(clinic.patient(), "talk", clinic.location_id, clinic.at("2030-03-05 10:00"))
+    made = clinic.do(lambda s, c: booking.book(s, c, wanted))
+    away = Span(clinic.at("2030-03-05 09:00"), clinic.at("2030-03-05 11:00"))
+    found = propose(clinic, somebody(clinic, "consult"), away, "The ceiling leaks.")
+    [line] = found.lines
+    assert (line.appointment_id, line.outcome, line.to) == (made.id, "moved", clinic.at("2030-03-05 11:00"))
+    accept(clinic, found.token, everything=True)
+    assert [(row.starts_at, row.sequence) for row in visits(clinic)] == [(line.to, 1)]
+
+
+def test_stages_leave_the_rest_and_the_same_token_goes_on(clinic: Clinic) -> None:
+    clinic.staff("therapist")
+    clinic.room("consult")
+    times = [clinic.at("2030-03-05 09:00"), clinic.at("2030-03-05 13:00")]
+    wanted = [Wanted(clinic.patient(), "talk", clinic.location_id, start) for start in times]
+    first, second = (clinic.do(partial(booking.book, wanted=each)) for each in wanted)
+    found = propose(clinic, somebody(clinic, "therapist"), day_of(visits(clinic)[0]))
+    struck = [line.appointment_id for line in found.lines]
+    assert set(struck) <= {first.id, second.id}
+    done = accept(clinic, found.token, struck[:1])
+    assert [line.appointment_id for line in done.open] == struck[1:]
+    assert open_tasks(clinic) == set(struck[1:])
+    done = accept(clinic, found.token, everything=True)
+    assert done.open == ()
+    assert open_tasks(clinic) == set()
+    assert count(clinic, Absence) == 1
+
+
+def test_a_stage_that_no_longer_fits_changes_nothing_and_can_be_made_anew(clinic: Clinic) -> None:
+    booked_course(clinic)
+    dose = visits(clinic, "dose")[1]
+    found = propose(clinic, somebody(clinic, "nurse"), day_of(dose))
+    line = next(each for each in found.lines if each.appointment_id == dose.id)
+    before = {row.id: (row.starts_at, row.revision) for row in visits(clinic)}
+    clinic.room("bay")
+    clinic.staff("prescriber")
+    other = Wanted(clinic.patient(), "dose", clinic.location_id, line.to or line.start)
+    clinic.do(lambda s, c: booking.book(s, c, other))
+    with pytest.raises(PlanStale):
+        accept(clinic, found.token, everything=True)
+    assert {row.id: (row.starts_at, row.revision) for row in visits(clinic) if row.id in before} == before
+    assert count(clinic, Absence) == 0
+    fresh = clinic.do(lambda s, c: disruptions.anew(s, c, found.token))
+    assert accept(clinic, fresh.token, everything=True).open == ()
+
+
+def test_every_struck_visit_has_one_line_and_none_is_served_by_who_is_away(clinic: Clinic) -> None:
+    for _ in range(3):
+        booked_course(clinic)
+    clinic.staff("nurse", hours=[{"weekday": "wed", "start": "08:00", "end": "18:00"}])
+    nurse = somebody(clinic, "nurse")
+    span = Span(clinic.at("2030-03-05 00:00"), clinic.at("2030-03-12 00:00"))
+    struck = {
+        row.id
+        for row in visits(clinic)
+        if nurse in serving(clinic, row.id) and span.start < row.ends_at and row.starts_at < span.end
+    }
+    found = propose(clinic, nurse, span)
+    assert len(struck) > 3
+    assert sorted(line.appointment_id for line in found.lines if line.struck) == sorted(struck)
+    assert len({line.appointment_id for line in found.lines}) == len(found.lines)
+    accept(clinic, found.token, everything=True)
+    left = {line.appointment_id for line in found.lines if line.outcome == "broken"}
+    for row in visits(clinic):
+        if row.id not in left and span.start < row.ends_at and row.starts_at < span.end:
+            assert nurse not in serving(clinic, row.id)
+
+
+def test_an_offer_is_known_by_its_token_for_a_day(clinic: Clinic) -> None:
+    found = propose(
+        clinic, somebody(clinic, "nurse"), Span(clinic.at("2030-03-05 09:00"), clinic.at("2030-03-06 09:00"))
+    )
+    assert found.lines == ()
+    with pytest.raises(NotFound):
+        accept(clinic, new_id(), everything=True)
+    with pytest.raises(NotFound):
+        clinic.do(
+            lambda s, c: disruptions.accept(s, c, found.token, everything=True), now=clinic.later(days=1, seconds=1)
+        )
+    with pytest.raises(NotFound):
+        propose(clinic, new_id(), found.span)
+    with pytest.raises(Invalid):
+        clinic.do(lambda s, c: disruptions.offer(s, c, found.resource_id, found.span.end, found.span.start, ""))
