@@ -1,14 +1,14 @@
-"""Threads that want the same time at the same moment, on both databases; and what each guard is worth alone."""
+"""Threads that want the same time at the same moment, on both databases."""
 
 from __future__ import annotations
 
 import threading
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from scheduler.core.errors import Refused
-from scheduler.services import booking, occupying
+from scheduler.services import booking
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic
@@ -58,28 +58,3 @@ def test_where_there_is_room_for_all_nobody_is_refused(clinic: Clinic) -> None:
     results = race(clinic, [wanted(clinic, clinic.patient(), "talk", "2030-03-04 10:00") for _ in range(6)])
     assert all(isinstance(result, AppointmentView) for result in results), results
     assert overlaps(clinic.engine) == 0
-
-
-@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_without_the_locks_the_guard_holds_and_without_both_it_breaks(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Sabotage: the locks gone, a race still ends without overlap; the constraint gone too, and it must not."""
-    clinic.staff("therapist")
-    clinic.room("consult")
-    monkeypatch.setattr(occupying, "lock_resources", lambda *_: {})
-    patients = [clinic.patient() for _ in range(8)]
-
-    def broken() -> bool:
-        for day in range(4, 9):
-            race(clinic, [wanted(clinic, patient, "talk", f"2030-03-0{day} 10:00") for patient in patients])
-            if overlaps(clinic.engine):
-                return True
-        return False
-
-    assert not broken()
-    with clinic.engine.begin() as connection:
-        connection.execute(text("DELETE FROM messages"))
-        connection.execute(text("DELETE FROM occupancies"))
-        connection.execute(text("ALTER TABLE occupancies DROP CONSTRAINT no_double_booking"))
-    assert broken(), "with neither lock nor constraint the race must show, or this test shows nothing"
