@@ -89,20 +89,20 @@ class Clinic:
         """The call's present moment and some."""
         return self.call.now + timedelta(**delta)
 
-    def staff(self, *roles: str, units: int = 1, hours: Sequence[Mapping[str, Any]] | None = None) -> UUID:
+    def staff(self, *roles: str, hours: Sequence[Mapping[str, Any]] | None = None, **more: int) -> UUID:
         """A practitioner who keeps the location's hours unless told otherwise."""
         shifts = [{**entry, "location_id": str(self.location_id)} for entry in hours or self.hours]
         values = {
             "name": roles[0],
-            "units": units,
             "roles": [{"code": role} for role in roles],
             "hours": shifts,
+            **more,
         }
         return self.do(lambda s, c: resources.create(s, c, resources.PRACTITIONER, values).id)
 
-    def room(self, room_type: str, *, units: int = 1) -> UUID:
+    def room(self, room_type: str, **more: int) -> UUID:
         """A room of that type."""
-        values = {"name": room_type, "location_id": self.location_id, "type_code": room_type, "units": units}
+        values = {"name": room_type, "location_id": self.location_id, "type_code": room_type, **more}
         return self.do(lambda s, c: resources.create(s, c, resources.ROOM, values).id)
 
     def patient(self, **values: Any) -> UUID:

@@ -16,6 +16,13 @@ from scheduler.services.resources import DEVICE, PRACTITIONER, ROOM
 blp = Blueprint("resources", __name__, url_prefix="/v1", description="Practitioners, rooms and devices")
 
 _UNITS = {"description": "How many visits at once"}
+_MOST_BUFFER = 240
+
+
+def _buffer(when: str) -> Whole:
+    """Minutes that the resource needs for itself, on the five-minute grid."""
+    detail = f"Taken {when} each visit, besides the visit type's own; for what is booked or moved from now on"
+    return Whole(min=0, max=_MOST_BUFFER, metadata={"description": detail})
 
 
 class PractitionerSchema(Schema):
@@ -26,6 +33,8 @@ class PractitionerSchema(Schema):
     roles = List(Nested(RoleSchema), max=100)
     units = Whole(min=1, max=100, metadata=_UNITS)
     hours = List(Nested(StaffHoursSchema), max=500)
+    buffer_before_minutes = _buffer("before")
+    buffer_after_minutes = _buffer("after")
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)
 
@@ -39,6 +48,8 @@ class RoomSchema(Schema):
     room_type = Code(required=True, attribute="type_code")
     units = Whole(min=1, max=100, metadata=_UNITS)
     hours = List(Nested(HoursSchema), max=200, allow_none=True)
+    buffer_before_minutes = _buffer("before")
+    buffer_after_minutes = _buffer("after")
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)
 
@@ -51,6 +62,8 @@ class DeviceSchema(Schema):
     location_id = Id(required=True)
     device_type = Code(required=True, attribute="type_code")
     units = Whole(min=1, max=100, metadata=_UNITS)
+    buffer_before_minutes = _buffer("before")
+    buffer_after_minutes = _buffer("after")
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)
 

@@ -14,7 +14,7 @@ from operator import or_
 from uuid import UUID
 
 from scheduler.core.bitmap import Timeline, bits, erode, moved
-from scheduler.core.demand import Demand, Stretch, Thread
+from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, near, near_present
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
 
@@ -24,7 +24,8 @@ class Calendar:
     """One resource at one location over a timeline.
 
     `rostered`: slots it is meant to be there; `absent`: slots it is not, all the same; `taken[j]`: slots at which more
-    than j of its `units` are taken; `serves`: selector (`role:nurse`) to the slots at which it qualifies; -1 is all.
+    than j of its `units` are taken; `serves`: selector (`role:nurse`) to the slots at which it qualifies; -1 is all;
+    `buffers`: slots that it needs for itself before and after each visit, taken like the visit's own.
     """
 
     resource_id: UUID
@@ -34,6 +35,7 @@ class Calendar:
     absent: int
     taken: tuple[int, ...]
     serves: Mapping[str, int]
+    buffers: Buffers = (0, 0)
     _starts: dict[Thread, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -56,7 +58,7 @@ class Calendar:
     def _found(self, thread: Thread) -> int:
         qualified = self.serves.get(thread.selector, 0)
         found = -1 if qualified else 0
-        for stretch in thread.stretches:
+        for stretch in thread.around(self.buffers):
             if not found:
                 break
             found &= moved(erode(self.free(stretch.units) & qualified, stretch.length), stretch.start)
@@ -65,7 +67,7 @@ class Calendar:
     def can_serve(self, thread: Thread, slot: int) -> bool:
         """Whether `starts` holds that slot, without looking at any other."""
         qualified = self.serves.get(thread.selector, 0)
-        for stretch in thread.stretches:
+        for stretch in thread.around(self.buffers):
             at, full = slot + stretch.start, (1 << stretch.length) - 1
             if at < 0 or (self.free(stretch.units) & qualified) >> at & full != full:
                 return False
@@ -109,6 +111,12 @@ class Clinic:
     def lawful(self) -> int:
         """The starts that no bar forbids."""
         return self.timeline.everything & ~reduce(or_, (bar.starts for bar in self.bars), 0)
+
+    @cached_property
+    def widest(self) -> Buffers:
+        """The most slots that anybody needs before, and after."""
+        needed = [each.buffers for each in self.calendars.values()] or [(0, 0)]
+        return max(before for before, _ in needed), max(after for _, after in needed)
 
     def pool(self, thread: Thread) -> Iterator[Calendar]:
         """Those who could ever serve the thread, pins respected, in id order."""
@@ -226,7 +234,7 @@ def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = (
     takings += late.values()
     for place, resource_id in served.items():
         thread = demand.threads[place]
-        for stretch in thread.stretches:
+        for stretch in thread.around(clinic.calendars[resource_id].buffers):
             start, end = slot + stretch.start, slot + stretch.end
             takings.append(Taking(resource_id, thread.selector, start, end, stretch.units))
     return tuple(sorted(takings, key=lambda taking: (taking.start, taking.selector, taking.resource_id)))
@@ -319,7 +327,7 @@ def _rooms(thread: Thread, clinic: Clinic) -> _Rooms | None:
     pool = clinic.pools.get(thread.selector)
     if pool is None or thread.selector in clinic.pins or len(thread.stretches) != 1:
         return None
-    return _Rooms(pool, thread.stretches[0])
+    return _Rooms(pool, thread.around(pool.buffers)[0])
 
 
 def late_room(thread: Thread, clinic: Clinic, slot: int) -> Taking | None:

@@ -6,27 +6,46 @@ Who is free to serve them is the business of `availability`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.visit import Need, Segment, VisitType
 
+#: No pause: nothing else of the visit comes before, or after.
+FAR = 1 << 30
+#: Nothing is taken for longer in one piece.
+MOST_SLOTS = 24 * 60 // SLOT_MINUTES
+#: Slots that a resource needs for itself: (before, after).
+Buffers = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Stretch:
-    """Slots [start, end) from the visit's start during which `units` are taken; None means all there are."""
+    """Slots [start, end) from the visit's start during which `units` are taken; None means all there are.
+
+    `since` and `until` are the slots that lie between it and whatever else of the visit the same resource may serve.
+    """
 
     start: int
     end: int
     units: int | None
     segment: str
+    since: int = FAR
+    until: int = FAR
 
     @property
     def length(self) -> int:
         """In slots."""
         return self.end - self.start
+
+    def widened(self, buffers: Buffers) -> Stretch:
+        """With the slots that its resource needs before and after. Within a visit a pause is turnover first."""
+        before, after = buffers
+        spare = MOST_SLOTS - self.length
+        ahead = min(before, max(self.since - after, 0), spare)
+        return replace(self, start=self.start - ahead, end=self.end + min(after, self.until, spare - ahead))
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,12 @@ class Thread:
     def meets(self, other: Thread) -> bool:
         """Whether some slot lies in both."""
         return any(a.start < b.end and b.start < a.end for a in self.stretches for b in other.stretches)
+
+    def around(self, buffers: Buffers) -> tuple[Stretch, ...]:
+        """What a resource with these buffers has to be free for; the visit itself does not grow."""
+        if buffers == (0, 0):
+            return self.stretches
+        return tuple(stretch.widened(buffers) for stretch in self.stretches)
 
     @cached_property
     def _hash(self) -> int:
@@ -82,6 +107,18 @@ class Demand:
             for i, thread in enumerate(self.threads)
         )
 
+    def without_buffers(self) -> Demand:
+        """The same visit with nothing taken before the patient comes or after they have gone."""
+        threads = []
+        for thread in self.threads:
+            stretches = tuple(
+                replace(each, start=max(each.start, 0), end=min(each.end, self.patient_slots))
+                for each in thread.stretches
+                if each.start < self.patient_slots and each.end > 0
+            )
+            threads += [replace(thread, stretches=stretches)] if stretches else []
+        return replace(self, threads=tuple(threads), first_slot=0, past_slot=self.patient_slots)
+
     @property
     def reach(self) -> tuple[int, int]:
         """Slots from the visit's start to the first and past the last one that it touches."""
@@ -112,7 +149,7 @@ def demand_of(visit: VisitType) -> Demand:
     return Demand(
         code=visit.code,
         threads=(
-            *(Thread(selector, _merged(found)) for (selector, _, _), found in threads.items()),
+            *with_pauses([Thread(selector, _merged(found)) for (selector, _, _), found in threads.items()]),
             *(
                 Thread(selector, (each,), present=True)
                 for selector, found in present.items()
@@ -124,6 +161,33 @@ def demand_of(visit: VisitType) -> Demand:
         past_slot=max(end for _, _, end in placed),
         site_certifications=visit.site_certifications,
     )
+
+
+def with_pauses(threads: Sequence[Thread]) -> Iterator[Thread]:
+    """The same threads, each stretch with the pauses to whatever the same person, room or device may serve besides.
+
+    Nobody needs to turn over from one segment of a visit to the next one of the same visit.
+    """
+    for thread in threads:
+        others = [each for each in threads if _may_share(thread, each)]
+        found = [stretch for each in (thread, *others) for stretch in each.stretches]
+        yield replace(
+            thread,
+            stretches=tuple(
+                replace(
+                    stretch,
+                    since=min((stretch.start - each.end for each in found if each.end <= stretch.start), default=FAR),
+                    until=min((each.start - stretch.end for each in found if each.start >= stretch.end), default=FAR),
+                )
+                for stretch in thread.stretches
+            ),
+        )
+
+
+def _may_share(thread: Thread, other: Thread) -> bool:
+    """Whether one resource may serve both: people in any of their roles, things in their only type."""
+    people = all(each.selector.startswith("role:") for each in (thread, other))
+    return (people or thread.selector == other.selector) and not thread.meets(other)
 
 
 def _root(segment: Segment, need: Need, roots: dict[tuple[str, str], str]) -> str:

@@ -61,7 +61,7 @@ def _thread(thread: Thread, demand: Demand, clinic: Clinic, slot: int) -> Iterat
         able = [
             who
             for who in left
-            if all(_holds(passes(who, who.serves[thread.selector], s), s, slot) for s in thread.stretches)
+            if all(_holds(passes(who, who.serves[thread.selector], s), s, slot) for s in thread.around(who.buffers))
         ]
         if len(able) < demand.threads.count(thread):
             yield _reason(code, detail, thread, clinic, slot, left)
@@ -86,9 +86,10 @@ def _holds(mask: int, stretch: Stretch, slot: int) -> bool:
 
 def _reason(code: str, detail: str, thread: Thread, clinic: Clinic, slot: int, left: list[Calendar]) -> Reason:
     """The refusal of one thread; it names the resource, and the time it is taken, when there is just one."""
-    stretch = thread.stretches[0]
-    start, end = slot + stretch.start, slot + thread.stretches[-1].end
     only = left[0] if len(left) == 1 else None
+    stretches = thread.around(only.buffers if only is not None else (0, 0))
+    stretch = stretches[0]
+    start, end = slot + stretch.start, slot + stretches[-1].end
     if only is not None and code == "resource_busy":
         taken = only.taken[0] if stretch.units is None else only.taken[only.units - stretch.units]
         first = next((at for at in range(start, end) if taken >> at & 1), None)

@@ -23,6 +23,7 @@ LIFTABLE: dict[str, str] = {
     "lead_time": "Sooner than the lead time; never in the past.",
     "horizon": "Later than the horizon.",
     "gap_too_short": "Closer to another session of the course than its protocol wants.",
+    "buffer": "Without the minutes before and after that the visit type and whoever serves it want for themselves.",
     "dose_interval": "Closer to another dose, or more of them, than the visit type's limits.",
     "resource_busy": "Somebody or something is taken: what overlaps goes to an extra unit.",
     "cutoff": "A move later than the cut-off.",
@@ -80,6 +81,8 @@ def lift(
     To be asked when `assign` has said no. People on duty and free are preferred to others, so that no rule is broken
     that need not be.
     """
+    if "buffer" in override.rules:
+        return _lift_buffers(override, site, visit, demand, slot)
     plain = site.clinic(visit, demand)
     in_the_way = frozenset(reason.code for reason in why_not(demand, plain, slot)) & override.rules
     on_duty = [key for key, each in site.calendars.items() if _is_free(each, demand, slot)]
@@ -97,6 +100,21 @@ def lift(
         return None, why_not(demand, bold, slot)
     within, extra = _divided(takings, clinic.calendars)
     return Lifted(within, extra, in_the_way | {"resource_busy"}), ()
+
+
+def _lift_buffers(
+    override: Override, site: Site, visit: VisitType, demand: Demand, slot: int
+) -> tuple[Lifted | None, tuple[Reason, ...]]:
+    """As `lift`: with the visit's own buffers if that will do, else without. Those of other visits are taken time."""
+    others = replace(override, rules=override.rules - {"buffer"})
+    whole, _ = lift(others, site, visit, demand, slot) if others.rules else (None, ())
+    if whole is not None and not whole.extra:
+        return whole, ()
+    calendars = {key: replace(each, buffers=(0, 0)) for key, each in site.calendars.items()}
+    pools = {key: replace(each, buffers=(0, 0)) for key, each in site.pools.items()}
+    bare = replace(site, calendars=calendars, pools=pools)
+    lifted, reasons = lift(others, bare, visit, demand.without_buffers(), slot)
+    return (replace(lifted, rules=lifted.rules | {"buffer"}), ()) if lifted is not None else (None, reasons)
 
 
 def _without_rules(override: Override, site: Site, visit: VisitType, demand: Demand) -> Clinic:

@@ -44,6 +44,8 @@ class RoomPool:
     rooms: tuple[UUID, ...]
     look: Callable[[], Iterable[Stay]]
     away: Mapping[UUID, int]
+    #: Slots that each of the rooms needs before and after a stay.
+    buffers: tuple[int, int] = (0, 0)
 
     @cached_property
     def stays(self) -> tuple[Stay, ...]:

@@ -26,7 +26,8 @@ class Visit:
     def reach(self) -> tuple[int, int]:
         """The first slot that it touches, and the first after."""
         first, past = self.demand.reach
-        return self.slot + first, self.slot + past
+        before, after = self.clinic.widest
+        return self.slot + first - before, self.slot + past + after
 
     def meets(self, other: Visit) -> bool:
         """Whether both touch some slot."""
@@ -99,7 +100,7 @@ def _every_way(visit: Visit, prefer: Sequence[UUID]) -> Iterator[tuple[Taking, .
         takings = [
             Taking(who.resource_id, thread.selector, visit.slot + each.start, visit.slot + each.end, each.units)
             for thread, who in ((visit.demand.threads[place], who) for place, who in chosen.items())
-            for each in thread.stretches
+            for each in thread.around(who.buffers)
         ]
         yield tuple(sorted([*watched, *takings], key=lambda each: (each.start, each.selector, each.resource_id)))
 

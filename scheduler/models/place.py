@@ -44,6 +44,9 @@ class Resource(Owned, Revised, Base):
     units: Mapped[int] = mapped_column(default=1)
     roles: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list)
     hours: Mapped[list[dict[str, Any]] | None] = mapped_column(Document)
+    #: What it needs for itself before and after each visit; occupancies include it.
+    buffer_before_minutes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    buffer_after_minutes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     calendar_revision: Mapped[int] = mapped_column(default=1)
     deleted_at: Mapped[datetime | None]
 

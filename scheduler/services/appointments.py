@@ -137,22 +137,30 @@ def listed(
 
 
 def segments_of(row: Appointment) -> tuple[Mapping[str, Any], ...]:
-    """The segments in time: {name, start, end, patient}, aware UTC."""
+    """The segments in time: {name, start, end, needs?}, aware UTC."""
+    return in_time(row.segments, row.starts_at)
+
+
+def in_time(outline: Sequence[Mapping[str, Any]], begins: datetime) -> tuple[Mapping[str, Any], ...]:
+    """A visit's outline from that instant on. Outlines of old visits do not say what a segment needs."""
     return tuple(
         {
-            "name": segment["name"],
-            "start": row.starts_at + timedelta(minutes=segment["start"]),
-            "end": row.starts_at + timedelta(minutes=segment["end"]),
+            **segment,
+            "start": begins + timedelta(minutes=segment["start"]),
+            "end": begins + timedelta(minutes=segment["end"]),
         }
-        for segment in row.segments
+        for segment in outline
     )
 
 
 def participants(
     segments: Sequence[Mapping[str, Any]], served: Sequence[tuple[UUID, str, datetime, datetime]]
 ) -> tuple[Participation, ...]:
-    """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time."""
-    edges = [(segment["name"], segment["start"], segment["end"]) for segment in segments]
+    """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time.
+
+    Who only turns over while a segment that needs them no more goes on takes no part in it.
+    """
+    edges = [(segment["name"], segment["start"], segment["end"], segment.get("needs")) for segment in segments]
     stays: dict[tuple[int, str], list[tuple[UUID, datetime, datetime]]] = {}
     for resource_id, selector, start, end in served:
         stays.setdefault((resource_id.int, selector), []).append((resource_id, start, end))
@@ -162,9 +170,9 @@ def participants(
         if kind not in KINDS:
             continue
         for resource_id, since, until in pieces if len(pieces) == 1 else _joined(pieces):
-            for segment, start, end in edges:
+            for segment, start, end, needs in edges:
                 begins, ends = max(since, start), min(until, end)
-                if begins < ends:
+                if begins < ends and (needs is None or selector in needs):
                     found.append(Participation(resource_id, KINDS[kind], role, segment, begins, ends))
     return tuple(sorted(found, key=lambda each: (each.start, each.kind, each.role, each.resource_id)))
 

@@ -14,7 +14,7 @@ from scheduler.core.errors import Fault, Invalid, NotFound, Reason
 from scheduler.core.explain import why_not
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
-from scheduler.services.appointments import Participation, participants
+from scheduler.services.appointments import Participation, in_time, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
@@ -77,7 +77,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
         raise Invalid([Fault("/to", "bad_span", detail)])
     look, loaded = _look(session, call, question, max(question.since, call.now), max(question.until, call.now))
     timeline, zone = loaded.site.timeline, loaded.site.time_zone
-    segments, minutes = look.kind.visit.offsets(), timedelta(minutes=look.kind.visit.minutes)
+    outline, minutes = look.kind.visit.outline(), timedelta(minutes=look.kind.visit.minutes)
     among = timeline.from_slot(timeline.slot_after(question.since))
     among &= ~timeline.from_slot(timeline.slot_after(question.until)) & wished_starts(question.wish, zone, timeline)
     found: list[Offer] = []
@@ -85,10 +85,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
         start = timeline.instant(slot)
         if len(found) == limit:
             return found, start
-        parts = [
-            {"name": s.name, "start": start + timedelta(minutes=a), "end": start + timedelta(minutes=b)}
-            for s, a, b in segments
-        ]
+        parts = in_time(outline, start)
         group = place.group
         served = [
             (each.resource_id, each.selector, timeline.instant(each.start), timeline.instant(each.end))

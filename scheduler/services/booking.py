@@ -262,9 +262,7 @@ def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
         appointment.confirmed_at = None
     appointment.starts_at, appointment.ends_at = found.starts_at, found.ends_at
     appointment.tzdata = TZDATA_VERSION
-    appointment.segments = [
-        {"name": segment.name, "start": start, "end": end} for segment, start, end in found.kind.visit.offsets()
-    ]
+    appointment.segments = found.kind.visit.outline()
     appointment.patient_region = wanted.patient_region
     appointment.pins = [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins]
 

@@ -14,7 +14,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
-from scheduler.core.bitmap import Timeline, counted, runs
+from scheduler.core.bitmap import SLOT_MINUTES, Timeline, counted, runs
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
@@ -38,6 +38,8 @@ _STATEMENT = (
         _RESOURCES.c.kind,
         _RESOURCES.c.type_code,
         _RESOURCES.c.units,
+        _RESOURCES.c.buffer_before_minutes,
+        _RESOURCES.c.buffer_after_minutes,
         as_type(_RESOURCES.c.roles, Text).label("roles"),
         as_type(_RESOURCES.c.hours, Text).label("hours"),
         _RESOURCES.c.calendar_revision,
@@ -168,7 +170,8 @@ def _may_serve(row: Columns, place: Place, selectors: Collection[str]) -> bool:
 
 def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
     """The resource's calendar: the one made before of the same rows, with all that it remembers."""
-    made_with = (row.kind, row.type_code, row.units, row.roles, row.hours, place.key)
+    buffers = row.buffer_before_minutes // SLOT_MINUTES, row.buffer_after_minutes // SLOT_MINUTES
+    made_with = (row.kind, row.type_code, row.units, buffers, row.roles, row.hours, place.key)
     known = standing.calendars.get(made_with)
     if known is None:
         regular = (lane for unit, lane in standing.lanes.items() if unit < row.units)
@@ -180,6 +183,7 @@ def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
             absent=standing.absent,
             taken=counted(regular, row.units),
             serves=place.serves(row.kind, row.type_code, row.roles),
+            buffers=buffers,
         )
     return known
 
@@ -190,17 +194,19 @@ def _pools(
     standing: Mapping[UUID, Busy],
     now: int,
 ) -> dict[str, RoomPool]:
-    """Rooms of one type that keep the same hours and hold one visit each: they may be bound late."""
+    """Rooms of one type with the same hours and buffers that hold one visit each: they may be bound late."""
     groups: dict[str, list[UUID]] = {}
     for key, row in resources.items():
         if row.kind == "room" and row.type_code:
             groups.setdefault(f"room:{row.type_code}", []).append(key)
     pools = {}
     for selector, rooms in groups.items():
-        alike = {(calendars[key].rostered, resources[key].units) for key in rooms}
-        if len(rooms) > 1 and alike == {(calendars[rooms[0]].rostered, 1)}:
+        first = calendars[rooms[0]]
+        alike = {(calendars[key].rostered, calendars[key].buffers, resources[key].units) for key in rooms}
+        if len(rooms) > 1 and alike == {(first.rostered, first.buffers, 1)}:
             look = partial(_stays, [standing[key] for key in rooms], now)
-            pools[selector] = RoomPool(tuple(rooms), look, {key: calendars[key].absent for key in rooms})
+            away = {key: calendars[key].absent for key in rooms}
+            pools[selector] = RoomPool(tuple(rooms), look, away, first.buffers)
     return pools
 
 

@@ -21,7 +21,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason, Refused
 from scheduler.models import ApiKey, Hold, Occupancy, new_id
 from scheduler.services import audit, booking, course_rules, groups, overrides, policies, records
-from scheduler.services.appointments import AppointmentView, Participation, participants
+from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
 from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import Owner, Visit, end_hold, held_by, lock_for, write
@@ -87,9 +87,7 @@ def keep(
         key_id=key_id,
         body={
             "pins": [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins],
-            "segments": [
-                {"name": segment.name, "start": start, "end": end} for segment, start, end in found.kind.visit.offsets()
-            ],
+            "segments": found.kind.visit.outline(),
         },
         created_at=call.now,
         expires_at=until,
@@ -202,14 +200,7 @@ def _views(session: Session, call: Call, rows: Sequence[Hold]) -> list[HoldView]
             served[taken.hold_id].append((taken.resource_id, taken.role, taken.starts_at, taken.ends_at))
     found = []
     for row in rows:
-        segments = tuple(
-            {
-                "name": each["name"],
-                "start": row.starts_at + timedelta(minutes=each["start"]),
-                "end": row.starts_at + timedelta(minutes=each["end"]),
-            }
-            for each in row.body["segments"]
-        )
+        segments = in_time(row.body["segments"], row.starts_at)
         found.append(HoldView(row, segments, participants(segments, served[row.id])))
     return found
 

@@ -27,7 +27,7 @@ from scheduler.core.spacing import Booked, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan, new_id
 from scheduler.services import audit, course_rules, courses, outbox, visit_day
-from scheduler.services.appointments import AppointmentView, Participation, participants, row_of, views
+from scheduler.services.appointments import AppointmentView, Participation, in_time, participants, row_of, views
 from scheduler.services.booking import draft, settle, snapshot
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources
@@ -96,14 +96,7 @@ def forget(session: Session, call: Call) -> bool:
 def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:
     """Who serves each segment of a planned session."""
     timeline = desk.loaded.site.timeline
-    segments = [
-        {
-            "name": segment.name,
-            "start": placed.start + timedelta(minutes=start),
-            "end": placed.start + timedelta(minutes=end),
-        }
-        for segment, start, end in desk.kinds[placed.spec.visit_type].visit.offsets()
-    ]
+    segments = in_time(desk.kinds[placed.spec.visit_type].visit.outline(), placed.start)
     served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in placed.takings]
     return participants(segments, served)
 

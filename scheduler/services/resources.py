@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, InUse, Invalid
 from scheduler.core.hours import hours_faults, validity_faults
@@ -20,7 +21,8 @@ from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
 
-_CALENDAR = {"hours", "roles", "units", "location_id", "type_code"}
+_BUFFERS = ("buffer_before_minutes", "buffer_after_minutes")
+_CALENDAR = {"hours", "roles", "units", "location_id", "type_code", *_BUFFERS}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ResourceView:
     units: int
     roles: list[dict[str, Any]]
     hours: list[dict[str, Any]] | None
+    buffer_before_minutes: int
+    buffer_after_minutes: int
     revision: int
     created_at: datetime
     affected_appointments: tuple[Affected, ...] = ()
@@ -53,6 +57,8 @@ def _view(row: Resource) -> ResourceView:
         row.units,
         row.roles,
         row.hours,
+        row.buffer_before_minutes,
+        row.buffer_after_minutes,
         row.revision,
         row.created_at,
     )
@@ -74,7 +80,7 @@ def create(session: Session, call: Call, kind: ResourceKind, values: Mapping[str
     """
     lock_locations(session, call, _location_ids(values), share=True)
     _check(session, call, values)
-    defaults: dict[str, Any] = {"units": 1, "roles": []}
+    defaults: dict[str, Any] = {"units": 1, "roles": [], **dict.fromkeys(_BUFFERS, 0)}
     row = Resource(
         organization_id=call.organization_id,
         id=new_id(),
@@ -116,6 +122,8 @@ def change(
     session: Session, call: Call, kind: ResourceKind, resource_id: UUID, revision: int, values: Mapping[str, Any]
 ) -> ResourceView:
     """Change some fields; lists are replaced. The answer names the visits that it can no longer serve.
+
+    New buffers hold for what is booked or moved from now on: what is booked keeps the time that it has.
 
     Raises NotFound, StaleRevision, Invalid; InUse when fewer units would not hold what is booked, or a room or device
     would move or become another while something is booked.
@@ -170,6 +178,11 @@ def _check(session: Session, call: Call, values: Mapping[str, Any]) -> None:
     faults: list[Fault] = []
     hours, roles = values.get("hours") or (), values.get("roles") or ()
     faults += hours_faults(hours)
+    faults += [
+        Fault(f"/{key}", "not_on_grid", "Buffers are on the five-minute grid.")
+        for key in _BUFFERS
+        if values.get(key, 0) % SLOT_MINUTES
+    ]
     for place, role in enumerate(roles):
         faults += validity_faults(role, f"/roles/{place}")
     named = {"/location_id": values.get("location_id")}

@@ -23,7 +23,7 @@ from scheduler.core.availability import (
     starts,
 )
 from scheduler.core.bitmap import Timeline, bits
-from scheduler.core.demand import Demand, Stretch, Thread
+from scheduler.core.demand import Demand, Stretch, Thread, with_pauses
 from scheduler.core.explain import why_not
 
 TIMELINE = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 1)
@@ -40,11 +40,12 @@ class Naive:
     units: int
     there: frozenset[int]
     taken: tuple[int, ...]
+    buffers: tuple[int, int] = (0, 0)
 
     def serves(self, thread: Thread, start: int) -> bool:
         if thread.selector not in self.selectors:
             return False
-        for stretch in thread.stretches:
+        for stretch in thread.around(self.buffers):
             wanted = self.units if stretch.units is None else stretch.units
             for slot in range(start + stretch.start, start + stretch.end):
                 if slot not in self.there or self.taken[slot] + wanted > self.units:
@@ -82,7 +83,7 @@ def random_demand(rng: random.Random) -> Demand:
         present = selector == "role:guide" and rng.random() < 0.4
         thread = Thread(selector, tuple(stretches[:1] if present else stretches), present)
         threads += [thread] * (2 if rng.random() < 0.2 and not present else 1)
-    return Demand("v", tuple(threads), 4, 0, 12, ())
+    return Demand("v", tuple(with_pauses(threads)), 4, 0, 12, ())
 
 
 def random_pool(rng: random.Random) -> list[Naive]:
@@ -96,7 +97,8 @@ def random_pool(rng: random.Random) -> list[Naive]:
             first = rng.randrange(SEEN)
             for slot in range(first, min(first + rng.randint(1, 8), SEEN)):
                 taken[slot] = min(taken[slot] + 1, units)
-        pool.append(Naive(UUID(int=number + 1), frozenset(selectors), units, frozenset(there), tuple(taken)))
+        buffers = rng.choice([(0, 0), (1, 0), (0, 1), (2, 1)])
+        pool.append(Naive(UUID(int=number + 1), frozenset(selectors), units, frozenset(there), tuple(taken), buffers))
     return pool
 
 
@@ -106,7 +108,7 @@ def clinic_of(pool: list[Naive], *bars: Bar) -> Clinic:
         rungs = tuple(sum(1 << slot for slot in range(SEEN) if each.taken[slot] > j) for j in range(each.units))
         there = sum(1 << slot for slot in each.there)
         calendars[each.resource_id] = Calendar(
-            each.resource_id, "any", each.units, there, 0, rungs, dict.fromkeys(each.selectors, -1)
+            each.resource_id, "any", each.units, there, 0, rungs, dict.fromkeys(each.selectors, -1), each.buffers
         )
     return Clinic(TIMELINE, calendars, bars)
 
@@ -156,7 +158,41 @@ def test_what_is_assigned_can_be_taken(seed: int) -> None:
             assert total <= by_id[resource_id].units
             rungs = after.calendars[resource_id].taken
             assert [rung >> at & 1 for rung in rungs] == [int(total > j) for j in range(len(rungs))]
-        assert all(taking.start >= slot for taking in takings)
+        assert all(taking.start >= slot - by_id[taking.resource_id].buffers[0] for taking in takings)
+
+
+NURSE, GUIDE, BAY = "role:nurse", "role:guide", "room:bay"
+#: Threads as {selector: [(start, end)]}, and what each takes of somebody who needs two slots before and three after.
+WIDENED = {
+    "alone": ([(BAY, [(0, 4)])], [[(-2, 7)]]),
+    "a turnover of the service comes first": ([(BAY, [(-1, 6)])], [[(-3, 9)]]),
+    "one person from segment to segment": ([(NURSE, [(0, 4)]), (NURSE, [(4, 9)])], [[(-2, 4)], [(4, 12)]]),
+    "or the same one in another role": ([(NURSE, [(0, 4)]), (GUIDE, [(4, 9)])], [[(-2, 4)], [(4, 12)]]),
+    "two at once are two people": ([(NURSE, [(0, 9)]), (GUIDE, [(2, 4)])], [[(-2, 12)], [(0, 7)]]),
+    "a short pause": ([(NURSE, [(0, 4), (8, 12)])], [[(-2, 7), (7, 15)]]),
+    "a shorter one": ([(NURSE, [(0, 4), (6, 12)])], [[(-2, 6), (6, 15)]]),
+    "a long pause": ([(NURSE, [(0, 4), (20, 24)])], [[(-2, 7), (18, 27)]]),
+    "rooms of two types are two rooms": ([(BAY, [(0, 4)]), ("room:talk", [(4, 9)])], [[(-2, 7)], [(2, 12)]]),
+}
+
+
+@pytest.mark.parametrize("case", WIDENED)
+def test_who_needs_time_for_themselves_takes_it_around_the_visit(case: str) -> None:
+    threads, wanted = WIDENED[case]
+    made = [Thread(role, tuple(Stretch(*span, None, "s") for span in spans)) for role, spans in threads]
+    assert [[(s.start, s.end) for s in thread.around((2, 3))] for thread in with_pauses(made)] == wanted
+
+
+def test_nothing_is_taken_for_more_than_a_day() -> None:
+    day = Thread(BAY, (Stretch(0, 286, None, "s"),))
+    assert [(s.start, s.end) for s in day.around((1, 4))] == [(-1, 287)]
+
+
+def test_without_buffers_only_the_patients_own_time_is_taken() -> None:
+    bay, tidy = Thread(BAY, (Stretch(-2, 9, None, "setup"),)), Thread(NURSE, (Stretch(4, 6, None, "tidy"),))
+    bare = Demand("v", (bay, tidy), 4, -2, 9, ()).without_buffers()
+    assert [(t.selector, t.stretches[0].start, t.stretches[0].end) for t in bare.threads] == [(BAY, 0, 4)]
+    assert (bare.first_slot, bare.past_slot) == (0, 4)
 
 
 def one(selector: str, units: int = 1, busy: int = 0, **more: int) -> Calendar:

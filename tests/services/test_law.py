@@ -48,7 +48,8 @@ class Maker:
         self.codes = [self.clinic.visit(self.kind(f"visit{number}")) for number in range(2)]
         self.people = [self.person(role) for role in ("nurse", "nurse", "prescriber", "therapist")]
         self.people += [self.person(rng.choice(("nurse", "prescriber"))) for _ in range(rng.randint(0, 1))]
-        self.rooms = [self.clinic.room("bay") for _ in range(rng.randint(1, 2))]
+        tidied = {"buffer_before_minutes": rng.choice((0, 0, 5)), "buffer_after_minutes": rng.choice((0, 0, 10))}
+        self.rooms = [self.clinic.room("bay", **tidied) for _ in range(rng.randint(1, 2))]
         self.patients = [self.clinic.patient() for _ in range(3)]
 
     def some(self, share: float) -> bool:
@@ -100,6 +101,7 @@ class Maker:
         shifts = [{**entry, "end": end, "location_id": str(self.clinic.location_id)} for entry in HOURS]
         values = {
             "name": role, "units": self.rng.choice((1, 2, 3)), "hours": shifts,
+            "buffer_after_minutes": self.rng.choice((0, 0, 5)),
             "roles": list({entry["code"]: entry for entry in roles}.values()),
         }  # fmt: skip
         return self.clinic.do(lambda s, c: resources.create(s, c, resources.PRACTITIONER, values).id)

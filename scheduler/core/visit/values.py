@@ -6,7 +6,7 @@ Nothing is read or judged here: documents are read in `reading`, the legal floor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Mode = Literal["exclusive", "shared", "present"]
 NeedKind = Literal["role", "room", "device"]
@@ -230,6 +230,13 @@ class VisitType:
             found.append((segment, at, at + segment.minutes))
             at += segment.minutes
         return tuple(found)
+
+    def outline(self) -> list[dict[str, Any]]:
+        """The segments as rows keep them: {name, start, end, needs}, in minutes from the visit's start."""
+        return [
+            {"name": segment.name, "start": start, "end": end, "needs": [need.selector for need in segment.needs]}
+            for segment, start, end in self.offsets()
+        ]
 
     def watched(self) -> tuple[Segment | None, tuple[Segment, ...]]:
         """The dose and the segments of the watch after it; no dose and nothing when there is no observation."""

@@ -6,19 +6,20 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.visit import VisitType
-from scheduler.models import Appointment, Occupancy
+from scheduler.models import Appointment, Occupancy, Resource
 from scheduler.services import groups, openings
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.occupying import release, resources_of
 
 _ROWS = cast("Table", Occupancy.__table__)
+_RESOURCES = cast("Table", Resource.__table__)
 
 
 def give_back(session: Session, call: Call, row: Appointment) -> None:
@@ -38,9 +39,11 @@ def cut_short(session: Session, call: Call, row: Appointment, kind: VisitType, a
     trailing = {need.selector for segment in after for need in segment.needs}
     stop = _on_grid(at)
     mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
-    for held in session.execute(select(_ROWS.c.id, _ROWS.c.role, _ROWS.c.starts_at, _ROWS.c.ends_at).where(*mine)):
-        turnover = timedelta(minutes=kind.trail_minutes if held.role in trailing and row.starts_at < stop else 0)
-        end = min(stop + turnover, held.ends_at)
+    whose = and_(_RESOURCES.c.organization_id == _ROWS.c.organization_id, _RESOURCES.c.id == _ROWS.c.resource_id)
+    wanted = select(_ROWS.c.id, _ROWS.c.role, _ROWS.c.starts_at, _ROWS.c.ends_at, _RESOURCES.c.buffer_after_minutes)
+    for held in session.execute(wanted.join(_RESOURCES, whose).where(*mine)):
+        turnover = (kind.trail_minutes if held.role in trailing else 0) + held.buffer_after_minutes
+        end = min(stop + timedelta(minutes=turnover if row.starts_at < stop else 0), held.ends_at)
         if end <= held.starts_at:
             session.execute(delete(_ROWS).where(*mine, _ROWS.c.id == held.id))
         elif end < held.ends_at:
