@@ -72,12 +72,12 @@ def claim(clinic: Clinic, now: datetime, *, limit: int = 500, token: UUID | None
 
 
 def begin(clinic: Clinic, letter: Letter, now: datetime) -> bool:
-    return clinic.do(lambda s, c: outbox.begin_delivery(s, c, letter, LEASE), now=now)
+    return clinic.do(lambda s, c: bool(outbox.begin_deliveries(s, c, [letter], LEASE)), now=now)
 
 
 def settle(clinic: Clinic, letter: Letter, now: datetime, error: str = "", *, permanent: bool = False) -> bool:
     outcome = Outcome(letter, error, permanent=permanent, provider_id="p-1", subject="s", body="b", locale="en")
-    return clinic.do(lambda s, c: outbox.settle(s, c, outcome), now=now)
+    return clinic.do(lambda s, c: outbox.settle(s, c, [outcome]) == 1, now=now)
 
 
 def cancel(clinic: Clinic, appointment_id: UUID, **changes: Any) -> None:

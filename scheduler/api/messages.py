@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.fields import Choice, Id, Instant, Nested, Text, Whole
+from scheduler.api.fields import Choice, Id, Instant, Nested, QueryFlag, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.core.call import Call
-from scheduler.core.errors import NotFound
-from scheduler.services import messages
+from scheduler.core.errors import IllegalTransition, NotFound
+from scheduler.services import message_acts, messages
 from scheduler.services.messages import Filter, MessageView
 
 blp = Blueprint("messages", __name__, url_prefix="/v1", description="Messages owed to patients")
 
 _STATUSES = ("pending", "sending", "sent", "delivered", "failed", "suppressed", "expired_unsent")
+_MOVED = (NotFound, IllegalTransition)
 
 
 class MessageSchema(Schema):
@@ -43,10 +44,36 @@ class RenderedSchema(Schema):
     body = Text(20_000, min=0, lines=True, required=True)
 
 
+class AttemptSchema(Schema):
+    """One delivery. Without an `outcome` it is on its way, or its worker died and nobody knows whether it arrived."""
+
+    number = Whole(required=True)
+    channel = Text(20, required=True)
+    began_at = Instant(required=True)
+    ended_at = Instant(required=True, allow_none=True)
+    outcome = Choice(
+        "accepted",
+        "refused",
+        "failed",
+        required=True,
+        allow_none=True,
+        metadata={"description": "`accepted` by the provider, `refused` for good, `failed` for now"},
+    )
+    provider_id = Text(200, required=True, allow_none=True)
+    error = Text(300, required=True, allow_none=True)
+
+
 class WholeMessageSchema(MessageSchema):
-    """A message with its text; null until a worker has rendered it."""
+    """A message with its text, null until a worker has rendered it, and every recorded attempt at delivering it."""
 
     text = Nested(RenderedSchema, required=True, allow_none=True)
+    tried = Nested(AttemptSchema, many=True, required=True)
+
+
+class CallOffSchema(Schema):
+    """Why the message is not to leave; kept in the audit trail."""
+
+    reason = Text(300, required=True)
 
 
 class MessagesQuery(PageQuery):
@@ -56,6 +83,12 @@ class MessagesQuery(PageQuery):
     appointment_id = Id(load_default=None)
     course_id = Id(load_default=None)
     status = Choice(*_STATUSES, load_default=None)
+    kind = Text(60, load_default=None)
+    channel = Text(20, load_default=None)
+    dead = QueryFlag(
+        load_default=False,
+        metadata={"description": "Only what will not be sent unless somebody acts: `failed` or `expired_unsent`"},
+    )
     from_ = Instant(data_key="from", load_default=None)
     to = Instant(load_default=None)
 
@@ -74,8 +107,32 @@ def list_messages(session: Session, call: Call, query: dict[str, Any]) -> Any:
 @endpoint(scope="messages:read", gives=WholeMessageSchema, refuses=(NotFound,), reads="message")
 def get_message(session: Session, call: Call, *, message_id: UUID) -> Any:
     """One message with its text."""
-    view = messages.get(session, call, message_id)
-    return _document(view) | {"text": view.row.body}
+    return _whole(messages.get(session, call, message_id))
+
+
+@blp.post("/messages/<uuid:message_id>/retry")
+@endpoint(scope="messages:write", gives=WholeMessageSchema, refuses=_MOVED)
+def retry_message(session: Session, call: Call, *, message_id: UUID) -> Any:
+    """Try a message that failed for good once more."""
+    return _whole(message_acts.retry(session, call, message_id))
+
+
+@blp.post("/messages/<uuid:message_id>/cancel")
+@endpoint(scope="messages:write", takes=CallOffSchema, gives=WholeMessageSchema, refuses=_MOVED)
+def cancel_message(session: Session, call: Call, body: dict[str, Any], *, message_id: UUID) -> Any:
+    """Let a message that waits never leave."""
+    return _whole(message_acts.cancel(session, call, message_id, **body))
+
+
+@blp.post("/messages/<uuid:message_id>/send-now")
+@endpoint(scope="messages:write", gives=WholeMessageSchema, refuses=_MOVED)
+def send_message_now(session: Session, call: Call, *, message_id: UUID) -> Any:
+    """Let a message that waits be due at once; quiet hours and caps have their say as ever."""
+    return _whole(message_acts.send_now(session, call, message_id))
+
+
+def _whole(view: MessageView) -> dict[str, Any]:
+    return _document(view) | {"text": view.row.body, "tried": view.attempts}
 
 
 def _document(view: MessageView) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tables. Each class says what a row is; what may happen to it is decided elsewhere."""
 
 from scheduler.models.appointment import NO_DOUBLE_BOOKING, Appointment, Hold, Occupancy
+from scheduler.models.attempt import MessageAttempt
 from scheduler.models.audit import AuditEvent, IdempotencyRecord
 from scheduler.models.base import Base, new_id
 from scheduler.models.clinical_hold import ClinicalHold
@@ -49,6 +50,7 @@ __all__ = [
     "Job",
     "Location",
     "Message",
+    "MessageAttempt",
     "MessageReview",
     "MessageRules",
     "MessageTemplate",

@@ -86,9 +86,16 @@ class Message(Owned, Base):
         # For the worker, which asks for nothing else.
         Index(
             "ix__messages__due",
-            *("organization_id", "due_at"),
+            *("organization_id", "due_at", "id"),
             postgresql_where=text("status IN ('pending', 'sending')"),
             sqlite_where=text("status IN ('pending', 'sending')"),
+        ),
+        # For the staff: what will not be sent unless somebody acts.
+        Index(
+            "ix__messages__dead",
+            *("organization_id", "due_at", "id"),
+            postgresql_where=text("status IN ('failed', 'expired_unsent')"),
+            sqlite_where=text("status IN ('failed', 'expired_unsent')"),
         ),
         Index(None, "organization_id", "patient_id", "due_at"),
         Index(None, "organization_id", "due_at", "id"),

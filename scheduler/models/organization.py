@@ -43,8 +43,12 @@ class ApiKey(Owned, Base):
 
 
 class WorkerHeartbeat(Base):
-    """When each worker process last finished a tick. The one table that belongs to the house, not to a tenant."""
+    """When each worker process last finished a tick. The one table that belongs to the house, not to a tenant.
+
+    `tallies` is what it has counted since it began: deliveries by channel and end, and how late they were.
+    """
 
     __tablename__ = "worker_heartbeats"
     worker: Mapped[str] = mapped_column(String(100), primary_key=True)
     ticked_at: Mapped[datetime]
+    tallies: Mapped[dict[str, Any] | None] = mapped_column(Document)

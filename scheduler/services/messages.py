@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,16 +12,24 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
-from scheduler.models import Message, Patient
+from scheduler.models import Message, MessageAttempt, Patient
+from scheduler.services.outbox import attempts
 from scheduler.services.paging import Page, page
+
+#: The ends at which a patient was not told though nobody had called it off.
+DEAD = ("failed", "expired_unsent")
 
 
 @dataclass(frozen=True)
 class MessageView:
-    """A message and the address it goes or went to, of which only a mask may be shown."""
+    """A message and the address it goes or went to, of which only a mask may be shown.
+
+    `attempts` are there when one message was asked for.
+    """
 
     row: Message
     to: str | None
+    attempts: Sequence[MessageAttempt] = ()
 
     @property
     def to_masked(self) -> str | None:
@@ -30,12 +39,18 @@ class MessageView:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which messages a list shows; None leaves a field open. `since` and `until` bound the due time, half-open."""
+    """Which messages a list shows; None leaves a field open. `since` and `until` bound the due time, half-open.
+
+    `dead` ones are those that will not be sent unless somebody acts.
+    """
 
     patient_id: UUID | None = None
     appointment_id: UUID | None = None
     course_id: UUID | None = None
     status: str | None = None
+    kind: str | None = None
+    channel: str | None = None
+    dead: bool = False
     since: datetime | None = None
     until: datetime | None = None
 
@@ -48,9 +63,13 @@ def listed(session: Session, call: Call, wanted: Filter, *, limit: int, cursor: 
         (Message.appointment_id, wanted.appointment_id),
         (Message.course_id, wanted.course_id),
         (Message.status, wanted.status),
+        (Message.kind, wanted.kind),
+        (Message.channel, wanted.channel),
     ):
         if value is not None:
             chosen = chosen.where(column == value)
+    if wanted.dead:
+        chosen = chosen.where(Message.status.in_(DEAD))
     if wanted.since is not None:
         chosen = chosen.where(Message.due_at >= wanted.since)
     if wanted.until is not None:
@@ -65,7 +84,8 @@ def get(session: Session, call: Call, message_id: UUID) -> MessageView:
     if row is None:
         detail = f"No message {message_id}."
         raise NotFound(detail)
-    return _views(session, call, [row])[0]
+    view = _views(session, call, [row])[0]
+    return replace(view, attempts=attempts.of_message(session, call, message_id))
 
 
 def masked(address: str) -> str:

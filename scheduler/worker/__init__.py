@@ -5,14 +5,14 @@ A worker may die at any moment, and any number of them may run, in any process: 
 
 from __future__ import annotations
 
-from scheduler.worker.delivering import CARRIERS, Worker
+from scheduler.worker.delivering import AT_ONCE, Worker
 from scheduler.worker.hands import Clock, wall_clock
 from scheduler.worker.letters import channels_of, write_letter
 from scheduler.worker.process import build_ticker, run_worker, start_in_thread
 from scheduler.worker.ticking import Ticker
 
 __all__ = [
-    "CARRIERS",
+    "AT_ONCE",
     "Clock",
     "Ticker",
     "Worker",

@@ -9,33 +9,26 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from functools import partial
-from queue import Empty, SimpleQueue
 from uuid import UUID, uuid4
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
-
-from scheduler.core.call import Call
 from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
+from scheduler.worker.carrying import Round
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
 from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
+from scheduler.worker.tally import Tally
 
 log = logging.getLogger(__name__)
 
-#: Messages that one worker has on their way at once, so that one slow answer does not hold up the rest.
-CARRIERS = 4
-
-#: How long a worker that cannot reach the database holds on to what it knows before it lets the lease run out.
-_PATIENCE = (0.2, 1.0, 5.0)
+#: Messages that one worker has on their way at once, so that one slow answer does not hold up the rest. As many may
+#: be repeated, under the same id, when it dies.
+AT_ONCE = 8
 
 _NOBODY = UUID(int=0)
 
@@ -43,9 +36,8 @@ _NOBODY = UUID(int=0)
 class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
-    `channels` maps `email` and `sms` to ways out.
-
-    `sessions` makes database sessions, `lease` is how long a claimed message stays with a worker that went silent.
+    `channels` maps `email` and `sms` to ways out. `sessions` makes database sessions, `lease` is how long a claimed
+    message stays with a worker that went silent; `at_once` are on their way together.
     """
 
     def __init__(
@@ -56,13 +48,15 @@ class Worker(Hands):
         clock: Clock = wall_clock,
         lease: timedelta = timedelta(seconds=60),
         batch: int = 200,
+        at_once: int = AT_ONCE,
     ) -> None:
         gate = gate_of(sessions)
         super().__init__(sessions, clock, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._channels, self._lease, self._batch = channels, lease, batch
+        self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
+        self.tally = Tally()
         self._stopping = threading.Event()
-        self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
+        self._carriers = ThreadPoolExecutor(at_once, thread_name_prefix="carrier")
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
         self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
 
@@ -74,8 +68,12 @@ class Worker(Hands):
             if not in_round:
                 break
             taken += in_round
-        self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name))
+            self._beat()
+        self._beat()
         return taken
+
+    def _beat(self) -> None:
+        self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name, self.tally.document()))
 
     def keep_house(self) -> None:
         """Do the chores whose time has come."""
@@ -110,54 +108,31 @@ class Worker(Hands):
             )
             for message_id, why in claimed.broken:
                 log.error("message %s could not be prepared: %s", message_id, why)
-            self._deliver_all(organization_id, claimed.letters)
+            self._round(organization_id).see_through(claimed.letters)
         except Exception as error:  # noqa: BLE001 - the next organization and the next tick go on
             complain(f"organization {organization_id} could not be served", error)
             return 0
         return claimed.taken
 
-    def _deliver_all(self, organization_id: UUID, letters: tuple[Letter, ...]) -> None:
-        waiting: SimpleQueue[Letter] = SimpleQueue()
-        for letter in letters:
-            waiting.put(letter)
-        carriers = [
-            self._carriers.submit(self._carry, organization_id, waiting) for _ in range(min(CARRIERS, len(letters)))
-        ]
-        wait(carriers)
-        left = list(iter(partial(_next, waiting), None))
-        if left:
-            self.transact(organization_id, lambda session, _: outbox.release(session, left))
-        for carrier in carriers:
-            carrier.result()
-
-    def _carry(self, organization_id: UUID, waiting: SimpleQueue[Letter]) -> None:
-        """Deliver one letter after the other. One transaction settles the last and begins the next."""
-        outcome: Outcome | None = None
-        while True:
-            letter = None if self._stopping.is_set() else _next(waiting)
-            if letter is None and outcome is None:
-                return
-            may_begin = self._turn(organization_id, outcome, letter)
-            outcome = self._deliver(letter) if letter is not None and may_begin else None
-
-    def _turn(self, organization_id: UUID, outcome: Outcome | None, letter: Letter | None) -> bool:
-        def work(session: Session, call: Call) -> bool:
-            if outcome is not None:
-                outbox.settle(session, call, outcome)
-            return letter is not None and outbox.begin_delivery(session, call, letter, self._lease)
-
-        for pause in (*_PATIENCE, None):
-            try:
-                return self.transact(organization_id, work)
-            except DBAPIError as error:
-                complain("the outcome of a delivery could not be written", error)
-                if pause is None:
-                    break
-                time.sleep(pause)
-        return False
+    def _round(self, organization_id: UUID) -> Round:
+        return Round(
+            self,
+            organization_id,
+            self._carriers,
+            self._deliver,
+            self._stopping,
+            at_once=self._at_once,
+            lease=self._lease,
+        )
 
     def _deliver(self, letter: Letter) -> Outcome:
-        """Deliver, with no transaction open. Whatever goes wrong is this message's alone."""
+        """Deliver, with no transaction open, and count it."""
+        outcome = self._hand_over(letter)
+        self.tally.add(outcome, self._clock())
+        return outcome
+
+    def _hand_over(self, letter: Letter) -> Outcome:
+        """Whatever goes wrong is this message's alone."""
         try:
             text, envelope = write_letter(letter, self._clock())
         except Exception as error:  # noqa: BLE001
@@ -171,10 +146,3 @@ class Worker(Hands):
             complain(f"message {letter.id} met a broken channel", error)
             return Outcome(letter, f"The channel broke: {type(error).__name__}.")
         return Outcome(letter, provider_id=provider_id, subject=text.subject, body=text.body, locale=text.locale)
-
-
-def _next(waiting: SimpleQueue[Letter]) -> Letter | None:
-    try:
-        return waiting.get_nowait()
-    except Empty:
-        return None

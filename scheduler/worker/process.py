@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.config import Settings
 from scheduler.database import engine_options, ensure_directory
-from scheduler.worker.delivering import CARRIERS, Worker
+from scheduler.worker.delivering import AT_ONCE, Worker
 from scheduler.worker.hands import Clock, wall_clock
 from scheduler.worker.letters import channels_of
 from scheduler.worker.ticking import Ticker
@@ -25,7 +25,7 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
     """A ticker over a worker with an engine and channels of its own, not started."""
     channels = channels_of(settings)
     ensure_directory(settings.database_url)
-    options = engine_options(settings.database_url, pool_size=CARRIERS + 3)
+    options = engine_options(settings.database_url, pool_size=AT_ONCE + 3)
     # A dead connection is noticed by the transaction that fails on it and is tried again; to ask before each is dear.
     engine = create_engine(settings.database_url, **options | {"pool_pre_ping": False})
     worker = Worker(

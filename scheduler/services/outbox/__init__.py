@@ -6,9 +6,9 @@ Nothing leaves from here: a worker is given plain letters and says afterwards ho
 from __future__ import annotations
 
 from scheduler.services.outbox.claiming import claim, next_due, organizations_due
-from scheduler.services.outbox.delivering import Outcome, begin_delivery, release, settle
+from scheduler.services.outbox.delivering import begin_deliveries, release, settle
 from scheduler.services.outbox.digest import Changed, owe_for_course_change
-from scheduler.services.outbox.letters import Letter, Stop
+from scheduler.services.outbox.letters import Letter, Outcome, Stop
 from scheduler.services.outbox.owing import (
     call_off,
     owe_anew,
@@ -17,6 +17,7 @@ from scheduler.services.outbox.owing import (
     owe_for_appointments,
     owe_for_course,
 )
+from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.pulse import beat
 from scheduler.services.outbox.reviewing import review
 from scheduler.services.outbox.texts import in_words
@@ -27,7 +28,7 @@ __all__ = [
     "Outcome",
     "Stop",
     "beat",
-    "begin_delivery",
+    "begin_deliveries",
     "call_off",
     "claim",
     "in_words",
@@ -39,6 +40,7 @@ __all__ = [
     "owe_for_appointments",
     "owe_for_course",
     "owe_for_course_change",
+    "part",
     "release",
     "review",
     "settle",

@@ -78,6 +78,7 @@ def _plain(scene: Scene, message: Message, judgement: Send, token: UUID) -> Lett
         kind=message.kind,
         channel=judgement.channel,
         to=judgement.to,
+        due_at=message.due_at,
         expires_at=message.expires_at,
         attempts=message.attempts,
         locales=tuple(filter(None, (patient.locale, organization.default_locale))),

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, Table, case, select, update
+from sqlalchemy import ColumnElement, CursorResult, ScalarSelect, Table, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Message
+from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.judging import outdated_by
-from scheduler.services.outbox.letters import Letter
+from scheduler.services.outbox.letters import Letter, Outcome
 from scheduler.services.outbox.parting import part
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=6)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one delivery went. `error` is empty when it was accepted; `permanent` says that trying again is of no use."""
-
-    letter: Letter
-    error: str = ""
-    permanent: bool = False
-    provider_id: str | None = None
-    subject: str = ""
-    body: str = ""
-    locale: str = ""
 
 
 # Once before and once after each delivery: Core on the tables, which costs half of what the mapped classes do.
@@ -40,32 +27,42 @@ _visit = cast("Table", Appointment.__table__).c
 _update = update(cast("Table", Message.__table__))
 
 
-def begin_delivery(session: Session, call: Call, letter: Letter, lease: timedelta) -> bool:
-    """Whether the delivery may start now: the lease is still this worker's, and the visit still as it was.
+def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
+    """Those of one claim whose delivery may start now: the lease is still this worker's, the visit still as it was.
 
-    Renews the lease. A cancellation that commits before this transaction prevents the delivery; one that commits
-    after it finds the message on its way and owes a correction.
+    Renews the lease and records an attempt. A cancellation that commits before this transaction prevents the delivery;
+    one that commits after it finds the message on its way and owes a correction. So what may start must start at once:
+    ask for no more letters than there are hands free.
     """
-    held = session.execute(
-        _update.where(*_mine(letter), _message.called_off_at.is_(None))
+    if not letters:
+        return ()
+    found = session.execute(
+        _update.where(*_ours(letters), _message.called_off_at.is_(None))
         .values(lease_until=call.now + lease, attempts=_message.attempts + 1)
         .returning(
+            _message.id,
             _message.appointment_id,
             _message.sequence,
             _message.kind,
             _message.context,
             *(_of_visit(column) for column in (_visit.sequence, _visit.status, _visit.outcome)),
         )
-    ).one_or_none()
-    if held is None:
-        _put_away(session, letter)
-        return False
+    )
+    held = {row.id: row for row in found}
+    if len(held) < len(letters):
+        _put_away(session, [letter for letter in letters if letter.id not in held])
+    begun = tuple(letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id]))
+    attempts.record(session, call, begun)
+    return begun
+
+
+def _may_go(session: Session, call: Call, letter: Letter, held: Any) -> bool:
     if call.now >= letter.expires_at:
         _write(session, letter, status="expired_unsent", reason="too_late")
         owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
         part(session, letter.organization_id, [letter.id])
         return False
-    visit = _Visit(*held[4:])
+    visit = _Visit(*held[5:])
     reason = None if held.appointment_id is None else outdated_by(held.kind, held.context, held.sequence, visit)
     if reason is not None:
         _write(session, letter, status="suppressed", reason=reason)
@@ -73,24 +70,53 @@ def begin_delivery(session: Session, call: Call, letter: Letter, lease: timedelt
     return reason is None
 
 
-def settle(session: Session, call: Call, outcome: Outcome) -> bool:
-    """Write down how it went. False when the lease had passed to another worker, who will say it instead.
+def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
+    """Write down how they went. Returns of how many: the others' leases had passed to a worker who will say it instead.
 
     What failed for now is tried again after 1 minute, then twice that and so on to 6 hours, until it is of no use;
     what was called off meanwhile is not tried again.
     """
+    attempts.conclude(session, call, outcomes)
+    accepted = [outcome for outcome in outcomes if not outcome.error]
+    written = sum(_fail(session, call, outcome) for outcome in outcomes if outcome.error)
+    if accepted:
+        done = session.execute(_SENT, [_sent(call, outcome) for outcome in accepted])
+        written += cast("CursorResult[Any]", done).rowcount
+    return written
+
+
+_SENT = _update.where(
+    _message.organization_id == bindparam("owner"),
+    _message.id == bindparam("key"),
+    _message.status == "sending",
+    _message.token == bindparam("held_by"),
+).values(
+    status="sent",
+    reason=None,
+    token=None,
+    lease_until=None,
+    sent_at=bindparam("at"),
+    provider_id=bindparam("provider"),
+    sent_to=bindparam("address"),
+    body=bindparam("text"),
+)
+
+
+def _sent(call: Call, outcome: Outcome) -> dict[str, Any]:
     letter = outcome.letter
-    if not outcome.error:
-        return _write(
-            session,
-            letter,
-            status="sent",
-            reason=None,
-            sent_at=call.now,
-            provider_id=outcome.provider_id,
-            sent_to=letter.to,
-            body={"subject": outcome.subject, "body": outcome.body, "locale": outcome.locale},
-        )
+    return {
+        "owner": letter.organization_id,
+        "key": letter.id,
+        "held_by": letter.token,
+        "at": call.now,
+        "provider": outcome.provider_id,
+        "address": letter.to,
+        "text": {"subject": outcome.subject, "body": outcome.body, "locale": outcome.locale},
+    }
+
+
+def _fail(session: Session, call: Call, outcome: Outcome) -> bool:
+    letter = outcome.letter
     if outcome.permanent:
         part(session, letter.organization_id, [letter.id])
     called_off = _message.called_off_at.is_not(None)
@@ -106,9 +132,9 @@ def settle(session: Session, call: Call, outcome: Outcome) -> bool:
 
 def release(session: Session, letters: Sequence[Letter]) -> None:
     """Give back what was claimed and not begun, for any worker to take at once."""
-    for letter in letters:
+    if letters:
         session.execute(
-            _update.where(*_mine(letter), _message.called_off_at.is_(None)).values(
+            _update.where(*_ours(letters), _message.called_off_at.is_(None)).values(
                 status="pending", token=None, lease_until=None
             )
         )
@@ -125,26 +151,27 @@ def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:
     return select(column).where(*mine).correlate(Message.__table__).scalar_subquery()
 
 
-def _mine(letter: Letter) -> tuple[ColumnElement[bool], ...]:
+def _ours(letters: Sequence[Letter]) -> tuple[ColumnElement[bool], ...]:
+    """Of these letters of one organization, those whose lease is still that under which they were claimed."""
     return (
-        _message.organization_id == letter.organization_id,
-        _message.id == letter.id,
+        _message.organization_id == letters[0].organization_id,
+        _message.id.in_([letter.id for letter in letters]),
         _message.status == "sending",
-        _message.token == letter.token,
+        _message.token.in_({letter.token for letter in letters}),
     )
 
 
 def _write(session: Session, letter: Letter, **values: Any) -> bool:
     done = session.execute(
-        _update.where(*_mine(letter)).values(token=None, lease_until=None, **values).returning(_message.id)
+        _update.where(*_ours([letter])).values(token=None, lease_until=None, **values).returning(_message.id)
     )
     return done.one_or_none() is not None
 
 
-def _put_away(session: Session, letter: Letter) -> None:
-    """A message that was called off while another worker had begun it ends here; one of another's lease is let be."""
+def _put_away(session: Session, letters: Sequence[Letter]) -> None:
+    """Messages called off while another worker had begun them end here; those of another's lease are let be."""
     session.execute(
-        _update.where(*_mine(letter), _message.called_off_at.is_not(None)).values(
+        _update.where(*_ours(letters), _message.called_off_at.is_not(None)).values(
             status="suppressed", token=None, lease_until=None
         )
     )

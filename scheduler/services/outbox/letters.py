@@ -41,6 +41,7 @@ class Letter:
     kind: str
     channel: str
     to: str
+    due_at: datetime
     expires_at: datetime
     attempts: int
     locales: tuple[str, ...]
@@ -65,3 +66,23 @@ class Letter:
     turns: tuple[Turn, ...] = ()
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     one_sms: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one delivery went. `error` is empty when it was accepted; `permanent` says that trying again is of no use."""
+
+    letter: Letter
+    error: str = ""
+    permanent: bool = False
+    provider_id: str | None = None
+    subject: str = ""
+    body: str = ""
+    locale: str = ""
+
+    @property
+    def end(self) -> str:
+        """`accepted` by the channel, `refused` for good, or `failed` for now."""
+        if self.error:
+            return "refused" if self.permanent else "failed"
+        return "accepted"

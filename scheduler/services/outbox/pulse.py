@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Table, delete
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,10 +17,10 @@ from scheduler.models import WorkerHeartbeat
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def beat(session: Session, call: Call, worker: str) -> None:
-    """Say that this worker has just finished a tick, and forget those long gone."""
+def beat(session: Session, call: Call, worker: str, tallies: Mapping[str, Any]) -> None:
+    """Say that this worker is going forward and what it has counted so far, and forget those long gone."""
     table = cast("Table", WorkerHeartbeat.__table__)
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    row = {"worker": worker[:100], "ticked_at": call.now}
+    row = {"worker": worker[:100], "ticked_at": call.now, "tallies": dict(tallies)}
     session.execute(make(table).values(row).on_conflict_do_update(index_elements=["worker"], set_=row))
     session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.ticked_at < call.now - FORGOTTEN_AFTER))
