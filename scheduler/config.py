@@ -123,6 +123,9 @@ class Settings:
     worker_lease_seconds: int = _setting(
         60, _whole(5, 3600), "How long a claimed message stays with a worker that went silent"
     )
+    worker_at_once: int = _setting(
+        8, _whole(1, 100), "Messages that a worker has on their way at once; as many may repeat when it dies"
+    )
     worker_batch: int = _setting(200, _whole(1, 10_000), "Messages that a worker claims at once")
     email_channel: str = _setting(
         "file", _one_of("console", "file", "smtp"), "How e-mail leaves: printed, written to the outbox, or by SMTP"

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from scheduler.core.civil import TZDATA_VERSION
 from scheduler.database import db
 from scheduler.services import health
 
 blp = Blueprint("health", __name__)
+#: Seconds between this machine's clock and the database's: from the one on somebody should look, past the other
+#: nothing here can be relied upon.
+SKEW_WARNS, SKEW_WRONG = 5.0, 60.0
 _log = logging.getLogger("scheduler.health")
 
 
@@ -27,17 +34,18 @@ def healthz() -> Response:
 
 @blp.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Whether requests can be served: 503 when the database is away or its schema is not this code's."""
+    """Whether requests can be served: 503 when the database is away, its schema not this code's, or a clock wrong."""
     now = current_app.extensions["clock"]()
     found = _pulse(now)
     wanted = current_app.extensions["schema_head"]
-    ready = found is not None and found.schema == wanted
+    ready = found is not None and found.schema == wanted and abs(found.skew or 0) <= SKEW_WRONG
     document: dict[str, Any] = {
         "status": "ready" if ready else "not_ready",
         "database": {"reachable": found is not None},
         "migrations": {"current": found.schema if found else None, "wanted": wanted},
         "worker": _aged("last_tick_at", found.last_tick_at if found else None, now),
         "messages": _aged("oldest_unsent_due_at", found.oldest_unsent_due_at if found else None, now),
+        "clock": _clock(found.skew if found else None),
         "tzdata": TZDATA_VERSION,
     }
     return jsonify(document), 200 if ready else 503
@@ -69,6 +77,13 @@ class Meters:
             "Since a worker ticked; NaN: never",
             registry=self.registry,
         )
+        self.skew = Gauge(
+            "scheduler_clock_skew_seconds",
+            "This process's clock minus the database's; NaN: there is only one",
+            registry=self.registry,
+        )
+        self.tallies = Tallies()
+        self.registry.register(self.tallies)
         self.unsent = Gauge(
             "scheduler_messages_oldest_unsent_seconds", "How late the oldest due message is", registry=self.registry
         )
@@ -80,6 +95,9 @@ class Meters:
         due = found.oldest_unsent_due_at if found is not None else None
         self.tick.set(_age(last, now) if last is not None else float("nan"))
         self.unsent.set(_age(due, now) if due is not None else 0)
+        skew = found.skew if found is not None else None
+        self.skew.set(skew if skew is not None else float("nan"))
+        self.tallies.told = found.tallies if found is not None else {}
 
     def count(self, response: Response) -> Response:
         """Count one answer."""
@@ -87,6 +105,29 @@ class Meters:
         self.requests.labels(request.method, rule, response.status_code).inc()
         self.seconds.labels(request.method, rule).observe(time.perf_counter() - g.get("began", time.perf_counter()))
         return response
+
+
+class Tallies(Collector):
+    """What the workers have counted, as they told it with their pulse: each has series of its own, which only grow."""
+
+    def __init__(self) -> None:
+        self.told: Mapping[str, Mapping[str, Any]] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        """Prometheus's own protocol."""
+        late = HistogramMetricFamily(
+            "scheduler_messages_lateness_seconds", "From due to accepted by the provider", labels=["worker"]
+        )
+        ends = CounterMetricFamily(
+            "scheduler_messages_deliveries", "Deliveries that ended", labels=["worker", "channel", "end"]
+        )
+        for worker, told in self.told.items():
+            bounds = [*(str(bound) for bound in told["late"]["bounds"]), "+Inf"]
+            counts = accumulate(told["late"]["counts"])
+            late.add_metric([worker], list(zip(bounds, counts, strict=True)), told["late"]["sum"])
+            for channel, end, count in told["ends"]:
+                ends.add_metric([worker, channel, end], count)
+        return (late, ends)
 
 
 def init_app(app: Flask) -> None:
@@ -100,11 +141,28 @@ def init_app(app: Flask) -> None:
 
 def _pulse(now: datetime) -> health.Pulse | None:
     try:
-        return health.pulse(db.session(), now, schema=current_app.extensions["schema_head"])
+        return health.pulse(db.session(), now, schema=current_app.extensions["schema_head"], wall=_wall())
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering, the answer is the same
         _log.error("the database does not answer: %s", type(error).__name__)
         db.session.remove()
         return None
+
+
+def _wall() -> Callable[[], datetime]:
+    """The clock of this machine, also where the house keeps another time."""
+    wall: Callable[[], datetime] = current_app.extensions.get("wall_clock", _machine_time)
+    return wall
+
+
+def _machine_time() -> datetime:
+    return datetime.now(UTC)
+
+
+def _clock(skew: float | None) -> dict[str, Any]:
+    if skew is None:
+        return {"skew_seconds": None, "status": "unknown"}
+    status = "wrong" if abs(skew) > SKEW_WRONG else "warning" if abs(skew) > SKEW_WARNS else "right"
+    return {"skew_seconds": round(skew, 1), "status": status}
 
 
 def _aged(name: str, moment: datetime | None, now: datetime) -> dict[str, Any]:

@@ -79,12 +79,12 @@ def _locked(session: Session, call: Call, message_id: UUID) -> Message:
 def _write(
     session: Session, call: Call, row: Message, act: str, *, why: str | None = None, **values: Any
 ) -> MessageView:
-    shown = [name for name in ("status", "reason", "due_at") if name in values]
-    before = {name: getattr(row, name) for name in shown}
+    shown: list[str] = [name for name in ("status", "reason", "due_at") if name in values]
+    before: dict[str, Any] = {name: getattr(row, name) for name in shown}
     for name, value in values.items():
         setattr(row, name, value)
     session.flush()
-    after = {name: values[name] for name in shown}
+    after: dict[str, Any] = {name: values[name] for name in shown}
     audit.note(session, call, f"message.{act}", "message", row.id, before=before, after=after, reason=why)
     tasks.withdraw(session, call, f"Somebody has seen to the message: {act}.", Task.message_id == row.id)
     return messages.get(session, call, row.id)

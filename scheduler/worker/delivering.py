@@ -18,6 +18,7 @@ from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.carrying import Round
+from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
 from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
@@ -37,7 +38,8 @@ class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
     `channels` maps `email` and `sms` to ways out. `sessions` makes database sessions, `lease` is how long a claimed
-    message stays with a worker that went silent; `at_once` are on their way together.
+    message stays with a worker that went silent; `at_once` are on their way together. While
+    `guard` holds, for the clock can't be believed, nothing leaves, no chore is done and no pulse is left.
     """
 
     def __init__(
@@ -49,12 +51,13 @@ class Worker(Hands):
         lease: timedelta = timedelta(seconds=60),
         batch: int = 200,
         at_once: int = AT_ONCE,
+        guard: ClockGuard | None = None,
     ) -> None:
         gate = gate_of(sessions)
         super().__init__(sessions, clock, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
-        self.tally = Tally()
+        self.tally, self._guard = Tally(), guard
         self._stopping = threading.Event()
         self._carriers = ThreadPoolExecutor(at_once, thread_name_prefix="carrier")
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
@@ -62,9 +65,11 @@ class Worker(Hands):
 
     def tick(self) -> int:
         """Deliver what is due, of every organization in turn, until nothing is. Returns how many rows were taken."""
+        if self._is_held():
+            return 0
         taken = 0
         while not self._stopping.is_set():
-            in_round = sum(self._serve(organization_id) for organization_id in self.look(outbox.organizations_due))
+            in_round = sum(self.serve(organization_id) for organization_id in self.look(outbox.organizations_due))
             if not in_round:
                 break
             taken += in_round
@@ -72,12 +77,16 @@ class Worker(Hands):
         self._beat()
         return taken
 
+    def _is_held(self) -> bool:
+        return self._guard is not None and self._guard.holds()
+
     def _beat(self) -> None:
         self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name, self.tally.document()))
 
     def keep_house(self) -> None:
         """Do the chores whose time has come."""
-        self._housekeeper.keep_house()
+        if not self._is_held():
+            self._housekeeper.keep_house()
 
     @property
     def house_moved_at(self) -> float:
@@ -96,7 +105,7 @@ class Worker(Hands):
         """Wait for what is on its way."""
         self._carriers.shutdown(wait=True)
 
-    def _serve(self, organization_id: UUID) -> int:
+    def serve(self, organization_id: UUID) -> int:
         """Claim one batch of one organization and deliver it. A fault here is not the other organizations'."""
         if self._stopping.is_set():
             return 0

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.config import Settings
 from scheduler.database import engine_options, ensure_directory
-from scheduler.worker.delivering import AT_ONCE, Worker
+from scheduler.worker.clockguard import ClockGuard
+from scheduler.worker.delivering import Worker
 from scheduler.worker.hands import Clock, wall_clock
 from scheduler.worker.letters import channels_of
 from scheduler.worker.ticking import Ticker
@@ -25,15 +26,21 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
     """A ticker over a worker with an engine and channels of its own, not started."""
     channels = channels_of(settings)
     ensure_directory(settings.database_url)
-    options = engine_options(settings.database_url, pool_size=AT_ONCE + 3)
+    options = engine_options(settings.database_url, pool_size=4)
     # A dead connection is noticed by the transaction that fails on it and is tried again; to ask before each is dear.
     engine = create_engine(settings.database_url, **options | {"pool_pre_ping": False})
+
+    def sessions() -> Session:
+        return Session(engine)
+
     worker = Worker(
-        lambda: Session(engine),
+        sessions,
         channels,
         clock=clock,
         lease=timedelta(seconds=settings.worker_lease_seconds),
         batch=settings.worker_batch,
+        at_once=settings.worker_at_once,
+        guard=ClockGuard(sessions, clock),
     )
     return Ticker(worker, seconds=settings.worker_tick_seconds, clock=clock, afterwards=engine.dispose)
 

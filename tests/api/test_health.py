@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -11,7 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from scheduler.core.civil import TZDATA_VERSION
-from scheduler.models import Message, WorkerHeartbeat
+from scheduler.models import Message, Organization, WorkerHeartbeat
+from scheduler.services.outbox import Outcome
+from scheduler.worker.tally import Tally
+from tests.worker.letters import letter
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -29,6 +32,8 @@ def test_a_process_that_lives_says_so(client: FlaskClient) -> None:
 def test_a_fresh_house_is_ready(client: FlaskClient) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 200
+    clock = answer.json.pop("clock")
+    assert clock["status"] == ("unknown" if clock["skew_seconds"] is None else "right")
     head = answer.json["migrations"]["wanted"]
     assert answer.json == {
         "status": "ready",
@@ -57,7 +62,11 @@ def test_the_oldest_message_that_is_late_counts(client: FlaskClient, engine: Eng
     raw = engine.raw_connection()
     raw.driver_connection.execute("PRAGMA foreign_keys=OFF")  # the message alone will do
     raw.close()
-    nobody = uuid4()
+    with Session(engine) as session, session.begin():
+        house = Organization(name="House", sender_name="House", created_at=clock())
+        session.add(house)
+        session.flush()
+        nobody = house.id
     nothing = {"oldest_unsent_due_at": None, "age_seconds": None}
     oldest = {"oldest_unsent_due_at": (clock() - timedelta(minutes=7)).isoformat(), "age_seconds": 420}
     for minutes, status, told in (
@@ -83,6 +92,35 @@ def test_the_oldest_message_that_is_late_counts(client: FlaskClient, engine: Eng
             session.add(message)
         assert client.get("/readyz").json["messages"] == told
     assert "scheduler_messages_oldest_unsent_seconds 420.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("ahead", "status", "code"), [(0, "right", 200), (-30, "warning", 200), (30, "warning", 200), (-300, "wrong", 503)]
+)
+def test_a_clock_that_is_not_the_databases_is_told(client: FlaskClient, ahead: int, status: str, code: int) -> None:
+    client.application.extensions["wall_clock"] = lambda: datetime.now(UTC) + timedelta(seconds=ahead)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["clock"]["status"]) == (code, status)
+    assert answer.json["clock"]["skew_seconds"] == pytest.approx(ahead, abs=3)
+    (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith("scheduler_clock_skew")]
+    assert float(line.split()[1]) == pytest.approx(ahead, abs=3)
+
+
+def test_workers_tell_how_late_they_were_and_what_failed(client: FlaskClient, engine: Engine, clock: Clock) -> None:
+    tally = Tally()
+    for seconds, error in ((1, ""), (1, ""), (20, ""), (99_999, ""), (0, "Busy.")):
+        held = letter(uuid4(), uuid4(), uuid4(), clock() - timedelta(seconds=seconds))
+        tally.add(Outcome(held, error), clock())
+    with Session(engine) as session, session.begin():
+        session.add(WorkerHeartbeat(worker="w", ticked_at=clock(), tallies=tally.document()))
+        session.add(WorkerHeartbeat(worker="before that was counted", ticked_at=clock()))
+    lines = client.get("/metrics").text
+    for bound, count in (("0.5", 0), ("1", 2), ("10", 2), ("30", 3), ("14400", 3), ("+Inf", 4)):
+        assert f'scheduler_messages_lateness_seconds_bucket{{le="{bound}",worker="w"}} {count}.0' in lines
+    assert 'scheduler_messages_lateness_seconds_sum{worker="w"} 100021.0' in lines
+    assert 'scheduler_messages_deliveries_total{channel="sms",end="accepted",worker="w"} 4.0' in lines
+    assert 'scheduler_messages_deliveries_total{channel="sms",end="failed",worker="w"} 1.0' in lines
 
 
 def test_another_schema_is_not_ready(client: FlaskClient, engine: Engine) -> None:

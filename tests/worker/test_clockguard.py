@@ -1,0 +1,120 @@
+"""Steps of the clock: back sends nothing twice, ahead sends nothing early and says so. On both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.messaging import Envelope
+from scheduler.models import WorkerHeartbeat
+from scheduler.worker import Worker, wall_clock
+from scheduler.worker.clockguard import ClockGuard
+from scheduler.worker.hands import Clock as Telling
+from tests.clinic import Clinic
+from tests.desk import book
+from tests.plumbing.clock import Clock
+from tests.postroom import hurry, messages, open_postroom
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+#: When everybody is awake.
+NO_NIGHT = {"quiet": {"from": "00:00", "to": "00:00"}}
+
+
+class Post:
+    def __init__(self) -> None:
+        self.carried: list[str] = []
+
+    def deliver(self, envelope: Envelope) -> str:
+        self.carried.append(envelope.message_id)
+        return "p"
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    clinic = open_postroom(engine, **NO_NIGHT)
+    book(clinic, clinic.patient(), "session", "2030-03-11 09:00")
+    return clinic
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+@pytest.fixture
+def hire(clinic: Clinic, post: Post) -> Iterator[Callable[..., Worker]]:
+    hired: list[Worker] = []
+
+    def make(clock: Telling, guard: ClockGuard) -> Worker:
+        ways = {"email": post, "sms": post}
+        hired.append(Worker(lambda: Session(clinic.engine), ways, clock=clock, guard=guard))
+        return hired[-1]
+
+    yield make
+    for worker in hired:
+        worker.close()
+
+
+class Believed(ClockGuard):
+    """Without the comparison with the database, whose clock no test can set."""
+
+    def _ahead(self, _session: Session) -> None:
+        return None
+
+
+def test_a_leap_ahead_holds_everything_until_it_is_mended(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, passed = Clock(clinic.call.now), [0.0]
+    worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]))
+    worker.tick()
+    told = list(post.carried)
+    assert told, "the news of the booking"
+    tick = pulse(clinic)
+    passed[0] += 5
+    clock.move(DAY * 9)  # every reminder would be due
+    for _ in range(3):
+        worker.keep_house()
+        assert worker.tick() == 0
+    assert (post.carried, pulse(clinic)) == (told, tick), "and the pulse stands still, which operators see"
+    assert {row.status for row in messages(clinic)} == {"sent", "pending"}
+    assert caplog.text.count("the clock has leapt ahead") >= 3
+    clock.move(-DAY * 9)
+    worker.tick()
+    assert post.carried == told
+    passed[0] += 9 * DAY.total_seconds()  # now the time has really come
+    clock.move(DAY * 9)
+    worker.tick()
+    assert len(post.carried) > len(told)
+
+
+def test_a_step_back_sends_nothing_again(clinic: Clinic, post: Post, hire: Callable[..., Worker]) -> None:
+    clock, passed = Clock(clinic.call.now), [0.0]
+    worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]))
+    hurry(clinic, clinic.call.now)
+    worker.tick()
+    told = sorted(post.carried)
+    for step in (-HOUR, HOUR, -HOUR, -DAY, DAY):
+        clock.move(step)
+        passed[0] += 5
+        worker.tick()
+    assert sorted(post.carried) == told
+    assert len(set(told)) == len(told) > 0
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("ahead", "holds"), [(DAY, True), (timedelta(minutes=5), True), (timedelta(0), False), (-HOUR, False)]
+)
+def test_a_clock_ahead_of_the_databases_sends_nothing(clinic: Clinic, ahead: timedelta, *, holds: bool) -> None:
+    guard = ClockGuard(lambda: Session(clinic.engine), lambda: wall_clock() + ahead)
+    assert guard.holds() is holds
+
+
+def pulse(clinic: Clinic) -> object:
+    with Session(clinic.engine) as session:
+        return session.scalars(select(WorkerHeartbeat.ticked_at)).one()
