@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = wall_clock) -
     )
     app.extensions["settings"] = settings
     app.extensions["clock"] = clock
+    app.extensions["wall_clock"] = wall_clock  # the machine's own, to be compared with the database's
     ensure_directory(settings.database_url)
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -141,21 +141,12 @@ def init_app(app: Flask) -> None:
 
 def _pulse(now: datetime) -> health.Pulse | None:
     try:
-        return health.pulse(db.session(), now, schema=current_app.extensions["schema_head"], wall=_wall())
+        known = current_app.extensions
+        return health.pulse(db.session(), now, schema=known["schema_head"], wall=known["wall_clock"])
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering, the answer is the same
         _log.error("the database does not answer: %s", type(error).__name__)
         db.session.remove()
         return None
-
-
-def _wall() -> Callable[[], datetime]:
-    """The clock of this machine, also where the house keeps another time."""
-    wall: Callable[[], datetime] = current_app.extensions.get("wall_clock", _machine_time)
-    return wall
-
-
-def _machine_time() -> datetime:
-    return datetime.now(UTC)
 
 
 def _clock(skew: float | None) -> dict[str, Any]:
