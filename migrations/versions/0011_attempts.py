@@ -1,6 +1,6 @@
 """Attempts at delivering messages, what workers have counted, and indexes for queues that are long.
 
-Revises: 0009
+Revises: 0010
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from scheduler.models.base import Document, UtcDateTime
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
