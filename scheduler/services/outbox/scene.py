@@ -52,6 +52,7 @@ class Scene:
     waiting: Mapping[UUID, Sequence[Message]]
     #: What has its own letter in this batch, and so is nobody else's line.
     handled: set[UUID] = field(default_factory=set)
+    _kinds: dict[str, VisitType] = field(default_factory=dict)
 
     @classmethod
     def of(cls, session: Session, call: Call, messages: Sequence[Message]) -> Scene:
@@ -108,7 +109,10 @@ class Scene:
 
     def kind_of(self, visit: Appointment) -> VisitType:
         """The visit's type. Raises Invalid when it is gone."""
-        return visit_kind(self.session, self.call, visit.visit_type).visit
+        known = self._kinds.get(visit.visit_type)
+        if known is None:
+            known = self._kinds[visit.visit_type] = visit_kind(self.session, self.call, visit.visit_type).visit
+        return known
 
     def is_held(self, visit: Appointment) -> bool:
         """Whether a clinical hold freezes the visit: its patient may not be dosed, and it is a dose."""

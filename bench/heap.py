@@ -1,0 +1,94 @@
+"""A clinic with any number of texts due now: twenty to a patient, each about a visit that stands. Measures nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, Table, insert, select, update
+from sqlalchemy.orm import Session
+
+from bench.databases import Database
+from scheduler.models import Appointment, Message, Patient, Resource
+from tests.desk import book
+from tests.postroom import open_postroom
+
+EACH = 20
+_NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
+_AT_ONCE = 10_000
+
+
+class Heap:
+    """Owes messages by the thousand, straight into the tables."""
+
+    def __init__(self, database: Database) -> None:
+        self.url, self._database = database.url, database
+        self._clinic = open_postroom(database.engine, **_NO_LIMITS)
+        self._visit = book(self._clinic, self._clinic.patient(), "session", "2030-03-04 09:00").id
+        with self.engine.begin() as connection:
+            connection.execute(update(Message).values(status="suppressed"))
+
+    @property
+    def engine(self) -> Engine:
+        """To the database that they lie in."""
+        return self._database.engine
+
+    def grow(self, count: int) -> None:
+        """Owe that many more."""
+        due = datetime.now(UTC) - timedelta(minutes=1)
+        with Session(self.engine) as session:
+            visit = session.get_one(Appointment, (self._clinic.call.organization_id, self._visit))
+            patterns = {
+                Resource: _values(session, Resource, visit.patient_id),
+                Patient: _values(session, Patient, visit.patient_id),
+                Appointment: _values(session, Appointment, visit.id),
+            }
+        for since in range(0, count, _AT_ONCE):
+            with self.engine.begin() as connection:
+                size = min(_AT_ONCE, count - since)
+                people = [uuid4() for _ in range(-(-size // EACH))]
+                visits = {whose: uuid4() for whose in people}
+                for model, of in ((Resource, "id"), (Patient, "id")):
+                    connection.execute(insert(model), [patterns[model] | {of: whose} for whose in people])
+                connection.execute(
+                    insert(Appointment),
+                    [patterns[Appointment] | {"id": key, "patient_id": whose} for whose, key in visits.items()],
+                )
+                rows = [self._message(people[n // EACH], visits[people[n // EACH]], n, due) for n in range(size)]
+                connection.execute(insert(Message), rows)
+        self._database.analyze()
+
+    def refill(self) -> None:
+        """Let all that was sent be due again, as if it never had been."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(Message)
+                .where(Message.status.in_(("sent", "sending")))
+                .values(status="pending", token=None, lease_until=None, sent_at=None, body=None)
+            )
+        self._database.analyze()
+
+    def _message(self, whose: UUID, visit: UUID, number: int, due: datetime) -> dict[str, Any]:
+        return {
+            "organization_id": self._clinic.call.organization_id,
+            "id": uuid4(),
+            "patient_id": whose,
+            "appointment_id": visit,
+            "rule": f"heap-{number % EACH}",
+            "kind": "remind_24h",
+            "recipient": "patient",
+            "channel": "sms",
+            "sequence": 0,
+            "due_at": due + timedelta(milliseconds=number),
+            "expires_at": due + timedelta(days=1),
+            "status": "pending",
+            "attempts": 0,
+            "context": {"about": "2030-03-04T14:00:00+00:00", "class": "reminder", "side": "before"},
+            "created_at": due,
+        }
+
+
+def _values(session: Session, model: Any, key: UUID) -> dict[str, Any]:
+    columns = cast("Table", model.__table__).c
+    return dict(session.execute(select(*columns).where(columns.id == key)).mappings().one())

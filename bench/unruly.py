@@ -1,0 +1,91 @@
+"""The reference for messages: bare SQL that claims and marks the same rows, knows no rule and writes no words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Engine
+
+_DUE = """
+    SELECT id FROM messages WHERE organization_id = :org AND status IN ('pending', 'sending') AND due_at <= :now
+        AND (status = 'pending' OR lease_until <= :now)
+    ORDER BY due_at, id LIMIT :limit"""
+_CLAIM = """
+    UPDATE messages SET status = 'sending', token = :token, lease_until = :until
+    WHERE organization_id = :org AND id IN ({due}) RETURNING id"""
+_RENEW = """
+    UPDATE messages SET lease_until = :until, attempts = attempts + 1
+    WHERE organization_id = :org AND id IN ({ids}) AND status = 'sending' AND token = :token AND called_off_at IS NULL
+    RETURNING id, (SELECT status FROM appointments a
+        WHERE a.organization_id = messages.organization_id AND a.id = messages.appointment_id)"""
+_MARK = """
+    UPDATE messages SET status = 'sent', token = NULL, lease_until = NULL, sent_at = :now, body = :body
+    WHERE organization_id = :org AND id IN ({ids}) AND status = 'sending' AND token = :token"""
+_BODY = json.dumps({"subject": "x" * 40, "body": "x" * 150, "locale": "en"})
+
+
+class _Bare:
+    """One connection, and how its driver wants to be asked."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._raw = engine.raw_connection()
+        self._connection: Any = self._raw.driver_connection
+        self.is_postgres = engine.dialect.name == "postgresql"
+        if self.is_postgres:
+            self._connection.autocommit = True
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """What is done with this cursor is kept."""
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN" if self.is_postgres else "BEGIN IMMEDIATE")
+        yield cursor
+        cursor.execute("COMMIT")
+
+    def asked(self, statement: str) -> str:
+        """The statement with the driver's own placeholders."""
+        return re.sub(r":(\w+)", r"%(\1)s", statement) if self.is_postgres else statement
+
+    def of(self, statement: str, ids: Sequence[Any], values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The statement about these rows."""
+        if self.is_postgres:
+            return self.asked(statement.replace("IN ({ids})", "= ANY(:ids)")), values | {"ids": list(ids)}
+        named = {f"id{place}": key for place, key in enumerate(ids)}
+        return statement.format(ids=", ".join(f":{name}" for name in named)), values | named
+
+    def kept(self, moment: datetime) -> Any:
+        """An instant as the column holds it."""
+        return moment if self.is_postgres else int(moment.timestamp() * 1_000_000)
+
+
+def bare_loop(engine: Engine, side: str, batch: int, at_once: int, lease: timedelta) -> Callable[[], int]:
+    """One claim and its marks: `same` renews and re-reads as few at a time as the product, `batch` marks a claim."""
+    bare = _Bare(engine)
+    with bare.transaction() as cursor:
+        organization = cursor.execute("SELECT id FROM organizations LIMIT 1").fetchone()[0]
+    claim = bare.asked(_CLAIM.format(due=_DUE + (" FOR NO KEY UPDATE SKIP LOCKED" if bare.is_postgres else "")))
+
+    def step() -> int:
+        now = datetime.now(UTC)
+        token = uuid4() if bare.is_postgres else uuid4().hex
+        held = {"org": organization, "token": token, "now": bare.kept(now), "until": bare.kept(now + lease)}
+        with bare.transaction() as cursor:
+            ids = [row[0] for row in cursor.execute(claim, held | {"limit": batch}).fetchall()]
+        size = batch if side == "batch" else at_once
+        last: Sequence[Any] = ()
+        for group in [ids[place : place + size] for place in range(0, len(ids) + size, size)]:
+            with bare.transaction() as cursor:
+                if last:
+                    cursor.execute(*bare.of(_MARK, last, held | {"body": _BODY}))
+                if group and side == "same":
+                    cursor.execute(*bare.of(_RENEW, group, held)).fetchall()
+            last = group
+        return len(ids)
+
+    return step
