@@ -104,8 +104,7 @@ class Screen:
         """Why no plan exists."""
         self.say(f"[bold]{problem['detail']}[/bold]")
         for block in problem.get("blocking", ()):
-            days = f" ({block['from']} to {block['to']})" if block.get("from") else ""
-            self.say(f"• {block['detail']}{days}")
+            self.say(f"• {block['detail']}")
         for relaxation in problem.get("relaxations", ()):
             self.say(f"• it would fit with: {relaxation['change']}")
 

@@ -147,4 +147,6 @@ def test_without_a_plan_the_story_says_why_and_goes_on(settings: Settings, monke
     assert story.booked is not None
     assert [each["visit_type"] for each in story.booked.appointments] == ["evaluation"]
     assert "booked" in {one.message["kind"] for one in story.sent}
-    assert "session 2 (integration)" in shown or "session 3 (integration)" in shown
+    assert {each["code"] for each in story.refusal["blocking"]} == {"resource_absent"}
+    assert "Linden is absent" in " ".join(shown.split())
+    assert "it would fit with: one more therapist" in " ".join(shown.split())
