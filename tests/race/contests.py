@@ -1,7 +1,7 @@
 """The contests for one time, by route: who claims it and who disturbs. What must come of them is in the test.
 
 A case is fought for the one therapist at ten o'clock of a day of its own. A new route goes into CONTESTS with its
-contest, or into PEACEFUL when it writes no occupancies: then it is watched, on real examples, to see whether it is so.
+contest, or into `peaceful` when it writes no occupancies: then it is watched, on real examples, to see if it is so.
 """
 
 from __future__ import annotations
@@ -122,6 +122,14 @@ class Ring:
     def series(self, clock: str) -> str:
         """The first visit of two, on days running."""
         return str(self.made("series", self.wish(clock, rule="FREQ=DAILY;COUNT=2"))["appointments"][0]["id"])
+
+    def course(self) -> tuple[str, dict[str, Any]]:
+        """A course of one talk, booked where its plan has it: its id and its visit."""
+        ids = {"patient_id": str(self.clinic.patient()), "location_id": str(self.clinic.location_id)}
+        key = self.made("courses", ids | {"protocol": "once", "start_after": self.day.isoformat()})["id"]
+        token = self.made(f"courses/{key}/plans", {})["plans"][0]["token"]
+        [visit] = self.made(f"courses/{key}/bookings", {"plan_token": token})["appointments"]
+        return str(key), visit
 
     def all_at_once(self, asked: Sequence[Ask]) -> list[Any]:
         gate, answers = threading.Barrier(len(asked)), [None] * len(asked)
@@ -274,6 +282,39 @@ def booking_courses(ring: Ring) -> Contest:
     return Contest(asked)
 
 
+def planning_anew(ring: Ring) -> Contest:
+    """A new plan would move its visit to ten."""
+    key, visit = ring.course()
+    moved = {"appointment_id": visit["id"], "action": "move", "start": ring.at(TEN).isoformat()}
+    token = ring.made(f"courses/{key}/replans", {"changes": [moved]})["token"]
+    asked = ring.ask(f"courses/{key}/bookings", {"plan_token": token})
+    return Contest([asked, asked, *ring.bookings()])
+
+
+def giving_up_a_course(ring: Ring) -> Contest:
+    key, visit = ring.course()
+    claims = [ring.ask("appointments", ring.wish() | {"start": visit["start"]}) for _ in range(3)]
+    return Contest(claims, [ring.ask(f"courses/{key}/discontinue", {"reason": "moved away"})], least=0)
+
+
+def repairing(ring: Ring) -> Contest:
+    """The repair would move the visit to a time that others want."""
+    _, visit = ring.course()
+    away = {"resource_id": str(ring.therapist), "from": visit["start"], "to": visit["end"]}
+    offer = ring.made("disruptions", away)
+    [moved] = offer["diff"]["moved"]
+    claims = [ring.ask("appointments", ring.wish() | {"start": moved["to"]}) for _ in range(2)]
+    return Contest([ring.ask(f"disruptions/{offer['token']}/accept", {"all": True}), *claims])
+
+
+def overriding(ring: Ring) -> Contest:
+    """Whoever may overlap gets extra units, all of them; whoever may not is refused."""
+    ring.visit()
+    lifted = {"override": {"rules": ["resource_busy"], "reason": "no other way"}}
+    claims = [ring.ask("appointments", ring.wish(**lifted)) for _ in range(3)]
+    return Contest(claims, ring.bookings(), least=3, most=3)
+
+
 def going_away(ring: Ring) -> Contest:
     span = {"start": ring.at(TEN).isoformat(), "end": ring.at("11:00").isoformat()}
     return Contest(ring.bookings(3), [ring.ask("absences", {"resource_id": str(ring.therapist)} | span)], least=0)
@@ -287,7 +328,7 @@ def coming_back(ring: Ring) -> Contest:
 
 VISIT = "POST /v1/appointments/<uuid:appointment_id>"
 CONTESTS: dict[str, list[Callable[[Ring], Contest]]] = {
-    "POST /v1/appointments": [booking, using_a_hold, joining],
+    "POST /v1/appointments": [booking, using_a_hold, joining, overriding],
     "POST /v1/groups/<uuid:group_id>/cancel": [cancelling_a_group],
     "POST /v1/holds": [holding],
     "DELETE /v1/holds/<uuid:hold_id>": [giving_up_a_hold],
@@ -306,54 +347,9 @@ CONTESTS: dict[str, list[Callable[[Ring], Contest]]] = {
     "POST /v1/waitlist-entries/<uuid:entry_id>/accept": [accepting],
     "POST /v1/waitlist-entries/<uuid:entry_id>/decline": [declining],
     "DELETE /v1/waitlist-entries/<uuid:entry_id>": [leaving_the_list],
-    "POST /v1/courses/<uuid:course_id>/bookings": [booking_courses],
+    "POST /v1/courses/<uuid:course_id>/bookings": [booking_courses, planning_anew],
+    "POST /v1/courses/<uuid:course_id>/discontinue": [giving_up_a_course],
+    "POST /v1/disruptions/<uuid:token>/accept": [repairing],
     "POST /v1/absences": [going_away],
     "DELETE /v1/absences/<uuid:absence_id>": [coming_back],
-}
-
-#: Changes that write no occupancy. `test_the_peaceful_are_peaceful` watches them.
-PEACEFUL = {
-    "DELETE /v1/devices/<uuid:device_id>",
-    "DELETE /v1/extra-hours/<uuid:extra_hours_id>",
-    "DELETE /v1/locations/<uuid:location_id>",
-    "DELETE /v1/practitioners/<uuid:practitioner_id>",
-    "DELETE /v1/rooms/<uuid:room_id>",
-    "PATCH /v1/devices/<uuid:device_id>",
-    "PATCH /v1/locations/<uuid:location_id>",
-    "PATCH /v1/organization",
-    "PATCH /v1/patients/<uuid:patient_id>",
-    "PATCH /v1/practitioners/<uuid:practitioner_id>",
-    "PATCH /v1/protocols/<uuid:protocol_id>",
-    "PATCH /v1/rooms/<uuid:room_id>",
-    "PATCH /v1/visit-types/<uuid:visit_type_id>",
-    "PATCH /v1/waitlist-entries/<uuid:entry_id>",
-    "POST /v1/api-keys",
-    "POST /v1/api-keys/<uuid:key_id>/revoke",
-    f"{VISIT}/arrive",
-    f"{VISIT}/checklist",
-    f"{VISIT}/start",
-    f"{VISIT}/tasks/<task_key>/done",
-    "POST /v1/calendar-feeds",
-    "POST /v1/calendar-feeds/<uuid:feed_id>/revoke",
-    "POST /v1/courses",
-    "POST /v1/courses/<uuid:course_id>/plans",
-    "POST /v1/devices",
-    "POST /v1/extra-hours",
-    "POST /v1/jobs/<uuid:job_id>/cancel",
-    "POST /v1/locations",
-    "POST /v1/message-rules/preview",
-    "POST /v1/patients",
-    "POST /v1/patients/<uuid:patient_id>/clearances",
-    "POST /v1/practitioners",
-    "POST /v1/protocols",
-    "POST /v1/protocols/<uuid:protocol_id>/publish",
-    "POST /v1/rooms",
-    "POST /v1/series/preview",
-    "POST /v1/tasks/<uuid:task_id>/dismiss",
-    "POST /v1/tasks/<uuid:task_id>/done",
-    "POST /v1/visit-types",
-    "POST /v1/waitlist-entries",
-    "PUT /v1/courses/<uuid:course_id>/gates/<key>",
-    "PUT /v1/message-rules",
-    "PUT /v1/message-templates/<kind>/<locale>",
 }

@@ -15,7 +15,8 @@ from tests.api.examples import appointment, talk
 from tests.api.walking import Known, routes
 from tests.desk import overlaps
 from tests.plumbing.clock import Clock
-from tests.race.contests import CONTESTS, ONCE, PEACEFUL, Ring
+from tests.race.contests import CONTESTS, ONCE, Ring
+from tests.race.peaceful import PEACEFUL
 
 if TYPE_CHECKING:
     from flask import Flask
