@@ -131,7 +131,9 @@ class Settings:
         "file", _one_of("console", "file", "smtp"), "How e-mail leaves: printed, written to the outbox, or by SMTP"
     )
     sms_channel: str = _setting(
-        "console", _one_of("console", "file", "http"), "How SMS leaves: printed, written to the outbox, or by HTTP"
+        "console",
+        _one_of("console", "file", "http", "twilio"),
+        "How SMS leaves: printed, to the outbox, by HTTP, or by Twilio",
     )
     outbox_dir: str = _setting("var/outbox", _text, "Where the channel `file` writes messages")
     smtp_host: str = _setting("", _text, "The SMTP server; needed when the e-mail channel is `smtp`")
@@ -144,6 +146,13 @@ class Settings:
     smtp_from: str = _setting("", _text, "The sender's address; needed when the e-mail channel is `smtp`")
     sms_http_url: str = _setting("", _web_address, "Where SMS are posted; needed when the SMS channel is `http`")
     sms_http_token: str = _setting("", _text, "The bearer token that goes with posted SMS", secret=True)
+    sms_http_secret: str = _setting("", _text, "What the SMS gateway signs texts and outcomes with", secret=True)
+    twilio_account: str = _setting("", _text, "The Twilio account; needed when the SMS channel is `twilio`")
+    twilio_token: str = _setting("", _text, "Its token, which also signs what Twilio posts", secret=True)
+    twilio_from: str = _setting("", _text, "The number, or messaging service (MG...), that texts leave from")
+    public_url: str = _setting(
+        "", _web_address, "Where patients and providers reach this installation; without it messages have no links"
+    )
     cors_origins: tuple[str, ...] = _setting(
         (), _origins, "Web origins whose pages may call the API, separated by commas; none by default"
     )
@@ -206,6 +215,9 @@ def _missing(found: Settings) -> dict[str, str]:
         "smtp_host": found.email_channel == "smtp",
         "smtp_from": found.email_channel == "smtp",
         "sms_http_url": found.sms_channel == "http",
+        "twilio_account": found.sms_channel == "twilio",
+        "twilio_token": found.sms_channel == "twilio",
+        "twilio_from": found.sms_channel == "twilio",
     }
     return {
         f"{PREFIX}{name.upper()}": "is needed by the chosen channel"

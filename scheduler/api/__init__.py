@@ -26,6 +26,7 @@ from scheduler.api import (
     groups,
     health,
     holds,
+    inbound,
     jobs,
     limits,
     load,
@@ -106,6 +107,7 @@ def register(app: Flask) -> None:
         manner.init_app(app)
     app.register_blueprint(docs.blp)
     app.register_blueprint(calendar_feeds.public)
+    app.register_blueprint(inbound.public)
     api = _Api(app, spec_kwargs=document.INFO)
     document.describe_shared(api.spec)
     for noun in NOUNS:

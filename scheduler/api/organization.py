@@ -106,6 +106,9 @@ class MessagingSchema(Schema):
     quiet = Nested(QuietSchema)
     basis = Choice("consent", "exemption")
     caps = Nested(CapsSchema)
+    opt_out = Choice(
+        "all", "class", metadata={"description": "What a STOP ends: every text, or those of the class it answers"}
+    )
 
 
 class OrganizationSchema(Schema):

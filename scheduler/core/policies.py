@@ -131,6 +131,7 @@ class Caps:
 EXEMPTION = Caps(per_day=1, per_week=3)
 
 Basis = Literal["consent", "exemption"]
+OptOutScope = Literal["all", "class"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ class Messaging:
     quiet_to: str = "09:00"
     basis: Basis = "consent"
     caps: Caps = Caps()
+    #: What a STOP ends: every message to the number, or those of the class that it answers.
+    opt_out: OptOutScope = "all"
 
     def of_patient(self, recorded: Basis | None) -> tuple[Basis, Caps]:
         """The basis for one patient, whose own record (if any) goes before the organization's, and its caps."""
@@ -163,12 +166,13 @@ class Messaging:
             quiet_to=quiet.get("to", cls.quiet_to),
             basis=basis,
             caps=caps,
+            opt_out=cast("OptOutScope", said.get("opt_out", cls.opt_out)),
         )
 
     def document(self) -> dict[str, Any]:
         """All of it, defaults too, as JSON."""
         quiet = {"from": self.quiet_from, "to": self.quiet_to}
-        return {"quiet": quiet, "basis": self.basis, "caps": asdict(self.of_patient(None)[1])}
+        return {"quiet": quiet, "basis": self.basis, "caps": asdict(self.of_patient(None)[1]), "opt_out": self.opt_out}
 
 
 def merged(document: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

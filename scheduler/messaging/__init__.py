@@ -19,6 +19,7 @@ CHANNELS: dict[str, str] = {
     "file": "scheduler.messaging.file:File",
     "http": "scheduler.messaging.sms_http:SmsHttp",
     "smtp": "scheduler.messaging.smtp:Smtp",
+    "twilio": "scheduler.messaging.twilio:Twilio",
 }
 
 

@@ -18,7 +18,8 @@ class Envelope:
     """One finished message to one recipient.
 
     `message_id` is the same at every attempt: channels hand it to their provider as the idempotency key. `channel` is
-    how the recipient is reached (`email`, `sms`), `to` an address or an E.164 number.
+    how the recipient is reached (`email`, `sms`), `to` an address or an E.164 number. Providers report back under
+    `organization_id`.
     """
 
     message_id: str
@@ -29,6 +30,7 @@ class Envelope:
     body: str
     locale: str = "en"
     headers: Mapping[str, str] = field(default_factory=dict)
+    organization_id: str = ""
 
     def __post_init__(self) -> None:
         # The id becomes a file name and a header: nothing but a plain name may pass.
@@ -40,13 +42,15 @@ class Envelope:
 class DeliveryError(Exception):
     """The message did not go out. `permanent` means that trying again is of no use.
 
-    `detail` is one sentence for the staff; it never holds the text or the address.
+    `down` means that the whole channel is, and not this message's affair alone. `detail` is one sentence for the staff;
+    it never holds the text or the address.
     """
 
-    def __init__(self, detail: str, *, permanent: bool) -> None:
+    def __init__(self, detail: str, *, permanent: bool, down: bool = False) -> None:
         super().__init__(detail)
         self.detail = detail
         self.permanent = permanent
+        self.down = down
 
 
 class Channel(Protocol):

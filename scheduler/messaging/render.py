@@ -78,7 +78,7 @@ def render(
         # A text found in "es" is still written the Mexican way for es-MX.
         manner = next((name for name in locales if name.replace("_", "-").startswith(f"{tag}-")), tag)
         language = tag.partition("-")[0]
-        words = _words(language if language in shipped_locales() else LAST_RESORT)
+        words = words_of(language if language in shipped_locales() else LAST_RESORT)
         said = _Saying(kind, facts, manner, language, words, own)
         text = said.sms() if channel == "sms" else said.email()
         if own and one_sms and channel == "sms" and septets(text.body) > LIMIT:
@@ -238,6 +238,7 @@ def _environment() -> SandboxedEnvironment:
 
 
 @cache
-def _words(language: str) -> Mapping[str, str]:
+def words_of(language: str) -> Mapping[str, str]:
+    """What stands between the templates' words in a language that is shipped."""
     words: dict[str, str] = yaml.safe_load((TEMPLATES / language / "words.yaml").read_text(encoding="utf-8"))
     return words

@@ -25,6 +25,12 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
             "starttls": settings.smtp_starttls,
         },
         "http": {"url": settings.sms_http_url, "token": settings.sms_http_token},
+        "twilio": {
+            "account": settings.twilio_account,
+            "token": settings.twilio_token,
+            "sender": settings.twilio_from,
+            "callback": f"{settings.public_url.rstrip('/')}/v1/callbacks/twilio" if settings.public_url else "",
+        },
     }
     chosen = {"email": settings.email_channel, "sms": settings.sms_channel}
     return {name: open_channel(channel, options[channel]) for name, channel in chosen.items()}
@@ -41,4 +47,5 @@ def write_letter(letter: Letter, now: datetime) -> tuple[Text, Envelope]:
         subject=text.subject,
         body=text.body,
         locale=text.locale,
+        organization_id=str(letter.organization_id),
     )

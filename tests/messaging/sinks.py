@@ -14,6 +14,7 @@ from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
@@ -117,7 +118,8 @@ class Gateway:
             self.asked.append(document)
             self.headers.append(headers)
             status = self.answers.pop(0) if self.answers else 201
-        body = self.body if self.body is not None else json.dumps({"id": f"sms-{document['id']}"}).encode()
+        name = f"sms-{document.get('id') or headers.get('I-Twilio-Idempotency-Token')}"
+        body = self.body if self.body is not None else json.dumps({"id": name, "sid": name}).encode()
         return status, body
 
 
@@ -130,7 +132,9 @@ def sms_gateway() -> Iterator[Gateway]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            form = self.headers["Content-Type"] == "application/x-www-form-urlencoded"
+            document = dict(parse_qsl(raw.decode())) if form else json.loads(raw)
             if gateway.hang is not None:
                 gateway.hang.wait(10)
             status, body = gateway.take(dict(self.headers), document)
@@ -162,3 +166,9 @@ def sms_gateway() -> Iterator[Gateway]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def twilio_options(gateway: Gateway, **more: Any) -> dict[str, Any]:
+    """The options of a Twilio channel that posts to this gateway."""
+    base = gateway.url.removesuffix("/messages")
+    return {"account": "AC1", "token": "t", "sender": "+12125550100", "url": base, "timeout": 2, **more}

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from scheduler.messaging import CHANNELS, Channel, DeliveryError, Envelope, open_channel
-from tests.messaging.sinks import Gateway, Mailbox, encryption, sms_gateway, smtp_server
+from tests.messaging.sinks import Gateway, Mailbox, encryption, sms_gateway, smtp_server, twilio_options
 
 ID = "0190b5a8-6c1e-7def-8abc-0123456789ab"
 EMAIL = Envelope(ID, "Northgate Clinic", "ana@example.org", "email", "Your appointment", "Mañana a las 09:00.\n", "es")
@@ -106,11 +106,29 @@ def http_rig(stack: ExitStack, _folder: Path) -> Rig:
     )
 
 
+def twilio_rig(stack: ExitStack, _folder: Path) -> Rig:
+    gateway = stack.enter_context(sms_gateway())
+    before: list[int] = []
+
+    def answer(status: int) -> None:
+        gateway.answers.append(status)
+        before.append(status)
+
+    return Rig(
+        open_channel("twilio", twilio_options(gateway)),
+        SMS,
+        lambda: [headers["I-Twilio-Idempotency-Token"] for headers in gateway.headers][len(before) :],
+        lambda: answer(503),
+        lambda: None,
+        lambda: answer(400),
+    )
+
+
 def smtp_options(mailbox: Mailbox, **more: Any) -> dict[str, Any]:
     return {"host": mailbox.host, "port": mailbox.port, "sender": SENDER, "timeout": 2, **more}
 
 
-RIGS = {"console": console_rig, "file": file_rig, "http": http_rig, "smtp": smtp_rig}
+RIGS = {"console": console_rig, "file": file_rig, "http": http_rig, "smtp": smtp_rig, "twilio": twilio_rig}
 
 
 @pytest.fixture(params=sorted(CHANNELS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Message
+from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.judging import outdated_by
@@ -61,6 +62,10 @@ def _may_go(session: Session, call: Call, letter: Letter, held: Any) -> bool:
         _write(session, letter, status="expired_unsent", reason="too_late")
         owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
         part(session, letter.organization_id, [letter.id])
+        return False
+    if _opted_out(session, letter, held.context):
+        # It may still go another way, or needs a person: whoever claims it next decides.
+        _write(session, letter, status="pending", attempts=letter.attempts)
         return False
     visit = _Visit(*held[5:])
     reason = None if held.appointment_id is None else outdated_by(held.kind, held.context, held.sequence, visit)
@@ -144,6 +149,14 @@ class _Visit(NamedTuple):
     sequence: int
     status: str
     outcome: str | None
+
+
+def _opted_out(session: Session, letter: Letter, context: Mapping[str, Any]) -> bool:
+    """Whether the number has said since the claim that it wants no more of these."""
+    if letter.channel not in opt_outs.BY_NUMBER:
+        return False
+    shut = opt_outs.closed(session, letter.organization_id, [letter.to]).get(letter.to, ())
+    return opt_outs.is_closed(shut, context["class"])
 
 
 def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:

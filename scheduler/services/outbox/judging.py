@@ -145,4 +145,4 @@ def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement
         return Drop("suppressed", route.reason or "no_channel")
     if route.channel == "sms":
         scene.note_text(message.patient_id)
-    return Send(route.channel, scene.addresses(message.patient_id)[route.channel])
+    return Send(route.channel, scene.addresses(message.patient_id, message.context["class"])[route.channel])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from scheduler.core.reminders import Recipient
 from scheduler.core.reminders.budget import Route, Sendable, route
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, ClinicalHold, Course, Location, Message, Organization, Patient
-from scheduler.services import message_texts
+from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
 
@@ -45,7 +45,8 @@ class Scene:
     locations: Mapping[UUID, Location]
     stops: Mapping[UUID, Sequence[Appointment]]
     texts: Mapping[UUID, list[datetime]]
-
+    #: By number, the classes that it gets no texts of.
+    shut: Mapping[str, frozenset[str]]
     held: Collection[UUID]
     own: Mapping[str, Mapping[str, Mapping[str, str]]]
     merged: Mapping[UUID, Sequence[Message]]
@@ -77,6 +78,7 @@ class Scene:
             locations=_rows(session, call, Location, {visit.location_id for visit in visits}),
             stops=stops,
             texts=_texts(session, call, set(patients)),
+            shut=opt_outs.closed(session, call.organization_id, _numbers(patients.values())),
             held=_held(session, call, set(patients)),
             own=message_texts.own(session, call, {message.kind for message in messages}),
             merged=merged,
@@ -125,9 +127,13 @@ class Scene:
         patient = self.patients[visit.patient_id]
         return recipient_of(self.organization, patient, visit.time_zone, self.call.now)
 
-    def addresses(self, patient_id: UUID) -> Mapping[str, str]:
-        """The open channels and the address of each."""
-        return addresses_of(self.patients[patient_id], self.call.now)
+    def addresses(self, patient_id: UUID, message_class: str) -> Mapping[str, str]:
+        """The channels that are open for messages of the class, and the address of each."""
+        return {
+            channel: address
+            for channel, address in addresses_of(self.patients[patient_id], self.call.now).items()
+            if channel not in opt_outs.BY_NUMBER or not opt_outs.is_closed(self.shut.get(address, ()), message_class)
+        }
 
     def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
         """By which channel the message goes now, by the caps of the patient's own days."""
@@ -137,7 +143,7 @@ class Scene:
         days = [to_local(sent_at, zone).date() for sent_at in self.texts.get(patient.id, ())]
         one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
         today = to_local(self.call.now, zone).date()
-        return route(one, self.addresses(patient.id), basis, caps, days, today)
+        return route(one, self.addresses(patient.id, one.cls), basis, caps, days, today)
 
     def is_exempt(self, message: Message) -> bool:
         """Whether the patient is texted under the exemption, in one SMS at a time."""
@@ -147,6 +153,10 @@ class Scene:
     def note_text(self, patient_id: UUID) -> None:
         """Count a text that is about to be sent."""
         self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
+
+
+def _numbers(patients: Iterable[Patient]) -> set[str]:
+    return {one["value"] for patient in patients for one in patient.contacts if one["channel"] in opt_outs.BY_NUMBER}
 
 
 def was_of(entry: Mapping[str, Any]) -> datetime | None:

@@ -1,0 +1,119 @@
+"""What providers post to us, by provider: who signed it, which text or which outcome it tells, how it is answered.
+
+To add a provider, write its `read` and name it in PROVIDERS. No row is known here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+#: What a status of Twilio's means for a message; others are on the way.
+_DELIVERED = frozenset({"delivered", "completed"})
+_FAILED = frozenset({"failed", "undelivered", "busy", "no-answer", "canceled"})
+
+
+class NotSigned(Exception):
+    """The provider did not sign this, or not lately."""
+
+
+class Unreadable(Exception):
+    """It is signed, and still not what a provider posts."""
+
+
+@dataclass(frozen=True)
+class Posted:
+    """One request as it came: the address that the provider called, its headers in lower case, its body."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Told:
+    """What it says: a text of `number`, or the outcome (`delivered`, `failed`, or on its way: empty) of a message."""
+
+    provider_id: str
+    number: str = ""
+    text: str = ""
+    outcome: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """How one provider speaks. `read` raises NotSigned and Unreadable; `say` is (content type, answer)."""
+
+    read: Callable[[str, Posted], Told]
+    say: Callable[[str], tuple[str, str]]
+
+
+def _from_twilio(secret: str, posted: Posted) -> Told:
+    try:
+        pairs = parse_qsl(posted.body.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(posted.body))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Unreadable from error
+    form = dict(pairs)
+    signed = posted.headers.get("x-twilio-signature", "")
+    if len(form) != len(pairs) or not hmac.compare_digest(
+        signature(secret, posted.url, form).encode(), signed.encode("utf-8", "replace")
+    ):
+        raise NotSigned
+    status = form.get("MessageStatus") or form.get("CallStatus") or ""
+    outcome = "delivered" if status in _DELIVERED else "failed" if status in _FAILED else ""
+    return Told(
+        provider_id=form.get("MessageSid") or form.get("CallSid") or "",
+        number=form.get("From", ""),
+        text=form.get("Body", ""),
+        outcome=outcome,
+        detail=f"{status} {form.get('ErrorCode', '')}".strip(),
+    )
+
+
+def _from_gateway(secret: str, posted: Posted) -> Told:
+    """JSON signed by Standard Webhooks: {id, from, body} for a text, {id, status, detail?} for an outcome."""
+    try:
+        Webhook(secret).verify(posted.body, dict(posted.headers))
+        document = json.loads(posted.body)
+    except WebhookVerificationError as error:
+        raise NotSigned from error
+    except ValueError as error:
+        raise Unreadable from error
+    if not isinstance(document, dict):
+        raise Unreadable
+    told = {key: value for key, value in document.items() if isinstance(value, str)}
+    return Told(
+        provider_id=told.get("id", ""),
+        number=told.get("from", ""),
+        text=told.get("body", ""),
+        outcome=told.get("status", "") if told.get("status") in {"delivered", "failed"} else "",
+        detail=told.get("detail", ""),
+    )
+
+
+def signature(token: str, url: str, form: Mapping[str, str]) -> str:
+    """How Twilio signs what it posts to that address."""
+    text = url + "".join(f"{name}{form[name]}" for name in sorted(form))
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def _twiml(answer: str) -> str:
+    """What it is told to text back."""
+    said = f"<Message>{escape(answer)}</Message>" if answer else ""
+    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{said}</Response>'
+
+
+#: By the name that stands in the address that a provider is given.
+PROVIDERS: Mapping[str, Provider] = {
+    "http": Provider(_from_gateway, lambda answer: ("application/json", json.dumps({"reply": answer or None}))),
+    "twilio": Provider(_from_twilio, lambda answer: ("text/xml", _twiml(answer))),
+}

@@ -1,0 +1,151 @@
+"""What providers post, over HTTP: only what they signed is heard, and only once."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+from standardwebhooks.webhooks import Webhook
+
+from scheduler.config import Settings
+from scheduler.messaging.incoming import signature
+from scheduler.models import InboundText, Message, OptOut, Patient, Task
+from scheduler.services.outbox import Outcome, settle
+from tests.api.problem import assert_problem
+from tests.clinic import Clinic
+from tests.desk import book
+from tests.postroom import begin, claim, only, open_postroom
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from tests.plumbing.clock import Clock
+
+TOKEN = "12345"
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+BASE = "https://visits.example.org"
+NUMBER = "+12025550123"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, twilio_token=TOKEN, sms_http_secret=SECRET, public_url=f"{BASE}/")
+
+
+@pytest.fixture
+def clinic(engine: Engine, clock: Clock) -> Clinic:
+    made = open_postroom(engine)
+    clock.set(made.call.now)
+    return made
+
+
+def twilio(client: FlaskClient, path: str, form: Mapping[str, str], *, token: str = TOKEN) -> TestResponse:
+    signed = signature(token, f"{BASE}{path}", form)
+    sent = urlencode(form)
+    kind = "application/x-www-form-urlencoded"
+    return client.post(path, data=sent, content_type=kind, headers={"X-Twilio-Signature": signed})
+
+
+def gateway(client: FlaskClient, path: str, document: Any, *, at: datetime | None = None) -> TestResponse:
+    body, at = json.dumps(document), at or datetime.now(UTC)
+    headers = {
+        "webhook-id": "m1",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(SECRET).sign("m1", at, body),
+    }
+    return client.post(path, data=body, content_type="application/json", headers=headers)
+
+
+def rows(clinic: Clinic, table: Any) -> list[Any]:
+    with Session(clinic.engine, expire_on_commit=False) as session:
+        return list(session.scalars(select(table).order_by(table.id)))
+
+
+def test_the_signature_is_the_one_of_their_documentation() -> None:
+    form = {
+        "CallSid": "CA1234567890ABCDE", "Caller": "+14158675310", "Digits": "1234", "From": "+14158675310",
+        "To": "+18005551212",
+    }  # fmt: skip
+    assert signature("12345", "https://example.com/myapp.php?foo=1&bar=2", form) == "L/OH5YylLD5NRKLltdqwSvS0BnU="
+
+
+def test_a_text_is_heard_once_and_answered_alike(client: FlaskClient, clinic: Clinic) -> None:
+    clinic.patient()
+    form = {"MessageSid": "SM1", "From": NUMBER, "Body": "STOP & <go>", "To": "+12125550100"}
+    path = f"/v1/inbound/sms/twilio?organization={clinic.call.organization_id}"
+    first = twilio(client, path, form)
+    assert (first.status_code, first.mimetype) == (200, "text/xml"), first.text
+    assert "<Response><Message>Harbor: you will get no more texts" in first.text
+    assert twilio(client, path, form).text == first.text
+    assert len(rows(clinic, InboundText)) == len(rows(clinic, OptOut)) == 1
+    assert rows(clinic, Patient)[0].consents[0]["revoked_at"]
+    assert twilio(client, path, form | {"MessageSid": "SM2"}).text.endswith("<Response></Response>")
+
+
+def test_a_gateway_speaks_json(client: FlaskClient, clinic: Clinic) -> None:
+    clinic.patient()
+    told = gateway(client, "/v1/inbound/sms/http", {"id": "g-1", "from": "202-555-0123", "body": "ayuda"})
+    assert told.json == {"reply": "Harbor: mensajes sobre sus citas. Para baja: STOP. Tel. +12125550142."}
+
+
+def test_who_has_not_signed_is_not_heard(client: FlaskClient, clinic: Clinic) -> None:
+    clinic.patient()
+    path, form = "/v1/inbound/sms/twilio", {"MessageSid": "SM1", "From": NUMBER, "Body": "STOP"}
+    assert_problem(twilio(client, path, form, token="other"), 401, "unauthorized")
+    signed = {"X-Twilio-Signature": signature(TOKEN, f"{BASE}{path}", form)}
+    assert_problem(client.post(path, data=form | {"Body": "START"}, headers=signed), 401, "unauthorized")
+    assert_problem(client.post(path, data=form), 401, "unauthorized")
+    elsewhere = f"{path}?organization={uuid4()}"
+    assert_problem(client.post(elsewhere, data=form, headers=signed), 401, "unauthorized")
+    doubled = client.post(path, data=f"{urlencode(form)}&Body=START", headers=signed,
+                          content_type="application/x-www-form-urlencoded")  # fmt: skip
+    assert_problem(doubled, 401, "unauthorized")
+    old = datetime.now(UTC) - timedelta(minutes=6)
+    told = {"id": "g-1", "from": NUMBER, "body": "STOP"}
+    assert_problem(gateway(client, "/v1/inbound/sms/http", told, at=old), 401, "unauthorized")
+    assert_problem(client.post("/v1/inbound/sms/nobody", data=form), 404, "not_found")
+    assert rows(clinic, InboundText) == rows(clinic, OptOut) == []
+
+
+def test_what_makes_no_sense_changes_nothing(client: FlaskClient, clinic: Clinic) -> None:
+    known = {"id": "a", "from": NUMBER}
+    for told in ([], {}, known | {"id": "x" * 200}, known | {"from": "12345"}, known | {"id": 1}, "STOP"):
+        assert_problem(gateway(client, "/v1/inbound/sms/http", told), 422, "validation_failed")
+    assert_problem(gateway(client, "/v1/inbound/sms/http?organization=x", known), 422, "validation_failed")
+    assert rows(clinic, InboundText) == []
+
+
+def test_what_became_of_a_message(client: FlaskClient, clinic: Clinic) -> None:
+    book(clinic, clinic.patient(), "fasted", "2030-03-06 09:00")
+    message = only(clinic, "night_before")
+    due = message.due_at
+    letter = next(each for each in claim(clinic, due) if each.id == message.id)
+    assert begin(clinic, letter, due)
+    organization = clinic.call.organization_id
+    path = f"/v1/callbacks/twilio?organization={organization}&message={message.id}"
+    early = twilio(client, path, {"MessageSid": "SM9", "MessageStatus": "delivered"})
+    assert_problem(early, 409, "resource_busy")
+    clinic.do(lambda s, c: settle(s, c, Outcome(letter, provider_id="SM9")), now=due)
+    assert twilio(client, path, {"MessageSid": "SM8", "MessageStatus": "failed"}).status_code == 204
+    assert twilio(client, path, {"MessageSid": "SM9", "MessageStatus": "sent"}).status_code == 204
+    assert only(clinic, "night_before").status == "sent"
+    failed = {"MessageSid": "SM9", "MessageStatus": "undelivered", "ErrorCode": "30003"}
+    assert twilio(client, path, failed).status_code == 204
+    assert twilio(client, path, {"MessageSid": "SM9", "MessageStatus": "delivered"}).status_code == 204
+    found = only(clinic, "night_before")
+    assert (found.status, found.reason) == ("failed", "The provider could not deliver it: undelivered 30003.")
+    (task,) = [task for task in rows(clinic, Task) if task.kind == "patient_untold"]
+    assert task.message_id == message.id
+    other = f"/v1/callbacks/twilio?organization={uuid4()}&message={message.id}"
+    assert_problem(twilio(client, other, failed), 404, "not_found")
+    assert len(rows(clinic, Message)) > 1
