@@ -19,11 +19,10 @@ from standardwebhooks.webhooks import Webhook
 from scheduler.config import Settings
 from scheduler.messaging.incoming import signature
 from scheduler.models import InboundText, Message, OptOut, Patient, Task
-from scheduler.services.outbox import Outcome, settle
 from tests.api.problem import assert_problem
 from tests.clinic import Clinic
 from tests.desk import book
-from tests.postroom import begin, claim, only, open_postroom
+from tests.postroom import begin, claim, only, open_postroom, settle
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -133,15 +132,15 @@ def test_what_became_of_a_message(client: FlaskClient, clinic: Clinic) -> None:
     assert begin(clinic, letter, due)
     organization = clinic.call.organization_id
     path = f"/v1/callbacks/twilio?organization={organization}&message={message.id}"
-    early = twilio(client, path, {"MessageSid": "SM9", "MessageStatus": "delivered"})
+    early = twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "delivered"})
     assert_problem(early, 409, "resource_busy")
-    clinic.do(lambda s, c: settle(s, c, Outcome(letter, provider_id="SM9")), now=due)
+    settle(clinic, letter, due)  # taken as p-1
     assert twilio(client, path, {"MessageSid": "SM8", "MessageStatus": "failed"}).status_code == 204
-    assert twilio(client, path, {"MessageSid": "SM9", "MessageStatus": "sent"}).status_code == 204
+    assert twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "sent"}).status_code == 204
     assert only(clinic, "night_before").status == "sent"
-    failed = {"MessageSid": "SM9", "MessageStatus": "undelivered", "ErrorCode": "30003"}
+    failed = {"MessageSid": "p-1", "MessageStatus": "undelivered", "ErrorCode": "30003"}
     assert twilio(client, path, failed).status_code == 204
-    assert twilio(client, path, {"MessageSid": "SM9", "MessageStatus": "delivered"}).status_code == 204
+    assert twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "delivered"}).status_code == 204
     found = only(clinic, "night_before")
     assert (found.status, found.reason) == ("failed", "The provider could not deliver it: undelivered 30003.")
     (task,) = [task for task in rows(clinic, Task) if task.kind == "patient_untold"]

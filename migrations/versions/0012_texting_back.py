@@ -1,6 +1,6 @@
 """What patients text back, and the numbers that get no more texts.
 
-Revises: 0010
+Revises: 0011
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from scheduler.models.base import UtcDateTime
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
