@@ -17,10 +17,10 @@ from scheduler.models import WorkerHeartbeat
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def beat(session: Session, call: Call, worker: str, tallies: Mapping[str, Any]) -> None:
+def beat(session: Session, call: Call, worker: str, tallies: Mapping[str, Any] | None = None) -> None:
     """Say that this worker is going forward and what it has counted so far, and forget those long gone."""
     table = cast("Table", WorkerHeartbeat.__table__)
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    row = {"worker": worker[:100], "ticked_at": call.now, "tallies": dict(tallies)}
+    row = {"worker": worker[:100], "ticked_at": call.now, "tallies": None if tallies is None else dict(tallies)}
     session.execute(make(table).values(row).on_conflict_do_update(index_elements=["worker"], set_=row))
     session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.ticked_at < call.now - FORGOTTEN_AFTER))
