@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.reminders.values import Recipient
@@ -22,31 +22,35 @@ def previous_close(recipient: Recipient, instant: datetime) -> datetime:
     """The instant itself outside quiet hours, else the end of the open time before it."""
     if recipient.quiet_from == recipient.quiet_to:
         return instant
-    opened = [pair for pair in _open_times(recipient, instant) if pair[0] <= instant]
-    return min(instant, opened[-1][1])
+    for day in reversed(_days_around(recipient, instant)):
+        opens, closes = _open_time(day, recipient.quiet_from, recipient.quiet_to, recipient.time_zone)
+        if opens <= instant:
+            return min(instant, closes)
+    raise AssertionError  # pragma: no cover - three days before, it had opened
 
 
 def next_open(recipient: Recipient, instant: datetime) -> datetime:
     """The instant itself outside quiet hours, else the beginning of the open time after it."""
     if recipient.quiet_from == recipient.quiet_to:
         return instant
-    following = [pair for pair in _open_times(recipient, instant) if instant <= pair[1]]
-    return max(instant, following[0][0])
+    for day in _days_around(recipient, instant):
+        opens, closes = _open_time(day, recipient.quiet_from, recipient.quiet_to, recipient.time_zone)
+        if instant <= closes:
+            return max(instant, opens)
+    raise AssertionError  # pragma: no cover - three days after, it closes
 
 
-def _open_times(recipient: Recipient, instant: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The open times around the instant, in order; both ends belong to them."""
+def _days_around(recipient: Recipient, instant: datetime) -> list[date]:
     today = to_local(instant, recipient.time_zone).date()
-    overnight = recipient.quiet_from <= recipient.quiet_to  # open past midnight
-    for days in range(-3, 4):
-        day = today + timedelta(days=days)
-        closing_day = day + timedelta(days=1) if overnight else day
-        opens = _at(recipient, datetime.combine(day, recipient.quiet_to))
-        yield opens, _at(recipient, datetime.combine(closing_day, recipient.quiet_from))
+    return [today + timedelta(days=days) for days in range(-3, 4)]
 
 
-def _at(recipient: Recipient, local: datetime) -> datetime:
-    return to_instant(local, recipient.time_zone, "compatible")
+@lru_cache(maxsize=4096)
+def _open_time(day: date, quiet_from: time, quiet_to: time, time_zone: str) -> tuple[datetime, datetime]:
+    """When the open time that begins on that local day begins and ends; both ends belong to it."""
+    closing_day = day + timedelta(days=1) if quiet_from <= quiet_to else day  # open past midnight
+    opens = to_instant(datetime.combine(day, quiet_to), time_zone, "compatible")
+    return opens, to_instant(datetime.combine(closing_day, quiet_from), time_zone, "compatible")
 
 
 def parse_clock(text: str) -> time:
