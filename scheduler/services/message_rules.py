@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import Table, Text, bindparam, select
 from sqlalchemy import cast as as_type
@@ -34,13 +34,22 @@ class RuleSet:
 
 
 _RULES = cast("Table", MessageRules.__table__).c
-# Made once: every booking asks it, and knows the rules by their text.
-_IN_FORCE = (
-    select(as_type(_RULES.rules, Text))
+#: The id of the version in force, as a column of whatever else is asked: none without one.
+IN_FORCE = (
+    select(_RULES.id)
     .where(_RULES.organization_id == bindparam("organization"))
     .order_by(_RULES.version.desc())
     .limit(1)
+    .scalar_subquery()
 )
+_NEWEST = select(IN_FORCE)
+_BY_ID = select(as_type(_RULES.rules, Text)).where(
+    _RULES.organization_id == bindparam("organization"), _RULES.id == bindparam("id")
+)
+
+#: Versions by their id, which never change once stored; parsed once per process.
+_known: dict[UUID, tuple[Rule, ...]] = {}
+_KNOWN_AT_MOST = 256
 
 
 def begin(session: Session, call: Call) -> None:
@@ -63,8 +72,20 @@ def current(session: Session, call: Call) -> RuleSet:
 
 def in_force(session: Session, call: Call) -> tuple[Rule, ...]:
     """The rules that are in force and enabled."""
-    definitions = session.scalars(_IN_FORCE, {"organization": call.organization_id}).one_or_none()
-    return _parsed(definitions or "[]")
+    return version(session, call, session.scalars(_NEWEST, {"organization": call.organization_id}).one())
+
+
+def version(session: Session, call: Call, version_id: UUID | None) -> tuple[Rule, ...]:
+    """The enabled rules of one version, as `IN_FORCE` names it."""
+    if version_id is None:
+        return ()
+    rules = _known.get(version_id)
+    if rules is None:
+        text = session.scalars(_BY_ID, {"organization": call.organization_id, "id": version_id}).one()
+        if len(_known) >= _KNOWN_AT_MOST:
+            _known.clear()
+        rules = _known[version_id] = tuple(rule for rule in parse_rules(json.loads(text)) if rule.enabled)
+    return rules
 
 
 def change(session: Session, call: Call, items: Any, revision: int | None = None) -> RuleSet:
@@ -130,8 +151,3 @@ def _add(session: Session, call: Call, version: int, items: list[dict[str, Any]]
         )
     )
     session.flush()
-
-
-@lru_cache(maxsize=256)
-def _parsed(definitions: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in parse_rules(json.loads(definitions)) if rule.enabled)

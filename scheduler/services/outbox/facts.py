@@ -34,12 +34,13 @@ class Kinds:
     places: Mapping[UUID, Place]
 
     @classmethod
-    def of(cls, session: Session, call: Call, visits: Sequence[Appointment]) -> Kinds:
-        """Read them: two statements at the most."""
-        alone = len(visits) == 1 and visits[0].course_session_id is None
-        by_code = (
-            {code: visit_kind(session, call, code) for code in _codes(visits)} if alone else visit_kinds(session, call)
-        )
+    def of(cls, session: Session, call: Call, visits: Sequence[Appointment], known: Kind | None = None) -> Kinds:
+        """Read them, unless they are `known`: two statements at the most."""
+        by_code: Mapping[str, Kind]
+        if len(visits) == 1 and visits[0].course_session_id is None:
+            by_code = {visits[0].visit_type: known or visit_kind(session, call, visits[0].visit_type)}
+        else:
+            by_code = visit_kinds(session, call)
         dosing = {code for code, kind in by_code.items() if kind.visit.kind == "dosing"}
         courses = {visit.course_id for visit in visits if visit.course_id and visit.course_session_id}
         return cls(by_code, _places(session, call, courses, dosing) if courses else {})
@@ -66,10 +67,6 @@ class Kinds:
             gap_days=place.gap_days,
             previous_starts_at=previous,
         )
-
-
-def _codes(visits: Sequence[Appointment]) -> set[str]:
-    return {visit.visit_type for visit in visits}
 
 
 def _places(session: Session, call: Call, courses: Collection[UUID], dosing: Collection[str]) -> dict[UUID, Place]:

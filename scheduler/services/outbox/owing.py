@@ -15,6 +15,7 @@ from scheduler.core.call import Call
 from scheduler.core.reminders import Event
 from scheduler.models import Appointment, Course, Message, Series
 from scheduler.services import message_rules
+from scheduler.services.catalog import Kind
 from scheduler.services.outbox import telling
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.writing import Batch, write
@@ -22,11 +23,14 @@ from scheduler.services.outbox.writing import Batch, write
 Change = Literal["rescheduled", "cancelled"]
 
 
-def owe_for_appointment(session: Session, call: Call, appointment: Appointment, *, alone: bool = True) -> None:
+def owe_for_appointment(
+    session: Session, call: Call, appointment: Appointment, *, alone: bool = True, kind: Kind | None = None
+) -> None:
     """Owe all that a booked visit calls for at its present time; the first time also the news that it is booked.
 
     A visit that is only pencilled owes nothing until it is confirmed. What is owed already is not owed twice. One that
     is booked with others (`alone` false) is no news by itself: `owe_for_course` tells of all of them at once.
+    `kind` is its visit type, when that has been read before.
     """
     if appointment.status != "booked":
         return
@@ -34,7 +38,7 @@ def owe_for_appointment(session: Session, call: Call, appointment: Appointment, 
     # Who was to be told of this very time, and was not yet, still is.
     is_news = told is None or (told.alone and not told.left and told.about == appointment.starts_at)
     event: Event = "booked" if alone and is_news else "visit"
-    _owe(session, call, [appointment], event, {"visit", event})
+    _owe(session, call, [appointment], event, {"visit", event}, kind=kind)
 
 
 def owe_for_appointments(session: Session, call: Call, appointments: Sequence[Appointment]) -> None:
@@ -132,8 +136,10 @@ def _owe(
     appointments: Sequence[Appointment],
     event: Event,
     events: set[Event],
+    *,
+    kind: Kind | None = None,
     **facts: object,
 ) -> None:
-    rules = [rule for rule in message_rules.in_force(session, call) if rule.event in events]
-    if rules and appointments:
-        write(Batch(session, call, appointments), rules, event, **facts)  # type: ignore[arg-type]
+    if appointments:
+        batch = Batch(session, call, appointments, kind=kind)
+        write(batch, batch.rules(events), event, **facts)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from scheduler.core.policies import Basis, Messaging
 from scheduler.core.reminders import CHANNELS, Recipient
 from scheduler.core.reminders.quiet import parse_clock
 from scheduler.models import Organization, Patient
+from scheduler.services.message_rules import IN_FORCE
 
 Columns = Row[*tuple[Any, ...]]
 
@@ -23,7 +24,14 @@ _ORGANIZATIONS = cast("Table", Organization.__table__).c
 
 # Made once: every booking asks it.
 _ADDRESSEES = (
-    select(_PATIENTS.id, _PATIENTS.time_zone, _PATIENTS.contacts, _PATIENTS.consents, _ORGANIZATIONS.messaging)
+    select(
+        _PATIENTS.id,
+        _PATIENTS.time_zone,
+        _PATIENTS.contacts,
+        _PATIENTS.consents,
+        _ORGANIZATIONS.messaging,
+        IN_FORCE.label("rules_id"),
+    )
     .join_from(Patient.__table__, Organization.__table__, _ORGANIZATIONS.id == _PATIENTS.organization_id)
     .where(
         _PATIENTS.organization_id == bindparam("organization"), _PATIENTS.id.in_(bindparam("patients", expanding=True))
@@ -32,7 +40,7 @@ _ADDRESSEES = (
 
 
 def addressees(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, Columns]:
-    """Patients of the organization by id, with its manners, for `recipient_of`: read in one statement."""
+    """Patients of the organization by id, with its manners and rules in force, for `recipient_of`: in one statement."""
     asked = {"organization": call.organization_id, "patients": list(patient_ids)}
     return {row.id: row for row in session.execute(_ADDRESSEES, asked)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.reminders import Event, Owed, Recipient, Rule, plan_messages, resting
 from scheduler.models import Appointment, Course, Message, Series, new_id
+from scheduler.services import message_rules
+from scheduler.services.catalog import Kind
 from scheduler.services.outbox.facts import Kinds
 from scheduler.services.outbox.people import addressees, recipient_of
 
@@ -28,10 +30,19 @@ _INSERT = {
 class Batch:
     """Some visits with everything that the rules must know of them, read once."""
 
-    def __init__(self, session: Session, call: Call, visits: Sequence[Appointment]) -> None:
+    def __init__(
+        self, session: Session, call: Call, visits: Sequence[Appointment], *, kind: Kind | None = None
+    ) -> None:
+        """`kind` is the visit type of a single visit, when it has been read before."""
         self.session, self.call, self.visits = session, call, visits
-        self.kinds = Kinds.of(session, call, visits)
+        self.kinds = Kinds.of(session, call, visits, kind)
         self._people = addressees(session, call, {visit.patient_id for visit in visits})
+
+    def rules(self, events: Collection[Event]) -> list[Rule]:
+        """The rules in force that speak of one of these events."""
+        in_force = next((row.rules_id for row in self._people.values()), None)
+        found = message_rules.version(self.session, self.call, in_force)
+        return [rule for rule in found if rule.event in events]
 
     def recipient(self, visit: Appointment) -> Recipient:
         """The patient as the rules see them."""
