@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from scheduler.core.errors import NotFound
 from scheduler.core.intervals import Span, union
 from scheduler.core.visit_day import Times
 from scheduler.models import Appointment, GroupPlace, Occupancy
-from scheduler.services.groups import served_in
+from scheduler.services.groups import Served, served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 
@@ -89,14 +90,25 @@ def row_of(session: Session, call: Call, appointment_id: UUID, *, lock: bool = F
     return row
 
 
-def view(session: Session, call: Call, row: Appointment) -> AppointmentView:
+def view(
+    session: Session, call: Call, row: Appointment, *, served: Mapping[UUID, Sequence[Served]] = MappingProxyType({})
+) -> AppointmentView:
     """The row with its participants."""
-    return views(session, call, [row])[0]
+    return views(session, call, [row], served=served)[0]
 
 
-def views(session: Session, call: Call, rows: Sequence[Appointment]) -> list[AppointmentView]:
-    """The rows with their participants, in one statement for all, and one for the groups among them if there are."""
-    served = _occupancies(session, call, [row.id for row in rows])
+def views(
+    session: Session,
+    call: Call,
+    rows: Sequence[Appointment],
+    *,
+    served: Mapping[UUID, Sequence[Served]] = MappingProxyType({}),
+) -> list[AppointmentView]:
+    """The rows with their participants, in one statement for all, and one for the groups among them if there are.
+
+    `served` is what the caller knows already, by appointment.
+    """
+    served = {**served, **_occupancies(session, call, [row.id for row in rows if row.id not in served])}
     together = served_in(session, call, rows)
     found = []
     for row in rows:
@@ -153,9 +165,7 @@ def in_time(outline: Sequence[Mapping[str, Any]], begins: datetime) -> tuple[Map
     )
 
 
-def participants(
-    segments: Sequence[Mapping[str, Any]], served: Sequence[tuple[UUID, str, datetime, datetime]]
-) -> tuple[Participation, ...]:
+def participants(segments: Sequence[Mapping[str, Any]], served: Sequence[Served]) -> tuple[Participation, ...]:
     """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time.
 
     Who only turns over while a segment that needs them no more goes on takes no part in it.
@@ -183,13 +193,11 @@ def _joined(pieces: Sequence[tuple[UUID, datetime, datetime]]) -> list[tuple[UUI
     return [(pieces[0][0], span.start, span.end) for span in spans]
 
 
-def _occupancies(
-    session: Session, call: Call, ids: Sequence[UUID]
-) -> dict[UUID, list[tuple[UUID, str, datetime, datetime]]]:
+def _occupancies(session: Session, call: Call, ids: Sequence[UUID]) -> dict[UUID, list[Served]]:
     if not ids:
         return {}
     rows = session.execute(_SERVED, {"organization": call.organization_id, "ids": list(ids)})
-    found: dict[UUID, list[tuple[UUID, str, datetime, datetime]]] = {}
+    found: dict[UUID, list[Served]] = {}
     for row in rows:
         found.setdefault(row.appointment_id, []).append((row.resource_id, row.role, row.starts_at, row.ends_at))
     return found

@@ -27,16 +27,17 @@ from scheduler.services import audit, consequences, course_rules, groups, openin
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found, Pin, Wanted, find
+from scheduler.services.groups import Served
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import (
     Owner,
     Visit,
     end_hold,
     held_by,
-    lock_for,
     release,
     resources_of,
     served,
+    take_for,
     write,
 )
 from scheduler.services.pencilling import pencilled_until
@@ -61,10 +62,10 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id
     overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
-    settle(session, call, [(appointment, found)], hold=hold)
-    outbox.owe_for_appointment(session, call, appointment)
+    serving = settle(session, call, [(appointment, found)], hold=hold)
+    outbox.owe_for_appointment(session, call, appointment, kind=found.kind)
     audit.note(session, call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment))
-    return view(session, call, appointment)
+    return view(session, call, appointment, served=serving)
 
 
 def reschedule(
@@ -116,11 +117,11 @@ def reschedule(
     row.sequence += int(moves)
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
-    settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
+    serving = settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
     if wanted.pencilled:
         row.pencilled_until = pencilled_until(session, call, row)
     tell_moved(session, call, row, before, moves=moves, reason=reason, by=by, category=category)
-    return view(session, call, row)
+    return view(session, call, row, served=serving)
 
 
 def cancel(
@@ -204,12 +205,13 @@ def settle(
     freed: Collection[UUID] = (),
     ending: Collection[UUID] = (),
     hold: Hold | None = None,
-) -> None:
+) -> dict[UUID, list[Served]]:
     """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
 
     All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
     already stored give their old occupancies back first, and so do those that are `ending` with it and the `hold` that
-    is used up. Raises LostRace or SlotTaken; nothing may be kept then.
+    is used up. Returns who serves each visit, as far as that is known without another look. Raises LostRace or
+    SlotTaken; nothing may be kept then.
     """
     loaded = places[0][1].loaded
     if len(places) > 1:
@@ -219,7 +221,7 @@ def settle(
     ids = set(freed).union(*(visit.resource_ids for visit in visits))
     if hold is not None:
         ids |= held_by(session, call, hold.id)
-    lock_for(session, call, loaded, ids)
+    take_for(session, call, loaded, ids)
     if hold is not None and not end_hold(session, call, hold.id):
         detail = "The hold was used at the same moment."
         raise LostRace(detail)
@@ -231,9 +233,9 @@ def settle(
         else:
             session.add(appointment)
     _flush(session)
-    write(session, call, loaded, visits)
+    serving = write(session, call, loaded, visits)
     _gather(session, call, places, hold)
-    bump_calendars(session, call, ids, locked=True)
+    return serving
 
 
 def draft(call: Call, wanted: Wanted, found: Found, *, status: str = "booked") -> Appointment:

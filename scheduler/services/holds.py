@@ -24,7 +24,7 @@ from scheduler.services import audit, booking, course_rules, groups, overrides, 
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
 from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import Owner, Visit, end_hold, held_by, lock_for, write
+from scheduler.services.occupying import Owner, Visit, end_hold, held_by, take_for, write
 from scheduler.services.paging import Page, page
 
 #: How long a hold lasts unless it is told, and at most.
@@ -96,13 +96,12 @@ def keep(
     visit = Visit(Owner(hold_id=row.id), row.patient_id, row.starts_at, row.ends_at, found.takings, pinned)
     if found.group is not None:
         groups.lock_open(session, call, found.group.id)
-    lock_for(session, call, found.loaded, visit.resource_ids)
+    take_for(session, call, found.loaded, visit.resource_ids)
     session.add(row)
     session.flush()
     write(session, call, found.loaded, [visit])
     if found.group is not None:
         groups.enter(session, call, found.group.id, hold_id=row.id)
-    bump_calendars(session, call, visit.resource_ids, locked=True)
     audit.note(session, call, "hold.create", "hold", row.id, after=_snapshot(row))
     return row, token
 

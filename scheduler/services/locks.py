@@ -47,6 +47,15 @@ _BUMP_CALENDARS = (
     .where(*_THESE_RESOURCES)
     .values(calendar_revision=_RESOURCES.calendar_revision + 1)
 )
+_IN_ORDER = _TAKE_RESOURCES.cte("taken")
+# Each row is locked by the inner SELECT, in id order, before the UPDATE comes to it; it then sees the row as it is
+# under the lock.
+_TAKE_AND_BUMP = (
+    update(cast("Table", Resource.__table__))
+    .where(_RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id == _IN_ORDER.c.id)
+    .values(calendar_revision=_RESOURCES.calendar_revision + 1)
+    .returning(_RESOURCES.id, (_RESOURCES.calendar_revision - 1).label("before"))
+)
 
 
 def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share: bool) -> None:
@@ -78,6 +87,18 @@ def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[
     if not ids or _one_writer(session):
         return {}
     return {row.id: row.calendar_revision for row in session.execute(_TAKE_RESOURCES, _named(call, ids))}
+
+
+def take_and_bump(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, int]:
+    """`lock_resources` and `bump_calendars` in one statement; returns the revisions as they were under the lock.
+
+    From here on the transaction trusts no calendar that is kept in memory.
+    """
+    if not ids or _one_writer(session):
+        bump_calendars(session, call, ids)
+        return {}
+    session.info[_CHANGED] = True
+    return {row.id: row.before for row in session.execute(_TAKE_AND_BUMP, _named(call, ids))}
 
 
 def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locked: bool = False) -> None:

@@ -18,7 +18,8 @@ from scheduler.core.errors import LostRace
 from scheduler.core.packing import Held, lowest_free
 from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
-from scheduler.services.locks import lock_resources
+from scheduler.services.groups import Served
+from scheduler.services.locks import take_and_bump
 from scheduler.services.repacking import guarded, is_near, rebind, repacked
 
 _ROWS = cast("Table", Occupancy.__table__)
@@ -63,12 +64,12 @@ class Visit:
         return ids | {self.patient_id} if self.patient_id else ids
 
 
-def lock_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -> None:
-    """Lock these resources in order, and make sure that what was looked at is still so.
+def take_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -> None:
+    """Lock these resources in order, bump their calendars, and make sure that what was looked at is still so.
 
     Raises LostRace when somebody changed one of their calendars since: the whole transaction is to be tried again.
     """
-    now = lock_resources(session, call, ids)
+    now = take_and_bump(session, call, ids)
     changed = [key for key, revision in now.items() if loaded.revisions.get(key, revision) != revision]
     if changed:
         detail = "Someone else booked the same people or room at the same moment."
@@ -78,10 +79,12 @@ def lock_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]
         void_expired_holds(session, call, swept)
 
 
-def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit]) -> None:
+def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit]) -> dict[UUID, list[Served]]:
     """Insert the occupancies of these visits, whose resources are locked, in resource-id order.
 
-    Raises SlotTaken when the database's own guard refuses; nothing of the caller's transaction may be kept then.
+    Returns who serves each appointment; nothing when rooms or units were numbered anew on the way, since that may have
+    given one of these visits another room. Raises SlotTaken when the database's own guard refuses; nothing of the
+    caller's transaction may be kept then.
     """
     concerned = set[UUID]().union(*(visit.resource_ids for visit in visits)) & loaded.held.keys()
     pen = _Pen(session, call, loaded, {key: list(loaded.held[key]) for key in concerned})
@@ -95,7 +98,14 @@ def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit])
             pen.take_extra(visit.owner, taking, instant(taking.start), instant(taking.end))
         if visit.patient_id is not None:
             pen.add(visit.owner, visit.patient_id, [0], visit.starts_at, visit.ends_at, "patient")
+    known = not pen.anew
+    served: dict[UUID, list[Served]] = {}
+    for row in pen.rows if known else ():
+        if row["appointment_id"] is not None:
+            mine = served.setdefault(row["appointment_id"], [])
+            mine.append((row["resource_id"], row["role"], row["starts_at"], row["ends_at"]))
     pen.put_down()
+    return served
 
 
 def resources_of(session: Session, call: Call, appointment_id: UUID) -> set[UUID]:
@@ -159,6 +169,8 @@ class _Pen:
     loaded: Loaded
     held: dict[UUID, list[Held]]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    #: Whether rows that are in the table already were touched.
+    anew: bool = False
 
     def take(self, owner: Owner, taking: Taking, start: datetime, end: datetime, *, fixed: bool) -> None:
         """One taking as rows, re-packing units or re-binding rooms when what is free lies in pieces."""
@@ -166,7 +178,7 @@ class _Pen:
             self.add(owner, taking.resource_id, [0], start, end, taking.selector, kind="present")
             return
         if taking.pool:
-            self.put_down()  # re-binding looks at what is in the table
+            self.look_again()
             room, self.held = rebind(self.session, self.call, self.loaded, taking, self.held)
             self.held.setdefault(room, []).append(Held(0, start, end))
             self.add(owner, room, [0], start, end, taking.selector)
@@ -176,7 +188,7 @@ class _Pen:
         mine = self.held.setdefault(taking.resource_id, [])
         units = lowest_free(mine, total, start, end, wanted)
         if units is None:
-            self.put_down()  # re-packing looks at what is in the table
+            self.look_again()
             near, units = repacked(self.session, self.call, taking.resource_id, total, start, end, wanted)
             mine[:] = [each for each in mine if not is_near(each, start, end)] + near
         mine += [Held(unit, start, end) for unit in units]
@@ -227,6 +239,11 @@ class _Pen:
             }
             for unit in units
         ]
+
+    def look_again(self) -> None:
+        """Put down what is pending: re-binding and re-packing look at what is in the table."""
+        self.put_down()
+        self.anew = True
 
     def put_down(self) -> None:
         """Insert what is pending."""
