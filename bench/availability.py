@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from bench.clinic import FORTY, LARGE, Clinic, Size
 from bench.databases import Database, postgresql, server, sqlite
 from bench.history import History
-from bench.report import extent, spread, table
+from bench.report import Sheet, extent, spread
 from bench.slotloop import SlotLoop
 from scheduler.database import engine_options
 from scheduler.services import availability
@@ -51,10 +51,25 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Measure every clinic on every database at every number of stored occupancies; print two tables."""
+    """Measure every clinic on every database at every number of stored occupancies; print each as it is known."""
     if chosen.short:
         chosen.resources, chosen.stored, chosen.samples = ["40"], [10_000], 10
-    calls, requests = [], []
+    print("p50 / p95 / p99, wall milliseconds; ratios of medians. `growth`: to the fewest stored, by CPU")
+    warm = ["warm", "its CPU", "growth"]
+    shown = Sheet(
+        [
+            "database",
+            "clinic",
+            "stored",
+            "limit",
+            *warm,
+            "after a booking",
+            "cold",
+            "growth",
+            "loop : warm",
+            "over HTTP, warm",
+        ]
+    )
     for name in chosen.databases:
         for size, days in (_SIZES[key] for key in chosen.resources):
             with _database(name) as database:
@@ -67,14 +82,8 @@ def run(chosen: argparse.Namespace) -> None:
                     for limit in chosen.limit:
                         case = [name, f"{size.resources} for {days} days", f"{stored:,}", limit]
                         figures = watch.calls(limit)
-                        calls.append([*case, *figures.shown(first.setdefault(limit, figures))])
-                        requests.append([*case, watch.requests(limit)])
-    print("In the process: p50 / p95 / p99, wall milliseconds; ratios of medians. `growth`: to the fewest stored")
-    warm = ["warm", "its CPU", "growth"]
-    header = ["database", "clinic", "stored", "limit", *warm, "after a booking", "cold", "growth", "loop : warm"]
-    table(header, calls)
-    print("Over HTTP, warm: p50 / p95 / p99, wall milliseconds")
-    table(["database", "clinic", "stored", "limit", "request"], requests)
+                        growth = figures.shown(first.setdefault(limit, figures))
+                        shown.add([*case, *growth, watch.requests(limit)])
 
 
 @dataclass

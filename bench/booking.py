@@ -6,12 +6,15 @@ import argparse
 import json
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any, cast
 
 import psycopg
@@ -23,7 +26,7 @@ from bench.clinic import FORTY, TIME_ZONE, Clinic
 from bench.crowd import OK, OUT, Did, crowd, http_client
 from bench.databases import postgresql, server
 from bench.history import History
-from bench.report import extent, spread, table
+from bench.report import Sheet, extent, spread
 from scheduler.core.availability import starts
 from scheduler.core.bitmap import bits
 from scheduler.core.call import Call
@@ -41,6 +44,7 @@ HORIZON, BEYOND, LAST = 330, 371, 2400
 _HOURS, _WORKDAYS = range(8, 17), 5
 #: More of either per second than can be.
 _FASTEST = {"api": 600, "bare": 4000}
+_READS = 200
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -50,26 +54,33 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stored", type=int, nargs="+", default=[0, 100_000], help="occupancies stored beforehand")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each turn")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each of the two")
+    parser.add_argument("--short", action="store_true", help="8 clients, one turn of 2 seconds, nothing stored")
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Measure each number of clients at each number of stored occupancies, and print the table."""
-    rows = []
+    """Measure each number of clients at each number of stored occupancies, and print each as it is known."""
+    if chosen.short:
+        chosen.clients, chosen.stored, chosen.seconds, chosen.rounds = [8], [0], 2.0, 1
+    shown = Sheet(
+        ["stored", "filled in", "clients", "API/s", "growth", "bare/s", "API : bare", "server CPU ms", "read CPU ms",
+         "p50 / p95 / p99 ms", "refused"]
+    )  # fmt: skip
+    first: dict[int, list[Turn]] = {}
     with server() as address:
         for stored in chosen.stored:
             with postgresql(address) as database, tempfile.TemporaryDirectory() as folder:
                 clinic = Clinic(database, FORTY)
+                began = time.perf_counter()
                 History(clinic, window=HORIZON).grow(stored)
+                filled = f"{time.perf_counter() - began:.0f} s"
                 with serving(database.url, Path(folder)) as api:
                     contest = Contest(clinic, api, Random(stored))
                     contest.warm_up()
                     for clients in chosen.clients:
                         turns = [contest.turn(clients, chosen.seconds) for _ in range(chosen.rounds)]
-                        rows.append([f"{stored:,}", clients, *_shown(turns)])
-    table(
-        ["stored", "clients", "API/s", "bare/s", "API : bare", "server CPU ms", "p50 / p95 / p99 ms", "refused"], rows
-    )
-    print("One process's CPU is all that `server CPU` counts; a refusal would be false: every wish had its place.")
+                        shown.add([f"{stored:,}", filled, clients, *_shown(turns, first.setdefault(clients, turns))])
+    print("`server CPU` is that of the workers, for a booking and for reading one row; `growth` is the rate to the")
+    print("first row's of as many clients. A refusal would be false: every wish had its place.")
 
 
 @dataclass
@@ -79,17 +90,21 @@ class Turn:
     api: Did
     bare: Did
     cpu: float
+    #: The CPU seconds of a request that reads one row, for comparison: what this machine makes of the least.
+    read: float
 
 
-def _shown(turns: list[Turn]) -> list[str]:
+def _shown(turns: list[Turn], first: list[Turn]) -> list[str]:
     refused: Counter[str] = Counter()
     for turn in turns:
         refused.update({end: count for end, count in turn.api.ends.items() if end != OK})
     return [
         extent([turn.api.rate for turn in turns], 0),
+        f"{median(turn.api.rate for turn in turns) / median(turn.api.rate for turn in first):.2f}",
         extent([turn.bare.rate for turn in turns], 0),
         extent([turn.api.rate / turn.bare.rate for turn in turns]),
         extent([turn.cpu / turn.api.ends[OK] * 1000 for turn in turns], 1),
+        extent([turn.read * 1000 for turn in turns], 1),
         spread([second * 1000 for turn in turns for second in turn.api.seconds], 0),
         "; ".join(f"{end} {count}" for end, count in refused.items()) or "0",
     ]
@@ -126,7 +141,15 @@ class Contest:
         before = self._cpu()
         api = self._go("api", clients, seconds)
         cpu = self._cpu() - before
-        return Turn(api, self._go("bare", clients, seconds), cpu)
+        return Turn(api, self._go("bare", clients, seconds), cpu, self._read())
+
+    def _read(self) -> float:
+        """CPU seconds of the workers for one authenticated read of one row."""
+        connection, before = HTTPConnection(*self.api.address), self._cpu()
+        for _ in range(_READS):
+            connection.request("GET", "/v1/organization", headers={"Authorization": f"Bearer {self.clinic.token}"})
+            connection.getresponse().read()
+        return (self._cpu() - before) / _READS
 
     def _go(self, which: str, clients: int, seconds: float) -> Did:
         self.clinic.database.engine.dispose()  # the clients are forked from here

@@ -7,6 +7,8 @@ import platform
 from collections.abc import Sequence
 from statistics import median
 
+_NARROWEST = 8
+
 
 def percentile(samples: Sequence[float], share: float) -> float:
     """The smallest sample that at least that share of them do not exceed."""
@@ -32,6 +34,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     lines = [f"| {' | '.join(row)} |" for row in padded]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     print("\n".join([lines[0], rule, *lines[1:]]))
+
+
+class Sheet:
+    """A table in Markdown that is printed row by row: a long run may be broken off."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._widths = [max(len(name), _NARROWEST) for name in header]
+        self.add(header)
+        print("|" + "|".join("-" * (width + 2) for width in self._widths) + "|", flush=True)
+
+    def add(self, row: Sequence[object]) -> None:
+        """Print one more row."""
+        cells = (str(cell).ljust(width) for cell, width in zip(row, self._widths, strict=True))
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def machine() -> str:
