@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
@@ -23,7 +24,20 @@ from scheduler.models import Base
 
 T = TypeVar("T")
 
-db = SQLAlchemy(metadata=Base.metadata)
+
+class _Session(FlaskSession):
+    """A session that asks once which engine is its own, and not for each statement: there is but one."""
+
+    _own: Engine | Connection | None = None
+
+    def get_bind(self, *_args: Any, bind: Engine | Connection | None = None, **_more: Any) -> Engine | Connection:
+        """The application's engine."""
+        if self._own is None:
+            self._own = super().get_bind()
+        return bind or self._own
+
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": _Session})
 
 #: How often a transaction is begun before its failure is the caller's. The last try locks every candidate.
 TRIES = 6
@@ -86,13 +100,23 @@ def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
+def look(session: Session) -> None:
+    """Let what is read from here on, until `transact` begins, need no transaction on PostgreSQL.
+
+    There each statement has a snapshot of its own anyway. What is saved are the BEGIN and the ROLLBACK, and with the
+    ROLLBACK all the plans that the server keeps for the connection: psycopg gives them up then.
+    """
+    if session.get_bind().dialect.name == "postgresql" and not session.in_transaction():
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+
+
 @contextmanager
 def _transaction(session: Session, *, keep: bool) -> Iterator[None]:
     """All of it or none of it; none of it either when `keep` is false (a dry run)."""
+    session.rollback()  # what was read before, authentication say, must not pin an old snapshot, nor its autocommit
     if session.get_bind().dialect.name == "sqlite":
-        session.rollback()  # what was read before, authentication say, must not pin an old snapshot
         session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
-    session.expire_all()  # on PostgreSQL every statement has a snapshot of its own, and the transaction goes on
+    session.expire_all()
     try:
         yield
         session.flush()

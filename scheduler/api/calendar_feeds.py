@@ -13,7 +13,7 @@ from scheduler.api.fields import Choice, Id, Instant, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
-from scheduler.database import db, transact
+from scheduler.database import db, look, transact
 from scheduler.services import feeds
 
 blp = Blueprint("calendar_feeds", __name__, url_prefix="/v1", description="Addresses for calendars to subscribe to")
@@ -90,6 +90,7 @@ def show_calendar(token: str) -> Response:
 
     now = current_app.extensions["clock"]()
     session = db.session()
+    look(session)
     row = feeds.opened(session, token, now)
     call = Call(now=now, organization_id=row.organization_id, actor="calendar feed")
     feed_id, noted = row.id, feeds.to_be_noted(row, now)

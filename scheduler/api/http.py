@@ -27,7 +27,7 @@ from scheduler.api.fields import QueryWhole, Text
 from scheduler.api.schema import Schema, instance, page_schema, patch_schema, read
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
-from scheduler.database import db, transact
+from scheduler.database import db, look, transact
 from scheduler.services import Session, access, audit, idempotency
 from scheduler.services.idempotency import Kept
 from scheduler.services.paging import Page
@@ -132,6 +132,7 @@ def endpoint(
         @wraps(view)
         def respond(**path: Any) -> Response:
             session = db.session()
+            look(session)
             call = identify(session)
             limits.spend(call)
             access.require(call, manner.scope)
