@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, event, select, update
+from sqlalchemy import Table, Uuid, any_, bindparam, event, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
@@ -32,19 +33,19 @@ _THESE_LOCATIONS = (
 )
 _SHARE_LOCATIONS = _THESE_LOCATIONS.with_for_update(read=True)
 _TAKE_LOCATIONS = _THESE_LOCATIONS.with_for_update(key_share=True)
-_THESE_RESOURCES = (
-    _RESOURCES.organization_id == bindparam("organization"),
-    _RESOURCES.id.in_(bindparam("ids", expanding=True)),
-)
 _TAKE_RESOURCES = (
     select(_RESOURCES.id, _RESOURCES.calendar_revision)
-    .where(*_THESE_RESOURCES)
+    .where(
+        _RESOURCES.organization_id == bindparam("organization"),
+        # One text for any number of ids: the server keeps its plan. SQLite is never asked.
+        _RESOURCES.id == any_(bindparam("ids", type_=ARRAY(Uuid()))),
+    )
     .order_by(_RESOURCES.id)
     .with_for_update(key_share=True)
 )
 _BUMP_CALENDARS = (
     update(cast("Table", Resource.__table__))
-    .where(*_THESE_RESOURCES)
+    .where(_RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id.in_(bindparam("ids", expanding=True)))
     .values(calendar_revision=_RESOURCES.calendar_revision + 1)
 )
 _IN_ORDER = _TAKE_RESOURCES.cte("taken")
