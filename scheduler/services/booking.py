@@ -26,7 +26,7 @@ from scheduler.models import Appointment, Hold, new_id
 from scheduler.services import audit, consequences, course_rules, groups, openings, outbox, overrides, visit_tasks
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.doses import doses_of
-from scheduler.services.finding import Found, Pin, Wanted, find
+from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
 from scheduler.services.groups import Served
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import (
@@ -55,9 +55,11 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     and up to five alternatives) or LostRace.
     """
     overrides.may(call, wanted.override)
-    lock_locations(session, call, [wanted.location_id], share=True)
+    at = premises_of(session, call, wanted, share=True)
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
-    found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None)
+    # While the course was waited for, much may have changed.
+    at = premises_of(session, call, wanted) if link is not None else at
+    found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None, at=at)
     appointment = draft(call, wanted, found)
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id

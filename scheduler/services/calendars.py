@@ -122,6 +122,8 @@ def load(
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
     revisions = {key: row.calendar_revision for key, row in resources.items()}
+    if patient_id is not None and at.patient_revision is not None:
+        revisions[patient_id] = at.patient_revision  # what was read with it may be older than the calendars
     known, freed = busy(session, call, timeline, revisions, ignoring)
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
     standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}

@@ -102,13 +102,15 @@ def find(
     rules: Rules | None = None,
     moving: UUID | None = None,
     own_hold: UUID | None = None,
+    at: Premises | None = None,
 ) -> Found:
     """The place of a wanted visit in the calendar, decided by the core's law.
 
-    `moving` is the appointment whose own occupancies do not count, `own_hold` a hold likewise. Raises NotFound,
+    `moving` is the appointment whose own occupancies do not count, `own_hold` a hold likewise, `at` the location when
+    it has been read before. Raises NotFound,
     Invalid, LocalTimeFault, or Refused with every reason and the nearest starts that can be booked.
     """
-    at = premises(session, call, wanted.location_id, visit_type=wanted.visit_type, patient_id=wanted.patient_id)
+    at = at or premises_of(session, call, wanted)
     kind = at.asked_for
     expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
@@ -116,6 +118,7 @@ def find(
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
+        search = replace(search, at=premises_of(session, call, wanted))
     local, starts_at = intent(wanted.start, at.location.time_zone, wanted.disambiguation)
     if not on_grid(starts_at):
         raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
@@ -133,6 +136,18 @@ def find(
     if lifted is None:
         raise Refused(reasons, alternatives=search.nearest(starts_at))
     return Found(kind, loaded, local, starts_at, lifted.takings, lifted)
+
+
+def premises_of(session: Session, call: Call, wanted: Wanted, *, share: bool = False) -> Premises:
+    """The premises of a wanted visit; with `share` its location is locked. Raises NotFound, Invalid."""
+    return premises(
+        session,
+        call,
+        wanted.location_id,
+        visit_type=wanted.visit_type,
+        patient_id=wanted.patient_id,
+        share=share,
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Policies
 from scheduler.core.site import ClearanceFact
-from scheduler.models import Clearance, ClinicalHold, Location, Organization, VisitTypeRow
+from scheduler.models import Clearance, ClinicalHold, Location, Organization, Resource, VisitTypeRow
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
 
 Columns = Row[*tuple[Any, ...]]
@@ -24,6 +24,7 @@ _ORGANIZATIONS = cast("Table", Organization.__table__)
 _VISIT_TYPES = cast("Table", VisitTypeRow.__table__)
 _CLEARANCES = cast("Table", Clearance.__table__)
 _HOLDS = cast("Table", ClinicalHold.__table__)
+_RESOURCES = cast("Table", Resource.__table__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Premises:
     kind: Kind | None = None
     #: The reason of a clinical hold of the patient, if there is one.
     on_hold: str | None = None
+    #: Of the patient's calendar when all that was read: whoever places a clinical hold bumps it.
+    patient_revision: int | None = None
 
     @property
     def asked_for(self) -> Kind:
@@ -45,11 +48,20 @@ class Premises:
 
 
 def premises(
-    session: Session, call: Call, location_id: UUID, *, visit_type: str | None = None, patient_id: UUID | None = None
+    session: Session,
+    call: Call,
+    location_id: UUID,
+    *,
+    visit_type: str | None = None,
+    patient_id: UUID | None = None,
+    share: bool = False,
 ) -> Premises:
-    """Read them. Raises NotFound for a location that the organization does not have, Invalid for such a visit type."""
+    """Read them; with `share` the location is locked as by `lock_locations`, in the same statement.
+
+    Raises NotFound for a location that the organization does not have, Invalid for such a visit type.
+    """
     rows = session.execute(
-        _STATEMENT,
+        _SHARED if share else _STATEMENT,
         {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id},
     ).all()
     if not rows:
@@ -67,6 +79,7 @@ def premises(
         ),
         kind=None if row.kind_id is None else kind_of(row.kind_id, row.definition),
         on_hold=row.on_hold,
+        patient_revision=row.patient_revision,
     )
 
 
@@ -96,6 +109,10 @@ _STATEMENT = (
         )
         .scalar_subquery()
         .label("on_hold"),
+        select(_RESOURCES.c.calendar_revision)
+        .where(_RESOURCES.c.organization_id == bindparam("organization"), _RESOURCES.c.id == bindparam("patient"))
+        .scalar_subquery()
+        .label("patient_revision"),
     )
     .join_from(_LOCATIONS, _ORGANIZATIONS, _ORGANIZATIONS.c.id == _LOCATIONS.c.organization_id)
     .outerjoin(
@@ -115,3 +132,5 @@ _STATEMENT = (
     )
     .order_by(_CLEARANCES.c.id)
 )
+#: What the location says is as it is under the lock.
+_SHARED = _STATEMENT.with_for_update(read=True, of=_LOCATIONS)

@@ -17,10 +17,12 @@ from sqlalchemy.orm import Session
 from scheduler.config import Settings
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
+from scheduler.core.errors import LostRace
 from scheduler.core.localgrid import Wish
 from scheduler.database import engine_options
 from scheduler.models import Resource
-from scheduler.services import absences, availability, booking, holds
+from scheduler.services import absences, availability, booking, clinical_holds, holds
+from scheduler.services.finding import find, premises_of
 from tests.clinic import Clinic
 from tests.desk import open_clinic, wanted
 
@@ -72,6 +74,23 @@ def test_what_one_books_the_other_knows_at_once(here: Clinic, there: Clinic) -> 
         assert starts(asking) == starts(writing) == ["09", "10"]
         writing.do(lambda s, c, key=key: booking.cancel(s, c, key, reason="ill", by="patient"))  # type: ignore[misc]
         assert starts(asking) == starts(writing) == ["08", "09", "10"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_clinical_hold_placed_during_a_look_is_noticed(here: Clinic, there: Clinic) -> None:
+    """It is read before the calendars are: the place found must not count as looked at later than it was."""
+    patient = here.patient()
+    asked = wanted(here, patient, "talk", NINE)
+    with Session(here.engine) as session:
+        at = premises_of(session, here.call, asked)
+        there.do(
+            lambda s, c: clinical_holds.place(
+                s, c, patient, reason="bp_out_of_range", deadline=c.now + timedelta(days=1)
+            )
+        )
+        found = find(session, here.call, asked, at=at)
+        with pytest.raises(LostRace):
+            booking.settle(session, here.call, [(booking.draft(here.call, asked, found), found)])
 
 
 def test_an_absence_is_known_at_once_too(here: Clinic, there: Clinic) -> None:

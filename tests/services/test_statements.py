@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.database import db
-from scheduler.models import Resource
-from scheduler.services import access, availability, clearances
+from scheduler.database import db, look, transact
+from scheduler.models import AuditEvent, Resource
+from scheduler.services import access, audit, availability, clearances
 from scheduler.services.availability import Question
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import INFUSION, TALK, book
@@ -28,8 +28,8 @@ from tests.plumbing.clock import Clock
 
 #: Authentication included.
 MOST = 5
-#: Of a dose: location, patient, calendars, doses; locks; the rows themselves; rules and addressee; what was written.
-MOST_OF_A_BOOKING = 16
+#: Of a dose: location, people, calendars, doses; locks; visit, who serves it, addressee, messages, audit.
+MOST_OF_A_BOOKING = 10
 DOSE = segment("dose", 60, need("role:nurse"), need("room:bay"))
 GUARDED = visit_type("guarded", DOSE, kind="dosing", requires={"clearances": ["seen"]})
 
@@ -146,6 +146,35 @@ def test_a_booking_asks_as_often_in_a_large_clinic(engine: Engine, app: Flask, c
             book(house.clinic, patient, "infusion", "2030-03-07 10:00")
         counts.append(len(asked.statements))
     assert counts[0] == counts[1] <= MOST_OF_A_BOOKING
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_the_server_keeps_its_plans_from_request_to_request(
+    engine: Engine, app: Flask, client: FlaskClient, moment: Clock
+) -> None:
+    """A request that ended with ROLLBACK would have psycopg give them all up."""
+    house = House(engine, app, client, 1)
+    for _ in range(8):
+        house.ask("talk", 3)
+    with app.app_context(), db.engine.connect() as connection:
+        kept = connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+    assert kept >= MOST - 3
+
+
+def test_whoever_looked_first_still_changes_all_or_nothing(engine: Engine) -> None:
+    clinic = Clinic(engine)
+
+    def half(session: Session, call: Call) -> None:
+        audit.note(session, call, "half", "organization", call.organization_id)
+        session.flush()
+        raise ZeroDivisionError
+
+    with Session(engine) as session:
+        look(session)
+        assert session.scalars(select(AuditEvent.id).where(AuditEvent.action == "half")).all() == []
+        with pytest.raises(ZeroDivisionError):
+            transact(session, clinic.call, half)
+        assert session.scalars(select(AuditEvent.id).where(AuditEvent.action == "half")).all() == []
 
 
 @pytest.fixture
