@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from scheduler.core.civil import TZDATA_VERSION
-from scheduler.database import db
+from scheduler.database import db, look
 from scheduler.services import health
 
 blp = Blueprint("health", __name__)
@@ -141,8 +141,9 @@ def init_app(app: Flask) -> None:
 
 def _pulse(now: datetime) -> health.Pulse | None:
     try:
-        known = current_app.extensions
-        return health.pulse(db.session(), now, schema=known["schema_head"], wall=known["wall_clock"])
+        known, session = current_app.extensions, db.session()
+        look(session)
+        return health.pulse(session, now, schema=known["schema_head"], wall=known["wall_clock"])
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering, the answer is the same
         _log.error("the database does not answer: %s", type(error).__name__)
         db.session.remove()

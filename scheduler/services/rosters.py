@@ -32,12 +32,16 @@ class Place:
         """What distinguishes it, for whoever remembers something about it."""
         return (self.location_id, self.time_zone, self.hours, self.closures)
 
+    @cached_property
+    def _name(self) -> str:
+        return str(self.location_id)
+
     @property
     def open(self) -> int:
         """The slots at which it is open."""
         return _weekly(self.hours, None, self.time_zone, self.timeline) & ~self.closed
 
-    @property
+    @cached_property
     def closed(self) -> int:
         """The slots that some closure touches."""
         return _closed(self.closures, self.time_zone, self.timeline)
@@ -50,7 +54,7 @@ class Place:
         if kind == "patient":
             return self.timeline.everything
         if kind == "practitioner":
-            here = _weekly(hours or "[]", str(self.location_id), self.time_zone, self.timeline)
+            here = _weekly(hours or "[]", self._name, self.time_zone, self.timeline)
         else:
             here = _weekly(hours or self.hours, None, self.time_zone, self.timeline)
         return (here | extra) & ~self.closed
@@ -59,7 +63,7 @@ class Place:
         """Selector to the slots of the days on which the resource's qualification for it is valid; `roles` is JSON."""
         if kind != "practitioner":
             return {f"{kind}:{type_code}": -1} if type_code else {}
-        return _qualified(roles, str(self.location_id), self.time_zone, self.timeline)
+        return _qualified(roles, self._name, self.time_zone, self.timeline)
 
 
 @lru_cache(maxsize=4096)
