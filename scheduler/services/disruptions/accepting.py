@@ -26,8 +26,8 @@ from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.finding import Found, Wanted
-from scheduler.services.locks import bump_calendars, lock_locations, lock_resources, lock_row
-from scheduler.services.occupying import Owner, Visit, lock_for, release, resources_of, write
+from scheduler.services.locks import lock_locations, lock_resources, lock_row
+from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.scratch import Scratch, common_span, of_patient
 
@@ -229,12 +229,11 @@ class _Stage:
             owner = Owner(appointment_id=row.id)
             visits.append(Visit(owner, row.patient_id, found.starts_at, found.ends_at, found.takings, pinned))
         ids = ids.union(*(visit.resource_ids for visit in visits))
-        lock_for(session, call, loaded, ids)
+        take_for(session, call, loaded, ids)
         for row, _, _ in places:
             release(session, call, row.id)
         session.flush()
         write(session, call, loaded, visits)
-        bump_calendars(session, call, ids, locked=True)
         for row, _, line in places:
             booking.tell_moved(
                 session,
