@@ -121,9 +121,7 @@ def load(
     if patient_id is not None and patient_id not in resources:
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
-    revisions = {key: row.calendar_revision for key, row in resources.items()}
-    if patient_id is not None and at.patient_revision is not None:
-        revisions[patient_id] = at.patient_revision  # what was read with it may be older than the calendars
+    revisions = _revisions(resources, patient_id, at)
     known, freed = busy(session, call, timeline, revisions, ignoring)
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
     standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}
@@ -162,6 +160,14 @@ def _resources(
     asked = {"organization": call.organization_id, "location": place.location_id, "patient": patient_id}
     rows = session.execute(_STATEMENT, asked)
     return {row.id: row for row in rows.all() if only is None or _may_serve(row, place, only)}
+
+
+def _revisions(resources: Mapping[UUID, Columns], patient_id: UUID | None, at: Premises) -> dict[UUID, int]:
+    """The revision at which each calendar is looked at."""
+    found = {key: row.calendar_revision for key, row in resources.items()}
+    if patient_id is not None and at.patient_revision is not None:
+        found[patient_id] = at.patient_revision  # the patient's holds, read with it, may be older than the calendars
+    return found
 
 
 def _may_serve(row: Columns, place: Place, selectors: Collection[str]) -> bool:

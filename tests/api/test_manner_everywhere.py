@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Engine, func, select
 
+from scheduler.database import db
 from scheduler.models import Base
 from tests.api.examples import talk
 from tests.api.problem import FURTHER, MEMBERS
 from tests.api.walking import Known, Route, filled, routes
+from tests.services.test_statements import listening
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -65,6 +67,26 @@ def test_a_dry_run_of_anything_writes_nothing(app: Flask, alice: Person, known: 
             silent.append(route.name)
         assert counts(engine) == before, route.name
     assert silent == []
+
+
+def test_no_look_writes(app: Flask, alice: Person, known: Known) -> None:
+    """A look has no transaction that would be rolled back: what it wrote would stay."""
+    looks = [route for route in routes(app) if route.method == "GET" and route.manner.reads is None]
+    for route in looks:
+        ids(route, alice, known)
+    with app.app_context():
+        engine = db.engine
+    wrote = []
+    for route in looks:
+        with listening(engine) as asked:
+            ask(route, alice, known)
+        wrote += [
+            route.name
+            for word in ("INSERT", "UPDATE", "DELETE")
+            for each, _ in asked.statements
+            if each.startswith(word)
+        ]
+    assert wrote == []
 
 
 def test_every_post_is_carried_out_once_per_key(app: Flask, alice: Person, known: Known, engine: Engine) -> None:
