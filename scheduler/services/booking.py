@@ -7,8 +7,9 @@ all its visits at once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
 from scheduler.services.groups import Served
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import (
+    CHANGED,
     Owner,
     Visit,
     end_hold,
@@ -37,7 +39,8 @@ from scheduler.services.occupying import (
     release,
     resources_of,
     served,
-    take_for,
+    sweep,
+    take,
     write,
 )
 from scheduler.services.pencilling import pencilled_until
@@ -59,12 +62,13 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
     # While the course was waited for, much may have changed.
     at = premises_of(session, call, wanted) if link is not None else at
-    found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None, at=at)
+    look = partial(find, session, call, wanted, rules=link, own_hold=hold.id if hold else None)
+    found = look(at=at)
     appointment = draft(call, wanted, found)
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id
     overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
-    serving = settle(session, call, [(appointment, found)], hold=hold)
+    serving = settle(session, call, [(appointment, found)], hold=hold, look=partial(look, suggest=False))
     outbox.owe_for_appointment(session, call, appointment, kind=found.kind)
     audit.note(session, call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment))
     return view(session, call, appointment, served=serving)
@@ -207,15 +211,15 @@ def settle(
     freed: Collection[UUID] = (),
     ending: Collection[UUID] = (),
     hold: Hold | None = None,
+    look: Callable[[], Found] | None = None,
 ) -> dict[UUID, list[Served]]:
     """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
 
     All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
     already stored give their old occupancies back first, and so do those that are `ending` with it and the `hold` that
-    is used up. Returns who serves each visit, as far as that is known without another look. Raises LostRace or
-    SlotTaken; nothing may be kept then.
+    is used up. With `look`, whoever has changed meanwhile is looked at once more, under the locks. Returns who serves
+    each visit, as far as that is known without reading it. Raises LostRace or SlotTaken; nothing may be kept then.
     """
-    loaded = places[0][1].loaded
     if len(places) > 1:
         _mind_each_others_doses(session, call, places)
     visits = [_visit(appointment, found) for appointment, found in places]
@@ -223,7 +227,11 @@ def settle(
     ids = set(freed).union(*(visit.resource_ids for visit in visits))
     if hold is not None:
         ids |= held_by(session, call, hold.id)
-    take_for(session, call, loaded, ids)
+    if not take(session, call, ids, places[0][1].loaded):
+        places = [_still(places, ids, look)]
+        visits = [_visit(*places[0])]
+    loaded = places[0][1].loaded
+    sweep(session, call, loaded, ids)
     if hold is not None and not end_hold(session, call, hold.id):
         detail = "The hold was used at the same moment."
         raise LostRace(detail)
@@ -238,6 +246,25 @@ def settle(
     serving = write(session, call, loaded, visits)
     _gather(session, call, places, hold)
     return serving
+
+
+def _still(
+    places: Sequence[tuple[Appointment, Found]], ids: Collection[UUID], look: Callable[[], Found] | None
+) -> tuple[Appointment, Found]:
+    """The one place as it is found once more, when it needs nobody but the locked `ids`.
+
+    Most who change a calendar want another hour of the same person: nobody need begin anew for that. Raises LostRace.
+    """
+    (appointment, before), *others = places
+    if look is not None and not others:
+        try:
+            found = look()
+        except Refused as refusal:  # which is to be told with alternatives, and without locks
+            raise LostRace(CHANGED) from refusal
+        plain = all(each.lifted is None and each.group is None for each in (before, found))
+        if plain and found.kind == before.kind and _visit(appointment, found).resource_ids <= set(ids):
+            return appointment, found
+    raise LostRace(CHANGED)
 
 
 def draft(call: Call, wanted: Wanted, found: Found, *, status: str = "booked") -> Appointment:

@@ -28,6 +28,8 @@ _UNITS = cast("Table", ResourceUnit.__table__)
 
 _INSERT = insert(_ROWS)
 
+CHANGED = "Someone else booked the same people or room at the same moment."
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -69,11 +71,19 @@ def take_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]
 
     Raises LostRace when somebody changed one of their calendars since: the whole transaction is to be tried again.
     """
+    if not take(session, call, ids, loaded):
+        raise LostRace(CHANGED)
+    sweep(session, call, loaded, ids)
+
+
+def take(session: Session, call: Call, ids: Collection[UUID], loaded: Loaded) -> bool:
+    """Lock these resources in order and bump their calendars; whether what was looked at is still so."""
     now = take_and_bump(session, call, ids)
-    changed = [key for key, revision in now.items() if loaded.revisions.get(key, revision) != revision]
-    if changed:
-        detail = "Someone else booked the same people or room at the same moment."
-        raise LostRace(detail)
+    return all(loaded.revisions.get(key, revision) == revision for key, revision in now.items())
+
+
+def sweep(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -> None:
+    """Take holds that have expired out of the way of these resources, which are locked."""
     swept = loaded.expired & set(ids)
     if swept:
         void_expired_holds(session, call, swept)

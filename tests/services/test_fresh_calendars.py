@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine, create_engine, select
@@ -91,6 +92,29 @@ def test_a_clinical_hold_placed_during_a_look_is_noticed(here: Clinic, there: Cl
         found = find(session, here.call, asked, at=at)
         with pytest.raises(LostRace):
             booking.settle(session, here.call, [(booking.draft(here.call, asked, found), found)])
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("theirs", "lost"), [("2030-03-04 10:00", False), (NINE, True)])
+def test_only_who_wants_the_same_time_loses(here: Clinic, there: Clinic, theirs: str, *, lost: bool) -> None:
+    """One therapist, whose calendar changes between the look and the locks."""
+    patient, other = here.patient(), here.patient()
+    asked, foreign = wanted(here, patient, "talk", NINE), wanted(there, other, "talk", theirs)
+
+    def work(session: Session, call: Call) -> None:
+        found = find(session, call, asked)
+        there.do(lambda s, c: booking.book(s, c, foreign))
+        look = partial(find, session, call, asked)
+        booking.settle(session, call, [(booking.draft(call, asked, found), found)], look=look)
+
+    with Session(here.engine) as session:
+        if lost:
+            with pytest.raises(LostRace):
+                work(session, here.call)
+        else:
+            work(session, here.call)
+            session.commit()
+    assert starts(here) == (["08", "10"] if lost else ["08"])
 
 
 def test_an_absence_is_known_at_once_too(here: Clinic, there: Clinic) -> None:
