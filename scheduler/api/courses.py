@@ -57,6 +57,11 @@ class PreferencesSchema(Schema):
     blackouts = List(Nested(BlackoutSchema), max=50)
     continuity = Choice("required", "preferred", "none")
     optional_steps = List(Text(60), max=20, metadata={"description": "Keys of the optional steps that the course has"})
+    sessions = Dict(
+        keys=Text(60),
+        values=Whole(min=1, max=100),
+        metadata={"description": "How many sessions the course has of a step, by key, within the protocol's bounds"},
+    )
 
 
 class NewCourseSchema(Schema):
@@ -88,6 +93,12 @@ class CourseSessionSchema(Schema):
     visit_type = Text(60, required=True)
     status = Choice("planned", "pencilled", "booked", "done", required=True)
     window = Nested(DatesSchema, required=True)
+    supply_received_on = Day(required=True, allow_none=True)
+    use_by = Day(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The last local day on which what was received for this session may be given"},
+    )
     appointment_id = Id(required=True, allow_none=True)
 
 
@@ -273,6 +284,8 @@ def course_document(view: CourseView) -> dict[str, Any]:
                 "visit_type": each.visit_type,
                 "status": _status(view, each.id),
                 "window": {"earliest": each.earliest, "target": each.target, "latest": each.latest},
+                "supply_received_on": each.supply_received_on,
+                "use_by": each.use_by,
                 "appointment_id": view.booked[each.id].id if each.id in view.booked else None,
             }
             for each in view.sessions

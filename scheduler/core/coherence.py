@@ -7,7 +7,7 @@ them sums to less than nothing. Opening hours and people are not known here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from scheduler.core.course import SessionSpec, expand
@@ -32,8 +32,8 @@ def check_coherent(protocol: Protocol) -> None:
     optional = [step.key for _, step in protocol.steps() if step.optional]
     cadences: list[str | None] = [each.key for each in protocol.cadences]
     for cadence in cadences or [None]:
-        for wanted in {(), tuple(optional)}:
-            circle = contradiction(expand(protocol, cadence, optional=wanted))
+        for wanted, counts in product({(), tuple(optional)}, _counts(protocol)):
+            circle = contradiction(expand(protocol, cadence, optional=wanted, counts=counts))
             if circle is not None and circle not in told:
                 told.add(circle)
                 under = f" under '{cadence}'" if cadence else ""
@@ -41,6 +41,12 @@ def check_coherent(protocol: Protocol) -> None:
                 faults.append(Fault("/phases", "contradictory_rules", detail))
     if faults:
         raise Invalid(faults)
+
+
+def _counts(protocol: Protocol) -> list[dict[str, int]]:
+    """The protocol's own numbers of sessions, and the least and the most that a course may choose."""
+    bounds = {step.key: step.sessions for _, step in protocol.steps() if step.sessions is not None}
+    return [{}, *({key: each[end] for key, each in bounds.items()} for end in (0, 1) if bounds)]
 
 
 def contradiction(specs: Sequence[SessionSpec]) -> tuple[str, ...] | None:

@@ -55,6 +55,9 @@ class SessionSpec:
     bounds: tuple[Bound, ...] = ()
     limits: tuple[Limit, ...] = ()
     same_day: bool = False
+    #: Days after its receipt within which a supply for this patient alone is given, and the last day of the one here.
+    use_within_days: int | None = None
+    use_by: date | None = None
 
     @property
     def sequence(self) -> int:
@@ -76,16 +79,22 @@ class Dates(NamedTuple):
 
 
 def expand(
-    protocol: Protocol, cadence: str | None = None, *, blocks: int = 1, optional: Collection[str] = ()
+    protocol: Protocol,
+    cadence: str | None = None,
+    *,
+    blocks: int = 1,
+    optional: Collection[str] = (),
+    counts: Mapping[str, int] | None = None,
 ) -> tuple[SessionSpec, ...]:
     """Every session of a course, each leaf right after its main session.
 
     `cadence` None is the protocol's default; an unknown one raises `Invalid` at `/cadence`. An open-ended step has its
-    first `blocks` authorized blocks. Of the optional steps there are those named.
+    first `blocks` authorized blocks. Of the optional steps there are those named; `counts` says how many sessions a
+    course has of a step instead of the protocol's number.
     """
     if cadence is not None and cadence not in [known.key for known in protocol.cadences]:
         raise Invalid([Fault("/cadence", "unknown_cadence", f"The protocol has no cadence '{cadence}'.")])
-    protocol = protocol.with_only(optional)
+    protocol = protocol.with_only(optional).with_counts(counts or {})
     specs: list[SessionSpec] = []
     previous: int | None = None
     firsts: dict[str, int] = {}
@@ -96,7 +105,7 @@ def expand(
         began = firsts.setdefault(phase.key, len(specs))
         span = None if phase.max_days is None else (began, phase.max_days)
         main = SessionSpec(0, phase.key, step.key, 1, step.visit_type, "main", None, dosing=step.dosing, span=span)
-        main = replace(main, limits=phase.limits)
+        main = replace(main, limits=phase.limits, use_within_days=step.use_within_days)
         for ordinal in range(1, sessions + 1):
             rule, place = (rhythm.entry, 0) if ordinal == 1 else (rhythm.gap, ordinal - 2)
             spec = replace(main, index=len(specs), ordinal=ordinal, anchor=previous)
@@ -127,6 +136,11 @@ def windows(
             dates = _leaf_dates(spec, found[spec.anchor], following.get(spec.anchor))
             found[spec.index] = Dates(day, day, day) if day else dates
     return tuple(found[spec.index] for spec in specs)
+
+
+def supplied(specs: Sequence[SessionSpec], use_by: Mapping[int, date | None]) -> tuple[SessionSpec, ...]:
+    """The sessions with the last days, by index, on which what was received for them may be given."""
+    return tuple(replace(spec, use_by=use_by.get(spec.index)) for spec in specs)
 
 
 def through_gate(specs: Sequence[SessionSpec], passed: Collection[str] = ()) -> tuple[SessionSpec, ...]:

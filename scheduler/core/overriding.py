@@ -39,6 +39,7 @@ FLOORS: dict[str, str] = {
     "location_not_certified": "The law wants the site certified on the day.",
     "gate_not_passed": "A clearance is recorded and a gate is waived, in a clinician's name.",
     "on_hold": "Release the clinical hold first.",
+    "supply_expired": "The law sets the days: record what has been received instead.",
 }
 
 

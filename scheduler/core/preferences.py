@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -33,6 +33,8 @@ class CoursePreferences:
     continuity: Continuity = "preferred"
     #: Keys of the protocol's optional steps that the course has.
     optional_steps: tuple[str, ...] = ()
+    #: How many sessions the course has of a step, by its key, instead of the protocol's number.
+    sessions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> CoursePreferences:
@@ -49,6 +51,7 @@ class CoursePreferences:
             ),
             continuity=cast("Continuity", document.get("continuity") or "preferred"),
             optional_steps=tuple(document.get("optional_steps") or ()),
+            sessions=dict(document.get("sessions") or {}),
         )
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:

@@ -35,6 +35,8 @@ class _Look:
                 yield from self._step(before, spec)
         for spec in self._mains:
             yield from self._distant(spec)
+            if spec.use_by is not None and self._judged(spec) and self._stands[spec.index].day > spec.use_by:
+                yield f"session {spec.sequence} is after {spec.use_by.isoformat()}, by when what came for it is given"
         for spec in self._specs:
             if spec.kind == "leaf":
                 yield from self._leaf(spec)

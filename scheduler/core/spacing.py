@@ -37,6 +37,8 @@ class SessionRules:
     closed_gates: tuple[str, ...] = ()
     not_after: datetime | None = None
     full: tuple[tuple[date, date], ...] = ()
+    #: The last day on which what was received for it may be given.
+    use_by: date | None = None
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that these bounds forbid."""
@@ -62,6 +64,10 @@ class SessionRules:
         if self.not_after is not None:
             late = timeline.everything & timeline.from_slot(timeline.slot(self.not_after) + 1)
             yield Bar("gap_too_short", "It is too close before the session that follows it.", late)
+        if self.use_by is not None:
+            days = [{"valid_to": self.use_by.isoformat()}]
+            detail = f"What was received for it has to be given by {self.use_by.isoformat()}."
+            yield Bar("supply_expired", detail, timeline.everything & ~valid_days(days, time_zone, timeline))
         if self.full:
             days = [{"valid_from": first.isoformat(), "valid_to": last.isoformat()} for first, last in self.full]
             detail = "It would be one more session within some days than its phase allows."
@@ -103,6 +109,7 @@ def session_rules(
         gates,
         _not_after(chain, place, booked, minutes),
         tuple(_full(chain, spec, booked)),
+        spec.use_by,
     )
 
 

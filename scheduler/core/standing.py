@@ -31,7 +31,8 @@ def broken(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Col
     A session without a visit counts only where a later one of its kind has one.
     """
     found = [*_missing(specs, stands), *_gaps(specs, stands, done), *_windows(specs, stands, done)]
-    return sorted([*found, *_phases(specs, stands, done)], key=lambda each: (each.index, each.code))
+    found += [*_phases(specs, stands, done), *_supplies(specs, stands, done)]
+    return sorted(found, key=lambda each: (each.index, each.code))
 
 
 def _missing(specs: Sequence[SessionSpec], stands: Mapping[int, Booked]) -> Iterator[Broken]:
@@ -91,3 +92,15 @@ def _phases(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Co
         if days > most:
             detail = f"{session_name(specs, spec)} is {days} days into its phase, which may take {most}."
             yield Broken(spec.index, "phase_too_long", detail)
+
+
+def _supplies(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int]) -> Iterator[Broken]:
+    for spec in specs:
+        if spec.use_by is not None and spec.index in stands and spec.index not in done:
+            day = stands[spec.index].day
+            if day > spec.use_by:
+                name = session_name(specs, spec)
+                detail = (
+                    f"{name} is on {day.isoformat()}; what came for it has to be given by {spec.use_by.isoformat()}."
+                )
+                yield Broken(spec.index, "supply_expired", detail)

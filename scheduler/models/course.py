@@ -47,6 +47,9 @@ class CourseSession(Owned, Base):
     earliest: Mapped[date]
     target: Mapped[date]
     latest: Mapped[date | None]
+    #: When something came that is for this patient and this session alone, and the last day on which it may be given.
+    supply_received_on: Mapped[date | None]
+    use_by: Mapped[date | None]
 
     __table_args__ = (
         within("courses", "course_id"),

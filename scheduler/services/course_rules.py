@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
-from scheduler.core.course import SessionSpec, expand
+from scheduler.core.course import SessionSpec, expand, supplied
 from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
@@ -27,9 +27,20 @@ from scheduler.services.locks import lock_row
 ON_HOLD = "The course is on hold: its doses wait until it is resumed."
 
 
-def specs_of(protocol: Protocol, course: Course) -> tuple[SessionSpec, ...]:
-    """The sessions of a course as its protocol, its cadence and its choice of optional steps lay them out."""
-    return expand(protocol, course.cadence, optional=CoursePreferences.from_document(course.preferences).optional_steps)
+def chosen(protocol: Protocol, course: Course) -> Protocol:
+    """The protocol with the optional steps and the numbers of sessions that the course has."""
+    wish = CoursePreferences.from_document(course.preferences)
+    return protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
+
+
+def specs_of(protocol: Protocol, course: Course, sessions: Iterable[CourseSession] = ()) -> tuple[SessionSpec, ...]:
+    """The sessions of a course as its protocol, its cadence and its choices lay them out.
+
+    `sessions` are its rows, where it matters what was received for them.
+    """
+    wish = CoursePreferences.from_document(course.preferences)
+    specs = expand(protocol, course.cadence, optional=wish.optional_steps, counts=wish.sessions)
+    return supplied(specs, {row.position: row.use_by for row in sessions})
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def link(
     if faults:
         raise Invalid(faults)
     _, protocol = protocol_of(session, call, course.protocol_id)
-    specs = specs_of(protocol, course)
+    specs = specs_of(protocol, course, [step])
     booked = dict(standing(session, call, course.id))
     if booked.pop(step.position, None) is not None and not moving:
         detail = "That session of the course has an appointment already."

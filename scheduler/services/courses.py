@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand, windows
+from scheduler.core.document import escape
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, ProtocolNotApproved, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
@@ -22,6 +23,7 @@ from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.services import audit
 from scheduler.services.catalog import protocol_of, visit_kinds
+from scheduler.services.course_rules import specs_of
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 
@@ -75,9 +77,10 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
     _check_practitioners(session, call, wanted.preferences)
     row = _active_protocol(session, call, wanted.protocol)
     _, protocol = protocol_of(session, call, row.id)
-    optional = CoursePreferences.from_document(wanted.preferences).optional_steps
-    _check_optional(protocol, optional)
-    specs = expand(protocol, wanted.cadence, optional=optional)
+    wish = CoursePreferences.from_document(wanted.preferences)
+    _check_choices(protocol, wish)
+    protocol = protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
+    specs = expand(protocol, wanted.cadence, optional=wish.optional_steps)
     course = Course(
         organization_id=call.organization_id,
         id=new_id(),
@@ -183,11 +186,7 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
             row, protocols[row.protocol_id], tuple(sessions.get(row.id, ())), tuple(gates.get(row.id, ())), mine
         )
         specs = (
-            expand(
-                parse_protocol(view.protocol.definition, kinds),
-                row.cadence,
-                optional=CoursePreferences.from_document(row.preferences).optional_steps,
-            )
+            specs_of(parse_protocol(view.protocol.definition, kinds), row, view.sessions)
             if mine and row.status in RUNNING
             else ()
         )
@@ -226,13 +225,23 @@ def _require(session: Session, call: Call, table: Any, key: UUID, noun: str) -> 
         raise NotFound(detail)
 
 
-def _check_optional(protocol: Protocol, wanted: Sequence[str]) -> None:
+def _check_choices(protocol: Protocol, wish: CoursePreferences) -> None:
+    """Refuse optional steps that there are not, and numbers of sessions outside the protocol's bounds."""
     known = {step.key for _, step in protocol.steps() if step.optional}
     faults = [
         Fault(f"/preferences/optional_steps/{index}", "unknown_step", f"The protocol has no optional step '{each}'.")
-        for index, each in enumerate(wanted)
+        for index, each in enumerate(wish.optional_steps)
         if each not in known
     ]
+    bounds = {step.key: step.sessions for _, step in protocol.with_only(wish.optional_steps).steps() if step.sessions}
+    for key, number in wish.sessions.items():
+        where = f"/preferences/sessions/{escape(key)}"
+        if key not in bounds:
+            detail = f"The course has no step '{key}' of which it may choose the number of sessions."
+            faults.append(Fault(where, "unknown_step", detail))
+        elif not bounds[key][0] <= number <= bounds[key][1]:
+            detail = f"{number} is not between {bounds[key][0]} and {bounds[key][1]}, the protocol's bounds."
+            faults.append(Fault(where, "out_of_range", detail))
     if faults:
         raise Invalid(faults)
 

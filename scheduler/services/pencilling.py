@@ -23,6 +23,7 @@ def pencilled_until(session: Session, call: Call, row: Appointment) -> datetime 
     course = session.get_one(Course, (call.organization_id, row.course_id))
     step = session.get_one(CourseSession, (call.organization_id, row.course_session_id))
     _, protocol = protocol_of(session, call, course.protocol_id)
+    protocol = course_rules.chosen(protocol, course)
     specs = course_rules.specs_of(protocol, course)
     standing = course_rules.standing(session, call, course.id)
     passed = course_rules.passed_gates(session, call, course.id)

@@ -203,8 +203,9 @@ def set_up(
     time that is looked at.
     """
     _, protocol = protocol_of(session, call, course.row.protocol_id)
+    protocol = course_rules.chosen(protocol, course.row)
     preferences = CoursePreferences.from_document(course.row.preferences)
-    specs = course_rules.specs_of(protocol, course.row)
+    specs = course_rules.specs_of(protocol, course.row, course.sessions)
     if through == "next_gate":
         specs = through_gate(specs, course_rules.passed_gates(session, call, course.id))
     codes = {spec.visit_type for spec in specs}
@@ -268,7 +269,7 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
             Main(
                 session_id=str(desk.session_id(spec)),
                 minutes=desk.kinds[spec.visit_type].visit.minutes,
-                starts=starts[spec.visit_type] & (_entry_days(desk, spec) if place == 0 else -1),
+                starts=starts[spec.visit_type] & _days(desk, spec, first=place == 0),
                 by=_by(desk, spec, by),
                 gap=None if place == 0 else gap_of(spec),
                 leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
@@ -290,13 +291,16 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
     )
 
 
-def _entry_days(desk: Desk, spec: SessionSpec) -> int:
-    """The slots of the days on which the first session may fall."""
-    least, _, most = spec.gap or (0, 0, None)
-    bounds = {"valid_from": (desk.course.row.start_after + timedelta(days=least)).isoformat()}
-    if most is not None:
-        bounds["valid_to"] = (desk.course.row.start_after + timedelta(days=most)).isoformat()
-    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline)
+def _days(desk: Desk, spec: SessionSpec, *, first: bool) -> int:
+    """The slots of the days on which the first session may fall, and any whose supply must be given by some day."""
+    use_by = None if spec.index in desk.standing else spec.use_by
+    least, _, most = (spec.gap or (0, 0, None)) if first else (None, 0, None)
+    since = None if least is None else desk.course.row.start_after + timedelta(days=least)
+    until = None if most is None else desk.course.row.start_after + timedelta(days=most)
+    if use_by is not None:
+        until = use_by if until is None else min(until, use_by)
+    bounds = {key: day.isoformat() for key, day in (("valid_from", since), ("valid_to", until)) if day is not None}
+    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline) if bounds else -1
 
 
 def _leaf(

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import on_grid, to_local
+from scheduler.core.course import SessionSpec
 from scheduler.core.easing import Rule, Scene, lifted, session_name
 from scheduler.core.errors import Fault, IllegalTransition, Invalid
 from scheduler.core.missed import Suggestion, suggestions
@@ -262,12 +263,22 @@ def _holding_on(case: Case, desk: Desk) -> Desk:
         if place not in case.changed
         and not starts[str(desk.session_id(desk.specs[place]))] >> slot(booked.starts_at) & 1
     }
-    kept = replace(
-        desk,
-        standing=dict(desk.standing) | agreed,
-        loose={place: booked for place, booked in desk.loose.items() if place not in agreed},
-    )
-    return kept if not agreed or feasible(_Narrowed(case, kept).of(problem_of(kept))) else desk
+    if not agreed:
+        return desk
+    in_time = {place: booked for place, booked in agreed.items() if not _too_late(desk.specs[place], booked)}
+    for held in (in_time, agreed):  # a dose whose supply would be over by then moves, if it can
+        kept = replace(
+            desk,
+            standing=dict(desk.standing) | held,
+            loose={place: booked for place, booked in desk.loose.items() if place not in held},
+        )
+        if feasible(_Narrowed(case, kept).of(problem_of(kept))):
+            return kept
+    return desk
+
+
+def _too_late(spec: SessionSpec, booked: Booked) -> bool:
+    return spec.use_by is not None and booked.day > spec.use_by
 
 
 def _planned(session: Session, call: Call, case: Case, desk: Desk) -> tuple[CoursePlan, Desk]:

@@ -340,6 +340,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/disruptions": AWAY,
     "POST /v1/disruptions/<uuid:token>/accept": {"all": True},
     "POST /v1/disruptions/jobs": AWAY,
+    "POST /v1/courses/<uuid:course_id>/supplies": {"received_on": "2030-03-01", "session_ids": [SOMEBODY]},
     "POST /v1/extra-hours": SHIFT,
     "POST /v1/holds": KEPT,
     "POST /v1/message-rules/preview": {"appointment_id": SOMEBODY},

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from scheduler.core.bitmap import Timeline
 from scheduler.core.coherence import check_coherent, contradiction
-from scheduler.core.course import Bound, SessionSpec, expand, windows
+from scheduler.core.course import Bound, SessionSpec, expand, supplied, windows
 from scheduler.core.errors import Invalid
 from scheduler.core.protocol import Limit, Rest
 from scheduler.core.spacing import Booked, session_rules
+from scheduler.core.standing import broken
 from tests.core.series import BOOSTER, DOSE, TALK, parsed
 
 Changes = tuple[tuple[str, object], ...]
@@ -155,3 +157,85 @@ def test_rules_that_no_dates_satisfy_are_named(changes: Changes, named: list[str
 def test_a_sound_protocol_contradicts_nothing() -> None:
     check_coherent(parsed())
     assert contradiction(expand(parsed(), "twice")) is None
+
+
+def test_a_course_chooses_how_many_sessions_it_has_within_bounds() -> None:
+    protocol = parsed((f"{DOSE}/sessions", {"min": 2, "max": 6}))
+    assert expand(protocol) == expand(parsed()), "without a choice it has the protocol's number"
+    fewer = expand(protocol, counts={"dose": 2})
+    assert [spec.step for spec in fewer][:6] == ["evaluation", "dose", "talk", "dose", "talk", "booster"]
+    booster = next(spec for spec in fewer if spec.step == "booster")
+    assert booster.anchor == 3
+    assert booster.gates == ("review",), "the judgment after dose 6 comes after the last dose there is"
+    assert expand(protocol, counts={"booster": 1}) == expand(protocol), "an open-ended step has no bounds"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "code"),
+    [
+        (((f"{DOSE}/sessions", {"min": 2, "max": 5}),), f"{DOSE}/sessions", "count_outside"),
+        (((f"{DOSE}/sessions", {"min": 0, "max": 6}),), f"{DOSE}/sessions/min", "out_of_range"),
+        (((f"{BOOSTER}/sessions", {"min": 1, "max": 6}),), f"{BOOSTER}/sessions", "sessions_without_count"),
+        (
+            ((f"{DOSE}/sessions", {"min": 2, "max": 8}),),
+            "/cadences/thrice/dose/gap/target",
+            "target_length",
+        ),
+        (((f"{DOSE}/supply", {"mode": "patient_specific"}),), f"{DOSE}/supply/use_within_days", "required"),
+        (
+            ((f"{DOSE}/supply", {"mode": "bulk", "use_within_days": 9}),),
+            f"{DOSE}/supply/use_within_days",
+            "bulk_has_no_clock",
+        ),
+        (
+            (("/phases/0/steps/0/supply", {"mode": "patient_specific", "use_within_days": 9}),),
+            "/phases/0/steps/0/supply",
+            "supply_without_dose",
+        ),
+        (
+            (("/modality", "esketamine"), (f"{DOSE}/supply", {"mode": "patient_specific", "use_within_days": 46})),
+            f"{DOSE}/supply/use_within_days",
+            "below_floor",
+        ),
+    ],
+)
+def test_bounds_and_supplies_that_say_nothing_are_named(changes: Changes, pointer: str, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parsed(*changes)
+    assert (pointer, code) in [(fault.pointer, fault.code) for fault in refused.value.faults]
+
+
+def test_bounds_are_coherent_at_both_ends() -> None:
+    """Six doses fit into the phase, eight do not: the most is judged, not only the protocol's own number."""
+    longer = {"min": 2, "target": 2, "max": 5}
+    changes: Changes = (
+        ("/phases/1/max_days", 12),
+        ("/cadences/thrice/dose/gap", longer),
+        ("/cadences/twice/dose/gap", longer),
+        (f"{DOSE}/gap", longer),
+    )
+    check_coherent(parsed(*changes, (f"{DOSE}/sessions", {"min": 2, "max": 6})))
+    with pytest.raises(Invalid) as refused:
+        check_coherent(parsed(*changes, (f"{DOSE}/sessions", {"min": 2, "max": 8})))
+    assert refused.value.faults[0].code == "contradictory_rules"
+
+
+def test_a_supply_is_given_by_its_last_day() -> None:
+    supply = {"mode": "patient_specific", "use_within_days": 3}
+    specs = expand(parsed((f"{DOSE}/supply", supply)))
+    assert {spec.step for spec in specs if spec.use_within_days == 3} == {"dose"}
+    specs = supplied(specs, {3: START + timedelta(2)})
+    rules = session_rules(specs, 3, {1: booked(0)}, ())
+    timeline = Timeline.covering(booked(0).starts_at, booked(6).starts_at)
+    bar = next(bar for bar in rules.bars(timeline, "UTC") if bar.code == "supply_expired")
+    free = [day for day in range(7) if not bar.starts >> timeline.slot(booked(day).starts_at) & 1]
+    assert free == [0, 1, 2], "the last day is within"
+
+    def late(day: int, *done: int) -> bool:
+        found = broken(specs, {0: booked(-3), 1: booked(0), 3: booked(day)}, done)
+        return "supply_expired" in [each.code for each in found if each.index == 3]
+
+    assert late(3)
+    assert not late(2)
+    assert not late(3, 3), "what is over is not to be mended"
+    assert session_rules(specs, 5, {}, ()).use_by is None

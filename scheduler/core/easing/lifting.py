@@ -47,6 +47,8 @@ def _spec(spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
         is_entry = spec.kind == "main" and spec.anchor is None
         if rule.code == ("entry" if is_entry else "gap_max") and spec.gap is not None and spec.gap[2] is not None:
             spec = replace(spec, gap=(*spec.gap[:2], spec.gap[2] + rule.amount))
+        if rule.code == "supply_expired":
+            spec = replace(spec, use_by=None)
         if rule.code == "window_max" and spec.window is not None:
             spec = replace(spec, window=replace(spec.window, maximum=spec.window.maximum + rule.amount * HOUR))
     return spec

@@ -121,6 +121,8 @@ def _of_place(scene: Scene) -> Iterator[Rule]:
         yield Rule("location_not_certified")
     if scene.doses:
         yield Rule("dose_interval")
+    if any(spec.use_by is not None for spec in scene.specs):
+        yield Rule("supply_expired")
 
 
 def _bound(scene: Scene, rule: Rule) -> list[SessionSpec]:

@@ -65,6 +65,7 @@ _FIXED = {
     "outside_hours": ("the location's opening hours", "open longer"),
     "location_not_certified": ("the location holds no valid certification on these days", ""),
     "dose_interval": ("the least time between the patient's doses", ""),
+    "supply_expired": ("the days within which what came for this patient has to be given", ""),
 }
 
 

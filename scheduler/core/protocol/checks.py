@@ -13,6 +13,9 @@ from scheduler.core.protocol.spacing import check_spacing
 from scheduler.core.protocol.values import FIRST_DOSE, MOST_SESSIONS, PHASE_START, Gate, Phase, Protocol, Step
 from scheduler.core.visit import VisitType
 
+#: The law's days for what is delivered for one patient alone; no clinic may set more.
+LAWFUL_DAYS = 45
+
 #: Anchors that are no step, unless a step has that key.
 RELATIVE = frozenset({FIRST_DOSE, PHASE_START})
 
@@ -26,6 +29,7 @@ def check_protocol(
     _check_leaves(protocol, faults)
     _check_anchors(protocol, faults)
     _check_counts(protocol, faults)
+    _check_supplies(protocol, faults)
     _check_cadences(protocol, faults)
     for place, gate in enumerate(protocol.gates):
         _check_gate(protocol, gate, f"/gates/{place}", faults)
@@ -111,8 +115,8 @@ def _check_anchors(protocol: Protocol, faults: FaultList) -> None:
         if step.offsets is not None:
             before = _up_to(protocol, step)
             _check_anchor(step, step.offsets.anchor, f"{pointer}/offsets/anchor", steps, before, circular, faults)
-            if step.count != len(step.offsets.days) and not faults.mentions(f"{pointer}/count"):
-                detail = f"{len(step.offsets.days)} days for {step.count or 'an open number of'} session(s)."
+            if step.most != len(step.offsets.days) and not faults.mentions(f"{pointer}/count"):
+                detail = f"{len(step.offsets.days)} days for {step.most or 'an open number of'} session(s)."
                 faults.add(f"{pointer}/offsets/days", "offset_length", detail)
 
 
@@ -192,9 +196,16 @@ def _check_counts(protocol: Protocol, faults: FaultList) -> None:
             faults.add(f"{pointer}/count", "open_not_last", "Only the last step of the chain may be open ended.")
     total = 0
     for _, step in main:
-        total += (step.count or step.block or 1) * (2 if protocol.leaf_of(step) else 1)
+        total += (step.most or step.block or 1) * (2 if protocol.leaf_of(step) else 1)
     if total > MOST_SESSIONS:
         faults.add("/phases", "too_many_sessions", f"The course has {total} sessions; {MOST_SESSIONS} are the most.")
+
+
+def _check_supplies(protocol: Protocol, faults: FaultList) -> None:
+    for pointer, step in placed(protocol):
+        if protocol.modality == "esketamine" and (step.use_within_days or 0) > LAWFUL_DAYS:
+            detail = f"What is delivered for one patient is given within {LAWFUL_DAYS} days of receipt (21 USC 829a)."
+            faults.add(f"{pointer}/supply/use_within_days", "below_floor", detail)
 
 
 def _check_cadences(protocol: Protocol, faults: FaultList) -> None:
@@ -218,8 +229,8 @@ def _check_gate(protocol: Protocol, gate: Gate, pointer: str, faults: FaultList)
     if step is not None:
         counted_at, counted = steps.get(step.each or step.key, ("", step))
         readable = not faults.mentions(f"{counted_at}/count")
-        if readable and counted.count is not None and gate.count > counted.count:
-            detail = f"'{gate.step}' has only {counted.count} session(s), not {gate.count}."
+        if readable and counted.most is not None and gate.count > counted.most:
+            detail = f"'{gate.step}' has only {counted.most} session(s), not {gate.count}."
             faults.add(f"{pointer}/after/count", "count_above_step", detail)
     elif gate.step:
         faults.add(f"{pointer}/after/step", "unknown_step", f"There is no step '{gate.step}'.")
@@ -240,7 +251,7 @@ def _bites(protocol: Protocol, gate: Gate, step: Step) -> bool:
     if anchor not in keys:
         return True  # named in another fault
     for place, (phase, main) in enumerate(chain):
-        more = main.count is None or main.count > gate.count
+        more = main.most is None or main.most > gate.count
         if phase.key == gate.blocks and (place > keys.index(anchor) or (main.key == anchor and more)):
             return True
     return False

@@ -16,7 +16,7 @@ from scheduler.core.visit import VisitType
 
 _LEAF_KEYS = PROVENANCE | {"key", "visit_type", "each", "window", "before_next", "same_day", "dosing"}
 _MAIN_KEYS = PROVENANCE | {
-    "key", "visit_type", "count", "block", "entry", "gap", "offsets", "optional", "dosing",
+    "key", "visit_type", "count", "block", "sessions", "entry", "gap", "offsets", "optional", "supply", "dosing",
 }  # fmt: skip
 _PROTOCOL_KEYS = PROVENANCE | {
     "code", "name", "modality", "continuity", "phases", "cadences", "default_cadence", "gates", "enabled",
@@ -98,6 +98,8 @@ def _read_step(item: Node, visit_types: Mapping[str, VisitType]) -> Step:
         offsets=read_offsets(item),
         optional=item.flag("optional", default=False),
         dosing=dosing,
+        sessions=_read_sessions(item, count),
+        use_within_days=_read_supply(item, dosing=dosing),
     )
 
 
@@ -108,6 +110,38 @@ def _read_count(item: Node) -> tuple[int | None, int | None]:
             item.fault("block", "block_without_end", "Only an open-ended step (count: null) goes on by blocks.")
         return item.whole("count", least=1, most=MOST_SESSIONS, default=1) or 1, None
     return None, item.whole("block", least=1, most=MOST_SESSIONS)
+
+
+def _read_sessions(item: Node, count: int | None) -> tuple[int, int] | None:
+    """How many sessions a course may have of a main step, around its count."""
+    bounds = item.child("sessions")
+    if bounds is None:
+        return None
+    bounds.allow_only(PROVENANCE | {"min", "max"})
+    least = bounds.whole("min", least=1, most=MOST_SESSIONS)
+    most = bounds.whole("max", least=1, most=MOST_SESSIONS)
+    if least is None or most is None:
+        return None
+    if count is None:
+        item.fault("sessions", "sessions_without_count", "An open-ended step goes on by blocks; it has no bounds.")
+    elif not least <= count <= most:
+        item.fault("sessions", "count_outside", f"The count {count} is not between {least} and {most}.")
+    return least, most
+
+
+def _read_supply(item: Node, *, dosing: bool) -> int | None:
+    """The days within which what came for one patient is given; None when doses come from the clinic's own stock."""
+    supply = item.child("supply")
+    if supply is None:
+        return None
+    supply.allow_only(PROVENANCE | {"mode", "use_within_days"})
+    if not dosing:
+        item.fault("supply", "supply_without_dose", "Only a step whose visits are for dosing has a supply.")
+    if supply.choice("mode", ("patient_specific", "bulk")) == "bulk":
+        if supply.has("use_within_days"):
+            supply.fault("use_within_days", "bulk_has_no_clock", "Only what is received for one patient has a clock.")
+        return None
+    return supply.whole("use_within_days", least=1, most=MOST_DAYS)
 
 
 def _read_cadence(key: str, item: Node) -> Cadence:

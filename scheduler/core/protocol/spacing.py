@@ -62,7 +62,7 @@ class _Judge:
         if self.faults.mentions(f"{self.pointers[step.key]}/count"):
             return
         for where, rule, entry in self._rules_of(step):
-            wanted = 1 if entry or step.count is None else step.count - 1
+            wanted = 1 if entry or step.most is None else step.most - 1
             if rule is not None and len(rule.targets) not in {1, wanted}:
                 detail = f"{len(rule.targets)} targets for {wanted} gap(s) of '{step.key}'."
                 self.faults.add(f"{where}/target", "target_length", detail)

@@ -6,7 +6,7 @@ main step (`each`) and hangs on it. What contradicts itself is found in `checks`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -86,6 +86,8 @@ class Step:
 
     `each` makes it a leaf; `entry` leads to its first session, `gap` from one of its sessions to the next. A leaf that
     is `same_day` may fall on the day of a main session. An `optional` step is left out unless a course wants it.
+    `sessions` are the least and the most of them that a course may have instead of `count`. What is received for one
+    patient alone is given within `use_within_days` of that day; None: it has no such clock.
     """
 
     key: str
@@ -101,6 +103,13 @@ class Step:
     same_day: bool = False
     optional: bool = False
     offsets: Offsets | None = None
+    sessions: tuple[int, int] | None = None
+    use_within_days: int | None = None
+
+    @property
+    def most(self) -> int | None:
+        """The most sessions that a course may have of it; None when it is open ended."""
+        return self.sessions[1] if self.sessions is not None else self.count
 
     @property
     def is_leaf(self) -> bool:
@@ -110,7 +119,7 @@ class Step:
     @property
     def repeats(self) -> bool:
         """Whether one session of a main step is followed by another of the same step."""
-        return not self.is_leaf and (self.count is None or self.count > 1)
+        return not self.is_leaf and (self.most is None or self.most > 1)
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,22 @@ class Protocol:
             for phase in self.phases
         )
         return replace(self, phases=tuple(phases)) if out else self
+
+    def with_counts(self, counts: Mapping[str, int]) -> Protocol:
+        """The protocol with so many sessions of the steps named, of those whose number a course may choose.
+
+        A gate after a session that such a step does not have stands after the step's last one.
+        """
+        numbers = {s.key: counts.get(s.key, s.count) for _, s in self.steps() if s.sessions is not None}
+        if not numbers:
+            return self
+        phases = (
+            replace(phase, steps=tuple(replace(s, count=numbers.get(s.key, s.count)) for s in phase.steps))
+            for phase in self.phases
+        )
+        counted = {step.key: numbers.get(step.each or step.key) for _, step in self.steps()}
+        gates = (replace(gate, count=min(gate.count, counted.get(gate.step) or gate.count)) for gate in self.gates)
+        return replace(self, phases=tuple(phases), gates=tuple(gates))
 
     def leaf_of(self, main: Step) -> tuple[Phase, Step] | None:
         """The leaf step that hangs on a main step."""
