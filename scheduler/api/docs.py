@@ -53,6 +53,7 @@ REFUSALS = {
     "location_not_certified": "The site lacks a certificate that the visit needs.",
     "gate_not_passed": "A gate of the course has not been passed.",
     "gap_too_short": "The protocol wants more days between these sessions.",
+    "gap_too_long": "The protocol allows no more days, or hours, between these sessions.",
     "supply_expired": "What was received for this patient would have to be given earlier.",
     "dose_interval": "The protocol wants more hours between doses.",
     "on_hold": "A clinical hold freezes dosing.",

@@ -23,6 +23,8 @@ class Bound(NamedTuple):
     anchor: int
     least: int
     most: int | None
+    #: Whether nothing at all is booked beyond the most.
+    hard: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class SessionSpec:
     #: Days after its receipt within which a supply for this patient alone is given, and the last day of the one here.
     use_within_days: int | None = None
     use_by: date | None = None
+    #: Whether nothing at all is booked beyond the longest gap.
+    hard: bool = False
 
     @property
     def sequence(self) -> int:
@@ -159,12 +163,12 @@ def _spaced(spec: SessionSpec, rule: GapRule | None, place: int, before: Sequenc
         return spec
     anchor = _anchor(rule.anchor, spec.phase, before) if rule.anchor is not None else spec.anchor
     if anchor is None or anchor == spec.anchor:
-        return replace(spec, gap=rule.days(place), clinic_days=rule.clinic_days, rest=rule.rest)
+        return replace(spec, gap=rule.days(place), clinic_days=rule.clinic_days, rest=rule.rest, hard=rule.hard)
     least, target, most = rule.days(place)
     between = [each for each in before if each.kind == "main" and each.index > anchor]
     since = sum(each.gap[1] for each in between if each.gap)
     apart = int(spec.dosing and before[spec.anchor or 0].dosing)
-    return replace(spec, gap=(apart, max(apart, target - since), None), bounds=(Bound(anchor, least, most),))
+    return replace(spec, gap=(apart, max(apart, target - since), None), bounds=(Bound(anchor, least, most, rule.hard),))
 
 
 def _bounded(spec: SessionSpec, step: Step, before: Sequence[SessionSpec]) -> SessionSpec:

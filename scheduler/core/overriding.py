@@ -23,6 +23,7 @@ LIFTABLE: dict[str, str] = {
     "lead_time": "Sooner than the lead time; never in the past.",
     "horizon": "Later than the horizon.",
     "gap_too_short": "Closer to another session of the course than its protocol wants.",
+    "gap_too_long": "Farther from another session of the course than its protocol allows.",
     "buffer": "Without the minutes before and after that the visit type and whoever serves it want for themselves.",
     "dose_interval": "Closer to another dose, or more of them, than the visit type's limits.",
     "resource_busy": "Somebody or something is taken: what overlaps goes to an extra unit.",

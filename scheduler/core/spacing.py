@@ -1,6 +1,6 @@
 """What its neighbors in a course forbid a session: too soon after one, too close before another, behind a gate.
 
-Upper limits are not here: a visit later than its protocol likes is flagged, but it is not refused.
+Upper limits are here where the protocol says that they are hard; a visit beyond another is flagged, but not refused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,16 @@ class Booked:
 
 
 @dataclass(frozen=True)
+class Near:
+    """Local days and instants of the start between which a session keeps to hard upper limits."""
+
+    first_day: date | None = None
+    last_day: date | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class SessionRules:
     """The bounds of one session: local days (inclusive), instants of its start, and the gates not yet passed.
 
@@ -39,6 +49,8 @@ class SessionRules:
     full: tuple[tuple[date, date], ...] = ()
     #: The last day on which what was received for it may be given.
     use_by: date | None = None
+    #: Hard upper limits: what lies outside is too far from the session before or after.
+    near: Near = Near()
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that these bounds forbid."""
@@ -68,10 +80,26 @@ class SessionRules:
             days = [{"valid_to": self.use_by.isoformat()}]
             detail = f"What was received for it has to be given by {self.use_by.isoformat()}."
             yield Bar("supply_expired", detail, timeline.everything & ~valid_days(days, time_zone, timeline))
+        yield from self._too_far(timeline, time_zone)
         if self.full:
             days = [{"valid_from": first.isoformat(), "valid_to": last.isoformat()} for first, last in self.full]
             detail = "It would be one more session within some days than its phase allows."
             yield Bar("gap_too_short", detail, valid_days(days, time_zone, timeline))
+
+    def _too_far(self, timeline: Timeline, time_zone: str) -> Iterator[Bar]:
+        near, far = self.near, 0
+        bounds = {"valid_from": near.first_day, "valid_to": near.last_day}
+        days = {key: day.isoformat() for key, day in bounds.items() if day is not None}
+        if near.first_day is not None and near.last_day is not None and near.first_day > near.last_day:
+            far = timeline.everything
+        elif days:
+            far = timeline.everything & ~valid_days([days], time_zone, timeline)
+        if near.since is not None:
+            far |= timeline.everything & ~timeline.from_slot(timeline.slot_after(near.since))
+        if near.until is not None:
+            far |= timeline.everything & timeline.from_slot(timeline.slot(near.until) + 1)
+        if far:
+            yield Bar("gap_too_long", "It is farther from another session of the course than allowed.", far)
 
 
 def session_rules(
@@ -110,7 +138,61 @@ def session_rules(
         _not_after(chain, place, booked, minutes),
         tuple(_full(chain, spec, booked)),
         spec.use_by,
+        _near(specs, spec, booked, minutes),
     )
+
+
+def _near(specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked], minutes: int) -> Near:
+    """What the hard upper limits of the session, and of those that count from it, leave."""
+    days, instants = list(_longest(specs, spec, booked)), list(_latest(specs, spec, booked, minutes))
+    return Near(
+        first_day=max((day for day, ahead in days if not ahead), default=None),
+        last_day=min((day for day, ahead in days if ahead), default=None),
+        since=max((at for at, ahead in instants if not ahead), default=None),
+        until=min((at for at, ahead in instants if ahead), default=None),
+    )
+
+
+def _longest(
+    specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked]
+) -> Iterator[tuple[date, bool]]:
+    """Last days (True) counted from sessions before, first days (False) from those that count from this one."""
+    for each in specs:
+        for anchor, most in _hard_days(each):
+            if each is spec and anchor in booked:
+                yield booked[anchor].day + timedelta(most), True
+            elif anchor == spec.index and each.index in booked:
+                yield booked[each.index].day - timedelta(most), False
+
+
+def _hard_days(spec: SessionSpec) -> Iterator[tuple[int, int]]:
+    """The index of a session before, and the most days from it that are ever booked."""
+    if spec.hard and spec.anchor is not None and spec.gap and spec.gap[2] is not None and not spec.clinic_days:
+        yield spec.anchor, spec.gap[2]
+    yield from ((bound.anchor, bound.most) for bound in spec.bounds if bound.hard and bound.most is not None)
+
+
+def _latest(
+    specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked], minutes: int
+) -> Iterator[tuple[datetime, bool]]:
+    """The same for limits that count elapsed time from an edge of a visit."""
+    for each in specs:
+        edge, most = _hard_minutes(each)
+        if most is None or each.anchor is None:
+            continue
+        if each is spec and each.anchor in booked:
+            anchor = booked[each.anchor]
+            yield (anchor.ends_at if edge == "end" else anchor.starts_at) + timedelta(minutes=most), True
+        elif each.anchor == spec.index and each.index in booked:
+            ended = minutes if edge == "end" else 0
+            yield booked[each.index].starts_at - timedelta(minutes=most + ended), False
+
+
+def _hard_minutes(spec: SessionSpec) -> tuple[str, int | None]:
+    if spec.kind == "leaf":
+        window = spec.window
+        return ("end", None) if window is None or not window.hard else (window.edge, window.maximum)
+    return ("end", None) if spec.rest is None or not spec.hard else (spec.rest.edge, spec.rest.maximum)
 
 
 def _held_back(chain: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked]) -> Iterator[date]:
@@ -178,4 +260,5 @@ def _leaf_rules(
         not_before=not_before,
         closed_gates=gates,
         not_after=following.starts_at - timedelta(minutes=minutes) if following is not None else None,
+        near=_near(specs, spec, booked, minutes),
     )

@@ -21,7 +21,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
-from scheduler.services.catalog import protocol_of
+from scheduler.services.catalog import protocol_of, visit_kind
 from scheduler.services.locks import lock_row
 
 ON_HOLD = "The course is on hold: its doses wait until it is resumed."
@@ -105,7 +105,8 @@ def link(
         raise AlreadyExists(detail)
     spec = specs[step.position]
     passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
-    rules = session_rules(specs, step.position, booked, passed)
+    minutes = visit_kind(session, call, visit_type).visit.minutes
+    rules = session_rules(specs, step.position, booked, passed, minutes)
     return Link(course.id, step.id, rules, held=course.status == "on-hold" and spec.dosing and spec.kind == "main")
 
 

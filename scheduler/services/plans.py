@@ -160,7 +160,8 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
     entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]
     planned = [(by_id[UUID(entry["session_id"])], entry) for entry in entries]
     all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
-    faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned])
+    strict = stored.body.get("kind") != "replan"  # planning anew shows what it has to exceed, and nobody refuses it
+    faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned], soft=strict)
     if faults:  # something of the course was booked or moved by hand since
         raise PlanStale(f"The plan no longer keeps the rules of its protocol: {faults[0]}.")
     calendars = site.calendars

@@ -300,7 +300,8 @@ def _later(desk: Desk, days: int) -> Desk:
     scene = Scene(desk.specs, {}, desk.loaded.site, desk.preferences)
     phases = {spec.span[0] for spec in desk.specs if spec.span is not None}
     rules = [Rule("gap_max", amount=days), *(Rule("phase_max", index=first, amount=days) for first in sorted(phases))]
-    return replace(desk, specs=lifted(scene, rules).specs)
+    longer = lifted(scene, rules).specs
+    return replace(desk, specs=tuple(a if a.hard else b for a, b in zip(desk.specs, longer, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from scheduler.api.organization import PlanningWeightsSchema
+from scheduler.core.planner import Weights
 from scheduler.core.policies import REASONS
 from tests.api.problem import assert_problem, faults
 
@@ -37,6 +40,13 @@ def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
         "basis": "consent",
         "caps": {"per_day": 2, "per_week": None},
     }
+
+
+def test_every_weight_of_the_planner_can_be_set_and_its_default_is_told() -> None:
+    told = PlanningWeightsSchema().fields
+    assert set(told) == {weight.name for weight in fields(Weights)}
+    for weight in fields(Weights):
+        assert told[weight.name].metadata["description"].endswith(f"; {weight.default}"), weight.name
 
 
 def test_a_change_keeps_what_it_does_not_name(alice: Person) -> None:

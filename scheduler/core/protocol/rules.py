@@ -5,6 +5,7 @@ What rules mean together does not live here but in `checks` and `spacing`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from scheduler.core.document import Node
@@ -14,7 +15,7 @@ MOST_DAYS = 366
 PROVENANCE = {"grade", "source", "note"}
 _DAY_HOURS = 24
 _MINUTES = {"hours": 60, "days": 24 * 60}
-_RULE_KEYS = PROVENANCE | {"unit", "min", "target", "max"}
+_RULE_KEYS = PROVENANCE | {"unit", "min", "target", "max", "hard_max"}
 _GAP_KEYS = _RULE_KEYS | {"edge", "min_hours"}
 
 
@@ -33,6 +34,7 @@ def read_rule(item: Node, key: str, *, anchored: bool = True) -> GapRule | None:
     targets = _read_targets(rule, minimum, maximum)
     anchor = rule.optional_code("anchor") if entry and anchored else None
     edge = cast("Edge", rule.choice("edge", ("start", "end"), default="start"))
+    hard = rule.flag("hard_max", default=False)
     hours = rule.optional_whole("min_hours", least=1, most=MOST_DAYS * _DAY_HOURS)
     if minimum is None or maximum is None or not targets:
         return GapRule(1, (1,), MOST_DAYS, anchor)  # stands in, so that nobody also calls it missing
@@ -40,10 +42,10 @@ def read_rule(item: Node, key: str, *, anchored: bool = True) -> GapRule | None:
     if unit == "hours":
         if hours is not None:
             rule.fault("min_hours", "unknown_key", "A rule in hours has its hours in 'min'.")
-        return _in_hours(minimum, targets, maximum, anchor, edge)
+        return replace(_in_hours(minimum, targets, maximum, anchor, edge), hard=hard)
     _check_hours(rule, hours, maximum)
     rest = None if hours is None else Rest(edge, hours * 60, None)
-    return GapRule(minimum, targets, maximum, anchor, clinic_days=unit == "clinic_days", rest=rest)
+    return GapRule(minimum, targets, maximum, anchor, clinic_days=unit == "clinic_days", rest=rest, hard=hard)
 
 
 def read_offsets(item: Node) -> Offsets | None:
@@ -125,4 +127,5 @@ def read_window(item: Node) -> Window | None:
     _check_order(rule, minimum, maximum)
     _check_inside(rule, ("target",), target, minimum, maximum)
     scale = _MINUTES[unit]
-    return Window(edge, minimum * scale, target * scale, maximum * scale)
+    hard = rule.flag("hard_max", default=False)
+    return Window(edge, minimum * scale, target * scale, maximum * scale, hard)

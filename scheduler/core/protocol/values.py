@@ -42,6 +42,8 @@ class GapRule:
     anchor: str | None = None
     clinic_days: bool = False
     rest: Rest | None = None
+    #: Whether nothing at all is booked beyond the maximum; else it is planned within, and shown where it is exceeded.
+    hard: bool = False
 
     def target(self, place: int) -> int:
         """The wanted days of the gap number `place` of its step, from 0."""
@@ -78,6 +80,7 @@ class Window:
     minimum: int
     target: int
     maximum: int
+    hard: bool = False
 
 
 @dataclass(frozen=True)
