@@ -1,6 +1,6 @@
 """When something came that is for one patient and one session alone, and the last day on which it may be given.
 
-Revises: 0011
+Revises: 0012
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
