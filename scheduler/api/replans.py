@@ -14,7 +14,8 @@ from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, NotFound, Refused
 from scheduler.services import course_life, replanning
-from scheduler.services.replanning import Change, Replan
+from scheduler.services.course_changes import Change
+from scheduler.services.replanning import Replan
 
 blp = Blueprint("replans", __name__, url_prefix="/v1", description="Changes of running courses")
 

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from scheduler.core.course import SessionSpec
 from scheduler.core.easing import session_name
+from scheduler.core.protocol import Missed
+
+_SAID = {
+    "continue_current_schedule": " in the first phase of doses: the usual way is to go on with the present schedule.",
+    "suggest_previous_frequency": ": if symptoms are worse, the previous, closer rhythm may be considered.",
+}
 
 
 @dataclass(frozen=True)
@@ -18,18 +24,15 @@ class Suggestion:
     detail: str
 
 
-def suggestions(specs: Sequence[SessionSpec], missed: Collection[int]) -> list[Suggestion]:
-    """For each dose that was missed: go on as planned in the first phase of doses, think about frequency after it."""
+def suggestions(specs: Sequence[SessionSpec], rule: Missed, missed: Collection[int]) -> list[Suggestion]:
+    """For each dose that was missed, what the protocol says about such; nothing where it says nothing.
+
+    The first phase with doses is the induction, whatever comes later the maintenance.
+    """
     doses = [spec for spec in specs if spec.dosing and spec.kind == "main"]
     found = []
     for spec in doses:
-        if spec.index not in missed:
-            continue
-        name = session_name(specs, spec)
-        if spec.phase == doses[0].phase:
-            detail = f"{name} was missed in the first phase: the usual way is to go on with the present schedule."
-            found.append(Suggestion(spec.index, "continue_schedule", detail))
-        else:
-            detail = f"{name} was missed: if symptoms are worse, the previous, closer rhythm may be considered."
-            found.append(Suggestion(spec.index, "consider_previous_frequency", detail))
+        code = rule.during_induction if spec.phase == doses[0].phase else rule.maintenance_and_worse
+        if spec.index in missed and code is not None:
+            found.append(Suggestion(spec.index, code, f"{session_name(specs, spec)} was missed{_SAID[code]}"))
     return found

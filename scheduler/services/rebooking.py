@@ -25,16 +25,15 @@ from scheduler.services import (
     outbox,
     overrides,
     plans,
-    replanning,
 )
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import settle, snapshot
 from scheduler.services.catalog import visit_kind
+from scheduler.services.course_changes import Action, Case, Change, check, read
 from scheduler.services.finding import Found
 from scheduler.services.locks import lock_locations, lock_resources
 from scheduler.services.occupying import resources_of, served
 from scheduler.services.planning import set_up
-from scheduler.services.replanning import Action, Change, check
 from scheduler.services.visit_day import cut_short
 
 _EVENTS: Mapping[Action, str] = {"cancel": "cancel", "noshow": "no-show", "not_dosed": "not-dosed"}
@@ -76,7 +75,7 @@ def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[A
     courses.row_of(session, call, course_id, lock=True)
     stored = plans.opened(session, call, course_id, token)
     changes, by = changes_in(stored.body), cast("Initiator", stored.body["by"])
-    case = replanning.read(session, call, course_id, changes)
+    case = read(session, call, course_id, changes)
     _expect_as_it_was(case.rows, stored)
     moving = {
         UUID(each["session_id"]): case.view.booked[UUID(each["session_id"])].id
@@ -116,7 +115,7 @@ def _expect_as_it_was(rows: Mapping[UUID, Appointment], stored: StoredPlan) -> N
         raise PlanStale(detail)
 
 
-def _ended(session: Session, call: Call, case: replanning.Case, by: Initiator) -> list[_Ending]:
+def _ended(session: Session, call: Call, case: Case, by: Initiator) -> list[_Ending]:
     """End the visits that end: their status now, since a session has one living visit at most; their time follows."""
     found = []
     for change in case.changes:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from scheduler.core.document import FaultList, Node
 from scheduler.core.protocol.checks import check_protocol
 from scheduler.core.protocol.rules import MOST_DAYS, PROVENANCE, read_offsets, read_rule, read_window
-from scheduler.core.protocol.values import MOST_SESSIONS, Cadence, Gate, GateKind, Limit, Phase, Protocol, Rhythm, Step
+from scheduler.core.protocol.values import MOST_SESSIONS, Cadence, Gate, GateKind, Limit, Missed, Phase, Protocol, Rhythm, Step
 from scheduler.core.visit import VisitType
 
 _LEAF_KEYS = PROVENANCE | {"key", "visit_type", "each", "window", "before_next", "same_day", "dosing"}
@@ -22,6 +22,9 @@ _PROTOCOL_KEYS = PROVENANCE | {
     "code", "name", "modality", "continuity", "phases", "cadences", "default_cadence", "gates", "enabled",
     "missed_session", "information", "sources", "status", "approved_by",
 }  # fmt: skip
+
+#: What may be suggested after a missed dose, by when it was missed.
+_MISSED = {"during_induction": "continue_current_schedule", "maintenance_and_worse": "suggest_previous_frequency"}
 
 
 def parse_protocol(
@@ -44,10 +47,21 @@ def parse_protocol(
         default_cadence=node.optional_code("default_cadence"),
         gates=tuple(_read_gate(item) for item in node.children("gates", required=False)),
         enabled=node.flag("enabled", default=True),
+        missed=_read_missed(node),
     )
     check_protocol(protocol, visit_types, known_roles, faults)
     faults.raise_any(f"Protocol '{protocol.code}'")
     return protocol
+
+
+def _read_missed(node: Node) -> Missed:
+    item = node.child("missed_session")
+    if item is None:
+        return Missed()
+    item.allow_only(PROVENANCE | {"auto_apply", *_MISSED})
+    if item.flag("auto_apply", default=False):
+        item.fault("auto_apply", "never_applied", "What follows a missed session is a clinician's to decide.")
+    return Missed(**{key: item.choice(key, (known,)) for key, known in _MISSED.items() if item.has(key)})
 
 
 def _read_phase(item: Node, visit_types: Mapping[str, VisitType]) -> Phase:

@@ -170,6 +170,14 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Missed:
+    """What the protocol's practice suggests after a missed dose, by when it was missed; nothing is ever applied."""
+
+    during_induction: str | None = None
+    maintenance_and_worse: str | None = None
+
+
+@dataclass(frozen=True)
 class Protocol:
     """The template of a course. `continuity` names the roles for which one person is wanted throughout."""
 
@@ -182,6 +190,7 @@ class Protocol:
     default_cadence: str | None = None
     gates: tuple[Gate, ...] = ()
     enabled: bool = True
+    missed: Missed = Missed()
 
     def steps(self) -> Iterator[tuple[Phase, Step]]:
         """Every step with its phase, in the order of the document."""

@@ -1,0 +1,151 @@
+"""What happens to visits of a running course: the changes, whether they can be, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from scheduler.core import lifecycle
+from scheduler.core.call import Call
+from scheduler.core.civil import on_grid
+from scheduler.core.errors import Fault, IllegalTransition, Invalid
+from scheduler.models import Appointment
+from scheduler.services import courses
+from scheduler.services.courses import CourseView
+
+Action = Literal["cancel", "move", "noshow", "not_dosed"]
+
+_MOVES: Mapping[Action, str] = {
+    "cancel": "cancel",
+    "move": "reschedule",
+    "noshow": "no-show",
+    "not_dosed": "not-dosed",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one visit of the course. `start` is where a move leads; None leaves that to the planner."""
+
+    appointment_id: UUID
+    action: Action
+    start: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A running course and what changes in it. Positions are those of sessions in the course."""
+
+    view: CourseView
+    rows: Mapping[UUID, Appointment]
+    changes: tuple[Change, ...]
+    pinned: frozenset[UUID]
+    now: datetime
+
+    @cached_property
+    def position_of(self) -> Mapping[UUID, int]:
+        """Session id to position."""
+        return {each.id: each.position for each in self.view.sessions}
+
+    @cached_property
+    def standing(self) -> Mapping[int, Appointment]:
+        """The living visit of each session that has one."""
+        return {self.position_of[key]: row for key, row in self.view.booked.items()}
+
+    @cached_property
+    def changed(self) -> Mapping[int, Change]:
+        """The change of each session that is concerned."""
+        found = {}
+        for change in self.changes:
+            key = self.rows[change.appointment_id].course_session_id
+            if key is not None:
+                found[self.position_of[key]] = change
+        return found
+
+    @cached_property
+    def gone(self) -> frozenset[int]:
+        """The sessions whose visit ends without counting: they are planned again."""
+        return frozenset(place for place, change in self.changed.items() if change.action != "move")
+
+    @cached_property
+    def fixed(self) -> frozenset[int]:
+        """The sessions that stay where they are whatever it costs: over, under way, or pinned."""
+        return frozenset(
+            place
+            for place, row in self.standing.items()
+            if place not in self.changed
+            and (row.course_session_id in self.pinned or row.status not in lifecycle.OPEN or row.starts_at <= self.now)
+        )
+
+    @property
+    def last(self) -> int:
+        """The last session that is planned: behind it nothing stands and nothing has changed."""
+        return max([*self.standing, *self.changed], default=-1)
+
+    def ignored(self) -> list[UUID]:
+        """The appointments whose time counts as free: they end, or may be moved."""
+        return [row.id for place, row in self.standing.items() if place not in self.fixed]
+
+
+def read(
+    session: Session, call: Call, course_id: UUID, changes: Sequence[Change], pinned: Collection[UUID] = ()
+) -> Case:
+    """The course with its visits, the gone ones too. Raises as `propose` does, for changes that cannot be."""
+    view = courses.get(session, call, course_id)
+    courses.require_running(view.row)
+    wanted = select(Appointment).where(
+        Appointment.organization_id == call.organization_id, Appointment.course_id == course_id
+    )
+    rows = {row.id: row for row in session.scalars(wanted)}
+    case = Case(view, rows, tuple(changes), frozenset(pinned), call.now)
+    faults = [*_faults(case), *_unknown_pins(case)]
+    if faults:
+        raise Invalid(faults)
+    for change in changes:
+        check(call, rows[change.appointment_id], change.action)
+    if case.last < 0:
+        raise Invalid([Fault("/changes", "nothing_to_plan", "No session of the course has a visit.")])
+    return case
+
+
+def check(call: Call, row: Appointment, action: Action) -> bool:
+    """Whether the visit is still to be changed; False when that has happened already. Raises IllegalTransition."""
+    ended = {"cancel": "cancelled", "noshow": "noshow"}.get(action)
+    if row.status == ended or (action == "not_dosed" and row.outcome == lifecycle.NOT_DOSED):
+        return False
+    lifecycle.after(_MOVES[action], row.status)
+    if action == "noshow" and call.now < row.starts_at:
+        raise IllegalTransition("The visit has not begun yet: until then it can only be cancelled.")
+    if action == "not_dosed" and row.dosed_at is not None:
+        raise IllegalTransition("A dose was recorded; undo that first if it was never given.")
+    return True
+
+
+def _faults(case: Case) -> Iterator[Fault]:
+    seen: set[UUID] = set()
+    for place, change in enumerate(case.changes):
+        where, row = f"/changes/{place}", case.rows.get(change.appointment_id)
+        if row is None or row.course_session_id is None:
+            yield Fault(f"{where}/appointment_id", "unknown_appointment", "The course has no such visit.")
+        elif row.course_session_id in seen:
+            yield Fault(f"{where}/appointment_id", "twice", "Another change is about the same session.")
+        else:
+            seen.add(row.course_session_id)
+        if change.start is not None and change.action != "move":
+            yield Fault(f"{where}/start", "not_a_move", "Only a move has a start.")
+        if change.start is not None and not on_grid(change.start):
+            yield Fault(f"{where}/start", "not_on_grid", "Visits start on the five-minute grid.")
+
+
+def _unknown_pins(case: Case) -> Iterator[Fault]:
+    known = set(case.position_of)
+    for place, key in enumerate(sorted(case.pinned)):
+        if key not in known:
+            yield Fault(f"/pinned/{place}", "unknown_session", "The course has no such session.")
