@@ -267,6 +267,11 @@ def _still(
     raise LostRace(CHANGED)
 
 
+def concerned(places: Sequence[tuple[Appointment, Found]]) -> set[UUID]:
+    """Everyone and everything whose units these visits take, the patients too."""
+    return set[UUID]().union(*(_visit(appointment, found).resource_ids for appointment, found in places))
+
+
 def draft(call: Call, wanted: Wanted, found: Found, *, status: str = "booked") -> Appointment:
     """A new appointment at the place found, not yet in the session."""
     appointment = Appointment(

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,25 +16,15 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Calendar, Clinic, assign, occupied
 from scheduler.core.call import Call
-from scheduler.core.civil import to_local
-from scheduler.core.course import SessionSpec
-from scheduler.core.errors import Fault, Invalid, PlanStale, Reason, Refused
-from scheduler.core.explain import why_not
-from scheduler.core.second_look import broken
-from scheduler.core.spacing import Booked, session_rules
-from scheduler.core.visit_day import deadline
+from scheduler.core.errors import Fault, Invalid, PlanStale
 from scheduler.models import Appointment, StoredPlan, new_id
 from scheduler.services import audit, course_rules, courses, outbox, visit_day
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants, row_of, views
-from scheduler.services.booking import draft, settle, snapshot
-from scheduler.services.finding import Found, Wanted
-from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.booking import settle, snapshot
+from scheduler.services.locks import lock_locations
+from scheduler.services.plan_places import look
 from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
-
-#: Refusals that a fresh plan would not cure.
-_LASTING = frozenset({"gate_not_passed", "location_not_certified", "on_hold"})
 
 #: So long after its end a plan is of no use to anybody.
 FORGOTTEN_AFTER = timedelta(days=1)
@@ -112,13 +102,8 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
     lock_locations(session, call, [row.location_id], share=True)
     courses.require_running(courses.row_of(session, call, course_id, lock=True))
     stored = opened(session, call, course_id, token)
-    desk = set_up(session, call, courses.get(session, call, course_id))
-    if call.last_try:
-        lock_resources(session, call, list(desk.loaded.units))
-        desk = set_up(session, call, desk.course)
-    passed = course_rules.passed_gates(session, call, course_id)
     confirmed = _confirmed(session, call, stored)
-    places = places_of(call, desk, stored, passed)
+    desk, places = look(session, call, stored, lambda: set_up(session, call, courses.get(session, call, course_id)))
     if places:
         settle(session, call, places)
     booked = [*(appointment for appointment, _ in places), *confirmed]
@@ -153,77 +138,18 @@ def _confirmed(session: Session, call: Call, stored: StoredPlan) -> list[Appoint
     return found
 
 
-def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) -> list[tuple[Appointment, Found]]:
-    """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates."""
-    site, timeline = desk.loaded.site, desk.loaded.site.timeline
-    by_id = {desk.session_id(spec): spec for spec in desk.specs}
-    entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]
-    planned = [(by_id[UUID(entry["session_id"])], entry) for entry in entries]
-    all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
-    strict = stored.body.get("kind") != "replan"  # planning anew shows what it has to exceed, and nobody refuses it
-    faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned], soft=strict)
-    if faults:  # something of the course was booked or moved by hand since
-        raise PlanStale(f"The plan no longer keeps the rules of its protocol: {faults[0]}.")
-    calendars = site.calendars
-    places = []
-    for spec, entry in planned:
-        kind = desk.kinds[spec.visit_type]
-        confirmed = all(gate in passed for gate in spec.gates)
-        others = {index: place for index, place in all_booked.items() if index != spec.index}
-        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates}, kind.visit.minutes)
-        bars = (*rules.bars(timeline, site.time_zone), *desk.dose_bars(kind))
-        clinic = _clinic(desk, spec, bars, calendars, cleared=confirmed)
-        start = datetime.fromisoformat(entry["start"])
-        slot = timeline.slot(start)
-        takings = assign(kind.demand, clinic, slot, [UUID(each) for each in entry["people"]])
-        if spec.index in desk.standing or takings is None:
-            reasons = () if spec.index in desk.standing else why_not(kind.demand, clinic, slot)
-            raise _stale(spec, reasons)
-        calendars = occupied(clinic, takings).calendars
-        course = desk.course.row
-        wanted = Wanted(course.patient_id, spec.visit_type, course.location_id, start)
-        found = Found(kind, desk.loaded, to_local(start, site.time_zone), start, takings)
-        appointment = draft(call, wanted, found, status="booked" if confirmed else "pending")
-        appointment.course_id, appointment.course_session_id = course.id, desk.session_id(spec)
-        if not confirmed:
-            until = deadline(desk.protocol, desk.specs, spec, all_booked, passed, site.time_zone)
-            appointment.pencilled_until = until
-        places.append((appointment, found))
-    return places
-
-
-def _clinic(
-    desk: Desk, spec: SessionSpec, bars: tuple[Bar, ...], calendars: Mapping[UUID, Calendar], *, cleared: bool
-) -> Clinic:
-    """The clinic as that session's booking sees it, with the course's rules and the visits before it in place."""
-    kind = desk.kinds[spec.visit_type]
-    site = replace(desk.loaded.site, further=bars, calendars=calendars)
-    return site.clinic(kind.visit, kind.demand, cleared=cleared)
-
-
-def _stale(spec: SessionSpec, reasons: Sequence[Reason]) -> PlanStale | Refused:
-    lasting = [reason for reason in reasons if reason.code in _LASTING]
-    if lasting:
-        return Refused(lasting)
-    why = f" {reasons[0].detail}" if reasons else " It is booked already."
-    return PlanStale(f"Session {spec.sequence} no longer fits the calendar.{why}")
-
-
 def stored(placed: Placed) -> dict[str, Any]:
     """A session of a plan as it is kept."""
     people = sorted({str(taking.resource_id) for taking in placed.takings})
+    pool = sorted({str(key) for taking in placed.takings for key in taking.pool})
     return {
         "session_id": str(placed.session_id),
         "start": placed.start.isoformat(),
         "end": placed.end.isoformat(),
         "people": people,
+        **({"pool": pool} if pool else {}),
         **({"pencilled": str(placed.pencilled)} if placed.pencilled else {}),
     }
-
-
-def _booked(entry: Mapping[str, Any], time_zone: str) -> Booked:
-    start, end = datetime.fromisoformat(entry["start"]), datetime.fromisoformat(entry["end"])
-    return Booked(to_local(start, time_zone).date(), start, end)
 
 
 def _token(plan_id: UUID, digest: str) -> str:

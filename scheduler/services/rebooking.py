@@ -18,7 +18,6 @@ from scheduler.models import Appointment, StoredPlan
 from scheduler.services import (
     audit,
     consequences,
-    course_rules,
     courses,
     groups,
     openings,
@@ -31,9 +30,11 @@ from scheduler.services.booking import settle, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.course_changes import Action, Case, Change, check, read
 from scheduler.services.finding import Found
-from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.locks import lock_locations
 from scheduler.services.occupying import resources_of, served
-from scheduler.services.planning import set_up
+from scheduler.services.plan_places import look
+from scheduler.services.planning import Desk, set_up
+from scheduler.services.replanning import widened
 from scheduler.services.visit_day import cut_short
 
 _EVENTS: Mapping[Action, str] = {"cancel": "cancel", "noshow": "no-show", "not_dosed": "not-dosed"}
@@ -88,12 +89,13 @@ def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[A
     freed = set().union(*(resources_of(session, call, each.row.id) for each in ending))
     freed = freed.union(*(resources_of(session, call, key) for key in moving.values()))
     ignoring = [*moving.values(), *(each.row.id for each in ending)]
-    desk = set_up(session, call, courses.get(session, call, course_id), ignoring=ignoring)
-    if call.last_try:
-        lock_resources(session, call, list({*desk.loaded.units, *freed}))
-        desk = set_up(session, call, desk.course, ignoring=ignoring)
-    passed = course_rules.passed_gates(session, call, course_id)
-    places = plans.places_of(call, desk, stored, passed)
+    course_now = courses.get(session, call, course_id)
+    later = stored.body.get("later", 0)  # limits that had to be exceeded, as whoever accepts this was shown
+
+    def desk() -> Desk:
+        return widened(set_up(session, call, course_now, ignoring=ignoring), later)
+
+    _, places = look(session, call, stored, desk, freed=freed)
     placed, was = _in_place(session, call, places, moving, by)
     if placed:
         away = [each.row.id for each in ending if each.action != "not_dosed"]

@@ -79,7 +79,7 @@ def propose(
     """
     case = read(session, call, course_id, changes, pinned)
     desk = _desk(session, call, case)
-    plan, desk = _planned(session, call, case, desk)
+    plan, later = _planned(session, call, case, desk)
     places = {each.spec.index: each for each in plan.sessions}
     moved = [each for each in places.values() if _is_new(case, each)]
     body = {
@@ -95,6 +95,7 @@ def propose(
         ],
         "pinned": sorted(str(each) for each in pinned),
         "sessions": [plans.stored(each) for each in moved],
+        "later": later,
         "stands": {
             str(row.id): [row.status, row.sequence] for row in case.rows.values() if row.status in lifecycle.LIVE
         },
@@ -147,22 +148,24 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
     return spec.use_by is not None and booked.day > spec.use_by
 
 
-def _planned(session: Session, call: Call, case: Case, desk: Desk) -> tuple[CoursePlan, Desk]:
-    """The best plan, and the desk that it was made at: with limits widened by the least that leaves one."""
+def _planned(session: Session, call: Call, case: Case, desk: Desk) -> tuple[CoursePlan, int]:
+    """The best plan, and by how many days limits were widened for it: by the least that leaves one."""
     narrowed = _Narrowed(case, desk)
     found = solve(desk, narrowed=narrowed.of)
     if found:
-        return found[0], desk
-    days = least(LATE, lambda more: feasible(narrowed.of(problem_of(_later(desk, more)))))
-    found = solve(_later(desk, days), narrowed=narrowed.of) if days is not None else []
-    if found:
-        return found[0], desk
+        return found[0], 0
+    days = least(LATE, lambda more: feasible(narrowed.of(problem_of(widened(desk, more)))))
+    found = solve(widened(desk, days), narrowed=narrowed.of) if days is not None else []
+    if found and days is not None:
+        return found[0], days
     planner = explaining.Planner(lambda it: narrowed.of(problem_of(it)), lambda it: solve(it, narrowed=narrowed.of))
     raise explaining.refusal(session, call, desk, planner)
 
 
-def _later(desk: Desk, days: int) -> Desk:
+def widened(desk: Desk, days: int) -> Desk:
     """The desk with longest gaps and phases that many days longer."""
+    if not days:
+        return desk
     scene = Scene(desk.specs, {}, desk.loaded.site, desk.preferences)
     phases = {spec.span[0] for spec in desk.specs if spec.span is not None}
     rules = [Rule("gap_max", amount=days), *(Rule("phase_max", index=first, amount=days) for first in sorted(phases))]

@@ -11,7 +11,18 @@ from typing import Any, cast
 from scheduler.core.document import FaultList, Node
 from scheduler.core.protocol.checks import check_protocol
 from scheduler.core.protocol.rules import MOST_DAYS, PROVENANCE, read_offsets, read_rule, read_window
-from scheduler.core.protocol.values import MOST_SESSIONS, Cadence, Gate, GateKind, Limit, Missed, Phase, Protocol, Rhythm, Step
+from scheduler.core.protocol.values import (
+    MOST_SESSIONS,
+    Cadence,
+    Gate,
+    GateKind,
+    Limit,
+    Missed,
+    Phase,
+    Protocol,
+    Rhythm,
+    Step,
+)
 from scheduler.core.visit import VisitType
 
 _LEAF_KEYS = PROVENANCE | {"key", "visit_type", "each", "window", "before_next", "same_day", "dosing"}
