@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.easing import AMOUNTS, WHO, Rule, Scene, Spoken, finer, lifted, rules_of, said, session_name
+from scheduler.core.easing import AMOUNTS, LIMITS, WHO, Rule, Scene, Spoken, finer, lifted, rules_of, said, session_name
 from scheduler.core.easing.using import dates_used, exceeded
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.planner import Problem, blocked
@@ -116,7 +116,7 @@ class _Case:
         """What might help by itself, each limit exceeded by the least that helps: it must be among those to blame."""
         seen = set()
         for rule in (*rules, *(_coarse(rule) for rule in rules)):
-            if rule.who is None or rule in seen or (rule.code in {"gap_max", "window_max"} and rule.index is not None):
+            if rule.who is None or rule in seen or (rule.code in LIMITS and rule.index is not None):
                 continue
             seen.add(rule)
             eased = self._least(rule)
@@ -142,7 +142,7 @@ class _Case:
 
     def block(self, rule: Rule, names: Mapping[UUID, str]) -> dict[str, Any]:
         """A rule as clients see it in the way."""
-        index = self._spec.index if rule.index is None or rule.code == "phase_max" else rule.index
+        index = self._spec.index if rule.index is None or rule.code in {"phase_max", "cap"} else rule.index
         spec = next(spec for spec in self._whole.specs if spec.index == index)
         start, end = rule.start, rule.end
         if start is None and rule.selector is not None and self._days:
@@ -206,7 +206,7 @@ def _coarse(rule: Rule) -> Rule:
     """The coarse rule of which it is a part."""
     if rule.code in {"resource_absent", "off_duty", "resource_busy", "not_qualified"}:
         return Rule("no_resource", "manager", selector=rule.selector)
-    return replace(rule, index=None) if rule.code in {"gap_max", "window_max"} else rule
+    return replace(rule, index=None) if rule.code in LIMITS else rule
 
 
 def _rank(changes: Sequence[Rule]) -> int:

@@ -49,5 +49,5 @@ def test_it_is_never_applied_and_nothing_is_made_up() -> None:
     assert {(fault.pointer, fault.code) for fault in caught.value.faults} == {
         ("/missed_session/during_induction", "unknown_during_induction"),
         ("/missed_session/auto_apply", "never_applied"),
-        ("/missed_session/later", "unknown_key"),
+        ("/missed_session/later", "unknown_field"),
     }

@@ -124,3 +124,34 @@ def test_the_horizon_is_named(clinic: Clinic) -> None:
     clinic.do(lambda s, c: organizations.change(s, c, 1, {"policies": {"horizon_days": 6}}))
     refusal = refused(clinic)
     assert "horizon" in {each["code"] for each in refusal.blocking}
+
+
+@pytest.mark.parametrize(("visit_type", "who"), [("talk", ["prescriber"]), ("dose", [])])
+def test_more_in_a_week_is_for_a_prescriber_and_never_doses(clinic: Clinic, visit_type: str, who: list[str]) -> None:
+    """Two in a week and at most three days apart: on weekdays alone there is no fifth."""
+    step = {"key": "meeting", "visit_type": visit_type, "count": 5}
+    step["gap"] = {"unit": "days", "min": 1, "target": 1, "max": 3}
+    approve(clinic, protocol() | {"phases": [{"key": "meetings", "per_week": 2, "steps": [step]}]})
+    refusal = refused(clinic)
+    blocks = {each["code"]: each["detail"] for each in refusal.blocking}
+    assert blocks["cap"] == "meetings with at most 2 sessions in a week"
+    assert "gap_max" in blocks
+    caps = [each for each in refusal.relaxations if each["rules"][0]["code"] == "cap"]
+    assert [each["who"] for each in caps] == who
+    assert all(each["change"] == "let meetings have up to 1 more in a week" for each in caps)
+
+
+def test_days_counted_from_a_session_further_back_can_be_granted(clinic: Clinic) -> None:
+    """The second dose is due two days after the first: never on a Monday or Tuesday again."""
+    document = protocol()
+    dose = document["phases"][1]["steps"][0]
+    dose |= {"gap": {"unit": "days", "min": 1, "target": 2, "max": 14}}
+    dose["offsets"] = {"anchor": "phase_start", "days": [0, 2, 5], "early": 0, "late": 0}
+    document["phases"][1]["steps"] = [dose]
+    approve(clinic, document)
+    refusal = refused(clinic, weekdays=["mon", "tue"])
+    blocks = {each["code"]: each["detail"] for each in refusal.blocking}
+    assert blocks["bound_max"] == "dose 2 at most 2 days after dose 1"
+    [bound] = [each for each in refusal.relaxations if each["rules"][0]["code"] == "bound_max"]
+    assert bound["who"] == "prescriber"
+    assert "dose 2 4 days later than 2 days after dose 1" in bound["change"]

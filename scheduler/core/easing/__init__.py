@@ -6,11 +6,12 @@ Which of them are to blame is found by `core/planner/explain`; rows and people's
 from __future__ import annotations
 
 from scheduler.core.easing.lifting import lifted, newcomer
-from scheduler.core.easing.rules import AMOUNTS, WHO, Rule, Scene, finer, rules_of
+from scheduler.core.easing.rules import AMOUNTS, LIMITS, WHO, Rule, Scene, finer, rules_of
 from scheduler.core.easing.words import Spoken, days_in_words, said, session_name
 
 __all__ = [
     "AMOUNTS",
+    "LIMITS",
     "WHO",
     "Rule",
     "Scene",

@@ -23,7 +23,7 @@ def lifted(scene: Scene, rules: Collection[Rule]) -> Scene:
         return scene
     return replace(
         scene,
-        specs=tuple(_spec(spec, rules) for spec in scene.specs),
+        specs=tuple(_spec(scene, spec, rules) for spec in scene.specs),
         site=_site(scene, rules),
         preferences=_preferences(scene.preferences, rules),
         doses=() if any(rule.code == "dose_interval" for rule in rules) else scene.doses,
@@ -38,8 +38,10 @@ def newcomer(resource_id: UUID) -> bool:
 _NEWCOMERS = 1 << 16
 
 
-def _spec(spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
+def _spec(scene: Scene, spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
     for rule in rules:
+        if rule.code == "cap" and spec.limits and spec.phase == _phase_of(scene, rule):
+            spec = replace(spec, limits=tuple(replace(each, most=each.most + rule.amount) for each in spec.limits))
         if rule.code == "phase_max" and spec.span is not None and spec.span[0] == rule.index:
             spec = replace(spec, span=(spec.span[0], spec.span[1] + rule.amount))
         if rule.index not in (None, spec.index):
@@ -49,9 +51,24 @@ def _spec(spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
             spec = replace(spec, gap=(*spec.gap[:2], spec.gap[2] + rule.amount))
         if rule.code == "supply_expired":
             spec = replace(spec, use_by=None)
-        if rule.code == "window_max" and spec.window is not None:
-            spec = replace(spec, window=replace(spec.window, maximum=spec.window.maximum + rule.amount * HOUR))
+        spec = _further(spec, rule)
     return spec
+
+
+def _further(spec: SessionSpec, rule: Rule) -> SessionSpec:
+    """The session with its window, rest, or days from a session further back, longer by the rule's amount."""
+    if rule.code == "window_max" and spec.window is not None:
+        return replace(spec, window=replace(spec.window, maximum=spec.window.maximum + rule.amount * HOUR))
+    if rule.code == "rest_max" and spec.rest is not None and spec.rest.maximum is not None:
+        return replace(spec, rest=replace(spec.rest, maximum=spec.rest.maximum + rule.amount * HOUR))
+    if rule.code == "bound_max":
+        bounds = (each if each.most is None else each._replace(most=each.most + rule.amount) for each in spec.bounds)
+        return replace(spec, bounds=tuple(bounds))
+    return spec
+
+
+def _phase_of(scene: Scene, rule: Rule) -> str | None:
+    return next((spec.phase for spec in scene.specs if spec.index == rule.index), None)
 
 
 def _preferences(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePreferences:

@@ -22,7 +22,16 @@ Who = Literal["patient", "front_desk", "manager", "prescriber"]
 WHO: tuple[Who, ...] = ("patient", "front_desk", "manager", "prescriber")
 
 #: By how many days a longest gap, by how many hours a window may be exceeded: the least that helps is offered.
-AMOUNTS = {"gap_max": (1, 2, 3, 5, 7, 10, 14), "window_max": (12, 24, 48, 72), "entry": (7, 14, 28)}
+AMOUNTS = {
+    "gap_max": (1, 2, 3, 5, 7, 10, 14),
+    "bound_max": (1, 2, 3, 5, 7, 10, 14),
+    "window_max": (12, 24, 48, 72),
+    "rest_max": (12, 24, 48, 72),
+    "entry": (7, 14, 28),
+    "cap": (1, 2, 3),
+}
+#: Limits of single sessions, blamed and lifted for all of them at once before each is asked about.
+LIMITS = ("window_max", "rest_max", "gap_max", "bound_max")
 PHASE_DAYS = 14
 
 
@@ -75,7 +84,7 @@ def finer(scene: Scene, rule: Rule, days: Sequence[date]) -> tuple[Rule, ...]:
     """A coarse rule in fine terms: absences on `days`, hours and visits of a pool; each session's own limit."""
     if rule.code == "no_resource" and rule.selector is not None:
         return tuple(_of_pool(scene, rule.selector, days))
-    if rule.code in {"gap_max", "window_max"} and rule.index is None:
+    if rule.code in LIMITS and rule.index is None:
         return tuple(Rule(rule.code, rule.who, index=spec.index, amount=rule.amount) for spec in _bound(scene, rule))
     return (rule,)
 
@@ -103,12 +112,17 @@ def _of_desk(scene: Scene) -> Iterator[Rule]:
 
 
 def _of_prescriber(scene: Scene) -> Iterator[Rule]:
-    for code in ("window_max", "gap_max"):
+    for code in LIMITS:
         rule = Rule(code, "prescriber", amount=AMOUNTS[code][-1])
         if _bound(scene, rule):
             yield rule
     for first in sorted({spec.span[0] for spec in scene.specs if spec.span is not None and spec.span[0] != spec.index}):
         yield Rule("phase_max", "prescriber", index=first, amount=PHASE_DAYS)
+    for phase in dict.fromkeys(spec.phase for spec in scene.specs if spec.limits):
+        capped = [spec for spec in scene.specs if spec.phase == phase and spec.limits]
+        # Doses closer together than their protocol allows are like a shorter least gap: named, and never offered.
+        who: Who | None = None if any(spec.dosing for spec in capped) else "prescriber"
+        yield Rule("cap", who, index=capped[0].index, amount=AMOUNTS["cap"][-1])
 
 
 def _of_place(scene: Scene) -> Iterator[Rule]:
@@ -126,10 +140,18 @@ def _of_place(scene: Scene) -> Iterator[Rule]:
 
 
 def _bound(scene: Scene, rule: Rule) -> list[SessionSpec]:
-    if rule.code == "gap_max":
-        mains = (spec for spec in scene.specs if spec.kind == "main" and spec.anchor is not None)
-        return [spec for spec in mains if spec.gap is not None and spec.gap[2] is not None]
-    return [spec for spec in scene.specs if spec.kind == "leaf" and spec.window is not None]
+    return [spec for spec in scene.specs if _is_bound(spec, rule.code)]
+
+
+def _is_bound(spec: SessionSpec, code: str) -> bool:
+    """Whether the session has a limit of that kind."""
+    if spec.kind == "leaf":
+        return code == "window_max" and spec.window is not None
+    if code == "bound_max":
+        return any(bound.most is not None for bound in spec.bounds)
+    if code == "rest_max":
+        return spec.rest is not None and spec.rest.maximum is not None
+    return code == "gap_max" and spec.anchor is not None and spec.gap is not None and spec.gap[2] is not None
 
 
 def _of_pool(scene: Scene, selector: str, days: Sequence[date]) -> Iterator[Rule]:

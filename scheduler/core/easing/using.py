@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from scheduler.core.availability import Taking
 from scheduler.core.civil import to_local
-from scheduler.core.course import SessionSpec
+from scheduler.core.course import Bound, SessionSpec
 from scheduler.core.easing.lifting import newcomer
 from scheduler.core.easing.rules import Rule, Scene
 
@@ -29,6 +29,8 @@ def exceeded(
     at = dict(stands) | {spec.index: (start, end) for spec, start, end, _ in visits}
     found = {}
     for spec in scene.specs:
+        if rule.code == "bound_max" and spec.index in at:
+            found[spec.index] = max((_beyond(bound, at, spec.index, scene) for bound in spec.bounds), default=0)
         if spec.anchor is None or not {spec.index, spec.anchor} <= at.keys():
             continue
         here, before = at[spec.index], at[spec.anchor]
@@ -38,7 +40,18 @@ def exceeded(
         elif rule.code == "window_max" and spec.window is not None:
             edge = before[1] if spec.window.edge == "end" else before[0]
             found[spec.index] = -(-(here[0] - edge - spec.window.maximum * _MINUTE) // _HOUR)
+        elif rule.code == "rest_max" and spec.rest is not None and spec.rest.maximum is not None:
+            edge = before[1] if spec.rest.edge == "end" else before[0]
+            found[spec.index] = -(-(here[0] - edge - spec.rest.maximum * _MINUTE) // _HOUR)
     return {index: more for index, more in found.items() if more > 0}
+
+
+def _beyond(bound: Bound, at: Mapping[int, tuple[datetime, datetime]], index: int, scene: Scene) -> int:
+    """By how many days the session is further from the one that its days are counted from than it may be."""
+    if bound.most is None or bound.anchor not in at:
+        return 0
+    one, other = (to_local(at[place][0], scene.site.time_zone).date() for place in (bound.anchor, index))
+    return (other - one).days - bound.most
 
 
 def _uses(rule: Rule, scene: Scene, visit: Planned) -> bool:

@@ -8,7 +8,7 @@ from datetime import date
 from uuid import UUID
 
 from scheduler.core.course import SessionSpec
-from scheduler.core.easing.rules import Rule, Scene
+from scheduler.core.easing.rules import LIMITS, Rule, Scene
 
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 HOUR = 60
@@ -47,7 +47,7 @@ def days_in_words(first: date, last: date) -> str:
 
 def said(rule: Rule, spoken: Spoken) -> tuple[str, str]:
     """The rule as it stands in the way, and the change that lifts it."""
-    if rule.index is not None or rule.code in {"gap_max", "window_max"}:
+    if rule.index is not None or rule.code in LIMITS:
         return _limit(rule, spoken)
     if rule.selector is not None:
         return _pool(rule, spoken)
@@ -115,12 +115,36 @@ def _limit(rule: Rule, spoken: Spoken) -> tuple[str, str]:
     if rule.code == "phase_max" and spec.span is not None:
         phase = spec.phase.replace("_", " ")
         return f"{phase} within {spec.span[1]} days", f"let {phase} take up to {rule.amount} days longer"
-    before = session_name(specs, by_index[spec.anchor]) if spec.anchor is not None else ""
+    if rule.code == "cap":
+        return _cap(rule, spec)
+    return _most(rule, spec, specs, by_index), _longer(rule, spoken, by_index)
+
+
+def _most(rule: Rule, spec: SessionSpec, specs: Sequence[SessionSpec], by_index: Mapping[int, SessionSpec]) -> str:
+    """How far the session may be from another one."""
+    name = session_name(specs, spec)
+    before = "" if spec.anchor is None else session_name(specs, by_index[spec.anchor])
     if rule.code == "window_max" and spec.window is not None:
-        hours = spec.window.maximum // HOUR
-        return f"{name} at most {hours} hours after {before}", _longer(rule, spoken, by_index)
-    most = spec.gap[2] if spec.gap else 0
-    return f"at most {most} days between {before} and {name}", _longer(rule, spoken, by_index)
+        return f"{name} at most {spec.window.maximum // HOUR} hours after {before}"
+    if rule.code == "rest_max" and spec.rest is not None and spec.rest.maximum is not None:
+        return f"{name} at most {spec.rest.maximum // HOUR} hours after {before}"
+    if rule.code == "bound_max":
+        return f"{name} at most {_counted(spec, specs, by_index)}"
+    return f"at most {spec.gap[2] if spec.gap else 0} days between {before} and {name}"
+
+
+def _counted(spec: SessionSpec, specs: Sequence[SessionSpec], by_index: Mapping[int, SessionSpec]) -> str:
+    """The most days from the sessions further back."""
+    some = [(bound.most, by_index[bound.anchor]) for bound in spec.bounds if bound.most is not None]
+    return _listed([f"{most} days after {session_name(specs, anchor)}" for most, anchor in some])
+
+
+def _cap(rule: Rule, spec: SessionSpec) -> tuple[str, str]:
+    """How many sessions of a phase some days may have, and that more of them may."""
+    phase = spec.phase.replace("_", " ")
+    spans = ["a week" if limit.days is None else f"{limit.days} days" for limit in spec.limits]
+    most = [f"{limit.most} sessions in {span}" for limit, span in zip(spec.limits, spans, strict=True)]
+    return f"{phase} with at most {_listed(most)}", f"let {phase} have up to {rule.amount} more in {_listed(spans)}"
 
 
 def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> str:
@@ -130,6 +154,10 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
         spec, more = by_index[index], spoken.exceeded[index]
         if spec.anchor is None or (rule.index not in (None, index)):
             continue
+        if rule.code == "bound_max":
+            specs = spoken.scene.specs
+            parts.append(f"{session_name(specs, spec)} {more} days later than {_counted(spec, specs, by_index)}")
+            continue
         name = session_name(spoken.scene.specs, spec)
         before = session_name(spoken.scene.specs, by_index[spec.anchor])
         if rule.code == "gap_max" and spec.kind == "main" and spec.gap and spec.gap[2] is not None:
@@ -137,7 +165,11 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
         if rule.code == "window_max" and spec.window is not None:
             most = spec.window.maximum // HOUR
             parts.append(f"{name} up to {most + more} hours after {before} instead of {most}")
-    return "; ".join(parts) or f"up to {rule.amount} {'days' if rule.code == 'gap_max' else 'hours'} longer"
+        if rule.code == "rest_max" and spec.rest is not None and spec.rest.maximum is not None:
+            most = spec.rest.maximum // HOUR
+            parts.append(f"{name} up to {most + more} hours after {before} instead of {most}")
+    unit = "hours" if rule.code in {"window_max", "rest_max"} else "days"
+    return "; ".join(parts) or f"up to {rule.amount} {unit} longer"
 
 
 def _on(dates: Collection[date]) -> str:
