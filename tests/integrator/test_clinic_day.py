@@ -156,11 +156,12 @@ def the_visit(clinic: Clinic, clock: Clock, visit: Any, other: Any) -> None:
 
 
 def work(engine: Engine, clock: Clock, settings: Settings) -> None:
-    """One round of the worker; messages leave as files."""
+    """One round of the worker: messages leave as files, freed time is offered."""
     from sqlalchemy.orm import Session
 
     from scheduler.worker import Worker, channels_of
 
     worker = Worker(lambda: Session(engine), channels_of(settings), clock=clock)
     worker.tick()
+    worker.keep_house()
     worker.close()
