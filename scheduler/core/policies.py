@@ -108,7 +108,8 @@ class Policies:
 
     def document(self) -> dict[str, Any]:
         """All of them, defaults too, as JSON."""
-        return asdict(self) | {"reasons": list(self.reasons)}
+        allowed = [asdict(each) | {"weekdays": list(each.weekdays)} for each in self.starts_template]
+        return asdict(self) | {"reasons": list(self.reasons), "starts_template": allowed}
 
     def starts(self, now: datetime, by: Initiator) -> tuple[datetime, datetime]:
         """The earliest and the latest start of a visit that this initiator books now."""

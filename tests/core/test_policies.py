@@ -25,13 +25,15 @@ def test_an_empty_document_is_all_defaults() -> None:
         "no_show_after_minutes": None,
         "release_pending_minutes": None,
         "release_ungated": False,
-        "starts_template": (),
+        "starts_template": [],
+        "planning_weights": {},
     }
     assert Messaging.from_document(None) == Messaging()
     assert Messaging().document() == {
         "quiet": {"from": "20:00", "to": "09:00"},
         "basis": "consent",
         "caps": {"per_day": 2, "per_week": None},
+        "opt_out": "all",
     }
 
 

@@ -68,6 +68,7 @@ def test_a_change_keeps_what_it_does_not_name(engine: Engine, call: Call) -> Non
         "release_pending_minutes": None,
         "release_ungated": False,
         "starts_template": [],
+        "planning_weights": {},
     }
     assert (again.name, again.phone) == ("Harbor Clinic", "+12125550100")
     assert [sorted(event.after or {}) for event in events] == [["phone", "policies"], ["policies"]]
