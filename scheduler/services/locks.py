@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Uuid, any_, bindparam, event, select, update
+from sqlalchemy import BigInteger, Table, Uuid, any_, bindparam, event, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -33,6 +33,8 @@ _THESE_LOCATIONS = (
 )
 _SHARE_LOCATIONS = _THESE_LOCATIONS.with_for_update(read=True)
 _TAKE_LOCATIONS = _THESE_LOCATIONS.with_for_update(key_share=True)
+_SHARED_TURN = select(func.pg_advisory_xact_lock_shared(bindparam("turn", type_=BigInteger())))
+_OWN_TURN = select(func.pg_advisory_xact_lock(bindparam("turn", type_=BigInteger())))
 _TAKE_RESOURCES = (
     select(_RESOURCES.id, _RESOURCES.calendar_revision)
     .where(
@@ -65,7 +67,20 @@ def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share
     An id that does not exist is passed over. What is read after this call is what the lock protects.
     """
     if ids and not _one_writer(session):
+        stand_in_line(session, ids, share=share)
         session.execute(_SHARE_LOCATIONS if share else _TAKE_LOCATIONS, _named(call, ids)).all()
+
+
+def stand_in_line(session: Session, ids: Collection[UUID], *, share: bool) -> None:
+    """Wait for one's turn at these locations, before their rows are locked.
+
+    Row locks that are shared are given to newcomers while somebody waits for the row alone, who would wait for ever at
+    a busy desk. Advisory locks are given in the order in which they were asked for.
+    """
+    if not _one_writer(session):
+        for each in sorted(ids):
+            turn = int.from_bytes(each.bytes[8:], signed=True)
+            session.execute(_SHARED_TURN if share else _OWN_TURN, {"turn": turn})
 
 
 def lock_row(session: Session, call: Call, table: type[Row], key: UUID) -> Row | None:

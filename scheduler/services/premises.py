@@ -16,6 +16,7 @@ from scheduler.core.policies import Policies
 from scheduler.core.site import ClearanceFact
 from scheduler.models import Clearance, ClinicalHold, Location, Organization, Resource, VisitTypeRow
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
+from scheduler.services.locks import stand_in_line
 
 Columns = Row[*tuple[Any, ...]]
 
@@ -60,6 +61,8 @@ def premises(
 
     Raises NotFound for a location that the organization does not have, Invalid for such a visit type.
     """
+    if share:
+        stand_in_line(session, [location_id], share=True)
     rows = session.execute(
         _SHARED if share else _STATEMENT,
         {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id},

@@ -47,7 +47,7 @@ def test_an_absence_names_every_visit_that_stands_in_it(house: House) -> None:
     people = {row.id for row in Tables(arena.engine, arena.clinic.call.organization_id).prescribers}
     assert len(people) == 4
     starts = arena.starts(days, ["09:00", "10:30", "12:00", "13:30", "15:00"])
-    order = arena.order(tries=30, visit_types=["sitting"], starts=starts, mix=(100, 0, 0, 0))
+    order = arena.order(tries=80, visit_types=["sitting"], starts=starts, mix=(100, 0, 0, 0))
     answers = []
     with crowd(desk, "storm", [order | {"seed": seed} for seed in range(CLIENTS)]) as clients:
         clients.go()
