@@ -156,7 +156,7 @@ def _opted_out(session: Session, letter: Letter, context: Mapping[str, Any]) -> 
     if letter.channel not in opt_outs.BY_NUMBER:
         return False
     shut = opt_outs.closed(session, letter.organization_id, [letter.to]).get(letter.to, ())
-    return opt_outs.is_closed(shut, context["class"])
+    return opt_outs.is_closed(shut, context.get("class", "reminder"))
 
 
 def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:
