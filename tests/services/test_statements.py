@@ -28,8 +28,8 @@ from tests.plumbing.clock import Clock
 
 #: Authentication included.
 MOST = 5
-#: Of a dose: location, people, calendars, doses; locks; visit, who serves it, addressee, messages, audit.
-MOST_OF_A_BOOKING = 10
+#: Of a dose: turn, location, people, calendars, doses; locks; visit, who serves it, addressee, messages, audit.
+MOST_OF_A_BOOKING = 11
 DOSE = segment("dose", 60, need("role:nurse"), need("room:bay"))
 GUARDED = visit_type("guarded", DOSE, kind="dosing", requires={"clearances": ["seen"]})
 
