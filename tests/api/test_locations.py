@@ -18,6 +18,7 @@ MAIN = {
     "hours": [{"weekday": "mon", "start": "08:00", "end": "24:00", "valid_from": "2030-01-01"}],
     "closures": [{"from": "2030-12-24T12:00", "to": "2030-12-26", "reason": "Holidays"}],
     "certifications": [{"code": "esketamine_rems", "valid_from": "2030-01-01", "valid_to": None}],
+    "holidays": None,
 }
 
 
