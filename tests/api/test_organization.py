@@ -39,6 +39,7 @@ def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
         "quiet": {"from": "20:00", "to": "09:00"},
         "basis": "consent",
         "caps": {"per_day": 2, "per_week": None},
+        "opt_out": "all",
     }
 
 
@@ -67,6 +68,7 @@ def test_a_change_keeps_what_it_does_not_name(alice: Person) -> None:
         "quiet": {"from": "21:00", "to": "09:00"},
         "basis": "exemption",
         "caps": {"per_day": 1, "per_week": 3},
+        "opt_out": "all",
     }
 
 

@@ -25,6 +25,8 @@ def test_a_practitioner_comes_back_as_sent(alice: Person, site: str) -> None:
         "roles": [{"code": "nurse", "valid_from": "2030-01-01", "valid_to": "2031-01-01", "location_id": site}],
         "units": 3,
         "hours": [{"location_id": site, "weekday": "mon", "start": "20:00", "end": "06:00"}],
+        "buffer_before_minutes": 5,
+        "buffer_after_minutes": 10,
     }
     made = alice.post("/v1/practitioners", json=body)
     assert made.status_code == 201
@@ -39,10 +41,11 @@ def test_rooms_and_devices_come_back_as_sent(alice: Person, site: str) -> None:
     hours = [{"weekday": "tue", "start": "09:00", "end": "12:00"}]
     room = {"name": "Room", "location_id": site, "room_type": "infusion", "units": 2, "hours": hours}
     pump = {"name": "Pump", "location_id": site, "device_type": "pump", "units": 1}
+    none = {"buffer_before_minutes": 0, "buffer_after_minutes": 0}
     for path, body in (("/v1/rooms", room), ("/v1/devices", pump)):
         made = alice.post(path, json=body)
         assert made.status_code == 201
-        assert made.json == body | {key: made.json[key] for key in ("id", "revision", "created_at")}
+        assert made.json == body | none | {key: made.json[key] for key in ("id", "revision", "created_at")}
         assert alice.get(made.headers["Location"]).json == made.json
     assert alice.post("/v1/rooms", json=room | {"hours": None}).json["hours"] is None
 

@@ -231,7 +231,11 @@ def test_the_board_shows_the_day_in_the_clinics_time(desk: Desk) -> None:
     assert desk.alice.get(f"/v1/locations/{desk.site}/day").json["errors"][0]["pointer"] == "/date"
 
 
-def test_a_pencilled_visit_is_no_business_of_check_in(desk: Desk) -> None:
-    confirm = desk.do("confirm")
-    assert (confirm.status_code, confirm.json["code"]) == (409, "illegal_transition")
-    assert "'confirm' is not possible from status 'booked'" in confirm.json["detail"]
+def test_a_visit_that_is_booked_is_confirmed_and_one_that_is_off_is_not(desk: Desk) -> None:
+    confirmed = desk.do("confirm")
+    assert (confirmed.status_code, confirmed.json["status"]) == (200, "booked")
+    assert confirmed.json["confirmed_at"] is not None
+    desk.do("cancel", json={"reason": "ill", "by": "patient"})
+    refused = desk.do("confirm")
+    assert (refused.status_code, refused.json["code"]) == (409, "illegal_transition")
+    assert "'confirm' is not possible from status 'cancelled'" in refused.json["detail"]

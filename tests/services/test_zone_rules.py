@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import civil
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
+from scheduler.core.reminders import quiet
 from scheduler.core.scopes import SCOPES
 from scheduler.models import Appointment, Message, Occupancy, new_id
 from scheduler.services import absences, audit, booking, rosters, tasks, zone_rules
@@ -49,14 +50,14 @@ def old_rules(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with in_force(folder, files), monkeypatch.context() as patch:
         for module in (civil, booking):
             patch.setattr(module, "TZDATA_VERSION", "2025b")
-        rosters_forget()
+        forget_the_rules()
         yield
-    rosters_forget()
+    forget_the_rules()
 
 
-def rosters_forget() -> None:
+def forget_the_rules() -> None:
     """A new release comes with a new process, which remembers nothing."""
-    for each in vars(rosters).values():
+    for each in (*vars(rosters).values(), *vars(quiet).values()):
         if hasattr(each, "cache_clear"):
             each.cache_clear()
 

@@ -10,7 +10,22 @@ from datetime import datetime, timedelta
 import pytest
 
 from scheduler.worker import Ticker, Worker, wall_clock
+from scheduler.worker.jobs import Runner
 from tests.worker.crew import until
+
+
+class Idle(Runner):
+    """The lane of jobs, with none to do."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def moved_at(self) -> float:
+        return time.monotonic()
+
+    def run_due(self) -> None:
+        pass
 
 
 class Metronome(Worker):
@@ -22,6 +37,7 @@ class Metronome(Worker):
         self.moved_at = time.monotonic()
         self.rounds, self.mess = 0, False
         self.trouble: Exception | None = None
+        self.jobs = Idle()
 
     def tick(self) -> int:
         self.at_once += 1
