@@ -11,9 +11,9 @@ from scheduler.api.kept import InstantText
 from scheduler.api.schema import Schema
 from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid
+from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import LIFTABLE, Override, override_of
 from scheduler.services.appointments import AppointmentView, Participation
-from scheduler.services.booking import REAL_TIMES
 from scheduler.services.finding import Pin
 
 

@@ -34,6 +34,11 @@ OPEN = frozenset({"proposed", "pending", "booked"})
 #: The outcome of a visit that took place without a dose: it does not count toward its series.
 NOT_DOSED = "not_dosed"
 
+#: What really happened, and until when a visit is pencilled: columns that only moves set.
+REAL_TIMES = (
+    "pencilled_until", "confirmed_at", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at",
+)  # fmt: skip
+
 
 def after(action: str, status: str) -> str:
     """The status that `action` leads to. Raises IllegalTransition when it may not start from `status`."""

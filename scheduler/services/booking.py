@@ -20,7 +20,8 @@ from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION, Disambiguation
 from scheduler.core.doses import Dose, dose_bars, dose_of
-from scheduler.core.errors import LostRace, Reason, Refused, StaleRevision
+from scheduler.core.errors import LostRace, Reason, Refused
+from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
@@ -44,11 +45,7 @@ from scheduler.services.occupying import (
     write,
 )
 from scheduler.services.pencilling import pencilled_until
-
-#: What really happened, and until when a visit is pencilled: columns that only moves set.
-REAL_TIMES = (
-    "pencilled_until", "confirmed_at", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at",
-)  # fmt: skip
+from scheduler.services.records import expect
 
 
 def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = None) -> AppointmentView:
@@ -294,8 +291,7 @@ def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
     """Set when and how the visit takes place: the intent in wall time, and what follows from it."""
     appointment.local_start = found.local.isoformat(timespec="minutes")
     appointment.time_zone = found.loaded.site.time_zone
-    if appointment.starts_at != found.starts_at:
-        appointment.confirmed_at = None
+    appointment.confirmed_at = appointment.confirmed_at if appointment.starts_at == found.starts_at else None
     appointment.starts_at, appointment.ends_at = found.starts_at, found.ends_at
     appointment.tzdata = TZDATA_VERSION
     appointment.segments = found.kind.visit.outline()
@@ -387,9 +383,8 @@ def _locked(session: Session, call: Call, appointment_id: UUID, revision: int | 
     lock_locations(session, call, [row.location_id], share=True)
     course_rules.lock(session, call, row.course_id)
     row = row_of(session, call, appointment_id, lock=True)
-    if revision is not None and row.revision != revision:
-        detail = f"The appointment is at revision {row.revision}, not {revision}."
-        raise StaleRevision(detail)
+    if revision is not None:
+        expect(row, revision)
     return row
 
 

@@ -67,11 +67,11 @@ def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share
     An id that does not exist is passed over. What is read after this call is what the lock protects.
     """
     if ids and not _one_writer(session):
-        stand_in_line(session, ids, share=share)
+        stand_in_line(session, call, ids, share=share)
         session.execute(_SHARE_LOCATIONS if share else _TAKE_LOCATIONS, _named(call, ids)).all()
 
 
-def stand_in_line(session: Session, ids: Collection[UUID], *, share: bool) -> None:
+def stand_in_line(session: Session, call: Call, ids: Collection[UUID], *, share: bool) -> None:
     """Wait for one's turn at these locations, before their rows are locked.
 
     Row locks that are shared are given to newcomers while somebody waits for the row alone, who would wait for ever at
@@ -79,8 +79,12 @@ def stand_in_line(session: Session, ids: Collection[UUID], *, share: bool) -> No
     """
     if not _one_writer(session):
         for each in sorted(ids):
-            turn = int.from_bytes(each.bytes[8:], signed=True)
+            turn = _half(each) ^ _half(call.organization_id)
             session.execute(_SHARED_TURN if share else _OWN_TURN, {"turn": turn})
+
+
+def _half(value: UUID) -> int:
+    return int.from_bytes(value.bytes[8:], signed=True)
 
 
 def lock_row(session: Session, call: Call, table: type[Row], key: UUID) -> Row | None:

@@ -62,7 +62,7 @@ def premises(
     Raises NotFound for a location that the organization does not have, Invalid for such a visit type.
     """
     if share:
-        stand_in_line(session, [location_id], share=True)
+        stand_in_line(session, call, [location_id], share=True)
     rows = session.execute(
         _SHARED if share else _STATEMENT,
         {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id},

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, Refused
 from scheduler.core.explain import why_not
-from scheduler.core.lifecycle import LIVE, MOVES
+from scheduler.core.lifecycle import LIVE, MOVES, REAL_TIMES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
 from scheduler.services import audit, course_rules, outbox, visit_tasks
-from scheduler.services.booking import REAL_TIMES, place, settle, snapshot
+from scheduler.services.booking import place, settle, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
 from scheduler.services.locks import lock_resources
