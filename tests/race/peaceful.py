@@ -28,6 +28,7 @@ PEACEFUL = {
     "POST /v1/calendar-feeds",
     "POST /v1/calendar-feeds/<uuid:feed_id>/revoke",
     "POST /v1/courses",
+    "POST /v1/courses/<uuid:course_id>/supplies",
     "POST /v1/courses/<uuid:course_id>/hold",
     "POST /v1/courses/<uuid:course_id>/plans",
     "POST /v1/courses/<uuid:course_id>/replans",
