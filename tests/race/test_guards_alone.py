@@ -62,7 +62,7 @@ def drop_lock(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(booking, "find", careless)
-    monkeypatch.setattr(occupying, "lock_resources", lambda *_: {})
+    monkeypatch.setattr(occupying, "take_and_bump", lambda *_: {})
 
 
 def fight(arena: Arena, clock: str) -> list[object]:
