@@ -151,7 +151,7 @@ class Settings:
     twilio_token: str = _setting("", _text, "Its token, which also signs what Twilio posts", secret=True)
     twilio_from: str = _setting("", _text, "The number, or messaging service (MG...), that texts leave from")
     public_url: str = _setting(
-        "", _web_address, "Where patients and providers reach this installation; without it messages have no links"
+        "", _web_address, "Where providers reach this installation: what they sign, and where they call back"
     )
     cors_origins: tuple[str, ...] = _setting(
         (), _origins, "Web origins whose pages may call the API, separated by commas; none by default"
