@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import flask_smorest
+from apispec import APISpec
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -92,6 +95,27 @@ class _Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest ships no ty
     """flask-smorest writes openapi.yaml; its own manner of errors is not ours."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+    spec: APISpec
+
+    def __init__(self, app: Flask) -> None:
+        self._undescribed: list[flask_smorest.Blueprint] = []
+        self._writing = Lock()
+        super().__init__(app, spec_kwargs=document.INFO)
+        document.describe_shared(self.spec)
+
+    def register_blueprint(self, blp: flask_smorest.Blueprint) -> None:
+        """Serve it from now on. It is described when somebody asks: that takes longer than all else of a start."""
+        self._app.register_blueprint(blp)
+        self._undescribed.append(blp)
+
+    def described(self) -> APISpec:
+        """What is served, as an OpenAPI document."""
+        with self._writing:
+            for blp in self._undescribed:
+                blp.register_views_in_doc(self, self._app, self.spec, name=blp.name, parameters=None)
+                self.spec.tag({"name": blp.name, "description": blp.description})
+            self._undescribed.clear()
+        return self.spec
 
     def _register_error_handlers(self) -> None:
         """Leave them to errors.py."""
@@ -110,8 +134,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(docs.blp)
     app.register_blueprint(calendar_feeds.public)
     app.register_blueprint(inbound.public)
-    api = _Api(app, spec_kwargs=document.INFO)
-    document.describe_shared(api.spec)
+    api = _Api(app)
     for noun in NOUNS:
         api.register_blueprint(noun.blp)
     _deny_by_default(app)

@@ -70,10 +70,13 @@ TIMES = {
 
 
 def openapi_yaml(app: Flask) -> str:
-    """The contract, as committed in openapi.yaml."""
-    spec = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
-    ordered = {"openapi": spec["openapi"], "info": spec["info"], **spec}
-    return str(dict_to_yaml(ordered, {"sort_keys": False, "width": 120, "allow_unicode": True}))
+    """The contract, as committed in openapi.yaml; written once per process, when somebody first asks."""
+    if "contract" not in app.extensions:
+        spec = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].described().to_dict()
+        ordered = {"openapi": spec["openapi"], "info": spec["info"], **spec}
+        style = {"sort_keys": False, "width": 120, "allow_unicode": True}
+        app.extensions["contract"] = str(dict_to_yaml(ordered, style))
+    return str(app.extensions["contract"])
 
 
 @blp.get("/openapi.yaml")
