@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from scheduler.config import Settings
 from tests.plumbing import postgres, sockets
 from tests.plumbing.clock import Clock
+from tests.plumbing.stock import Stock
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -96,6 +97,13 @@ def postgres_template(postgres_server: URL) -> Iterator[URL]:
         yield template
 
 
+@pytest.fixture(scope="session")
+def postgres_stock(postgres_server: URL, postgres_template: URL) -> Iterator[Stock]:
+    """Copies of it, each for one test at a time."""
+    with closing(Stock(postgres_server, postgres_template)) as stock:
+        yield stock
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def dialect(request: pytest.FixtureRequest) -> str:
     """Name the database under the test; `engine`, `database_url`, `app` and `client` follow it."""
@@ -119,8 +127,7 @@ def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -
         copy = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
         yield f"sqlite:///{copy}"
     else:
-        server, template = map(request.getfixturevalue, ("postgres_server", "postgres_template"))
-        with postgres.database(server, template) as url:
+        with request.getfixturevalue("postgres_stock").lent() as url:
             yield url.render_as_string(hide_password=False)
 
 
