@@ -94,7 +94,7 @@ def reschedule(
     overrides.may(call, override)
     row = _locked(session, call, appointment_id, revision)
     row.status = lifecycle.after("reschedule", row.status)
-    groups.leave(session, call, row)
+    groups.leave(session, call, row, towards=start)
     lifted = overrides.permit(session, call, row, "reschedule", by, start=start, category=category, override=override)
     wanted = Wanted(
         patient_id=row.patient_id,

@@ -58,6 +58,7 @@ def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -
     """
     course = _moved(session, call, course_id, "discontinue", reason)
     visits = _ahead(session, call, course)
+    groups.lock_of(session, call, visits)
     freed = {visit.id: resources_of(session, call, visit.id) for visit in visits}
     everyone = set().union(*freed.values())
     lock_resources(session, call, everyone)

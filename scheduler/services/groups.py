@@ -6,7 +6,7 @@ after appointments and before resources.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.visit import VisitType
-from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, new_id
+from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, Resource, new_id
 from scheduler.services.locks import bump_calendars, lock_resources
 
 _PLACES = cast("Table", GroupPlace.__table__)
@@ -53,7 +53,8 @@ def joinable(
 ) -> list[OpenGroup]:
     """The groups with a free place that begin in the span, the fullest last; in one statement.
 
-    The place of the appointment that moves, or of the caller's own hold, counts as free.
+    The place of the appointment that moves, or of the caller's own hold, counts as free. A group that is served by
+    whoever the appointment that moves takes up is none: there would be nobody left in it.
     """
     free = (
         select(func.count())
@@ -67,7 +68,7 @@ def joinable(
         .scalar_subquery()
     )
     rows = session.execute(
-        _staffed(free)
+        _staffed(free, moving)
         .where(
             Group.organization_id == call.organization_id,
             Group.location_id == location_id,
@@ -134,6 +135,37 @@ def lock_at(session: Session, call: Call, location_id: UUID, visit_type: str, st
     session.execute(wanted.order_by(Group.id).with_for_update(key_share=True)).all()
 
 
+def lock_of(session: Session, call: Call, rows: Iterable[Appointment]) -> None:
+    """Take the groups of these visits, in id order: before the locks of anybody's resources."""
+    _lock_all(session, call, {row.group_id for row in rows if row.group_id is not None})
+
+
+def lock_to_move(session: Session, call: Call, rows: Sequence[Appointment], starts: Collection[datetime]) -> None:
+    """Take what these visits need to leave their groups and to come to `starts` instead, in the order of all.
+
+    Those are their groups and the ones that begin then. Where others stay behind whose room and staff one of them
+    carries, everybody at the place too: these change hands before it is known who will serve at the new time.
+    """
+    if all(row.group_id is None for row in rows):
+        return
+    there = select(Group.id).where(
+        Group.organization_id == call.organization_id,
+        Group.location_id.in_({row.location_id for row in rows}),
+        Group.starts_at.in_(starts),
+    )
+    _lock_all(session, call, {row.group_id for row in rows if row.group_id is not None}.union(session.scalars(there)))
+    if any(_others(session, call, row) and _carried(session, call, row) for row in rows if row.group_id is not None):
+        everyone = select(Resource.id).where(
+            Resource.organization_id == call.organization_id,
+            or_(
+                Resource.kind == "practitioner",
+                Resource.location_id.in_({row.location_id for row in rows}),
+                Resource.id.in_({row.patient_id for row in rows}),
+            ),
+        )
+        lock_resources(session, call, set(session.scalars(everyone)))
+
+
 def lock_open(session: Session, call: Call, group_id: UUID) -> None:
     """Take a group that is about to be entered. Raises LostRace when it is not open any more."""
     if lock(session, call, group_id).status != "open":
@@ -180,20 +212,32 @@ def hand_over(session: Session, call: Call, row: Appointment) -> None:
         return
     lock(session, call, row.group_id)
     others = _others(session, call, row)
-    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
-    shared = (*mine, _ROWS.c.role != "patient")
-    ids = set(session.scalars(select(_ROWS.c.resource_id).where(*shared)))
-    if not others or not ids:
+    ids = _carried(session, call, row) if others else set()
+    if not ids:
         return
-    lock_resources(session, call, ids)
-    session.execute(update(_ROWS).where(*shared).values(appointment_id=others[0]))
+    lock_resources(session, call, {*ids, row.patient_id})  # whom the caller locks next, and not out of order
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
+    session.execute(update(_ROWS).where(*mine, _ROWS.c.role != "patient").values(appointment_id=others[0]))
     bump_calendars(session, call, ids, locked=True)
 
 
-def leave(session: Session, call: Call, row: Appointment) -> None:
-    """Give the place back; who was alone in the group ends it. The appointment is locked by the caller."""
+def own(session: Session, call: Call, row: Appointment) -> OpenGroup | None:
+    """The open group that the visit alone carries: it goes on there with people of its own. None when there is none."""
+    if row.group_id is None or _others(session, call, row) or not _carried(session, call, row):
+        return None
+    group = lock(session, call, row.group_id)
+    return OpenGroup(group.id, group.starts_at, 0, group.maximum) if group.status == "open" else None
+
+
+def leave(session: Session, call: Call, row: Appointment, *, towards: datetime | None = None) -> None:
+    """Give the place back, to come `towards` that time instead if given; who was alone in the group ends it.
+
+    The appointment is locked by the caller.
+    """
     if row.group_id is None:
         return
+    if towards is not None:
+        lock_to_move(session, call, [row], [towards])
     hand_over(session, call, row)
     group = lock(session, call, row.group_id)
     if not _others(session, call, row, all_of_them=True):
@@ -249,7 +293,7 @@ def companions(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]
     return set(session.scalars(wanted))
 
 
-def _staffed(free: ColumnElement[int]) -> Any:
+def _staffed(free: ColumnElement[int], moving: UUID | None) -> Any:
     """Each group with who and what serves it, a row for each: whatever one of its visits takes up."""
     carried = and_(
         GroupPlace.organization_id == Group.organization_id,
@@ -260,6 +304,7 @@ def _staffed(free: ColumnElement[int]) -> Any:
         Occupancy.organization_id == GroupPlace.organization_id,
         Occupancy.appointment_id == GroupPlace.appointment_id,
         Occupancy.role != "patient",
+        *([] if moving is None else [Occupancy.appointment_id != moving]),
     )
     return (
         select(
@@ -275,6 +320,18 @@ def _staffed(free: ColumnElement[int]) -> Any:
         .join(GroupPlace, carried)
         .join(Occupancy, taken)
     )
+
+
+def _lock_all(session: Session, call: Call, ids: Collection[UUID]) -> None:
+    if ids:
+        wanted = select(Group.id).where(Group.organization_id == call.organization_id, Group.id.in_(ids))
+        session.execute(wanted.order_by(Group.id).with_for_update(key_share=True)).all()
+
+
+def _carried(session: Session, call: Call, row: Appointment) -> set[UUID]:
+    """Whom and what the visit takes up for its group."""
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
+    return set(session.scalars(select(_ROWS.c.resource_id).where(*mine, _ROWS.c.role != "patient")))
 
 
 def _others(session: Session, call: Call, row: Appointment, *, all_of_them: bool = False) -> list[UUID]:

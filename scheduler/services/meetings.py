@@ -18,7 +18,8 @@ from scheduler.core.errors import IllegalTransition, LostRace, NotFound
 from scheduler.core.lifecycle import LIVE, OPEN
 from scheduler.models import Appointment, Group, GroupPlace
 from scheduler.services import audit, booking, groups, tasks
-from scheduler.services.locks import lock_locations, lock_row
+from scheduler.services.locks import lock_locations, lock_resources, lock_row
+from scheduler.services.occupying import resources_of
 from scheduler.services.paging import Page, page
 
 
@@ -88,6 +89,7 @@ def cancel(session: Session, call: Call, group_id: UUID, *, reason: str) -> Grou
         raise LostRace("Somebody joined or left the group at the same moment.")
     if row.status != "open":
         raise IllegalTransition("The group is called off already.")
+    lock_resources(session, call, set().union(*(resources_of(session, call, each) for each in seen.appointment_ids)))
     for each in seen.appointment_ids:
         booking.cancel(session, call, each, reason=reason, by="clinic")
     row.status = "cancelled"

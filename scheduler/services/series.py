@@ -32,6 +32,7 @@ from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Search, Wanted, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.visit_day.letting_go import locked_together
 
 _PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY"})
 _FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY"})
@@ -181,6 +182,7 @@ def cancel(
 ) -> list[AppointmentView]:
     """Cancel an occurrence, it and those after it, or all ahead. Raises NotFound, Refused when nothing is left to."""
     chosen = _concerned(session, call, appointment_id, scope)
+    locked_together(session, call, [each.appointment_id for each in chosen])
     gone = [
         booking.cancel(session, call, each.appointment_id, reason=reason, by=by, category=category, tell=False)
         for each in chosen

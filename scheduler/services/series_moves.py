@@ -36,6 +36,7 @@ def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> 
     """
     rows = [row_of(session, call, key, lock=True) for key in sorted(targets)]
     lifted = {}
+    groups.lock_to_move(session, call, rows, set(targets.values()))
     for row in rows:
         row.status = lifecycle.after("reschedule", row.status)
         groups.leave(session, call, row)

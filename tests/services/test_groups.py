@@ -212,3 +212,37 @@ def test_the_clinic_calls_a_group_off_as_a_whole(clinic: Clinic) -> None:
     with pytest.raises(IllegalTransition):
         clinic.do(lambda s, c: meetings.cancel(s, c, group_id, reason="Again."))
     assert join(clinic).row.group_id != group_id
+
+
+def test_undoing_an_early_end_takes_the_staff_again(clinic: Clinic) -> None:
+    """Whoever is alone in the group has the room and the staff back for the rest of it, or is told who has them."""
+    alone = join(clinic)
+    then = alone.row.starts_at
+    before = shared(clinic)
+    clinic.do(lambda s, c: visit_day.check_in(s, c, alone.id), now=then)
+    half = then + timedelta(minutes=30)
+    clinic.do(lambda s, c: visit_day.not_dosed(s, c, alone.id, reason="unwell"), now=half)
+    back = clinic.do(lambda s, c: visit_day.undo(s, c, alone.id), now=half)
+    assert (back.row.status, back.row.group_id) == ("checked-in", alone.row.group_id)
+    assert shared(clinic) == before
+    with Session(clinic.engine) as session:
+        ends = session.scalars(select(Occupancy.ends_at).where(Occupancy.role == "role:therapist")).all()
+    assert set(ends) == {alone.row.ends_at}
+    assert join(clinic).row.group_id == alone.row.group_id
+
+
+def test_undoing_a_move_comes_back_to_who_stayed(clinic: Clinic) -> None:
+    first, second = join(clinic), join(clinic)
+    before = shared(clinic)[first.id]
+    clinic.do(lambda s, c: booking.reschedule(s, c, first.id, clinic.at("2030-03-07 10:00")))
+    back = clinic.do(lambda s, c: visit_day.undo(s, c, first.id))
+    assert back.row.group_id == second.row.group_id
+    assert shared(clinic) == {second.id: before}
+    other = join(clinic, "2030-03-07 10:00")
+    third = join(clinic, "2030-03-07 10:00")
+    clinic.do(lambda s, c: booking.reschedule(s, c, other.id, clinic.at(START)))
+    clinic.do(lambda s, c: booking.cancel(s, c, third.id, reason="ill", by="patient"))
+    again = clinic.do(lambda s, c: visit_day.undo(s, c, other.id))
+    assert again.row.starts_at == third.row.starts_at
+    assert set(shared(clinic)) == {second.id, other.id}
+    assert overlaps(clinic.engine) == 0

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment
-from scheduler.services import course_rules, outbox, visit_tasks
+from scheduler.services import course_rules, groups, outbox, visit_tasks
 from scheduler.services.appointments import row_of
 from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
@@ -31,6 +31,7 @@ def locked_together(
     for course_id in sorted({row.course_id for row in seen if row.course_id is not None}):
         course_rules.lock(session, call, course_id)
     rows = [row_of(session, call, appointment_id, lock=True) for appointment_id in sorted(ids)]
+    groups.lock_of(session, call, rows)
     taken = set(also)
     for row in rows:
         taken |= resources_of(session, call, row.id)

@@ -17,7 +17,7 @@ from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import LIVE, MOVES, REAL_TIMES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
-from scheduler.services import audit, course_rules, outbox, visit_tasks
+from scheduler.services import audit, course_rules, groups, outbox, visit_tasks
 from scheduler.services.booking import place, settle, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
@@ -57,6 +57,8 @@ def undo(
     row = locked(session, call, appointment_id, revision)
     last = _last_move(session, call, row)
     before = snapshot(row)
+    if last.action == "reschedule":
+        groups.leave(session, call, row, towards=datetime.fromisoformat(last.before["start"]))
     found = _found_again(session, call, row, last)
     _restore(session, call, row, last)
     if found is not None:
@@ -157,7 +159,7 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     found = search.place(loaded, clinic, slot, search.joinable(loaded))
     if found is None:
         raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(start))
-    return _Again(wanted, original, found)
+    return _Again(wanted, original, replace(found, group=found.group or groups.own(session, call, row)))
 
 
 def _pins(entries: Iterable[Mapping[str, str]]) -> tuple[Pin, ...]:
