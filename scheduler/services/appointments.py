@@ -17,7 +17,8 @@ from scheduler.core.errors import NotFound
 from scheduler.core.intervals import Span, union
 from scheduler.core.visit_day import Times
 from scheduler.models import Appointment, GroupPlace, Occupancy
-from scheduler.services.groups import Served, served_in
+from scheduler.services.group_places import Served
+from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 

@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
-from scheduler.core.explain import why_not
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.services.appointments import Participation, in_time, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
-from scheduler.services.groups import OpenGroup
+from scheduler.services.group_places import OpenGroup
 from scheduler.services.licences import expect_region
 from scheduler.services.premises import premises
 
@@ -107,7 +106,7 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
     clinic, slot = look.clinic(loaded), loaded.site.timeline.slot(start)
     if look.place(loaded, clinic, slot, look.joinable(loaded)) is not None:
         return Explanation(bookable=True, reasons=())
-    reasons = why_not(look.kind.demand, clinic, slot)
+    reasons = look.why_not(loaded, clinic, slot)
     return Explanation(not reasons, reasons)
 
 

@@ -29,7 +29,7 @@ from scheduler.services import audit, consequences, course_rules, groups, openin
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
-from scheduler.services.groups import Served
+from scheduler.services.group_places import Served
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import (
     CHANGED,

@@ -20,7 +20,7 @@ from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid, to_local
 from scheduler.core.doses import Dose, dose_bars
-from scheduler.core.errors import Fault, Invalid, Refused
+from scheduler.core.errors import Fault, Invalid, Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
@@ -28,7 +28,8 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind
 from scheduler.services.doses import doses_of
-from scheduler.services.groups import OpenGroup, joinable, lock_at
+from scheduler.services.group_places import OpenGroup, full_at, joinable
+from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.premises import Premises, premises
@@ -133,7 +134,7 @@ def find(
         if found is not None:
             return replace(found, local=local)
     if wanted.override is None:
-        raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(starts_at) if suggest else [])
+        raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(starts_at) if suggest else [])
     lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
     if lifted is None:
         raise Refused(reasons, alternatives=search.nearest(starts_at) if suggest else [])
@@ -249,6 +250,18 @@ class Search:
             return Found(self.kind, loaded, local, starts_at, (), group=group)
         takings = assign(self.kind.demand, clinic, slot)
         return None if takings is None else Found(self.kind, loaded, local, starts_at, takings)
+
+    def why_not(self, loaded: Loaded, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
+        """Every reason against that start; that the group which begins then is full comes before who else is busy."""
+        reasons = why_not(self.kind.demand, clinic, slot)
+        start = loaded.site.timeline.instant(slot)
+        place = self.wanted.location_id, self.kind.visit.code, start
+        most = full_at(self.session, self.call, *place, own_hold=self.own_hold) if self.kind.visit.group else None
+        if most is None:
+            return reasons
+        full = Reason("group_full", f"All {most} places of the group at that time are taken.", start=start)
+        people = [each for each in reasons if each.role is not None]
+        return (*(each for each in reasons if each.role is None), full, *people)
 
     def joinable(self, loaded: Loaded) -> dict[int, OpenGroup]:
         """Start slot to the fullest group that begins then, has a free place and all of whose people are there."""

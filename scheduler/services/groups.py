@@ -7,12 +7,11 @@ after appointments and before resources.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Table, and_, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -20,71 +19,12 @@ from scheduler.core.errors import LostRace
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, Resource, new_id
+from scheduler.services.group_places import OpenGroup, Served, is_free
 from scheduler.services.locks import bump_calendars, lock_resources
 
 _PLACES = cast("Table", GroupPlace.__table__)
 _ROWS = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
-
-#: (resource, selector, start, end) of who and what serves.
-Served = tuple[UUID, str, datetime, datetime]
-
-
-@dataclass(frozen=True)
-class OpenGroup:
-    """A group that has room for one more, and who serves it."""
-
-    id: UUID
-    starts_at: datetime
-    free: int
-    maximum: int
-    served: tuple[Served, ...] = ()
-
-
-def joinable(
-    session: Session,
-    call: Call,
-    location_id: UUID,
-    visit_type: str,
-    span: tuple[datetime, datetime],
-    *,
-    moving: UUID | None = None,
-    own_hold: UUID | None = None,
-) -> list[OpenGroup]:
-    """The groups with a free place that begin in the span, the fullest last; in one statement.
-
-    The place of the appointment that moves, or of the caller's own hold, counts as free. A group that is served by
-    whoever the appointment that moves takes up is none: there would be nobody left in it.
-    """
-    free = (
-        select(func.count())
-        .select_from(GroupPlace)
-        .where(
-            GroupPlace.organization_id == Group.organization_id,
-            GroupPlace.group_id == Group.id,
-            is_free(call, moving, own_hold),
-        )
-        .correlate(Group)
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        _staffed(free, moving)
-        .where(
-            Group.organization_id == call.organization_id,
-            Group.location_id == location_id,
-            Group.visit_type == visit_type,
-            Group.status == "open",
-            Group.starts_at >= span[0],
-            Group.starts_at < span[1],
-        )
-        .order_by(Group.id)
-    )
-    found: dict[UUID, OpenGroup] = {}
-    for row in rows:
-        known = found.get(row.id) or OpenGroup(row.id, row.starts_at, row.free, row.maximum)
-        served = (row.resource_id, row.role, row.begins, row.ends)
-        found[row.id] = replace(known, served=(*known.served, served))
-    return sorted((each for each in found.values() if each.free), key=lambda each: (-each.free, each.id))
 
 
 def found(session: Session, call: Call, visit: VisitType, row: Appointment) -> None:
@@ -255,6 +195,13 @@ def leave(session: Session, call: Call, row: Appointment, *, towards: datetime |
     session.flush()
 
 
+def follow(session: Session, call: Call, row: Appointment) -> None:
+    """Let the group come at the time of the visit that carries its room and staff, and was moved with them."""
+    if row.group_id is not None and _carried(session, call, row):
+        group = lock(session, call, row.group_id)
+        group.starts_at, group.ends_at = row.starts_at, row.ends_at
+
+
 def served_in(session: Session, call: Call, rows: Sequence[Appointment]) -> Mapping[UUID, list[Served]]:
     """Who and what serves the groups of these appointments, by group; no statement when there is none."""
     ids = {row.group_id for row in rows if row.group_id is not None}
@@ -293,35 +240,6 @@ def companions(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]
     return set(session.scalars(wanted))
 
 
-def _staffed(free: ColumnElement[int], moving: UUID | None) -> Any:
-    """Each group with who and what serves it, a row for each: whatever one of its visits takes up."""
-    carried = and_(
-        GroupPlace.organization_id == Group.organization_id,
-        GroupPlace.group_id == Group.id,
-        GroupPlace.appointment_id.is_not(None),
-    )
-    taken = and_(
-        Occupancy.organization_id == GroupPlace.organization_id,
-        Occupancy.appointment_id == GroupPlace.appointment_id,
-        Occupancy.role != "patient",
-        *([] if moving is None else [Occupancy.appointment_id != moving]),
-    )
-    return (
-        select(
-            Group.id,
-            Group.starts_at,
-            Group.maximum,
-            free.label("free"),
-            Occupancy.resource_id,
-            Occupancy.role,
-            Occupancy.starts_at.label("begins"),
-            Occupancy.ends_at.label("ends"),
-        )
-        .join(GroupPlace, carried)
-        .join(Occupancy, taken)
-    )
-
-
 def _lock_all(session: Session, call: Call, ids: Collection[UUID]) -> None:
     if ids:
         wanted = select(Group.id).where(Group.organization_id == call.organization_id, Group.id.in_(ids))
@@ -349,20 +267,6 @@ def _others(session: Session, call: Call, row: Appointment, *, all_of_them: bool
         place,
     )
     return list(session.scalars(wanted.order_by(Appointment.id)))
-
-
-def is_free(call: Call, appointment_id: UUID | None = None, own_hold: UUID | None = None) -> ColumnElement[bool]:
-    """Nobody has the place, or whoever asks; a hold that is over keeps nothing."""
-    living = exists().where(
-        _HOLDS.c.organization_id == _PLACES.c.organization_id,
-        _HOLDS.c.id == _PLACES.c.hold_id,
-        _HOLDS.c.ended_at.is_(None),
-        _HOLDS.c.expires_at > call.now,
-    )
-    kept = and_(_PLACES.c.hold_id.is_not(None), living)
-    mine = [] if own_hold is None else [_PLACES.c.hold_id == own_hold]
-    nobody = and_(_PLACES.c.appointment_id.is_(None), or_(~kept, *mine))
-    return nobody if appointment_id is None else or_(nobody, _PLACES.c.appointment_id == appointment_id)
 
 
 def _void(session: Session, call: Call, hold_id: UUID) -> None:

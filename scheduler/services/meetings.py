@@ -18,6 +18,7 @@ from scheduler.core.errors import IllegalTransition, LostRace, NotFound
 from scheduler.core.lifecycle import LIVE, OPEN
 from scheduler.models import Appointment, Group, GroupPlace
 from scheduler.services import audit, booking, groups, tasks
+from scheduler.services.group_places import is_free
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import resources_of
 from scheduler.services.paging import Page, page
@@ -166,7 +167,7 @@ def _views(session: Session, call: Call, rows: Sequence[Group]) -> list[GroupVie
             coming.setdefault(each.group_id, []).append(each.id)
     counted = (
         select(GroupPlace.group_id, func.count().label("free"))
-        .where(GroupPlace.organization_id == call.organization_id, GroupPlace.group_id.in_(ids), groups.is_free(call))
+        .where(GroupPlace.organization_id == call.organization_id, GroupPlace.group_id.in_(ids), is_free(call))
         .group_by(GroupPlace.group_id)
     )
     free = {each.group_id: each.free for each in session.execute(counted)}

@@ -18,7 +18,7 @@ from scheduler.core.errors import LostRace
 from scheduler.core.packing import Held, lowest_free
 from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
-from scheduler.services.groups import Served
+from scheduler.services.group_places import Served
 from scheduler.services.locks import take_and_bump
 from scheduler.services.repacking import guarded, is_near, rebind, repacked
 

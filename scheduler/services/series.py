@@ -20,7 +20,6 @@ from scheduler.core.availability import occupied
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, to_instant, to_local
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused
-from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import OPEN
 from scheduler.core.policies import Initiator
 from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
@@ -94,7 +93,7 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
         slot = timeline.slot(start)
         place = search.place(loaded, clinic, slot, groups)
         if place is None:
-            looks.append(Look(key, start, None, why_not(kind.demand, clinic, slot)))
+            looks.append(Look(key, start, None, search.why_not(loaded, clinic, slot)))
             continue
         clinic = occupied(clinic, place.takings)
         looks.append(Look(key, start, place))

@@ -17,7 +17,6 @@ from scheduler.core import lifecycle
 from scheduler.core.availability import Calendar, occupied
 from scheduler.core.call import Call
 from scheduler.core.errors import Reason, Refused
-from scheduler.core.explain import why_not
 from scheduler.models import Appointment
 from scheduler.services import groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, views
@@ -100,7 +99,7 @@ def _found(
         slot = loaded.site.timeline.slot(targets[row.id])
         one = here.place(loaded, clinic, slot, joinable)
         if one is None or (until is not None and one.starts_at < until):
-            raise Refused([_dated(row, reason) for reason in why_not(kind.demand, clinic, slot) or (_TWICE,)])
+            raise Refused([_dated(row, reason) for reason in here.why_not(loaded, clinic, slot) or (_TWICE,)])
         calendars = occupied(clinic, one.takings).calendars
         found[row.id], until = one, one.ends_at
     return found

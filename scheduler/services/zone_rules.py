@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.errors import LocalTimeFault, LostRace
 from scheduler.models import Appointment, Organization, Task
-from scheduler.services import audit, course_rules, outbox, tasks
+from scheduler.services import audit, course_rules, groups, outbox, tasks
 from scheduler.services.appointments import row_of
 from scheduler.services.booking import snapshot
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
@@ -60,6 +60,7 @@ def follow(session: Session, call: Call) -> bool:
     fresh = Appointment.id.not_in(flagged.where(Task.appointment_id.is_not(None)))
     ids = _next(session, call, fresh) or _next(session, call)
     rows = _locked(session, call, ids)
+    groups.lock_of(session, call, rows)
     concerned = _concerned(session, call, rows)
     lock_resources(session, call, concerned)
     if _concerned(session, call, rows) != concerned:
@@ -161,6 +162,7 @@ def _follows(session: Session, call: Call, row: Appointment, reasons: dict[UUID,
     row.starts_at, row.ends_at = row.starts_at + delta, row.ends_at + delta
     row.tzdata = civil.TZDATA_VERSION
     row.sequence += 1
+    groups.follow(session, call, row)
     session.flush()
     bump_calendars(session, call, resources_of(session, call, row.id), locked=True)
     outbox.owe_anew(session, call, row, why=TASK)

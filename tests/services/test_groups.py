@@ -75,8 +75,13 @@ def test_a_group_is_occupied_once_and_filled_to_its_places(clinic: Clinic) -> No
     served = {frozenset(part.resource_id for part in visit.participants) for visit in visits[1:]}
     assert len(served) == 1
     assert len(next(iter(served))) == 3
-    refusal = refused(clinic, clinic.patient(), "circle", START)
-    assert {reason.code for reason in refusal.reasons} == {"resource_busy"}
+    fourth = clinic.patient()
+    refusal = refused(clinic, fourth, "circle", START)
+    assert refusal.code == "group_full"
+    assert refusal.reasons[0].detail == "All 3 places of the group at that time are taken."
+    assert {reason.code for reason in refusal.reasons[1:]} == {"resource_busy"}, "nor can another begin then"
+    question = Question("circle", clinic.location_id, clinic.at(START), clinic.at(START), patient_id=fourth)
+    assert clinic.do(lambda s, c: availability.explain(s, c, question)).reasons == refusal.reasons
     assert count(clinic, Group) == 1
     assert overlaps(clinic.engine) == 0
 

@@ -27,6 +27,7 @@ from scheduler.services.tasks import Filter
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import TALK, book, overlaps
 from tests.plumbing.zones import in_force, tzif
+from tests.services.test_groups import CIRCLE
 
 #: The zone and its time in winter by 2025b.
 CANADA = {
@@ -238,3 +239,17 @@ def test_what_is_over_or_called_off_is_let_be(engine: Engine, under_old_rules: R
         session.execute(update(Appointment).where(Appointment.id == past).values(status="checked-in"))
     follow(clinic)
     assert {row.tzdata for row in rows(clinic, gone, past)} == {"2025b"}
+
+
+def test_a_group_comes_with_its_visits(engine: Engine, under_old_rules: Rules) -> None:
+    """Whoever books nine o'clock afterwards comes to those who have booked nine o'clock before."""
+    with under_old_rules():
+        clinic = open_site(engine, "America/Vancouver")
+        clinic.visit(CIRCLE)
+        clinic.room("group")
+        clinic.staff("therapist")
+        before = [book(clinic, clinic.patient(), "circle", f"{WINTER} 09:00") for _ in range(2)]
+    follow(clinic)
+    after = book(clinic, clinic.patient(), "circle", f"{WINTER} 09:00")
+    assert {row.starts_at for row in rows(clinic, *(each.id for each in before))} == {after.row.starts_at}
+    assert after.row.group_id == before[0].row.group_id

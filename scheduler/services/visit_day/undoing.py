@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, Refused
-from scheduler.core.explain import why_not
 from scheduler.core.lifecycle import LIVE, MOVES, REAL_TIMES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
@@ -158,7 +157,7 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     clinic, slot = site.clinic(kind.visit, kind.demand), site.timeline.slot(start)
     found = search.place(loaded, clinic, slot, search.joinable(loaded))
     if found is None:
-        raise Refused(why_not(kind.demand, clinic, slot), alternatives=search.nearest(start))
+        raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(start))
     return _Again(wanted, original, replace(found, group=found.group or groups.own(session, call, row)))
 
 
