@@ -1,4 +1,4 @@
-"""Getting one batch of letters delivered: several on their way at once, and one short transaction for all that is ripe.
+"""Getting one organization's letters delivered: several on their way at once, one transaction for all that is ripe.
 
 Each transaction writes down every delivery that has ended and lets as many begin as there are carriers free, who start
 at once. So nothing waits for a slow provider, and little is paid for each message, while whatever begins was looked at
@@ -7,22 +7,25 @@ just before. What a delivery is lives in `delivering`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Event
 from uuid import UUID
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
-from scheduler.worker.hands import Hands, complain
+from scheduler.worker.hands import Hands, complain, is_away
+
+log = logging.getLogger(__name__)
 
 #: Between tries to reach a database that is away, in seconds.
 _PAUSES = (0.2, 0.5, 1.0)
@@ -31,8 +34,12 @@ _PAUSES = (0.2, 0.5, 1.0)
 LAST_WORDS = 5.0
 
 
-class Round:
-    """The deliveries of one batch of one organization. `deliver` is called in a carrier's thread, and never raises."""
+class Rounds:
+    """The deliveries of one organization, one batch after the other. `deliver`, which never raises, runs in a carrier.
+
+    What the database could not be told for a long time is kept in mind: `catch_up` says it before more is claimed, so
+    that what has left is not handed over again while this process lives.
+    """
 
     def __init__(
         self,
@@ -47,66 +54,102 @@ class Round:
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
         self._deliver, self._stopping, self._at_once, self._lease = deliver, stopping, at_once, lease
-        self._ended: SimpleQueue[Outcome] = SimpleQueue()
+        self._arriving: SimpleQueue[Outcome] = SimpleQueue()
+        self._ended: list[Outcome] = []
+        self._left: list[Letter] = []
+
+    def catch_up(self) -> None:
+        """Tell the database what it has not been told yet. Raises when it can't be."""
+        self._turn(())
 
     def see_through(self, letters: Sequence[Letter]) -> None:
-        """Deliver them all; when told to stop, finish what is on its way and give back the rest."""
+        """Deliver them all; when told to stop, or the database stays away, finish what is on its way, begin no more."""
         waiting, under_way = deque(letters), 0
-        while under_way or waiting:
-            ended = self._ripe(wait=under_way > 0 and (under_way == self._at_once or not waiting))
-            under_way -= len(ended)
-            if self._stopping.is_set():
-                left = list(waiting)
-                waiting.clear()
-                self._turn(ended, (), left)
-                continue
-            free = min(self._at_once - under_way, len(waiting))
-            for letter in self._turn(ended, [waiting.popleft() for _ in range(free)]):
-                self._carriers.submit(self._carry, letter)
-                under_way += 1
+        try:
+            while under_way or waiting:
+                under_way -= self._hear(wait=under_way > 0 and (under_way == self._at_once or not waiting))
+                if self._stopping.is_set():
+                    self._give_back(waiting)
+                wanted = [waiting.popleft() for _ in range(min(self._at_once - under_way, len(waiting)))]
+                for letter in self._turn(wanted):
+                    self._carriers.submit(self._carry, letter)
+                    under_way += 1
+        except Exception:
+            self._give_back(waiting)
+            while under_way:
+                under_way -= self._hear(wait=True)
+            raise
 
     def _carry(self, letter: Letter) -> None:
-        self._ended.put(self._deliver(letter))
+        self._arriving.put(self._deliver(letter))
 
-    def _ripe(self, *, wait: bool) -> list[Outcome]:
-        """All outcomes that are there; with `wait`, at least one."""
-        found = [self._ended.get()] if wait else []
+    def _hear(self, *, wait: bool) -> int:
+        """How many more have ended; with `wait`, at least one."""
+        heard = [self._arriving.get()] if wait else []
         try:
             while True:
-                found.append(self._ended.get_nowait())
+                heard.append(self._arriving.get_nowait())
         except Empty:
-            return found
+            self._ended += heard
+            return len(heard)
 
-    def _turn(
-        self, ended: Sequence[Outcome], wanted: Sequence[Letter], left: Sequence[Letter] = ()
-    ) -> Sequence[Letter]:
-        """Write down what ended, give back what is left, and say who may begin.
+    def _give_back(self, waiting: deque[Letter]) -> None:
+        self._left += waiting
+        waiting.clear()
+
+    def _turn(self, wanted: Sequence[Letter]) -> Sequence[Letter]:
+        """Write down what ended, give back what is left, and say who of those that are wanted may begin.
 
         While the database is away, this is tried for as long as the leases may still be ours.
         """
-        if not (ended or wanted or left):
+        if not (self._ended or self._left or wanted):
             return ()
-
-        def work(session: Session, call: Call) -> tuple[Letter, ...]:
-            outbox.settle(session, call, ended)
-            outbox.release(session, left)
-            return outbox.begin_deliveries(session, call, wanted, self._lease)
-
         began, tries = time.monotonic(), 0
         while True:
             try:
-                return self._hands.transact(self._organization_id, work)
-            except (DataError, IntegrityError) as error:
-                if len(ended) == 1 and not wanted:
-                    complain(f"message {ended[0].letter.id} could not be settled", error)
-                    return ()
-                for outcome in ended:  # one that cannot be written must not take the others along
-                    self._turn([outcome], ())
-                return self._turn((), wanted, left) if ended else ()
-            except DBAPIError as error:
+                return self._tell(wanted)
+            except Exception as error:
+                if not is_away(error):
+                    raise
                 complain("the database could not be told how deliveries went", error)
                 patience = LAST_WORDS if self._stopping.is_set() else self._lease.total_seconds()
                 if time.monotonic() - began > patience:
-                    return ()
-                time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
-                tries += 1
+                    self._left += wanted
+                    raise
+            time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+
+    def _tell(self, wanted: Sequence[Letter]) -> Sequence[Letter]:
+        def work(session: Session, call: Call) -> tuple[Letter, ...]:
+            outbox.settle(session, call, self._ended)
+            outbox.release(session, self._left)
+            return outbox.begin_deliveries(session, call, wanted, self._lease)
+
+        try:
+            begun = self._hands.transact(self._organization_id, work)
+        except Exception as error:
+            if is_away(error) or not self._ended:
+                raise
+            self._tell_one_by_one()
+            return self._tell(wanted)
+        self._ended.clear()
+        self._left.clear()
+        return begun
+
+    def _tell_one_by_one(self) -> None:
+        """One that can't be written must not take the others along: it is said at least that it has left."""
+        while self._ended:
+            outcome = self._ended[-1]
+            if not (self._settled(outcome) or self._settled(replace(outcome, provider_id=None, subject="", body=""))):
+                log.critical("message %s will be sent again, for nobody can be told that it was", outcome.letter.id)
+            self._ended.pop()
+
+    def _settled(self, outcome: Outcome) -> bool:
+        try:
+            self._hands.transact(self._organization_id, lambda session, call: outbox.settle(session, call, [outcome]))
+        except Exception as error:
+            if is_away(error):
+                raise
+            complain(f"message {outcome.letter.id} could not be settled", error)
+            return False
+        return True

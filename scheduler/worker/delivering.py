@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -16,8 +17,8 @@ from uuid import UUID, uuid4
 
 from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
-from scheduler.services.outbox import Letter, Outcome
-from scheduler.worker.carrying import Round
+from scheduler.services.outbox import Claimed, Letter, Outcome
+from scheduler.worker.carrying import Rounds
 from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
 from scheduler.worker.housekeeping import Housekeeper
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 #: Messages that one worker has on their way at once, so that one slow answer does not hold up the rest. As many may
 #: be repeated, under the same id, when it dies.
 AT_ONCE = 8
+
+#: So long after the database was away a worker takes over nobody's lease, in seconds: they all come back at once, and
+#: whoever is alive says first what has left.
+COURTESY = 10.0
 
 _NOBODY = UUID(int=0)
 
@@ -60,6 +65,7 @@ class Worker(Hands):
         self.tally, self._guard = Tally(), guard
         self._stopping = threading.Event()
         self._carriers = ThreadPoolExecutor(at_once, thread_name_prefix="carrier")
+        self._rounds: dict[UUID, Rounds] = {}
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
         self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
 
@@ -68,6 +74,7 @@ class Worker(Hands):
         if self._is_held():
             return 0
         taken = 0
+        self._catch_up()
         while not self._stopping.is_set():
             in_round = sum(self.serve(organization_id) for organization_id in self.look(outbox.organizations_due))
             if not in_round:
@@ -102,37 +109,56 @@ class Worker(Hands):
         self._stopping.set()
 
     def close(self) -> None:
-        """Wait for what is on its way."""
+        """Wait for what is on its way, and say it if it has not been said."""
+        self._stopping.set()
         self._carriers.shutdown(wait=True)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Say what could not be said while the database was away."""
+        for organization_id, rounds in self._rounds.items():
+            try:
+                rounds.catch_up()
+            except Exception as error:  # noqa: BLE001 - the next organization goes on
+                complain(f"nobody could be told how deliveries of organization {organization_id} went", error)
 
     def serve(self, organization_id: UUID) -> int:
         """Claim one batch of one organization and deliver it. A fault here is not the other organizations'."""
         if self._stopping.is_set():
             return 0
-        token = uuid4()
+        rounds = self._rounds_of(organization_id)
         try:
-            claimed = self.transact(
-                organization_id,
-                lambda session, call: outbox.claim(session, call, limit=self._batch, lease=self._lease, token=token),
-            )
+            rounds.catch_up()
+            claimed = self._claim(organization_id)
             for message_id, why in claimed.broken:
                 log.error("message %s could not be prepared: %s", message_id, why)
-            self._round(organization_id).see_through(claimed.letters)
+            rounds.see_through(claimed.letters)
         except Exception as error:  # noqa: BLE001 - the next organization and the next tick go on
             complain(f"organization {organization_id} could not be served", error)
             return 0
         return claimed.taken
 
-    def _round(self, organization_id: UUID) -> Round:
-        return Round(
-            self,
+    def _claim(self, organization_id: UUID) -> Claimed:
+        token, takes_over = uuid4(), self.failed_at is None or time.monotonic() - self.failed_at > COURTESY
+        return self.transact(
             organization_id,
-            self._carriers,
-            self._deliver,
-            self._stopping,
-            at_once=self._at_once,
-            lease=self._lease,
+            lambda session, call: outbox.claim(
+                session, call, limit=self._batch, lease=self._lease, token=token, takes_over=takes_over
+            ),
         )
+
+    def _rounds_of(self, organization_id: UUID) -> Rounds:
+        if organization_id not in self._rounds:
+            self._rounds[organization_id] = Rounds(
+                self,
+                organization_id,
+                self._carriers,
+                self._deliver,
+                self._stopping,
+                at_once=self._at_once,
+                lease=self._lease,
+            )
+        return self._rounds[organization_id]
 
     def _deliver(self, letter: Letter) -> Outcome:
         """Deliver, with no transaction open, and count it."""

@@ -20,7 +20,7 @@ from uuid import uuid4
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-#: A crash of this server loses nothing that anybody wants, so it never waits for the disk.
+#: A crash of this server loses nothing that anybody wants, so it never waits for the disk; but see `make_durable`.
 OPTIONS = (
     "-h '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 "
     "-c max_prepared_transactions=20 -c log_min_messages=fatal -c autovacuum=off"
@@ -132,6 +132,11 @@ def database(address: URL, template: URL | None = None) -> Iterator[URL]:
         yield address.set(database=name)
     finally:
         _administer(address, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def make_durable(address: URL, url: URL) -> None:
+    """From the next connection on, let this database keep through a crash all that it said was committed."""
+    _administer(address, f'ALTER DATABASE "{url.database}" SET synchronous_commit = on')
 
 
 def crash(address: URL) -> None:

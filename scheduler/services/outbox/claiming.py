@@ -53,14 +53,21 @@ def next_due(session: Session, now: datetime) -> datetime | None:
     return found
 
 
-def claim(session: Session, call: Call, *, limit: int, lease: timedelta, token: UUID) -> Claimed:
-    """Take up to `limit` due messages of the organization for `lease`, those of dead workers among them.
+def claim(
+    session: Session, call: Call, *, limit: int, lease: timedelta, token: UUID, takes_over: bool = True
+) -> Claimed:
+    """Take up to `limit` due messages of the organization for `lease`; when it `takes_over`, also of dead workers.
 
     Each is judged by the state of things now; what is not to be sent is settled at once, with its reason.
     """
     messages = session.scalars(
         select(Message)
-        .where(Message.organization_id == call.organization_id, _OPEN, Message.due_at <= call.now, _is_free(call.now))
+        .where(
+            Message.organization_id == call.organization_id,
+            _OPEN,
+            Message.due_at <= call.now,
+            _is_free(call.now) if takes_over else Message.status == "pending",
+        )
         .order_by(Message.due_at, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
