@@ -153,6 +153,11 @@ class Settings:
     public_url: str = _setting(
         "", _web_address, "Where providers reach this installation: what they sign, and where they call back"
     )
+    webhooks_private: bool = _setting(
+        default=False,
+        parse=_flag,
+        meaning="Whether webhooks may be told over plain http and inside a private network; else only on the internet",
+    )
     cors_origins: tuple[str, ...] = _setting(
         (), _origins, "Web origins whose pages may call the API, separated by commas; none by default"
     )

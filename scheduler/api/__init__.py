@@ -51,6 +51,7 @@ from scheduler.api import (
     visit_day,
     visit_types,
     waitlist,
+    webhooks,
 )
 
 #: One module per noun, each with its blueprint `blp`, in the order in which the documentation shows them.
@@ -86,6 +87,7 @@ NOUNS = (
     message_rules,
     message_texts,
     calendar_feeds,
+    webhooks,
     api_keys,
     audit_events,
 )
@@ -100,7 +102,7 @@ class _Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest ships no ty
     def __init__(self, app: Flask) -> None:
         self._undescribed: list[flask_smorest.Blueprint] = []
         self._writing = Lock()
-        super().__init__(app, spec_kwargs=document.INFO)
+        super().__init__(app, spec_kwargs=document.INFO | {"webhooks": webhooks.TOLD})
         document.describe_shared(self.spec)
 
     def register_blueprint(self, blp: flask_smorest.Blueprint) -> None:

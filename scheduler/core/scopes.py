@@ -25,6 +25,8 @@ SCOPES = {
     "messages:write": "Send again, call off, and edit rules and templates",
     "keys:write": "See, make and revoke API keys",
     "audit:read": "See who changed what",
+    "webhooks:read": "See webhooks and what they were told",
+    "webhooks:write": "Make, change and remove webhooks; have something told again",
     "override": "Book against a rule, with a reason that is kept",
 }
 

@@ -20,6 +20,7 @@ CHANNELS: dict[str, str] = {
     "http": "scheduler.messaging.sms_http:SmsHttp",
     "smtp": "scheduler.messaging.smtp:Smtp",
     "twilio": "scheduler.messaging.twilio:Twilio",
+    "webhook": "scheduler.messaging.webhook:Webhook",
 }
 
 

@@ -42,15 +42,16 @@ class Envelope:
 class DeliveryError(Exception):
     """The message did not go out. `permanent` means that trying again is of no use.
 
-    `down` means that the whole channel is, and not this message's affair alone. `detail` is one sentence for the staff;
-    it never holds the text or the address.
+    `down` means that the whole channel is, and not this message's affair alone. `rest` are the seconds for which the
+    receiver asked to be left alone. `detail` is one sentence for the staff; it never holds the text or the address.
     """
 
-    def __init__(self, detail: str, *, permanent: bool, down: bool = False) -> None:
+    def __init__(self, detail: str, *, permanent: bool, down: bool = False, rest: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.permanent = permanent
         self.down = down
+        self.rest = rest
 
 
 class Channel(Protocol):

@@ -28,6 +28,7 @@ from scheduler.models.place import (
 from scheduler.models.series import Series
 from scheduler.models.task import Task
 from scheduler.models.waitlist import WaitlistEntry, WaitlistOffer, WaitlistOpening
+from scheduler.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "NO_DOUBLE_BOOKING",
@@ -72,6 +73,8 @@ __all__ = [
     "WaitlistEntry",
     "WaitlistOffer",
     "WaitlistOpening",
+    "Webhook",
+    "WebhookDelivery",
     "WorkerHeartbeat",
     "new_id",
 ]

@@ -7,14 +7,19 @@ from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.models import AuditEvent, new_id
+from scheduler.core.webhooks import EVENTS
+from scheduler.models import AuditEvent, Webhook, new_id
+from scheduler.services.events import publish
 from scheduler.services.paging import Page, page
 
 _INSERT = insert(cast("Table", AuditEvent.__table__))
+_LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("told"), Webhook.enabled)
+#: Asks in the same statement whether anybody outside wants to be told.
+_INSERT_ASKING = _INSERT.returning(_LISTENING.exists())
 
 
 def note(
@@ -30,10 +35,12 @@ def note(
 ) -> None:
     """Add one event, e.g. `note(s, c, "location.create", "location", row.id, after={...})`.
 
-    `before`/`after` hold what changed; dates and ids in them are written as text. The caller's transaction keeps it.
+    `before`/`after` hold what changed; dates and ids in them are written as text. The caller's transaction keeps it,
+    and with it what webhooks are owed of the change.
     """
-    session.execute(
-        _INSERT,
+    asks = action in EVENTS
+    done = session.execute(
+        _INSERT_ASKING if asks else _INSERT,
         {
             "organization_id": call.organization_id,
             "id": new_id(),
@@ -47,8 +54,11 @@ def note(
             "before": _plain(before),
             "after": _plain(after),
             "reason": reason,
+            **({"told": call.organization_id} if asks else {}),
         },
     )
+    if asks and done.scalar_one():
+        publish(session, call, action, subject_id)
 
 
 def list_events(

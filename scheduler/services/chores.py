@@ -28,6 +28,7 @@ from scheduler.services import (
     tasks,
     visit_day,
     waitlist,
+    webhooks,
     zone_rules,
 )
 
@@ -66,6 +67,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("disruptions.forget", timedelta(hours=1), disruptions.forget),
     Chore("idempotency.forget", timedelta(hours=1), idempotency.forget),
     Chore("jobs.forget", timedelta(hours=1), jobs.forget),
+    Chore("webhooks.forget", timedelta(hours=1), webhooks.forget),
     Chore("zone_rules.follow", timedelta(hours=1), zone_rules.follow, due=zone_rules.organizations_behind),
     Chore("patient_links.forget", timedelta(hours=1), patient_links.forget),
     Chore("plans.forget", timedelta(hours=1), plans.forget),

@@ -25,6 +25,7 @@ from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
 from scheduler.worker.tally import Tally
+from scheduler.worker.webhooks import Courier
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,9 @@ _NOBODY = UUID(int=0)
 class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
-    `channels` maps `email` and `sms` to ways out. `sessions` makes database sessions, `lease` is how long a claimed
-    message stays with a worker that went silent; `at_once` are on their way together. While
-    `guard` holds, for the clock can't be believed, nothing leaves, no chore is done and no pulse is left.
+    `channels` maps `email`, `sms` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how long a
+    claimed message stays with a worker that went silent; `at_once` are on their way together. While `guard` holds, for
+    the clock can't be believed, nothing leaves, no chore is done and no pulse is left.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Worker(Hands):
         self._rounds: dict[UUID, Rounds] = {}
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
         self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
+        self.webhooks = Courier(sessions, clock, gate, self._stopping, channel=channels.get("webhook"), lease=lease)
 
     def tick(self) -> int:
         """Deliver what is due, of every organization in turn, until nothing is. Returns how many rows were taken."""
@@ -112,6 +114,7 @@ class Worker(Hands):
         """Wait for what is on its way, and say it if it has not been said."""
         self._stopping.set()
         self._carriers.shutdown(wait=True)
+        self.webhooks.close()
         self._catch_up()
 
     def _catch_up(self) -> None:

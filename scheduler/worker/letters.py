@@ -12,7 +12,7 @@ from scheduler.services.outbox import Letter
 
 
 def channels_of(settings: Settings) -> dict[str, Channel]:
-    """The ways out that the settings choose for e-mail and SMS. Raises ValueError when their settings make no sense."""
+    """The ways out, as the settings choose them. Raises ValueError when their settings make no sense."""
     options: dict[str, dict[str, object]] = {
         "console": {},
         "file": {"folder": settings.outbox_dir},
@@ -31,8 +31,9 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
             "sender": settings.twilio_from,
             "callback": f"{settings.public_url.rstrip('/')}/v1/callbacks/twilio" if settings.public_url else "",
         },
+        "webhook": {"private": settings.webhooks_private},
     }
-    chosen = {"email": settings.email_channel, "sms": settings.sms_channel}
+    chosen = {"email": settings.email_channel, "sms": settings.sms_channel, "webhook": "webhook"}
     return {name: open_channel(channel, options[channel]) for name, channel in chosen.items()}
 
 

@@ -34,8 +34,8 @@ class Lane:
 class Ticker:
     """Lets a worker tick at intervals, and once more when the next message falls due; never two ticks at once.
 
-    Chores and jobs run beside it in lanes of their own: a long one holds up no message. `afterwards` is called when
-    the last tick is over.
+    Chores, jobs and webhooks run beside it in lanes of their own: a long one holds up no message. `afterwards` is
+    called when the last tick is over.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Ticker:
         self.worker = worker
         self._afterwards = afterwards
         self._interval, self._clock = timedelta(seconds=seconds), clock
-        self._messages, self._chores, self._jobs = Lane(), Lane(), Lane()
+        self._messages, self._chores, self._jobs, self._webhooks = Lane(), Lane(), Lane(), Lane()
         self._scheduler = BackgroundScheduler(timezone=UTC)
 
     def start(self) -> None:
@@ -53,13 +53,14 @@ class Ticker:
         self._add(self._run, "tick", "interval", **every)
         self._add(partial(self._chores.run, self.worker.keep_house), "chores", "interval", **every)
         self._add(partial(self._jobs.run, self.worker.jobs.run_due), "jobs", "interval", **every)
+        self._add(partial(self._webhooks.run, self.worker.webhooks.run_due), "webhooks", "interval", **every)
         self._scheduler.start()
 
     def stop(self) -> None:
         """Finish the work in hand, then end."""
         self.worker.stop()
         self._scheduler.shutdown(wait=False)
-        with self._messages.lock, self._chores.lock, self._jobs.lock:
+        with self._messages.lock, self._chores.lock, self._jobs.lock, self._webhooks.lock:
             self.worker.close()
             if self._afterwards is not None:
                 self._afterwards()
@@ -70,6 +71,7 @@ class Ticker:
             (self._messages.seen, self.worker.moved_at),
             (self._chores.seen, self.worker.house_moved_at),
             (self._jobs.seen, self.worker.jobs.moved_at),
+            (self._webhooks.seen, self.worker.webhooks.moved_at),
         )
         return any(time.monotonic() - max(lane) > after for lane in lanes)
 

@@ -92,6 +92,10 @@ def offer(person: Person) -> str:
         return str(row.id)
 
 
+def webhook(person: Person) -> str:
+    return made(person, "/v1/webhooks", url="https://desk.example.org/told")
+
+
 def calendar_feed(person: Person) -> str:
     return made(person, "/v1/calendar-feeds", resource_id=practitioner(person))
 
@@ -284,10 +288,12 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "/v1/appointments/<uuid:appointment_id>/cancel-series appointment_id": occurrence,
     "/v1/appointments/<uuid:appointment_id>/reschedule-series appointment_id": occurrence,
     "/v1/courses/<uuid:course_id>/plans/<string:plan_token>/timeline.svg course_id": planned_course,
+    "/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/replay webhook_id": webhook,
     "absence_id": absence,
     "appointment_id": appointment,
     "clinical_hold_id": clinical_hold,
     "course_id": course,
+    "delivery_id": stored.delivery,
     "device_id": device,
     "entry_id": waitlist_entry,
     "extra_hours_id": extra_hours,
@@ -309,6 +315,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "task_id": task,
     "token": repair,
     "visit_type_id": visit_type,
+    "webhook_id": webhook,
 }
 
 WORDS: dict[str, str] = {
@@ -350,6 +357,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/series/preview": REPEATED,
     "POST /v1/visit-types": VISIT_TYPE,
     "POST /v1/waitlist-entries": WAITING,
+    "POST /v1/webhooks": {"url": "https://desk.example.org/told"},
     "PUT /v1/message-rules": {"rules": [REMINDER]},
 }
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from scheduler.database import db
-from scheduler.models import Job, StoredPlan, new_id
+from scheduler.models import Job, StoredPlan, Webhook, WebhookDelivery, new_id
 
 if TYPE_CHECKING:
     from tests.api.conftest import Person
@@ -55,6 +55,29 @@ def job(person: Person) -> str:
         created_at=person.app.extensions["clock"](),
     )
     with person.app.app_context():
+        db.session.add(row)
+        db.session.commit()
+        return str(row.id)
+
+
+def delivery(person: Person) -> str:
+    """Something that the person's last webhook was told."""
+    now = person.app.extensions["clock"]()
+    with person.app.app_context():
+        mine = select(Webhook.id).where(Webhook.organization_id == person.organization_id)
+        webhook_id = db.session.scalars(mine.order_by(Webhook.id.desc())).first()
+        assert webhook_id is not None, "the webhook comes before it in the path"
+        row = WebhookDelivery(
+            organization_id=person.organization_id,
+            id=new_id(),
+            webhook_id=webhook_id,
+            event="appointment.booked",
+            subject_id=new_id(),
+            number=1,
+            payload={},
+            due_at=now,
+            created_at=now,
+        )
         db.session.add(row)
         db.session.commit()
         return str(row.id)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import Any
 import pytest
 
 from scheduler.messaging import CHANNELS, Channel, DeliveryError, Envelope, open_channel
+from scheduler.messaging.webhook import signed
 from tests.messaging.sinks import Gateway, Mailbox, encryption, sms_gateway, smtp_server, twilio_options
 
 ID = "0190b5a8-6c1e-7def-8abc-0123456789ab"
 EMAIL = Envelope(ID, "Northgate Clinic", "ana@example.org", "email", "Your appointment", "Mañana a las 09:00.\n", "es")
 SMS = Envelope(ID, "Northgate", "+12125550142", "sms", "", "Northgate: appointment tomorrow 09:00 EST")
 SENDER = "visits@example.org"
+SECRET = "whsec_" + "a" * 32
 
 
 @dataclass
@@ -124,11 +127,38 @@ def twilio_rig(stack: ExitStack, _folder: Path) -> Rig:
     )
 
 
+def webhook_rig(stack: ExitStack, _folder: Path) -> Rig:
+    gateway = stack.enter_context(sms_gateway())
+    before: list[int] = []
+
+    def answer(status: int) -> None:
+        gateway.answers.append(status)
+        before.append(status)
+
+    event = replace(SMS, channel="webhook", to=gateway.url, body='{"type":"appointment.booked"}')
+    at = datetime(2030, 3, 4, 12, tzinfo=UTC)
+    return Rig(
+        open_channel("webhook", {"private": True, "timeout": 2}),
+        replace(event, headers=signed(ID, [SECRET], at, event.body)),
+        lambda: [headers["webhook-id"] for headers in gateway.headers][len(before) :],
+        lambda: answer(503),
+        lambda: None,
+        lambda: answer(410),
+    )
+
+
 def smtp_options(mailbox: Mailbox, **more: Any) -> dict[str, Any]:
     return {"host": mailbox.host, "port": mailbox.port, "sender": SENDER, "timeout": 2, **more}
 
 
-RIGS = {"console": console_rig, "file": file_rig, "http": http_rig, "smtp": smtp_rig, "twilio": twilio_rig}
+RIGS = {
+    "console": console_rig,
+    "file": file_rig,
+    "http": http_rig,
+    "smtp": smtp_rig,
+    "twilio": twilio_rig,
+    "webhook": webhook_rig,
+}
 
 
 @pytest.fixture(params=sorted(CHANNELS))

@@ -11,6 +11,7 @@ import pytest
 
 from scheduler.worker import Ticker, Worker, wall_clock
 from scheduler.worker.jobs import Runner
+from scheduler.worker.webhooks import Courier
 from tests.worker.crew import until
 
 
@@ -28,6 +29,20 @@ class Idle(Runner):
         pass
 
 
+class Home(Courier):
+    """The lane of webhooks, with nobody to tell."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def moved_at(self) -> float:
+        return time.monotonic()
+
+    def run_due(self) -> int:
+        return 0
+
+
 class Metronome(Worker):
     """A worker without a database: it counts."""
 
@@ -37,7 +52,7 @@ class Metronome(Worker):
         self.moved_at = time.monotonic()
         self.rounds, self.mess = 0, False
         self.trouble: Exception | None = None
-        self.jobs = Idle()
+        self.jobs, self.webhooks = Idle(), Home()
 
     def tick(self) -> int:
         self.at_once += 1
