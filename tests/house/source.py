@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +33,19 @@ def tracked() -> tuple[Path, ...]:
 def modules(*folders: str) -> tuple[Path, ...]:
     """Every Python file under these folders, tracked or about to be."""
     return tuple(sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")))
+
+
+@cache
+def parsed(source: str) -> ast.Module:
+    """Python text as a tree; several rules look at the same one."""
+    return ast.parse(source)
+
+
+def reported(paths: Iterable[Path], rule: Callable[[Path], Iterable[str]]) -> dict[str, list[str]]:
+    """What a rule finds in these files, by file. One test looks at all: a test for each costs more than it tells."""
+    everything = {name(path): list(rule(path)) for path in paths}
+    assert everything, "no file to look at"
+    return {file: reports for file, reports in everything.items() if reports}
 
 
 def name(path: Path) -> str:
