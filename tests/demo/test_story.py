@@ -48,7 +48,7 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "today"), [*(("sqlite", day) for day in DAYS), ("postgresql", DAYS[0])], indirect=["dialect"]
+    ("dialect", "today"), [("postgresql", DAYS[0]), *(("sqlite", day) for day in DAYS[1:])], indirect=["dialect"]
 )
 def test_a_course_is_planned_booked_and_its_patient_told(settings: Settings, engine: Engine, today: str) -> None:
     story, shown = told(settings, today)
