@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import current_app
 
+from scheduler.api.appointments import REGION
 from scheduler.api.fields import (
     Choice,
     Day,
@@ -22,6 +23,7 @@ from scheduler.api.fields import (
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Region
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
@@ -62,6 +64,7 @@ class PreferencesSchema(Schema):
         values=Whole(min=1, max=100),
         metadata={"description": "How many sessions the course has of a step, by key, within the protocol's bounds"},
     )
+    patient_region = Region(metadata=REGION)
 
 
 class NewCourseSchema(Schema):

@@ -75,6 +75,13 @@ class HoldingSchema(Schema):
     reason = Text(500, min=0, load_default="")
 
 
+class DecisionSchema(Schema):
+    """Who decided it, and what there is to say."""
+
+    by = Text(200, required=True, metadata={"description": "The clinician in whose name it is done"})
+    note = Text(2000, min=0, lines=True, load_default="")
+
+
 class DiscontinuationSchema(Schema):
     """Why the course is given up."""
 
@@ -115,6 +122,22 @@ def resume_course(session: Session, call: Call, body: dict[str, Any], *, course_
 def discontinue_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
     """Give a course up: its visits ahead are cancelled, and the patient is told once."""
     return course_document(course_life.discontinue(session, call, course_id, reason=body["reason"]))
+
+
+@blp.post("/courses/<uuid:course_id>/complete")
+@endpoint(scope="courses:write", takes=DecisionSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition))
+def complete_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+    """End a course whose visits are over; sessions that were never booked are not wanted any more."""
+    return course_document(course_life.complete(session, call, course_id, **body))
+
+
+@blp.post("/courses/<uuid:course_id>/extend")
+@endpoint(
+    scope="courses:write", takes=DecisionSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition, Refused)
+)
+def extend_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+    """Authorize one more block of the protocol's open-ended step; it is planned and booked like the others."""
+    return course_document(course_life.extend(session, call, course_id, **body))
 
 
 def replan_document(found: Replan) -> dict[str, Any]:

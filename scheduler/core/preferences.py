@@ -35,6 +35,8 @@ class CoursePreferences:
     optional_steps: tuple[str, ...] = ()
     #: How many sessions the course has of a step, by its key, instead of the protocol's number.
     sessions: Mapping[str, int] = field(default_factory=dict)
+    #: Where the patient will be during visits by video, such as US-NY.
+    patient_region: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> CoursePreferences:
@@ -52,6 +54,7 @@ class CoursePreferences:
             continuity=cast("Continuity", document.get("continuity") or "preferred"),
             optional_steps=tuple(document.get("optional_steps") or ()),
             sessions=dict(document.get("sessions") or {}),
+            patient_region=document.get("patient_region"),
         )
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:

@@ -15,7 +15,7 @@ from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.services.appointments import Participation, in_time, participants
 from scheduler.services.calendars import Loaded
-from scheduler.services.catalog import Kind
+from scheduler.services.catalog import Kind, require_on
 from scheduler.services.finding import Pin, Search, Wanted
 from scheduler.services.group_places import OpenGroup
 from scheduler.services.licences import expect_region
@@ -114,6 +114,8 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
     """The search that answers the question, and the calendars from `start` to `end`."""
     at = premises(session, call, question.location_id, visit_type=question.visit_type, patient_id=question.patient_id)
     kind = at.asked_for
+    if question.exclude_appointment is None:
+        require_on(kind.visit)
     expect_region(kind.visit, question.patient_region)
     wanted = Wanted(
         question.patient_id,

@@ -54,6 +54,13 @@ def unknown_kind(code: str) -> Invalid:
     return Invalid([Fault("/visit_type", "unknown_visit_type", f"There is no visit type '{code}'.")])
 
 
+def require_on(visit: VisitType) -> None:
+    """Raises Invalid (`visit_type_off`) for a visit type that waits for a clinician to turn it on."""
+    if not visit.enabled:
+        detail = f"The visit type '{visit.code}' is off until a clinician turns it on."
+        raise Invalid([Fault("/visit_type", "visit_type_off", detail)])
+
+
 def protocol_of(session: Session, call: Call, protocol_id: UUID) -> tuple[ProtocolRow, Protocol]:
     """A protocol's row and value. Raises NotFound."""
     row = session.get(ProtocolRow, (call.organization_id, protocol_id))

@@ -1,20 +1,20 @@
-"""A course's own moves: holding its doses back, going on, giving it up. Its visits follow in the same transaction."""
+"""A course's own moves: held back, going on, given up, extended, completed. Its visits follow in the transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, LostRace
 from scheduler.models import Appointment, Course
-from scheduler.services import audit, consequences, courses, groups, openings, outbox
+from scheduler.services import audit, consequences, courses, gates, groups, openings, outbox
 from scheduler.services.booking import snapshot
-from scheduler.services.catalog import visit_kinds
+from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.courses import CourseView
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import release, resources_of, served
@@ -24,6 +24,7 @@ _MOVES = {
     "hold": (frozenset({"draft", "active"}), "on-hold"),
     "resume": (frozenset({"on-hold"}), "active"),
     "discontinue": (frozenset({"draft", "active", "on-hold"}), "revoked"),
+    "complete": (frozenset({"active", "on-hold"}), "completed"),
 }
 
 
@@ -80,12 +81,56 @@ def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -
             session, call, "appointment.cancel", "appointment", visit.id, before=before, after=after, reason=reason
         )
     bump_calendars(session, call, everyone, locked=True)
+    gates.dismiss(session, call, course.id)
     if visits:
         outbox.owe_for_course_change(session, call, [outbox.Changed(visit, visit.starts_at) for visit in visits])
     return courses.get(session, call, course.id)
 
 
-def _moved(session: Session, call: Call, course_id: UUID, action: str, reason: str) -> Course:
+def complete(session: Session, call: Call, course_id: UUID, *, by: str, note: str = "") -> CourseView:
+    """End a course that has come to its end; sessions that nobody booked are not wanted any more.
+
+    Raises NotFound, IllegalTransition, also while a visit of it is ahead or not closed.
+    """
+    course = _moved(session, call, course_id, "complete", note, by=by)
+    pending = sorted(lifecycle.LIVE - {"fulfilled"})
+    open_visits = select(func.count()).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.course_id == course.id,
+        Appointment.status.in_(pending),
+    )
+    number = session.scalars(open_visits).one()
+    if number:
+        detail = f"{number} visit{'s' * (number > 1)} of the course {'are' if number > 1 else 'is'} not over yet."
+        raise IllegalTransition(detail)
+    gates.dismiss(session, call, course.id)
+    return courses.get(session, call, course.id)
+
+
+def extend(session: Session, call: Call, course_id: UUID, *, by: str, note: str = "") -> CourseView:
+    """Lay out one more block of the step that goes on for as long as a clinician authorizes it.
+
+    Gates keep the new sessions back as they keep the others. Raises NotFound, IllegalTransition.
+    """
+    row = courses.row_of(session, call, course_id, lock=True)
+    courses.require_running(row)
+    _, protocol = protocol_of(session, call, row.protocol_id)
+    step = next((step for _, step in protocol.main_steps() if step.block is not None), None)
+    if step is None or step.block is None:
+        raise IllegalTransition(f"No step of '{protocol.code}' goes on by blocks: make a new course.")
+    view = courses.get(session, call, course_id)
+    number = sum(each.step == step.key for each in view.sessions) + step.block
+    sessions = {**row.preferences.get("sessions", {}), step.key: number}
+    row.preferences = {**row.preferences, "sessions": sessions}
+    courses.lay_out(session, call, row, protocol, view)
+    audit.note(
+        session, call, "course.extend", "course", row.id, after={"sessions": sessions, "by": by}, reason=note or None
+    )
+    session.flush()
+    return courses.get(session, call, course_id)
+
+
+def _moved(session: Session, call: Call, course_id: UUID, action: str, reason: str, *, by: str | None = None) -> Course:
     """The course under its lock, after the move of its status."""
     row = courses.row_of(session, call, course_id)
     lock_locations(session, call, [row.location_id], share=True)
@@ -104,7 +149,7 @@ def _moved(session: Session, call: Call, course_id: UUID, action: str, reason: s
         "course",
         course_id,
         before=before,
-        after={"status": status},
+        after={"status": status, **({"by": by} if by else {})},
         reason=reason or None,
     )
     return row

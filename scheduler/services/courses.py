@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.course import SessionSpec, expand, windows
+from scheduler.core.course import Dates, SessionSpec, expand, windows
 from scheduler.core.document import escape
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, ProtocolNotApproved, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
@@ -20,6 +20,7 @@ from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol, parse_protocol
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
+from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.services import audit
 from scheduler.services.catalog import protocol_of, visit_kinds
@@ -80,6 +81,8 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
     wish = CoursePreferences.from_document(wanted.preferences)
     _check_choices(protocol, wish)
     protocol = protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
+    kinds = visit_kinds(session, call)
+    _check_visits(protocol, [kinds[step.visit_type].visit for _, step in protocol.steps()], wish)
     specs = expand(protocol, wanted.cadence, optional=wish.optional_steps)
     course = Course(
         organization_id=call.organization_id,
@@ -95,7 +98,8 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
     )
     session.add(course)
     session.flush()
-    _lay_out(session, call, course, protocol, specs)
+    _add_sessions(session, call, course.id, specs, windows(specs, course.start_after))
+    _add_gates(session, call, course.id, protocol, specs)
     audit.note(
         session, call, "course.create", "course", course.id, after={"protocol": row.code, "version": row.version}
     )
@@ -246,6 +250,18 @@ def _check_choices(protocol: Protocol, wish: CoursePreferences) -> None:
         raise Invalid(faults)
 
 
+def _check_visits(protocol: Protocol, visits: Sequence[VisitType], wish: CoursePreferences) -> None:
+    """Refuse what is off until a clinician turns it on, and ask where the patient will be for visits by video."""
+    off = [f"the visit type '{visit.code}'" for visit in visits if not visit.enabled]
+    if not protocol.enabled or off:
+        what = off[0] if protocol.enabled else f"'{protocol.code}'"
+        raise ProtocolNotApproved(f"No course can be made of it: {what} is off until a clinician turns it on.")
+    by_video = any(visit.video for visit in visits)
+    if by_video and wish.patient_region is None:
+        detail = "Visits of it are by video: say where the patient will be, such as US-NY."
+        raise Invalid([Fault("/preferences/patient_region", "region_required", detail)])
+
+
 def _check_practitioners(session: Session, call: Call, preferences: Mapping[str, Any]) -> None:
     wanted = [UUID(each) for each in preferences.get("practitioner_ids") or ()]
     known = set(
@@ -281,30 +297,44 @@ def _active_protocol(session: Session, call: Call, code: str) -> ProtocolRow:
     return active
 
 
-def _lay_out(session: Session, call: Call, course: Course, protocol: Protocol, specs: Sequence[SessionSpec]) -> None:
-    for spec, dates in zip(specs, windows(specs, course.start_after), strict=True):
+def lay_out(session: Session, call: Call, row: Course, protocol: Protocol, view: CourseView) -> None:
+    """Add the sessions that the course has by now and that are not among its own yet: those at its end."""
+    specs = specs_of(protocol, row, view.sessions)
+    dates = windows(specs, row.start_after, {index: booked.day for index, booked in _stands(view).items()})
+    known = len(view.sessions)
+    _add_sessions(session, call, row.id, specs[known:], dates[known:])
+    session.flush()
+
+
+def _add_sessions(
+    session: Session, call: Call, course_id: UUID, specs: Sequence[SessionSpec], dates: Sequence[Dates]
+) -> None:
+    for spec, between in zip(specs, dates, strict=True):
         session.add(
             CourseSession(
                 organization_id=call.organization_id,
                 id=new_id(),
-                course_id=course.id,
+                course_id=course_id,
                 position=spec.index,
                 phase=spec.phase,
                 step=spec.step,
                 sequence=spec.sequence,
                 visit_type=spec.visit_type,
-                earliest=dates.earliest,
-                target=dates.target,
-                latest=dates.latest,
+                earliest=between.earliest,
+                target=between.target,
+                latest=between.latest,
             )
         )
+
+
+def _add_gates(session: Session, call: Call, course_id: UUID, protocol: Protocol, specs: Sequence[SessionSpec]) -> None:
     for gate in protocol.gates:
         after = next((s.index for s in specs if (s.step, s.ordinal) == (gate.step, gate.count)), None)
         if after is not None:
             session.add(
                 Gate(
                     organization_id=call.organization_id,
-                    course_id=course.id,
+                    course_id=course_id,
                     key=gate.key,
                     kind=gate.kind,
                     after_position=after,

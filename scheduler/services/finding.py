@@ -26,7 +26,7 @@ from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind
+from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_of
 from scheduler.services.group_places import OpenGroup, full_at, joinable
 from scheduler.services.groups import lock_at
@@ -115,6 +115,8 @@ def find(
     """
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
+    if moving is None:
+        require_on(kind.visit)
     expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
     if call.last_try:  # nothing may be lost any more

@@ -1,17 +1,34 @@
-"""Gates of a course: a named person's judgment after a session, kept and audited. `planning` sees what it opens."""
+"""Gates of a course: a named person's judgment after a session, kept and audited; a task for as long as it is owed.
+
+`planning` sees what a gate opens. Safety gates of single visits are `session_gates`'.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import flag_modified
 
 from scheduler.core.call import Call
+from scheduler.core.civil import day_bounds, to_local
 from scheduler.core.errors import IllegalTransition, NotFound
-from scheduler.models import Gate
-from scheduler.services import audit, courses
+from scheduler.core.lifecycle import NOT_DOSED
+from scheduler.models import Appointment, Course, CourseSession, Task
+from scheduler.models import Gate as GateRow
+from scheduler.services import audit, courses, tasks
+from scheduler.services.catalog import protocol_of
 from scheduler.services.courses import CourseView
+
+KIND = "course_gate"
+#: Where the protocol sets no deadline, and no visit of the course lies ahead, a gate is decided within so many days.
+WITHIN = timedelta(days=7)
+#: The task becomes more urgent so long before it is due.
+_STEPS = (timedelta(days=3), timedelta(days=1))
 
 
 def decide(
@@ -22,7 +39,7 @@ def decide(
     Appointments stay as they are: what was pencilled is confirmed by booking the plan for it.
     """
     course = courses.row_of(session, call, course_id, lock=True)
-    gate = session.get(Gate, (call.organization_id, course_id, key))
+    gate = session.get(GateRow, (call.organization_id, course_id, key))
     if gate is None:
         detail = f"The course has no gate '{key}'."
         raise NotFound(detail)
@@ -32,6 +49,7 @@ def decide(
     before = {"outcome": gate.outcome, "by": gate.by}
     gate.outcome, gate.by, gate.note, gate.decided_at = outcome, by, note, call.now
     flag_modified(course, "status")  # a change of its parts touches the course: its ETag moves
+    tasks.close(session, call, kind=KIND, key=_task_key(course_id, key), by=by, note=note or None)
     audit.note(
         session,
         call,
@@ -44,3 +62,91 @@ def decide(
     )
     session.flush()
     return courses.get(session, call, course_id)
+
+
+def dismiss(session: Session, call: Call, course_id: UUID) -> None:
+    """The course has ended: nothing is left to decide about it."""
+    tasks.withdraw(session, call, "ended", Task.kind == KIND, Task.course_id == course_id)
+
+
+def chase(session: Session, call: Call) -> bool:
+    """A chore: each gate whose session is over and that nobody has decided is a task, once; nothing is left to do."""
+    for gate, course, after in _reached(session, call):
+        _, protocol = protocol_of(session, call, course.protocol_id)
+        rule = next((each for each in protocol.gates if each.key == gate.key), None)
+        days = rule.deadline_days if rule is not None else None
+        due_at = _due(session, call, course.id, after, days)
+        name = gate.key.replace("_", " ")
+        held = "What follows it waits for that." if gate.kind == "hard" else "The course goes on meanwhile."
+        tasks.owe(
+            session,
+            call,
+            kind=KIND,
+            key=_task_key(course.id, gate.key),
+            title=f"Decide: {name}",
+            detail=f"{rule.rule if rule is not None else ''} {held}".strip(),
+            due_at=due_at,
+            steps=[due_at - before for before in _STEPS],
+            item=gate.key,
+            patient_id=course.patient_id,
+            course_id=course.id,
+            location_id=course.location_id,
+        )
+    return False
+
+
+def _task_key(course_id: UUID, key: str) -> str:
+    return f"{course_id}:{key}"
+
+
+def _reached(session: Session, call: Call) -> Sequence[Any]:
+    """(gate, course, visit) for each undecided gate of a running course after a visit that is over, without a task."""
+    visit, known = aliased(Appointment), aliased(Task)
+    mine = call.organization_id
+    chosen = (
+        select(GateRow, Course, visit)
+        .join(Course, and_(Course.organization_id == mine, Course.id == GateRow.course_id))
+        .join(
+            CourseSession,
+            and_(
+                CourseSession.organization_id == mine,
+                CourseSession.course_id == GateRow.course_id,
+                CourseSession.position == GateRow.after_position,
+            ),
+        )
+        .join(visit, and_(visit.organization_id == mine, visit.course_session_id == CourseSession.id))
+        .outerjoin(
+            known,
+            and_(
+                known.organization_id == mine,
+                known.kind == KIND,
+                known.course_id == GateRow.course_id,
+                known.item == GateRow.key,
+                known.withdrawn.is_(False),
+            ),
+        )
+        .where(
+            GateRow.organization_id == mine,
+            GateRow.outcome == "pending",
+            Course.status.in_(("active", "on-hold")),
+            visit.status == "fulfilled",
+            visit.outcome.is_distinct_from(NOT_DOSED),
+            known.id.is_(None),
+        )
+    )
+    return session.execute(chosen.order_by(GateRow.course_id, GateRow.key)).all()
+
+
+def _due(session: Session, call: Call, course_id: UUID, after: Appointment, days: int | None) -> datetime:
+    """By when it is to be decided: the end of the gate's last day, else the next visit, else a week on."""
+    if days is not None:
+        last = to_local(after.starts_at, after.time_zone).date() + timedelta(days=days)
+        return day_bounds(last, after.time_zone)[1]
+    following = select(func.min(Appointment.starts_at)).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.course_id == course_id,
+        Appointment.status.in_(("pending", "booked")),
+        Appointment.starts_at > call.now,
+    )
+    soonest: datetime | None = session.execute(following).scalar()
+    return soonest or call.now + WITHIN

@@ -94,7 +94,8 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
             raise _stale(spec, reasons)
         calendars = occupied(clinic, takings).calendars
         course = desk.course.row
-        wanted = Wanted(course.patient_id, spec.visit_type, course.location_id, start)
+        region = desk.preferences.patient_region if kind.visit.video else None
+        wanted = Wanted(course.patient_id, spec.visit_type, course.location_id, start, patient_region=region)
         found = Found(kind, desk.loaded, to_local(start, site.time_zone), start, takings)
         appointment = draft(call, wanted, found, status="booked" if confirmed else "pending")
         appointment.course_id, appointment.course_session_id = course.id, desk.session_id(spec)
@@ -110,7 +111,8 @@ def _clinic(
 ) -> Clinic:
     """The clinic as that session's booking sees it, with the course's rules and the visits before it in place."""
     kind = desk.kinds[spec.visit_type]
-    site = replace(desk.loaded.site, further=bars, calendars=calendars)
+    region = desk.preferences.patient_region
+    site = replace(desk.loaded.site, further=bars, calendars=calendars, region=region)
     return site.clinic(kind.visit, kind.demand, cleared=cleared)
 
 

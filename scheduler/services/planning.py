@@ -104,7 +104,8 @@ class Desk:
         """The location's calendars, with the patient's wishes as bars."""
         site = self.loaded.site
         # A clinical hold stops booking, not planning: it may be released by then.
-        return replace(site, further=self.preferences.bars(site.timeline, site.time_zone), on_hold=None)
+        wishes = self.preferences.bars(site.timeline, site.time_zone)
+        return replace(site, further=wishes, on_hold=None, region=self.preferences.patient_region)
 
     def dose_bars(self, kind: Kind) -> tuple[Bar, ...]:
         """The starts that the patient's doses, in this course and elsewhere, forbid to such a visit."""

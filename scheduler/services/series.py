@@ -27,7 +27,7 @@ from scheduler.models import Appointment, Location, Series, new_id
 from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import draft, settle
-from scheduler.services.catalog import visit_kind
+from scheduler.services.catalog import require_on, visit_kind
 from scheduler.services.finding import Found, Search, Wanted, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations, lock_resources
@@ -71,6 +71,7 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
     Raises NotFound; Invalid for a rule outside the subset: DAILY, WEEKLY, MONTHLY, INTERVAL, COUNT or UNTIL, BYDAY.
     """
     kind = visit_kind(session, call, wanted.visit_type)
+    require_on(kind.visit)
     expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted)
     near = search.load(wanted.start, wanted.start)

@@ -31,6 +31,8 @@ PEACEFUL = {
     "POST /v1/calendar-feeds/<uuid:feed_id>/revoke",
     "POST /v1/courses",
     "POST /v1/courses/<uuid:course_id>/supplies",
+    "POST /v1/courses/<uuid:course_id>/complete",
+    "POST /v1/courses/<uuid:course_id>/extend",
     "POST /v1/courses/<uuid:course_id>/hold",
     "POST /v1/courses/<uuid:course_id>/plans",
     "POST /v1/courses/<uuid:course_id>/replans",

@@ -212,11 +212,12 @@ class Protocol:
         return replace(self, phases=tuple(phases)) if out else self
 
     def with_counts(self, counts: Mapping[str, int]) -> Protocol:
-        """The protocol with so many sessions of the steps named, of those whose number a course may choose.
+        """The protocol with so many sessions of the steps named: those whose number a course may choose, and open ones.
 
         A gate after a session that such a step does not have stands after the step's last one.
         """
-        numbers = {s.key: counts.get(s.key, s.count) for _, s in self.steps() if s.sessions is not None}
+        free = [s for _, s in self.steps() if s.sessions is not None or s.block is not None]
+        numbers = {s.key: counts.get(s.key, s.count) for s in free}
         if not numbers:
             return self
         phases = (

@@ -179,7 +179,7 @@ class _Stage:
     def _fits(self, line: Line, loaded: Loaded, desk: Desk | None, scratch: Scratch) -> Found:
         """The visit at its new place, by the law of every booking. Raises PlanStale."""
         kind, start = self._kinds[line.visit_type], line.to or line.start
-        site = scratch.site(line.location_id, loaded)
+        site = replace(scratch.site(line.location_id, loaded), region=self._visits[line.appointment_id].patient_region)
         bars = self._bars(line, kind, desk) if line.outcome == "moved" else ()
         clinic = replace(site, further=bars).clinic(kind.visit, kind.demand, cleared=False)
         if line.outcome == "kept":

@@ -63,7 +63,7 @@ class _Repair:
             self._broken(row, "group", "A group moves as a whole: its session has to be seen to.")
             return True
         scene, kind = self._scene, self._scene.kinds[row.visit_type]
-        site = scene.scratch.site(row.location_id, scene.loaded[row.id])
+        site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
         pins = {
             pin["selector"]: frozenset({UUID(pin["resource_id"])})
             for pin in row.pins
@@ -123,7 +123,7 @@ class _Repair:
     def _nearest(self, row: Appointment) -> None:
         """A visit by itself: the day as near as can be (rather later than earlier), then the hour."""
         scene, kind = self._scene, self._scene.kinds[row.visit_type]
-        site = scene.scratch.site(row.location_id, scene.loaded[row.id])
+        site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
         clinic = site.clinic(kind.visit, kind.demand, cleared=False)
         was = to_local(row.starts_at, site.time_zone)
 
