@@ -11,28 +11,29 @@ from datetime import timedelta
 from itertools import pairwise
 
 from scheduler.core.course import SessionSpec
+from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.spacing import Booked
 
 MINUTE = timedelta(minutes=1)
 
 
 def broken(
-    specs: Sequence[SessionSpec], stands: Mapping[int, Booked], fresh: Collection[int], *, soft: bool = True
+    specs: Sequence[SessionSpec],
+    stands: Mapping[int, Booked],
+    fresh: Collection[int],
+    opened: OpenDays = EVERY_DAY,
 ) -> list[str]:
-    """What the sessions in `fresh`, where they stand now, break; what concerns others only is not judged.
-
-    Without `soft` upper limits count only where the protocol makes them hard: planning anew may have to exceed them.
-    """
-    return list(_Look(specs, stands, fresh, soft=soft).faults())
+    """What the sessions in `fresh`, where they stand now, break; what concerns others only is not judged."""
+    return list(_Look(specs, stands, fresh, opened).faults())
 
 
 class _Look:
     """The sessions that stand, in the order of the course."""
 
     def __init__(
-        self, specs: Sequence[SessionSpec], stands: Mapping[int, Booked], fresh: Collection[int], *, soft: bool
+        self, specs: Sequence[SessionSpec], stands: Mapping[int, Booked], fresh: Collection[int], opened: OpenDays
     ) -> None:
-        self._stands, self._fresh, self._soft = stands, fresh, soft
+        self._stands, self._fresh, self._opened = stands, fresh, opened
         self._specs = [spec for spec in specs if spec.index in stands]
         self._mains = [spec for spec in self._specs if spec.kind == "main"]
 
@@ -58,13 +59,13 @@ class _Look:
             yield f"session {spec.sequence} starts before session {before.sequence} is over"
         if spec.anchor != before.index or spec.gap is None:
             return
-        days, (least, _, most) = (other.day - one.day).days, spec.gap
-        limited = self._soft or spec.hard
-        if days < least or (limited and most is not None and days > most and not spec.clinic_days):
-            yield f"session {spec.sequence} is {days} days after session {before.sequence}"
+        days, (least, _, most) = self._opened.between(one.day, other.day, clinic_days=spec.clinic_days), spec.gap
+        if days < least or (most is not None and days > most):
+            which = "clinic days" if spec.clinic_days else "days"
+            yield f"session {spec.sequence} is {days} {which} after session {before.sequence}"
         if spec.rest is not None:
             elapsed = (other.starts_at - (one.ends_at if spec.rest.edge == "end" else one.starts_at)) / MINUTE
-            longest = spec.rest.maximum if limited else None
+            longest = spec.rest.maximum
             if elapsed < spec.rest.minimum or (longest is not None and elapsed > longest):
                 yield f"session {spec.sequence} starts {elapsed / 60:.1f} hours after session {before.sequence}"
 
@@ -75,10 +76,9 @@ class _Look:
             days = (day - self._stands[bound.anchor].day).days if bound.anchor in self._stands else None
             if days is None or not {spec.index, bound.anchor} & set(self._fresh):
                 continue
-            most = bound.most if self._soft or bound.hard else None
-            if days < bound.least or (most is not None and days > most):
+            if days < bound.least or (bound.most is not None and days > bound.most):
                 yield f"session {spec.sequence} is {days} days after the session from which its days are counted"
-        if self._soft and spec.span and spec.span[0] in self._stands and {spec.index, spec.span[0]} & set(self._fresh):
+        if spec.span and spec.span[0] in self._stands and {spec.index, spec.span[0]} & set(self._fresh):
             days = (day - self._stands[spec.span[0]].day).days
             if days > spec.span[1]:
                 yield f"session {spec.sequence} is {days} days into a phase of at most {spec.span[1]}"
@@ -95,8 +95,7 @@ class _Look:
         if main is not None and leaf.window is not None and self._judged(leaf, main):
             its = self._stands[main.index]
             elapsed = (stand.starts_at - (its.ends_at if leaf.window.edge == "end" else its.starts_at)) / MINUTE
-            too_late = elapsed > leaf.window.maximum and (self._soft or leaf.window.hard)
-            if elapsed < leaf.window.minimum or too_late:
+            if not leaf.window.minimum <= elapsed <= leaf.window.maximum:
                 yield f"session {leaf.sequence} starts {elapsed / 60:.1f} hours after session {main.sequence}"
         following = next((m for m in self._mains if m.anchor == leaf.anchor and m.index != leaf.anchor), None)
         if following is not None and leaf.before_next and self._judged(leaf, following):

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.course import SessionSpec
+from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.site import valid_days
 
 
@@ -103,11 +104,16 @@ class SessionRules:
 
 
 def session_rules(
-    specs: Sequence[SessionSpec], index: int, booked: Mapping[int, Booked], passed: Collection[str], minutes: int = 0
+    specs: Sequence[SessionSpec],
+    index: int,
+    booked: Mapping[int, Booked],
+    passed: Collection[str],
+    minutes: int = 0,
+    opened: OpenDays = EVERY_DAY,
 ) -> SessionRules:
     """The bounds of session `index`, given where the others stand and which gates are passed.
 
-    `minutes` is how long it lasts: what follows must wait for its end.
+    `minutes` is how long it lasts: what follows must wait for its end. `opened` are the days that clinic days count.
     """
     spec = specs[index]
     gates = tuple(gate for gate in spec.gates if gate not in passed)
@@ -115,19 +121,7 @@ def session_rules(
         return _leaf_rules(specs, spec, booked, gates, minutes)
     chain = [each for each in specs if each.kind == "main"]
     place = chain.index(spec)
-    first = last = None
-    days = 0
-    for each, following in zip(chain[place - 1 :: -1] if place else [], chain[place:0:-1], strict=True):
-        days += following.gap[0] if following.gap else 0
-        if each.index in booked:
-            first = booked[each.index].day + timedelta(days)
-            break
-    days = 0
-    for each in chain[place + 1 :]:
-        days += each.gap[0] if each.gap else 0
-        if each.index in booked:
-            last = booked[each.index].day - timedelta(days)
-            break
+    first, last = _soonest(chain, place, booked, opened), _latest_day(chain, place, booked, opened)
     firsts = [first, *(booked[b.anchor].day + timedelta(b.least) for b in spec.bounds if b.anchor in booked)]
     lasts = [last, *_held_back(chain, spec, booked)]
     return SessionRules(
@@ -138,13 +132,43 @@ def session_rules(
         _not_after(chain, place, booked, minutes),
         tuple(_full(chain, spec, booked)),
         spec.use_by,
-        _near(specs, spec, booked, minutes),
+        _near(specs, spec, booked, minutes, opened),
     )
 
 
-def _near(specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked], minutes: int) -> Near:
+def _soonest(chain: Sequence[SessionSpec], place: int, booked: Mapping[int, Booked], opened: OpenDays) -> date | None:
+    """The first day that the least gaps since the nearest booked session before leave."""
+    behind = next((each for each in range(place - 1, -1, -1) if chain[each].index in booked), None)
+    if behind is None:
+        return None
+    day = booked[chain[behind].index].day
+    for each in chain[behind + 1 : place + 1]:
+        day = opened.after(day, each.gap[0] if each.gap else 0, clinic_days=each.clinic_days)
+    return day
+
+
+def _latest_day(
+    chain: Sequence[SessionSpec], place: int, booked: Mapping[int, Booked], opened: OpenDays
+) -> date | None:
+    """The last day that the least gaps before the nearest booked session after it leave."""
+    ahead = next((each for each in range(place + 1, len(chain)) if chain[each].index in booked), None)
+    if ahead is None:
+        return None
+    day = booked[chain[ahead].index].day
+    for each in reversed(chain[place + 1 : ahead + 1]):
+        day = opened.before(day, each.gap[0] if each.gap else 0, clinic_days=each.clinic_days)
+    return day
+
+
+def _near(
+    specs: Sequence[SessionSpec],
+    spec: SessionSpec,
+    booked: Mapping[int, Booked],
+    minutes: int,
+    opened: OpenDays = EVERY_DAY,
+) -> Near:
     """What the hard upper limits of the session, and of those that count from it, leave."""
-    days, instants = list(_longest(specs, spec, booked)), list(_latest(specs, spec, booked, minutes))
+    days, instants = list(_longest(specs, spec, booked, opened)), list(_latest(specs, spec, booked, minutes))
     return Near(
         first_day=max((day for day, ahead in days if not ahead), default=None),
         last_day=min((day for day, ahead in days if ahead), default=None),
@@ -154,22 +178,24 @@ def _near(specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, 
 
 
 def _longest(
-    specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked]
+    specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked], opened: OpenDays
 ) -> Iterator[tuple[date, bool]]:
     """Last days (True) counted from sessions before, first days (False) from those that count from this one."""
     for each in specs:
-        for anchor, most in _hard_days(each):
+        for anchor, most, clinic_days in _hard_days(each):
             if each is spec and anchor in booked:
-                yield booked[anchor].day + timedelta(most), True
+                past = opened.after(booked[anchor].day, most + 1, clinic_days=clinic_days)
+                yield past - timedelta(days=1), True
             elif anchor == spec.index and each.index in booked:
-                yield booked[each.index].day - timedelta(most), False
+                past = opened.before(booked[each.index].day, most + 1, clinic_days=clinic_days)
+                yield past + timedelta(days=1), False
 
 
-def _hard_days(spec: SessionSpec) -> Iterator[tuple[int, int]]:
-    """The index of a session before, and the most days from it that are ever booked."""
-    if spec.hard and spec.anchor is not None and spec.gap and spec.gap[2] is not None and not spec.clinic_days:
-        yield spec.anchor, spec.gap[2]
-    yield from ((bound.anchor, bound.most) for bound in spec.bounds if bound.hard and bound.most is not None)
+def _hard_days(spec: SessionSpec) -> Iterator[tuple[int, int, bool]]:
+    """The index of a session before, the most days from it that are ever booked, and whether those are clinic days."""
+    if spec.hard and spec.anchor is not None and spec.gap and spec.gap[2] is not None:
+        yield spec.anchor, spec.gap[2], spec.clinic_days
+    yield from ((bound.anchor, bound.most, False) for bound in spec.bounds if bound.hard and bound.most is not None)
 
 
 def _latest(

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from scheduler.core.course import SessionSpec
 from scheduler.core.easing import session_name
+from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.spacing import Booked
 
 _HOUR = timedelta(hours=1)
@@ -25,12 +26,17 @@ class Broken:
     detail: str
 
 
-def broken(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int] = ()) -> list[Broken]:
+def broken(
+    specs: Sequence[SessionSpec],
+    stands: Mapping[int, Booked],
+    done: Collection[int] = (),
+    opened: OpenDays = EVERY_DAY,
+) -> list[Broken]:
     """Every session that is out of place, in the order of the course; among those `done` nothing can be mended.
 
     A session without a visit counts only where a later one of its kind has one.
     """
-    found = [*_missing(specs, stands), *_gaps(specs, stands, done), *_windows(specs, stands, done)]
+    found = [*_missing(specs, stands), *_gaps(specs, stands, done, opened), *_windows(specs, stands, done)]
     found += [*_phases(specs, stands, done), *_supplies(specs, stands, done)]
     return sorted(found, key=lambda each: (each.index, each.code))
 
@@ -45,7 +51,9 @@ def _missing(specs: Sequence[SessionSpec], stands: Mapping[int, Booked]) -> Iter
             )
 
 
-def _gaps(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int]) -> Iterator[Broken]:
+def _gaps(
+    specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int], opened: OpenDays
+) -> Iterator[Broken]:
     chain = [spec for spec in specs if spec.kind == "main"]
     before: SessionSpec | None = None
     for spec in chain:
@@ -53,9 +61,9 @@ def _gaps(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Coll
             continue
         here = stands[spec.index]
         if before is not None and spec.gap is not None and spec.anchor == before.index and spec.index not in done:
-            days = (here.day - stands[before.index].day).days
+            days = opened.between(stands[before.index].day, here.day, clinic_days=spec.clinic_days)
             least, _, most = spec.gap
-            names = f"{days} days after {session_name(specs, before)}"
+            names = f"{days} {'clinic ' * spec.clinic_days}days after {session_name(specs, before)}"
             if days < least or here.starts_at < stands[before.index].ends_at:
                 detail = f"{session_name(specs, spec)} is {names}; the protocol asks for at least {least}."
                 yield Broken(spec.index, "gap_too_short", detail)

@@ -21,6 +21,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
+from scheduler.services import opening_days
 from scheduler.services.catalog import protocol_of, visit_kind
 from scheduler.services.locks import lock_row
 
@@ -106,7 +107,8 @@ def link(
     spec = specs[step.position]
     passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
     minutes = visit_kind(session, call, visit_type).visit.minutes
-    rules = session_rules(specs, step.position, booked, passed, minutes)
+    opened = opening_days.around(session, call, course.location_id, specs, booked)
+    rules = session_rules(specs, step.position, booked, passed, minutes, opened)
     return Link(course.id, step.id, rules, held=course.status == "on-hold" and spec.dosing and spec.kind == "main")
 
 

@@ -22,7 +22,7 @@ from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
-from scheduler.services import audit
+from scheduler.services import audit, opening_days
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.course_rules import specs_of
 from scheduler.services.locks import lock_row
@@ -194,7 +194,9 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
             if mine and row.status in RUNNING
             else ()
         )
-        found.append(replace(view, broken=tuple(broken(specs, _stands(view), _over(view, call)))))
+        stands = _stands(view)
+        opened = opening_days.around(session, call, row.location_id, specs, stands)
+        found.append(replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened))))
     return found
 
 

@@ -23,7 +23,7 @@ from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan
-from scheduler.services import course_rules
+from scheduler.services import course_rules, opening_days
 from scheduler.services.booking import concerned, draft
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_resources
@@ -74,7 +74,8 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
     entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]
     planned = [(by_id[UUID(entry["session_id"])], entry) for entry in entries]
     all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
-    faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned])
+    opened = opening_days.at_site(desk.specs, site)
+    faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned], opened)
     if faults:  # something of the course was booked or moved by hand since
         raise PlanStale(f"The plan no longer keeps the rules of its protocol: {faults[0]}.")
     calendars = site.calendars
@@ -83,7 +84,8 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
         kind = desk.kinds[spec.visit_type]
         confirmed = all(gate in passed for gate in spec.gates)
         others = {index: place for index, place in all_booked.items() if index != spec.index}
-        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates}, kind.visit.minutes)
+        gates = {*passed, *spec.gates}
+        rules = session_rules(desk.specs, spec.index, others, gates, kind.visit.minutes, opened)
         bars = (*rules.bars(timeline, site.time_zone), *desk.dose_bars(kind))
         clinic = _clinic(desk, spec, bars, calendars, cleared=confirmed)
         start = datetime.fromisoformat(entry["start"])
@@ -92,7 +94,8 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
         if spec.index in desk.standing or takings is None:
             reasons = () if spec.index in desk.standing else why_not(kind.demand, clinic, slot)
             raise _stale(spec, reasons)
-        calendars = occupied(clinic, takings).calendars
+        # What a visit leaves to the others is of all people, not only of those licensed for a visit by video.
+        calendars = occupied(replace(clinic, calendars=calendars), takings).calendars
         course = desk.course.row
         region = desk.preferences.patient_region if kind.visit.video else None
         wanted = Wanted(course.patient_id, spec.visit_type, course.location_id, start, patient_region=region)

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Bar, Clinic, Taking, exact_starts
-from scheduler.core.bitmap import SLOT_MINUTES, runs
+from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, through_gate
@@ -46,6 +46,7 @@ from scheduler.services import course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
 from scheduler.services.doses import doses_of
+from scheduler.services.opening_days import open_days
 
 #: What a visit's starts would rise above: see `core/planner/fullness`.
 Levels = Mapping[str, tuple[int, ...]]
@@ -361,8 +362,7 @@ def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: 
     if not any(spec.clinic_days for spec in mains):
         return -1
     site = desk.loaded.site
-    opened = (to_local(site.timeline.instant(first), site.time_zone).date() for first, _ in runs(site.open))
-    places = {(day - first_day).days for day in opened}
+    places = {(day - first_day).days for day in open_days(site.open, site.timeline, site.time_zone)}
     return sum(1 << place for place in places if 0 <= place < days)
 
 

@@ -23,7 +23,7 @@ from scheduler.core.planner.explain import feasible, least
 from scheduler.core.site import valid_days
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
-from scheduler.services import explaining, plans
+from scheduler.services import explaining, opening_days, plans
 from scheduler.services.course_changes import Action, Case, Change, read
 from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up, solve
 
@@ -244,7 +244,7 @@ def _told(case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan
             Moved(each.session_id, _was(case, place), each.start, _why(case, desk, place, new))
             for place, each in new.items()
         ),
-        broken=tuple(broken(desk.specs, stands, over)),
+        broken=tuple(broken(desk.specs, stands, over, opening_days.at_site(desk.specs, desk.loaded.site))),
         suggestions=tuple(suggestions(desk.specs, desk.protocol.missed, missed)),
     )
 

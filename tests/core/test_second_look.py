@@ -9,11 +9,13 @@ import pytest
 
 from scheduler.core.bitmap import Timeline
 from scheduler.core.course import SessionSpec, expand, supplied
+from scheduler.core.opendays import OpenDays
 from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, session_rules
 from tests.core.series import DOSE, TALK, parsed
 
 GAP = {"unit": "days", "min": 2, "target": 2, "max": 5, "min_hours": 47}
+WORKDAYS = OpenDays(lambda day: day.weekday() < 5)
 DAYS = {0: 0, 1: 3, 2: 4, 3: 5, 4: 6, 5: 8, 6: 9, 7: 10, 8: 11, 9: 12, 10: 13, 11: 15, 12: 16}
 
 
@@ -27,11 +29,9 @@ def series(*changes: tuple[str, object]) -> tuple[SessionSpec, ...]:
     return expand(parsed(*sound, *changes))[:13]
 
 
-def judged(
-    specs: tuple[SessionSpec, ...], tampered: Mapping[int, Booked], *, soft: bool = True, fresh: range = range(13)
-) -> list[str]:
+def judged(specs: tuple[SessionSpec, ...], tampered: Mapping[int, Booked], *, fresh: range = range(13)) -> list[str]:
     stands = {index: place(day, 10 if specs[index].kind == "leaf" else 9) for index, day in DAYS.items()}
-    return broken(specs, stands | tampered, fresh, soft=soft)
+    return broken(specs, {**stands, **tampered}, fresh, WORKDAYS)
 
 
 def test_a_sound_plan_passes() -> None:
@@ -71,15 +71,14 @@ def test_what_concerns_other_sessions_only_is_not_judged() -> None:
     assert judged(series(), {3: place(4)}, fresh=range(7, 13)) == []
 
 
-def test_planning_anew_may_exceed_what_is_not_hard() -> None:
-    later = {12: place(19)}
-    assert judged(series(), later, soft=False) == []
-    hard = {"edge": "end", "unit": "hours", "min": 24, "target": 48, "max": 72, "hard_max": True}
-    assert judged(series((f"{TALK}/window", hard)), later, soft=False) != []
-    far = {11: place(18), 12: place(19, 10)}
-    assert judged(series(), far, soft=False) == []
-    assert judged(series(("/cadences/thrice/dose/gap", {**GAP, "hard_max": True})), far, soft=False) != []
-    assert judged(series(), {3: place(4)}, soft=False) != [], "a least gap is never exceeded"
+def test_clinic_days_are_counted_as_such() -> None:
+    # Of the days 3, 5, 8, 10, 12 and 15 of the course two pairs span a weekend: those are one clinic day apart.
+    def gap(least: int, most: int) -> tuple[str, object]:
+        return "/cadences/thrice/dose/gap", {"unit": "clinic_days", "min": least, "target": 2, "max": most}
+
+    assert judged(series(gap(1, 2)), {}) == []
+    few = judged(series(gap(2, 5)), {})
+    assert few == ["session 6 is 1 clinic days after session 4", "session 12 is 1 clinic days after session 10"]
 
 
 class TestHardLimits:

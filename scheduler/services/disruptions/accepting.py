@@ -17,9 +17,10 @@ from scheduler.core.availability import Bar, assign
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Fault, Invalid, PlanStale
+from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.models import Appointment, Course, Disruption, Resource
-from scheduler.services import absences, audit, booking, course_rules, courses, openings, outbox
+from scheduler.services import absences, audit, booking, course_rules, courses, opening_days, openings, outbox
 from scheduler.services.booking import pins_of, place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
@@ -142,6 +143,8 @@ class _Stage:
     def carry_out(self) -> None:
         """Raises PlanStale."""
         desks, loaded = self._look()
+        for each_desk in desks.values():
+            self._expect_lawful(each_desk)
         scratch = Scratch()
         for each in loaded.values():
             scratch.add(self._lines[0].location_id, each)
@@ -193,17 +196,32 @@ class _Stage:
         if desk is None:
             return ()
         site, spec = desk.loaded.site, next(each for each in desk.specs if desk.session_id(each) == line.session_id)
-        chosen = {each.session_id: each for each in self._lines}
-        others = {**desk.standing, **desk.loose}
-        for each in desk.specs:
-            other = chosen.get(desk.session_id(each))
-            if other is not None and other.to is not None:
-                end = other.to + (other.end - other.start)
-                others[each.index] = Booked(to_local(other.to, site.time_zone).date(), other.to, end)
+        others = dict(self._places(desk))
         others.pop(spec.index, None)
         passed = course_rules.passed_gates(self._session, self._call, desk.course.id)
-        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates})
+        opened = opening_days.at_site(desk.specs, site)
+        rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates}, kind.visit.minutes, opened)
         return (*rules.bars(site.timeline, site.time_zone), *desk.dose_bars(kind))
+
+    def _places(self, desk: Desk) -> dict[int, Booked]:
+        """Where the sessions of the course stand once the chosen lines are carried out."""
+        zone, chosen = desk.loaded.site.time_zone, {each.session_id: each for each in self._lines}
+        found = {**desk.standing, **desk.loose}
+        for spec in desk.specs:
+            line = chosen.get(desk.session_id(spec))
+            if line is not None and line.to is not None:
+                end = line.to + (line.end - line.start)
+                found[spec.index] = Booked(to_local(line.to, zone).date(), line.to, end)
+        return found
+
+    def _expect_lawful(self, desk: Desk) -> None:
+        """Raises PlanStale when what moves would break a rule of its protocol; the planner is not asked."""
+        moving = {line.session_id for line in self._lines if line.outcome == "moved"}
+        fresh = [spec.index for spec in desk.specs if desk.session_id(spec) in moving]
+        opened = opening_days.at_site(desk.specs, desk.loaded.site)
+        faults = broken(desk.specs, self._places(desk), fresh, opened)
+        if faults:
+            raise PlanStale(f"The repair no longer keeps the rules of a protocol: {faults[0]}.")
 
     def _write(self, places: Sequence[tuple[Appointment, Found, Line]], loaded: Loaded) -> None:
         session, call = self._session, self._call

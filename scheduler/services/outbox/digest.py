@@ -1,4 +1,4 @@
-"""One message for many changes of a course or a series: what each visit was, told once, as all are by then.
+"""One message for many changes of a patient's visits: what each visit was, told once, as all are by then.
 
 It waits a little before it leaves. What changes meanwhile joins it; what is as it was again is not told of.
 """
@@ -34,18 +34,20 @@ class Changed:
 
 
 def owe_for_course_change(session: Session, call: Call, changes: Sequence[Changed]) -> None:
-    """Owe the reminders of visits that changed together, and one message for all of them that belong together.
+    """Owe the reminders of visits that changed together, and one message for all of them to each patient.
 
-    Visits go together by their course, or their series; one that changed alone is told of as such. The caller has
-    called off what was owed for each before (`call_off`), and tells nobody itself.
+    It is a message of the first course or series among them; a visit that changed alone is told of as such, and so are
+    those of a patient of which none belongs to either. The caller has called off what was owed for each before
+    (`call_off`), and tells nobody itself.
     """
     standing = [each.appointment for each in changes if each.appointment.status == "booked"]
     owe_for_appointments(session, call, standing)
-    groups: dict[Owner | None, list[Changed]] = defaultdict(list)
+    groups: dict[UUID, list[Changed]] = defaultdict(list)
     for each in changes:
-        groups[_owner(each.appointment)].append(each)
-    for owner, together in groups.items():
+        groups[each.appointment.patient_id].append(each)
+    for together in groups.values():
         told = [each for each in together if each.was is not None or each.appointment.status == "booked"]
+        owner = next(filter(None, (_owner(each.appointment) for each in told)), None)
         if owner is None or len(told) == 1:
             for each in told:
                 _tell_alone(session, call, each)

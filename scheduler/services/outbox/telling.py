@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -66,24 +66,17 @@ def about_owner(owner: Course | Series) -> ColumnElement[bool]:
 
 
 def digests(session: Session, call: Call, appointment: Appointment, statuses: Sequence[str]) -> Sequence[Message]:
-    """The messages about several changes of the visit's course or series, newest first."""
-    owners = [
-        column == value
-        for column, value in ((Message.course_id, appointment.course_id), (Message.series_id, appointment.series_id))
-        if value is not None
-    ]
-    if not owners:
-        return ()
+    """The messages about several changes of the patient's visits, newest first."""
     return session.scalars(
         select(Message)
         .where(
             Message.organization_id == call.organization_id,
-            or_(*owners),
+            Message.patient_id == appointment.patient_id,
             Message.kind == DIGEST,
             Message.status.in_(statuses),
             Message.called_off_at.is_(None),
         )
-        .order_by(Message.sequence.desc())
+        .order_by(Message.created_at.desc(), Message.sequence.desc())
         .execution_options(populate_existing=True)
     ).all()
 

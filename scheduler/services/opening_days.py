@@ -1,0 +1,57 @@
+"""The days on which a location is open, where a course counts clinic days; nothing is read where none does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.bitmap import Timeline, runs
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec
+from scheduler.core.opendays import EVERY_DAY, OpenDays
+from scheduler.core.site import Site
+from scheduler.core.spacing import Booked
+from scheduler.services.premises import premises
+from scheduler.services.public_holidays import closures_with
+from scheduler.services.rosters import Place
+
+#: So far around what stands a session may be looked for.
+_AROUND = timedelta(days=120)
+
+
+def open_days(opened: int, timeline: Timeline, time_zone: str) -> set[date]:
+    """The local days of which some is open."""
+    return {to_local(timeline.instant(first), time_zone).date() for first, _ in runs(opened)}
+
+
+def at_site(specs: Iterable[SessionSpec], site: Site) -> OpenDays:
+    """By the calendars at hand."""
+    if not any(spec.clinic_days for spec in specs):
+        return EVERY_DAY
+    return _known(site.open, site.timeline, site.time_zone)
+
+
+def around(
+    session: Session, call: Call, location_id: UUID, specs: Sequence[SessionSpec], stands: Mapping[int, Booked]
+) -> OpenDays:
+    """By the location's hours and closures, around where the sessions stand."""
+    if not stands or not any(spec.clinic_days for spec in specs):
+        return EVERY_DAY
+    days = [place.day for place in stands.values()]
+    first, last = (datetime.combine(day, time(), tzinfo=UTC) for day in (min(days), max(days)))
+    timeline = Timeline.covering(first - _AROUND, last + _AROUND)
+    row = premises(session, call, location_id).location
+    closures = closures_with(row.closures, row.holidays, timeline.origin.year, timeline.end.year)
+    place = Place(location_id, row.time_zone, row.hours, closures, timeline)
+    return _known(place.open, timeline, row.time_zone)
+
+
+def _known(opened: int, timeline: Timeline, time_zone: str) -> OpenDays:
+    # The days at its edges are known in part.
+    first, last = (to_local(each, time_zone).date() for each in (timeline.origin, timeline.end))
+    days = open_days(opened, timeline, time_zone)
+    return OpenDays.among(days, first + timedelta(days=1), last - timedelta(days=1))
