@@ -145,6 +145,16 @@ def test_every_modality_has_its_visit_and_its_protocol() -> None:
     }
 
 
+def test_before_each_dose_in_the_clinic_ride_consent_and_fasting_are_asked_for() -> None:
+    doses = {code: visit for code, visit in VISITS.items() if visit.kind == "dosing" and visit.enabled}
+    assert len(doses) == 5
+    for code, visit in doses.items():
+        found = {gate.key: (gate.effect, gate.due_hours) for gate in visit.gates if gate.item is not None}
+        assert found == {"ride": ("blocks_checkin", 24), "consent": ("blocks_checkin", 48), "fasting": ("warns", 24)}, (
+            code
+        )
+
+
 def test_only_what_is_taken_at_home_is_off() -> None:
     assert [code for code, visit in VISITS.items() if not visit.enabled] == ["oral_home"]
     assert [code for code, protocol in PROTOCOLS.items() if not protocol.enabled] == ["oral_sl_home"]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Invalid, NotFound, PlanStale
 from scheduler.core.intervals import Span
-from scheduler.models import Absence, Appointment, Message, Occupancy, Resource, Task, new_id
+from scheduler.models import Absence, Appointment, Disruption, Message, Occupancy, Resource, Task, new_id
 from scheduler.services import booking, disruptions
 from scheduler.services.consequences import AFFECTED
 from scheduler.services.disruptions import Accepted, Offer
@@ -221,3 +221,43 @@ def test_an_offer_is_known_by_its_token_for_a_day(clinic: Clinic) -> None:
         propose(clinic, new_id(), found.span)
     with pytest.raises(Invalid):
         clinic.do(lambda s, c: disruptions.offer(s, c, found.resource_id, found.span.end, found.span.start, ""))
+
+
+def test_a_patient_is_told_once_of_all_that_changes(clinic: Clinic) -> None:
+    """Of two courses, and of a visit outside of them."""
+    patient = clinic.patient()
+    for _ in range(2):
+        made = course(clinic, patient)
+        [best] = offer(clinic, made.id)
+        book(clinic, made.id, best.token)
+    nurse = somebody(clinic, "nurse")
+    days = sorted(visits(clinic, "dose"), key=lambda row: row.starts_at)[2:4]
+    span = Span(day_of(days[0]).start, day_of(days[1]).end)
+    found = propose(clinic, nurse, span)
+    moving = {line.course_id for line in found.lines if line.outcome == "moved"}
+    assert len(moving) == 2
+    with Session(clinic.engine) as session:
+        before = set(session.scalars(select(Message.id)))
+    accept(clinic, found.token, everything=True)
+    with Session(clinic.engine) as session:
+        wanted = select(Message).where(Message.kind == "course_changed", Message.channel == "email")
+        told = [each for each in session.scalars(wanted) if each.id not in before]
+        alone = list(session.scalars(select(Message).where(Message.kind == "rescheduled")))
+    assert (len(told), alone) == (1, [])
+    moved = {str(line.appointment_id) for line in found.lines if line.outcome == "moved"}
+    assert {entry["id"] for entry in told[0].context["visits"]} == moved
+
+
+def test_a_repair_that_breaks_a_rule_is_seen_before_it_is_carried_out(clinic: Clinic) -> None:
+    """Whatever it was that made it: here somebody has tampered with what is stored."""
+    booked_course(clinic)
+    dose = visits(clinic, "dose")[1]
+    found = propose(clinic, somebody(clinic, "nurse"), day_of(dose))
+    far = found.lines[-1].start + timedelta(days=14)
+    with Session(clinic.engine) as session, session.begin():
+        row = session.scalars(select(Disruption)).one()
+        lines = [line | {"to": far.isoformat()} if line["outcome"] == "moved" else line for line in row.body["lines"]]
+        row.body = {"lines": [lines[-1]]}
+    with pytest.raises(PlanStale, match="no longer keeps the rules"):
+        accept(clinic, found.token, everything=True)
+    assert count(clinic, Absence) == 0
