@@ -20,6 +20,7 @@ from scheduler.services.plans import OfferedPlan
 _STAMP = "%a %d %b %H:%M"
 _WIDTH = 36
 _SIGNS = {"done": "●", "booked": "◉", "pencilled": "◌", "planned": "○", "broken": "✗"}
+_LOST, _ENDS = "✕", "┃"
 _POLLED_EVERY = 0.2
 
 
@@ -56,9 +57,11 @@ def show_timeline(console: Console, timeline: Timeline) -> None:
         for gate in (each for each in timeline.gates if each.before == place):
             table.add_row(escape(f"gate: {gate.label}"), ("═" if gate.hard else "─") * _WIDTH, escape(gate.outcome))
         said = f"{bar.mark.start:{_STAMP}}, {bar.mark.state}" if bar.mark else ""
+        said += "".join(f"; {lost.word} {lost.start:%d %b}" for lost in bar.lost)
         table.add_row(escape(f"{bar.sequence}. {bar.label}"), _line(bar, timeline, days), said)
     console.print(table)
-    console.print("  ".join(f"{sign} {state}" for state, sign in _SIGNS.items()) + "  ░ window", highlight=False)
+    legend = {**{sign: state for state, sign in _SIGNS.items()}, _LOST: "did not take place", _ENDS: "supply ends"}
+    console.print("  ".join(f"{sign} {said}" for sign, said in legend.items()) + "  ░ window", highlight=False)
 
 
 def watch(console: Console, look: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -88,7 +91,7 @@ def _line(bar: Bar, timeline: Timeline, days: int) -> str:
         until = first + timedelta(days=(place + 1) * days / _WIDTH)
         inside = bar.earliest < until and (bar.latest or last) >= since
         cells.append("░" if inside else " ")
-    if bar.mark is not None:
-        place = (bar.mark.start.date() - first).days * _WIDTH // days
-        cells[min(place, _WIDTH - 1)] = _SIGNS[bar.mark.state]
+    signs = [(lost.start.date(), _LOST) for lost in bar.lost] + ([(bar.use_by, _ENDS)] if bar.use_by else [])
+    for day, sign in [*signs, *([(bar.mark.start.date(), _SIGNS[bar.mark.state])] if bar.mark else [])]:
+        cells[min((day - first).days * _WIDTH // days, _WIDTH - 1)] = sign
     return "".join(cells)

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from uuid import UUID
 
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import windows
-from scheduler.core.timeline import Bar, Gate, Mark, State, Timeline
-from scheduler.models import Location
+from scheduler.core.lifecycle import NOT_DOSED
+from scheduler.core.timeline import Bar, Gate, Lost, Mark, State, Timeline
+from scheduler.models import Appointment, Location
 from scheduler.services import course_rules, courses, plans
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.courses import CourseView
 
+_ENDED = {"cancelled": "cancelled", "noshow": "missed"}
 _STATES: Mapping[str, State] = {"pending": "pencilled", "proposed": "pencilled", "fulfilled": "done"}
 
 
@@ -44,6 +47,7 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
             marks[each.position] = Mark(_wall(planned[each.id], zone), "planned")
         elif visit is not None:
             marks[each.position] = Mark(_wall(visit.starts_at, zone), _STATES.get(visit.status, "booked"))
+    lost, astray = _lost(session, call, view, zone), {each.index for each in view.broken}
     days = {position: mark.start.date() for position, mark in marks.items()}
     bars = []
     for each in view.sessions:
@@ -51,8 +55,12 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
         before = {position: day for position, day in days.items() if position < each.position}
         dates = windows(specs, view.row.start_after, before)[each.position]
         mark = marks.get(each.position)
-        if mark is not None and mark.state != "done" and _outside(mark.start.date(), dates.earliest, dates.latest):
-            mark = Mark(mark.start, "broken")
+        if mark is not None and mark.state != "done":
+            wrong = _outside(
+                mark.start.date(), dates.earliest, min(filter(None, (dates.latest, each.use_by)), default=None)
+            )
+            if wrong or (each.position in astray and mark.state != "planned"):
+                mark = Mark(mark.start, "broken")
         known = kinds[each.visit_type].visit.kind if each.visit_type in kinds else ""
         bars.append(
             Bar(
@@ -64,6 +72,8 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
                 target=dates.target,
                 latest=dates.latest,
                 mark=mark,
+                use_by=each.use_by,
+                lost=lost.get(each.id, ()),
             )
         )
     leaves = {spec.anchor for spec in specs if spec.kind == "leaf"}
@@ -78,6 +88,22 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
     )
     title = f"{view.protocol.name}, {'plan' if planned else 'course'}"
     return Timeline(title, zone, _wall(call.now, zone).date(), tuple(bars), gates)
+
+
+def _lost(session: Session, call: Call, view: CourseView, zone: str) -> dict[UUID, tuple[Lost, ...]]:
+    """The visits of each session that did not count."""
+    wanted = select(Appointment).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.course_id == view.id,
+        or_(Appointment.status.in_(("cancelled", "noshow")), Appointment.outcome == NOT_DOSED),
+    )
+    found: dict[UUID, tuple[Lost, ...]] = {}
+    for row in session.scalars(wanted.order_by(Appointment.starts_at, Appointment.id)):
+        if row.course_session_id is not None:
+            word = "no dose given" if row.outcome == NOT_DOSED else _ENDED[row.status]
+            of = row.course_session_id
+            found[of] = (*found.get(of, ()), Lost(_wall(row.starts_at, zone), word))
+    return found
 
 
 def _wall(instant: datetime, zone: str) -> datetime:

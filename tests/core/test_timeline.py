@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from scheduler.core.timeline import Bar, Gate, Mark, State, Timeline, described, draw
+from scheduler.core.timeline import Bar, Gate, Lost, Mark, State, Timeline, described, draw
 from scheduler.core.timeline.values import WORDS
 
 MONDAY = date(2030, 3, 4)
@@ -46,6 +46,25 @@ def test_every_session_and_gate_is_in_the_picture_and_in_words() -> None:
     assert words[2] == "Hard gate, response review: pending."
     assert words[0] == "1. dose (induction): done on Mon 04 Mar 2030 at 09:00; window 04 Mar 2030 to 06 Mar 2030."
     assert root.get("role") == "img"
+
+
+def test_what_did_not_count_and_when_a_supply_ends_is_drawn_and_told() -> None:
+    lost = (
+        Lost(datetime.combine(MONDAY, time(9)), "missed"),
+        Lost(datetime.combine(MONDAY, time(15)), "no dose given"),
+    )
+    said = Timeline("one", "UTC", MONDAY, (bar(0, "booked", lost=lost, use_by=MONDAY + timedelta(days=45)),))
+    assert said.days[1] == MONDAY + timedelta(days=45)
+    [words] = described(said)
+    assert words.endswith(
+        "; missed on Mon 04 Mar 2030 at 09:00; no dose given on Mon 04 Mar 2030 at 15:00; to be given by 18 Apr 2030."
+    )
+    plain = Timeline("one", "UTC", MONDAY, (bar(0, "booked"),))
+
+    def drawn(timeline: Timeline, style: str) -> int:
+        return sum(each.get("class") == style for each in _read(draw(timeline)).iter(f"{SVG}line"))
+
+    assert [drawn(said, style) - drawn(plain, style) for style in ("lost", "use")] == [4, 3]
 
 
 def test_states_differ_by_shape_or_hatching_not_by_color_alone() -> None:

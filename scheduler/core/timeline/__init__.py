@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from scheduler.core.timeline.drawing import draw
-from scheduler.core.timeline.values import Bar, Gate, Mark, State, Timeline, described
+from scheduler.core.timeline.values import Bar, Gate, Lost, Mark, State, Timeline, described
 
-__all__ = ["Bar", "Gate", "Mark", "State", "Timeline", "described", "draw"]
+__all__ = ["Bar", "Gate", "Lost", "Mark", "State", "Timeline", "described", "draw"]

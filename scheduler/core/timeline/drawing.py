@@ -27,7 +27,7 @@ _STYLE = (
     ".gate{stroke:#000;stroke-width:1.4}.soft{stroke-dasharray:7 4}.done{fill:#1a1a1a;stroke:#1a1a1a;stroke-width:1.6}"
     ".booked{fill:url(#dense);stroke:#1a1a1a;stroke-width:1.8}.planned{fill:#fff;stroke:#1a1a1a;stroke-width:2.2}"
     ".pencilled{fill:#fff;stroke:#1a1a1a;stroke-width:1.4;stroke-dasharray:3 2}"
-    ".broken{fill:#fff;stroke:#1a1a1a;stroke-width:1.8}.phase-edge{stroke:#333;stroke-width:2.5}.cross{stroke:#1a1a1a;stroke-width:2.2}"
+    ".broken{fill:#fff;stroke:#1a1a1a;stroke-width:1.8}.lost{stroke:#1a1a1a;stroke-width:1.3}.use{stroke:#1a1a1a;stroke-width:2}.phase-edge{stroke:#333;stroke-width:2.5}.cross{stroke:#1a1a1a;stroke-width:2.2}"
 )
 _PATTERNS = (
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -139,6 +139,10 @@ class _Drawing:
             yield _window(left, middle, right - left)
         target = self._x(bar.target, 0.5)
         yield _line("target", target, middle - 8, target, middle + 8)
+        if bar.use_by is not None:
+            yield from _use_by(self._x(bar.use_by, 1.0), middle)
+        for lost in bar.lost:
+            yield from _lost(self._x(lost.start.date(), 0.5), middle)
         if bar.mark is not None:
             x = self._x(bar.mark.start.date(), 0.5)
             yield from _mark(x, middle, bar.kind, bar.mark.state)
@@ -177,6 +181,10 @@ class _Drawing:
         yield _line("gate", x + 170, y, x + 200, y) + _line("gate", x + 170, y + 3, x + 200, y + 3)
         yield _text(x + 208, y + 4, "hard gate", "small")
         yield _line("gate soft", x + 276, y, x + 306, y) + _text(x + 314, y + 4, "soft review", "small")
+        yield from _lost(x + 394, y)
+        yield _text(x + 406, y + 4, "did not take place", "small")
+        yield from _use_by(x + 520, y)
+        yield _text(x + 528, y + 4, "supply to be given by", "small")
 
 
 def _mark(x: float, y: float, kind: Kind, state: State) -> Iterator[str]:
@@ -189,6 +197,20 @@ def _mark(x: float, y: float, kind: Kind, state: State) -> Iterator[str]:
         yield f'<rect class="{state}" x="{round(x - 6.5, 1)}" y="{y - 6.5}" width="13" height="13"/>'
     if state == "broken":
         yield _line("cross", x - 9, y - 9, x + 9, y + 9) + _line("cross", x + 9, y - 9, x - 9, y + 9)
+
+
+def _lost(x: float, y: float) -> Iterator[str]:
+    """A visit that did not count: a small cross."""
+    yield _line("lost", x - 5, y - 5, x + 5, y + 5) + _line("lost", x + 5, y - 5, x - 5, y + 5)
+
+
+def _use_by(x: float, y: float) -> Iterator[str]:
+    """The end of a supply: a wall, with feet that point back at the time before it."""
+    yield (
+        _line("use", x, y - 10, x, y + 10)
+        + _line("use", x - 5, y - 10, x, y - 10)
+        + _line("use", x - 5, y + 10, x, y + 10)
+    )
 
 
 def _line(style: str, x1: float, y1: float, x2: float, y2: float) -> str:

@@ -29,8 +29,19 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A visit of a session that did not count: its start in wall time, and what became of it, in a word or two."""
+
+    start: datetime
+    word: str
+
+
+@dataclass(frozen=True)
 class Bar:
-    """A session: its window in local days (`latest` None: nothing limits it), and its visit if it has one."""
+    """A session: its window in local days (`latest` None: nothing limits it), and its visit if it has one.
+
+    `use_by` is the last day on which what was received for it may be given; `lost` are its visits that did not count.
+    """
 
     sequence: int
     label: str
@@ -40,6 +51,8 @@ class Bar:
     target: date
     latest: date | None
     mark: Mark | None
+    use_by: date | None = None
+    lost: tuple[Lost, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,8 @@ class Timeline:
         found = [each.earliest for each in self.bars] + [each.target for each in self.bars]
         found += [each.latest for each in self.bars if each.latest and each.mark is None]
         found += [each.mark.start.date() for each in self.bars if each.mark]
+        found += [each.use_by for each in self.bars if each.use_by]
+        found += [lost.start.date() for each in self.bars for lost in each.lost]
         return min(found, default=self.today), max(found, default=self.today)
 
 
@@ -79,4 +94,6 @@ def described(timeline: Timeline) -> Iterator[str]:
         latest = f" to {bar.latest:%d %b %Y}" if bar.latest else " or later"
         window = f"window {bar.earliest:%d %b %Y}{latest}"
         where = f"{WORDS[bar.mark.state]} on {bar.mark.start:%a %d %b %Y at %H:%M}" if bar.mark else WORDS["open"]
-        yield f"{bar.sequence}. {bar.label} ({bar.phase}): {where}; {window}."
+        more = [f"{lost.word} on {lost.start:%a %d %b %Y at %H:%M}" for lost in bar.lost]
+        more += [f"to be given by {bar.use_by:%d %b %Y}"] if bar.use_by else []
+        yield f"{bar.sequence}. {bar.label} ({bar.phase}): {'; '.join([where, window, *more])}."
