@@ -157,7 +157,11 @@ class CoursesQuery(PageQuery):
 
 
 class PlanningSchema(Schema):
-    """How many plans are wanted, and how far: to the next gate that has not been passed, or for all sessions."""
+    """How many plans are wanted, and how far: to the next gate that has not been passed, or for all sessions.
+
+    A plan to the next gate looks no further: where the calendar is full, what follows it may find no place. One for all
+    books up to the gate, and keeps the place of the rest in pencil.
+    """
 
     alternatives = Whole(min=1, max=5, load_default=1)
     through = Choice("next_gate", "all", load_default="next_gate")

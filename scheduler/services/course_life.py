@@ -65,6 +65,7 @@ def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -
     lock_resources(session, call, everyone)
     if any(resources_of(session, call, key) != ids for key, ids in freed.items()):
         raise LostRace("A visit was given another room at the same moment.")
+    known = [outbox.Changed.since(visit, snapshot(visit)) for visit in visits]
     for visit in visits:
         before = snapshot(visit) | {"served": served(session, call, visit.id)}
         visit.status = lifecycle.after("cancel", visit.status)
@@ -82,8 +83,7 @@ def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -
         )
     bump_calendars(session, call, everyone, locked=True)
     gates.dismiss(session, call, course.id)
-    if visits:
-        outbox.owe_for_course_change(session, call, [outbox.Changed(visit, visit.starts_at) for visit in visits])
+    outbox.owe_for_course_change(session, call, known)
     return courses.get(session, call, course.id)
 
 

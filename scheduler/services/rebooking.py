@@ -199,13 +199,13 @@ def _tell(
     for each in ending:
         outbox.call_off(session, call, each.row, why="noshow" if each.action == "noshow" else "cancelled")
         if each.action == "cancel":
-            changes.append(outbox.Changed(each.row, each.row.starts_at))
+            changes.append(outbox.Changed.since(each.row, each.before))
     for row in rows:
         if row.id in was:
             outbox.call_off(session, call, row, why="rescheduled")
             audit.note(
                 session, call, "appointment.reschedule", "appointment", row.id, before=was[row.id], after=snapshot(row)
             )
-        changes.append(outbox.Changed(row, was[row.id]["start"] if row.id in was else None))
+        changes.append(outbox.Changed.since(row, was[row.id]) if row.id in was else outbox.Changed(row, None))
     if changes:
         outbox.owe_for_course_change(session, call, changes)

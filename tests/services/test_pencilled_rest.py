@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Invalid, PlanStale
 from scheduler.models import Message
-from scheduler.services import booking, courses, gates
+from scheduler.services import booking, course_life, courses, gates, rebooking, replanning
+from scheduler.services.course_changes import Change
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 
@@ -73,3 +74,27 @@ def test_a_pencilled_visit_moves_by_itself_and_stays_pencilled(clinic: Clinic) -
     with pytest.raises(PlanStale):
         accept(clinic, made.id, rest.token)
     assert clinic.do(lambda s, c: courses.get(s, c, made.id)).booked[dose.row.course_session_id].status == "pending"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_the_patient_is_told_nothing_of_what_was_only_pencilled(clinic: Clinic) -> None:
+    made = course(clinic)
+    booked = accept(clinic, made.id, offer(clinic, made.id, through="all")[0].token)
+    known = {str(view.id) for view in booked if view.row.status == "booked"}
+    dose = next(view for view in booked if view.row.visit_type == "dose")
+    changes = [Change(dose.id, "cancel")]
+    found = clinic.do(lambda s, c: replanning.propose(s, c, made.id, changes, minutes=30))
+    again = {str(view.id): view.row for view in clinic.do(lambda s, c: rebooking.accept(s, c, made.id, found.token))}
+    assert {row.status for row in again.values()} == {"booked", "pending"}
+    new = {key for key, row in again.items() if row.status == "booked"}
+    assert told_of(clinic) <= known | new
+    clinic.do(lambda s, c: course_life.discontinue(s, c, made.id, reason="moved away"))
+    assert told_of(clinic) <= known | new
+
+
+def told_of(clinic: Clinic) -> set[str]:
+    """The visits of which the message about all changes tells."""
+    with Session(clinic.engine) as session:
+        waiting = Message.kind == "course_changed", Message.status == "pending"
+        [message] = session.scalars(select(Message).where(*waiting, Message.channel == "email"))
+    return {entry["id"] for entry in message.context["visits"]}

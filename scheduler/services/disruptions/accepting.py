@@ -264,7 +264,7 @@ class _Stage:
                 by="clinic",
                 category="disruption",
             )
-        moved = [outbox.Changed(row, line.start) for row, _, line in places if row.starts_at != line.start]
+        moved = [outbox.Changed.since(row, before[row.id]) for row, _, line in places if row.starts_at != line.start]
         outbox.owe_for_course_change(session, call, moved)  # one message for all that moves of a course
 
 

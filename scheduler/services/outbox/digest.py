@@ -6,7 +6,7 @@ It waits a little before it leaves. What changes meanwhile joins it; what is as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,12 @@ class Changed:
 
     appointment: Appointment
     was: datetime | None
+
+    @classmethod
+    def since(cls, appointment: Appointment, before: Mapping[str, Any]) -> Changed:
+        """By its snapshot before the change. Of a visit that was only pencilled its patient has never been told."""
+        known = before["status"] not in {"proposed", "pending"}
+        return cls(appointment, before["start"] if known else None)
 
 
 def owe_for_course_change(session: Session, call: Call, changes: Sequence[Changed]) -> None:
