@@ -27,6 +27,10 @@ demo: $(VENV)/run.stamp ## a clinic with data, its API and its documentation pag
 test: $(VENV)/dev.stamp ## the whole suite, on SQLite and on PostgreSQL
 	$(RUN) -m pytest -n $(JOBS) $(TESTS)
 
+.PHONY: races
+races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kills: the races at full length
+	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/race/test_one_slot.py tests/race/test_kills.py
+
 .PHONY: cover
 cover: $(VENV)/dev.stamp ## the suite again, with the lines and branches that it missed
 	$(RUN) -m pytest -n $(JOBS) --cov --cov-report=term $(TESTS)

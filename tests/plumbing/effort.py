@@ -12,6 +12,11 @@ _USUAL = 100
 settings.register_profile("long", max_examples=50 * _USUAL, print_blob=True)
 
 
+def at_length() -> bool:
+    """Whether the profile `long` is in force, under which races and kills too go on for longer."""
+    return settings().max_examples > _USUAL
+
+
 def trying(examples: int, **more: Any) -> settings:
     """So many examples, each on the database of the test; fifty times as many in the profile `long`.
 

@@ -37,6 +37,12 @@ class Crowd:
 
     processes: list[subprocess.Popen[str]]
 
+    def gather(self) -> None:
+        """Wait until everybody is ready for the next turn."""
+        for process in self.processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n", "a client process did not come up"
+
     def go(self) -> None:
         """Let everybody begin."""
         for process in self.processes:
@@ -59,8 +65,13 @@ class Crowd:
 
 
 @contextmanager
-def crowd(caller: Caller, job: str, orders: Sequence[dict[str, Any]], *, processes: int = 2) -> Iterator[Crowd]:
-    """One client per order, ready to begin; spread over the processes, which are gone at the end."""
+def crowd(
+    caller: Caller, job: str, orders: Sequence[dict[str, Any] | list[dict[str, Any]]], *, processes: int = 2
+) -> Iterator[Crowd]:
+    """One client per order, ready to begin; spread over the processes, which are gone at the end.
+
+    A list of orders is one client's in as many turns: before each the client waits to be let go.
+    """
     shares = [list(orders[place::processes]) for place in range(min(processes, len(orders)))]
     started: list[subprocess.Popen[str]] = []
     try:
@@ -76,10 +87,9 @@ def crowd(caller: Caller, job: str, orders: Sequence[dict[str, Any]], *, process
             assert process.stdin is not None
             process.stdin.write(json.dumps({"caller": vars(caller), "job": job, "orders": share}) + "\n")
             process.stdin.flush()
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n", "a client process did not come up"
-        yield Crowd(started)
+        clients = Crowd(started)
+        clients.gather()
+        yield clients
     finally:
         for process in started:
             process.kill()
@@ -102,27 +112,36 @@ def main() -> None:
 
     said = json.loads(sys.stdin.readline())
     job: Job = getattr(jobs, said["job"])
-    memory, did, finished = Memory(), [], []
-    gate = threading.Barrier(len(said["orders"]) + 1)
+    clients = [order if isinstance(order, list) else [order] for order in said["orders"]]
+    memory, did = Memory(), []
+    gate = threading.Barrier(len(clients) + 1)
 
-    def work(order: dict[str, Any]) -> None:
-        gate.wait()
-        found = job(Caller(**said["caller"]), order, memory)
-        with memory.lock:
-            did.extend(found)
-            finished.append(order)
+    def work(orders: list[dict[str, Any]]) -> None:
+        try:
+            for order in orders:
+                gate.wait()
+                found = job(Caller(**said["caller"]), order, memory)
+                with memory.lock:
+                    did.extend(found)
+                gate.wait()
+        except Exception:
+            gate.abort()
+            raise
 
-    threads = [threading.Thread(target=work, args=(order,)) for order in said["orders"]]
+    threads = [threading.Thread(target=work, args=(orders,)) for orders in clients]
     for thread in threads:
         thread.start()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
-    gate.wait()
+    try:
+        for _ in clients[0]:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
+            gate.wait()
+            gate.wait()
+    except threading.BrokenBarrierError:
+        sys.exit("a client fell over")
     for thread in threads:
         thread.join()
-    if len(finished) < len(threads):
-        sys.exit("a client fell over")
     sys.stdout.write(json.dumps(did))
 
 

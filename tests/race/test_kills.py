@@ -7,13 +7,15 @@ import time
 
 import pytest
 
+from tests.plumbing.effort import at_length
 from tests.race import ledger
 from tests.race.arena import Arena
 from tests.race.checker import Tables, faults
 from tests.race.conftest import House
 from tests.race.crowd import crowd
 
-CLIENTS, COURSES, KILLS = 8, 6, 12
+#: At length (`make races`) there are fifty kills.
+CLIENTS, COURSES, KILLS = (8, 25, 50) if at_length() else (8, 6, 12)
 
 
 @pytest.mark.slow
@@ -32,6 +34,7 @@ def test_a_killed_worker_leaves_no_partial_course_and_loses_none(house: House) -
     broken = sum(each["status"] == 0 for each in did)
     print(f"\n{kills} kills, {broken} without an answer\n{ledger.table(did)}")  # noqa: T201 - wanted with -s
     assert broken > 0, "nobody was hit: that was no attack"
+    assert kills == KILLS or not at_length(), "the clients were done too early"
     assert ledger.unjust(each for each in did if each["status"]) == []
     tables = Tables(house.engine, arena.clinic.call.organization_id)
     assert list(ledger.lost(did, tables, unknown=True)) == []
