@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 from scheduler.config import Settings
-from tests.plumbing import postgres, sockets
+from tests.plumbing import effort, postgres, sockets  # noqa: F401 - effort registers its profile before it is looked for
 from tests.plumbing.clock import Clock
 from tests.plumbing.stock import Stock
 

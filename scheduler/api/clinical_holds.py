@@ -54,6 +54,7 @@ class ResumedSchema(Schema):
 
     id = Id(required=True)
     start = Instant(required=True)
+    time_zone = Text(64, required=True)
     reasons = List(Nested(ObstacleSchema), max=100, required=True)
 
 
@@ -117,6 +118,7 @@ def release_clinical_hold(
             {
                 "id": each.id,
                 "start": each.start,
+                "time_zone": each.time_zone,
                 "reasons": [{"code": one.code, "detail": one.detail} for one in each.reasons],
             }
             for each in found.visits

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.civil import zone
 from scheduler.core.clinical_hold import freezes
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, Reason
 from scheduler.models import Appointment, ClinicalHold, new_id
@@ -51,10 +52,11 @@ class HoldView:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A dosing visit ahead, and what stands in its way."""
+    """A dosing visit ahead, its start by the clocks of its location, and what stands in its way."""
 
     id: UUID
     start: datetime
+    time_zone: str
     reasons: tuple[Reason, ...] = ()
 
 
@@ -192,11 +194,16 @@ def _resumed(session: Session, call: Call, hold: HoldView, visits: Sequence[Appo
             visit.sequence += 1
             session.flush()
             outbox.owe_for_appointment(session, call, visit)
-            seen = Stopped(visit.id, visit.starts_at, _in_the_way(session, call, visit))
+            seen = Stopped(visit.id, *_shown(visit), _in_the_way(session, call, visit))
             found.append(seen)
             if seen.reasons:
                 _ask_to_look(session, call, visit, seen)
     return Released(hold, tuple(found), tuple(visit.id for visit in gone))
+
+
+def _shown(row: Appointment) -> tuple[datetime, str]:
+    """When the visit begins, by the clocks of its location, and their zone."""
+    return row.starts_at.astimezone(zone(row.time_zone)), row.time_zone
 
 
 def lapse(session: Session, call: Call) -> bool:

@@ -42,7 +42,10 @@ def test_a_front_desk_holds_and_a_clinician_releases(alice: Person, bob: Person,
     tried = alice.post(release, json=said, query_string={"dry_run": "true"})
     assert (tried.status_code, len(bob.get(holds, query_string={"active": "true"}).json["items"])) == (200, 1)
     released = alice.post(release, json=said).json
-    assert (released["hold"]["released_by"], [each["id"] for each in released["visits"]]) == ("Dr. Lee", [visit])
+    [goes_on] = released["visits"]
+    shown = alice.get(f"/v1/appointments/{visit}").json
+    assert (released["hold"]["released_by"], goes_on["id"]) == ("Dr. Lee", visit)
+    assert (goes_on["start"], goes_on["time_zone"]) == (shown["start"], shown["time_zone"])
     assert alice.post(release, json=said).json["code"] == "illegal_transition"
     assert bob.get(holds, query_string={"active": "true"}).json["items"] == []
     assert bob.get(f"/v1/tasks/{task['id']}").json["closed_by"] == "Dr. Lee"

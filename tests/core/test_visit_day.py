@@ -106,9 +106,12 @@ class TestTasks:
     @pytest.mark.parametrize("night", ["2030-03-09", "2030-11-02"])
     def test_minutes_are_elapsed_and_days_keep_the_time_of_day(self, night: str) -> None:
         given = to_instant(datetime.fromisoformat(f"{night}T23:45"), ZONE)
-        found = self.due(Times(given, given, dosed_at=given, last_device_at=given, fulfilled_at=given))
+        home = given + timedelta(hours=1)
+        found = self.due(Times(given, given, dosed_at=given, last_device_at=given, fulfilled_at=home))
         assert found["pressure"][0] - given == timedelta(minutes=40)
-        assert found["form"][0] == to_instant(datetime.fromisoformat(f"{night}T23:45") + timedelta(days=7), ZONE)
+        assert found["form"][0] == to_instant(
+            datetime.fromisoformat(f"{night}T23:45") + timedelta(days=7, hours=1), ZONE
+        )
 
     def test_a_visit_without_a_dose_owes_no_readings(self) -> None:
         assert list(self.due(PLAN, status="fulfilled", outcome="not_dosed")) == ["call"]
@@ -116,6 +119,16 @@ class TestTasks:
         done = {"form": {"at": at(200).isoformat(), "by": "Ann", "note": None}}
         (form,) = tasks_of(spray(), PLAN, ZONE, status="cancelled", done=done)
         assert (form.key, form.done_at, form.done_by) == ("form", at(200), "Ann")
+
+    def test_after_the_discharge_what_was_due_stays_and_what_was_not_goes(self) -> None:
+        """A reading that nobody wrote down is to be written down; one for which the patient had gone never was."""
+        real = replace(PLAN, dosed_at=at(25), last_device_at=at(37), fulfilled_at=at(50))
+        gone = tasks_of(spray(), real, ZONE, status="fulfilled", outcome="dosed", done={})
+        assert [(each.key, each.is_late(at(60))) for each in gone] == [("call", True), ("look", True), ("form", False)]
+        home = replace(real, fulfilled_at=at(170))
+        assert "pressure" in self.due(home, status="fulfilled", outcome="dosed")
+        done = {"pressure": {"at": at(48).isoformat(), "by": "Ann", "note": None}}
+        assert "pressure" in self.due(real, status="fulfilled", outcome="dosed", done=done), "done early is done"
 
     def test_one_is_late_when_its_time_is_over_and_nobody_did_it(self) -> None:
         (_, look, pressure, _) = tasks_of(spray(), replace(PLAN, dosed_at=at(20)), ZONE, status="checked-in", done={})

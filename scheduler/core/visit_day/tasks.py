@@ -42,19 +42,23 @@ def tasks_of(
 ) -> tuple[Due, ...]:
     """The visit's tasks by due time. `done` maps a task's key to {at (ISO), by, note}.
 
-    A visit that did not take place has none but those that are done; one without a dose keeps those before it.
+    A visit that did not take place has none but those that are done; one without a dose keeps those before it. After
+    the discharge what nobody did in time stays, late, until somebody writes it down or dismisses it; what would only
+    have come later goes, since the patient has gone.
     """
     found = []
     for task in visit.tasks:
         if task.key not in done and not _is_wanted(task, status, outcome):
             continue
         anchor, planned = _anchor(task, visit, times)
-        said = done.get(task.key, {})
+        due_at, said = _due(task, anchor, time_zone), done.get(task.key, {})
+        if not said and _never_came(task, due_at, times):
+            continue
         found.append(
             Due(
                 key=task.key,
                 label=task.label,
-                due_at=_due(task, anchor, time_zone),
+                due_at=due_at,
                 planned=planned,
                 done_at=datetime.fromisoformat(said["at"]) if said else None,
                 done_by=said.get("by"),
@@ -73,6 +77,12 @@ def urgent_at(task: VisitTask, visit: VisitType, times: Times, time_zone: str) -
 
 def _is_wanted(task: VisitTask, status: str, outcome: str | None) -> bool:
     return status not in GONE and (outcome != "not_dosed" or task.anchor == "start")
+
+
+def _never_came(task: VisitTask, due_at: datetime, times: Times) -> bool:
+    """Whether something inside the visit falls due when the patient has gone home already."""
+    inside = task.offset_days is None and task.anchor in ("start", "dose", "last_device")
+    return inside and times.fulfilled_at is not None and due_at > times.fulfilled_at
 
 
 def _anchor(task: VisitTask, visit: VisitType, times: Times) -> tuple[datetime, bool]:
