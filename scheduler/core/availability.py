@@ -13,7 +13,7 @@ from functools import cached_property, reduce
 from operator import or_
 from uuid import UUID
 
-from scheduler.core.bitmap import Timeline, bits, erode, moved
+from scheduler.core.bitmap import Timeline, bits, erode, moved, run_from
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, near, near_present
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
@@ -188,8 +188,7 @@ def starts(demand: Demand, clinic: Clinic) -> int:
 def thread_starts(thread: Thread, clinic: Clinic, count: int = 1) -> int:
     """Starts at which at least `count` members of the pool can serve the thread."""
     if count == 1 and (rooms := _rooms(thread, clinic)) is not None:
-        stretch, some = rooms.stretch, some_free([each.free(None) for each in clinic.pool(thread)])
-        return moved(erode(some, stretch.length), stretch.start)
+        return moved(erode(rooms.may_be_free(clinic), rooms.stretch.length), rooms.stretch.start)
     if thread.present:
         there = reduce(or_, (each.there & each.serves[thread.selector] for each in clinic.pool(thread)), 0)
         stretch = thread.stretches[0]
@@ -275,7 +274,9 @@ def exact(demand: Demand, clinic: Clinic) -> bool:
     Equal threads are counted together by `starts`, so they do not matter here. Counting rooms of a pool is exact while
     none of them is fixed.
     """
-    if any(stay.fixed for pool in clinic.pools.values() for stay in pool.stays):
+    if clinic.pins.keys() & clinic.pools.keys() or any(
+        stay.fixed for pool in clinic.pools.values() for stay in pool.stays
+    ):
         return False
     groups = [thread for thread in demand.counts if not thread.present]
     pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]
@@ -297,7 +298,7 @@ def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
     while at < end:
         longest, who = 0, None
         for each, there in around.there:
-            stay = _run(there, at - around.origin, end - around.origin)
+            stay = run_from(there, at - around.origin, end - around.origin)
             if stay > longest:
                 longest, who = stay, each.resource_id
         if who is None:
@@ -307,27 +308,29 @@ def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
     return cover
 
 
-def _run(mask: int, at: int, end: int) -> int:
-    """How many slots from `at` on are set, up to `end`."""
-    window = (mask >> at) & ((1 << (end - at)) - 1)
-    gap = ~window
-    return min((gap & -gap).bit_length() - 1, end - at)
-
-
 @dataclass(frozen=True)
 class _Rooms:
-    """A thread that any room of a pool may serve."""
+    """A thread that any room of a pool may serve; only `room` when that was asked for: others make way for it."""
 
     pool: RoomPool
     stretch: Stretch
+    room: UUID | None = None
+
+    def may_be_free(self, clinic: Clinic) -> int:
+        """The slots at which some room of the pool is free, and the one that was asked for is there."""
+        some = some_free([clinic.calendars[each].free(None) for each in self.pool.rooms])
+        return some if self.room is None else some & clinic.calendars[self.room].there
 
 
 def _rooms(thread: Thread, clinic: Clinic) -> _Rooms | None:
-    """The pool behind a thread; None when it is pinned, or is not one unbroken stay in one room."""
-    pool = clinic.pools.get(thread.selector)
-    if pool is None or thread.selector in clinic.pins or len(thread.stretches) != 1:
+    """The pool behind a thread; None when it is not one unbroken stay in one room."""
+    pool, only = clinic.pools.get(thread.selector), clinic.pins.get(thread.selector)
+    if pool is None or len(thread.stretches) != 1:
         return None
-    return _Rooms(pool, thread.around(pool.buffers)[0])
+    stretch = thread.around(pool.buffers)[0]
+    if only is None:
+        return _Rooms(pool, stretch)
+    return _Rooms(pool, stretch, *only) if len(only) == 1 and only <= set(pool.rooms) else None
 
 
 def late_room(thread: Thread, clinic: Clinic, slot: int) -> Taking | None:
@@ -337,9 +340,9 @@ def late_room(thread: Thread, clinic: Clinic, slot: int) -> Taking | None:
         return None
     start, end = slot + rooms.stretch.start, slot + rooms.stretch.end
     window = (1 << (end - start)) - 1
-    if (some_free([each.free(None) for each in clinic.pool(thread)]) >> start) & window != window:
+    if (rooms.may_be_free(clinic) >> start) & window != window:
         return None
-    chosen = rebound(rooms.pool, Stay(None, None, start, end))
+    chosen = rebound(rooms.pool, Stay(None, rooms.room, start, end, fixed=rooms.room is not None))
     if chosen is None:
         return None
     return Taking(chosen[None], thread.selector, start, end, rooms.stretch.units, rooms.pool.rooms)

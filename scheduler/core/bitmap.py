@@ -149,6 +149,13 @@ def bits(mask: int) -> Iterator[int]:
             left ^= low
 
 
+def run_from(mask: int, at: int, end: int) -> int:
+    """How many slots from `at` on are set, up to `end`."""
+    window = (mask >> at) & ((1 << (end - at)) - 1)
+    gap = ~window
+    return min((gap & -gap).bit_length() - 1, end - at)
+
+
 def run_around(mask: int, slot: int) -> tuple[int, int]:
     """The unbroken run [first, past) of set bits that holds `slot`, which must be set."""
     past = slot

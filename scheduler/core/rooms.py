@@ -77,11 +77,12 @@ def settled(stays: Iterable[Stay], begun: int) -> list[Stay]:
 def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
     """A room for the newcomer and for every stay that it concerns, or None when there is no way (or none was found).
 
-    Stays keep their rooms where they can.
+    Stays keep their rooms where they can. A newcomer that is fixed has that room, or there is no way.
     """
     concerned = _cluster(pool, newcomer)
-    fixed = [stay for stay in concerned if stay.fixed]
-    moving = sorted((stay for stay in concerned if not stay.fixed), key=lambda stay: (stay.start, stay.end))
+    fixed = [stay for stay in concerned if stay.fixed and stay is not newcomer]
+    moving = [stay for stay in concerned if not stay.fixed or stay is newcomer]
+    moving.sort(key=lambda stay: (not stay.fixed, stay.start, stay.end))
     chosen: dict[Hashable, UUID] = {}
     budget = PATIENCE
 
@@ -96,7 +97,7 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
         if depth == len(moving):
             return True
         stay = moving[depth]
-        for room in sorted(pool.rooms, key=lambda room: (room != stay.room, room)):
+        for room in sorted(pool.rooms, key=lambda room: (room != stay.room, room))[: 1 if stay.fixed else None]:
             budget -= 1
             if budget < 0:
                 return False
@@ -109,7 +110,7 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
 
     if place(0):
         return chosen
-    return None if fixed or any(pool.away.values()) else _first_fit(pool.rooms, moving)
+    return None if fixed or newcomer.fixed or any(pool.away.values()) else _first_fit(pool.rooms, moving)
 
 
 def _cluster(pool: RoomPool, newcomer: Stay) -> list[Stay]:

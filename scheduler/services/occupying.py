@@ -189,9 +189,9 @@ class _Pen:
             return
         if taking.pool:
             self.look_again()
-            room, self.held = rebind(self.session, self.call, self.loaded, taking, self.held)
+            room, self.held = rebind(self.session, self.call, self.loaded, taking, self.held, fixed=fixed)
             self.held.setdefault(room, []).append(Held(0, start, end))
-            self.add(owner, room, [0], start, end, taking.selector)
+            self.add(owner, room, [0], start, end, taking.selector, fixed=fixed)
             return
         total = self.loaded.units[taking.resource_id]
         wanted = total if taking.units is None else taking.units

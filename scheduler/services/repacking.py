@@ -80,11 +80,12 @@ def repacked(
 
 
 def rebind(
-    session: Session, call: Call, loaded: Loaded, taking: Taking, held: Mapping[UUID, list[Held]]
+    session: Session, call: Call, loaded: Loaded, taking: Taking, held: Mapping[UUID, list[Held]], *, fixed: bool
 ) -> tuple[UUID, dict[UUID, list[Held]]]:
     """Free a room of the taking's pool by moving other visits to other rooms of it: that room, and what is held now.
 
-    All rooms of the pool are locked by the caller. Raises SlotTaken when no way is found after all.
+    All rooms of the pool are locked by the caller. When it is `fixed`, the taking's own room is freed. Raises SlotTaken
+    when no way is found after all.
     """
     timeline = loaded.site.timeline
     start, end = timeline.instant(taking.start), timeline.instant(taking.end)
@@ -92,7 +93,8 @@ def rebind(
     seated = settled((_stay(row, timeline) for row in rows if row.unit == 0), timeline.slot(call.now))
     away = {room: loaded.site.calendars[room].absent for room in taking.pool}
     pool = RoomPool(taking.pool, lambda: seated, away)
-    chosen = rebound(pool, Stay(None, None, taking.start, taking.end))
+    wanted = taking.resource_id if fixed else None
+    chosen = rebound(pool, Stay(None, wanted, taking.start, taking.end, fixed))
     if chosen is None:
         raise SlotTaken
     moving = [row for row in rows if chosen.get(row.appointment_id, row.resource_id) != row.resource_id]

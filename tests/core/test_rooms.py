@@ -18,7 +18,9 @@ def legal(pool: RoomPool, stays: list[Stay], rooms: dict[object, UUID]) -> bool:
     for i, stay in enumerate(stays):
         room = stay.room if stay.fixed else rooms[stay.key]
         assert room is not None
-        if any(pool.away.get(room, 0) >> slot & 1 for slot in range(stay.start, stay.end)) and not stay.fixed:
+        if any(pool.away.get(room, 0) >> slot & 1 for slot in range(stay.start, stay.end)) and (
+            not stay.fixed or stay.key is None
+        ):
             return False
         for other in stays[:i]:
             theirs = other.room if other.fixed else rooms[other.key]
@@ -56,9 +58,11 @@ def test_a_room_is_found_exactly_when_some_seating_exists(seed: int) -> None:
     rng = random.Random(seed)
     pool = random_pool(rng)
     start = rng.randint(0, 15)
-    newcomer = Stay(None, None, start, start + rng.randint(1, 6))
+    wanted = rng.choice((None, *pool.rooms))  # half of them want one room by name, and no other
+    newcomer = Stay(None, wanted, start, start + rng.randint(1, 6), fixed=wanted is not None)
     chosen = rebound(pool, newcomer)
     assert (chosen is not None) == seating_exists(pool, newcomer)
+    assert wanted is None or chosen is None or chosen[None] == wanted
     if chosen is not None:
         rooms = {stay.key: stay.room for stay in pool.stays if stay.room is not None} | chosen
         assert legal(pool, [*pool.stays, newcomer], rooms)

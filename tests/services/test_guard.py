@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, Table, insert, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,6 +21,8 @@ from scheduler.services.appointments import AppointmentView
 from scheduler.services.calendars import Loaded
 from tests.clinic import Clinic
 from tests.desk import book, count, open_clinic
+
+_ROWS = cast("Table", Occupancy.__table__)
 
 
 @pytest.fixture
@@ -46,6 +51,31 @@ class TestTheDatabaseItself:
         with Session(clinic.engine) as session:
             session.execute(insert(Occupancy), [self._copy(session, taken, first, past)])
             session.commit()
+
+    def test_of_ten_thousand_rows_those_are_taken_that_overlap_none(
+        self, clinic: Clinic, taken: AppointmentView
+    ) -> None:
+        """Any length, on the grid or not, in any order: the database says what comparing each with all others says."""
+        rng = random.Random(3)
+        begin = taken.row.starts_at + timedelta(days=1)
+        with Session(clinic.engine) as session:
+            template = self._copy(session, taken, 0, 60)
+            rows = []
+            for _ in range(10_000):
+                start = begin + timedelta(seconds=rng.randrange(20 * 86_400), minutes=5 * rng.randrange(2))
+                length = rng.choice((1, 299, 300, 3600, 5400, 86_400)) + rng.randrange(2) * rng.randrange(3600)
+                end = start + timedelta(seconds=min(length, 86_400))
+                rows.append(template | {"id": new_id(), "starts_at": start, "ends_at": end})
+            expected: list[tuple[datetime, datetime]] = []
+            for row in rows:
+                start, end = row["starts_at"], row["ends_at"]
+                if not any(start < past and first < end for first, past in expected):
+                    expected.append((start, end))
+            self._offer(session, rows)
+            mine = select(Occupancy.starts_at, Occupancy.ends_at).where(Occupancy.starts_at >= begin)
+            found = [(row.starts_at, row.ends_at) for row in session.execute(mine)]
+        assert sorted(found) == sorted(expected)
+        assert 500 < len(found) < 9_500
 
     def test_an_update_is_no_way_around_it(self, clinic: Clinic, taken: AppointmentView) -> None:
         with Session(clinic.engine) as session:
@@ -78,7 +108,16 @@ class TestTheDatabaseItself:
             book(clinic, clinic.patient(), "talk", "2030-03-04 10:30")
         assert count(clinic, Appointment) == 1
 
-    def _copy(self, session: Session, taken: AppointmentView, first: int, past: int) -> dict[str, object]:
+    def _offer(self, session: Session, rows: list[dict[str, Any]]) -> None:
+        """Insert each row by itself; those that are refused are passed over."""
+        if session.connection().dialect.name == "postgresql":
+            session.execute(postgresql.insert(_ROWS).on_conflict_do_nothing(), rows)
+            return
+        for row in rows:
+            with suppress(IntegrityError):
+                session.execute(insert(_ROWS), row)
+
+    def _copy(self, session: Session, taken: AppointmentView, first: int, past: int) -> dict[str, Any]:
         row = session.scalars(
             select(Occupancy).where(Occupancy.appointment_id == taken.id, Occupancy.role == "role:therapist")
         ).one()

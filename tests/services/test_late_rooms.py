@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
 from uuid import UUID
@@ -13,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Refused
 from scheduler.models import Appointment, Occupancy
-from scheduler.services import appointments, availability, booking
+from scheduler.services import appointments, availability, booking, visit_day
 from scheduler.services.finding import Pin
 from scheduler.services.locks import bump_calendars
 from tests.clinic import Clinic, need, segment, visit_type
@@ -126,6 +128,78 @@ def test_a_pinned_visit_stays_where_it_is(clinic: Clinic) -> None:
     assert cancelled is not None
     clinic.do(lambda s, c: booking.cancel(s, c, cancelled, reason="x", by="staff"))
     book(clinic, clinic.patient(), "stay90", "2030-03-04 09:00")
+
+
+def test_others_make_way_for_whoever_asks_for_a_room(clinic: Clinic) -> None:
+    """A room asked for by name is refused only when who sits there can sit nowhere else; then it is theirs."""
+    first = book(clinic, clinic.patient(), "stay60", "2030-03-04 09:00")
+    room = rooms_of(clinic)[first.id]
+    pins = (Pin("room:bay", room),)
+    start = clinic.at("2030-03-04 09:30")
+    question = availability.Question("stay60", clinic.location_id, start, start + timedelta(minutes=5), room_id=room)
+    [offer], _ = clinic.do(lambda s, c: availability.search(s, c, question, limit=5))
+    second = book(clinic, clinic.patient(), "stay60", "2030-03-04 09:30", pins=pins)
+    assert (offer.start, rooms_of(clinic)[second.id]) == (start, room)
+    assert rooms_of(clinic)[first.id] != room
+    with pytest.raises(Refused) as caught:
+        book(clinic, clinic.patient(), "stay60", "2030-03-04 10:00", pins=pins)
+    assert caught.value.reasons[0].resource_id == room
+    clinic.do(lambda s, c: visit_day.check_in(s, c, first.id), now=clinic.at("2030-03-04 08:55"))
+    seat = rooms_of(clinic)[first.id]
+    with pytest.raises(Refused):
+        book(clinic, clinic.patient(), "stay30", "2030-03-04 09:15", pins=(Pin("room:bay", seat),))
+    assert overlaps(clinic.engine) == 0
+
+
+Bound = tuple[datetime, datetime, UUID | None]
+
+
+def seatable(rooms: Sequence[UUID], stays: Sequence[Bound], seated: Sequence[Bound] = ()) -> bool:
+    """By trying every room for every visit: whether all can sit, those that are bound to a room in it."""
+    if not stays:
+        return True
+    (start, end, bound), *rest = stays
+    return any(
+        seatable(rooms, rest, (*seated, (start, end, room)))
+        for room in (rooms if bound is None else [bound])
+        if not any(a < end and start < b and there == room for a, b, there in seated)
+    )
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("seed", range(3))
+def test_with_rooms_by_name_and_people_in_them_still_all_and_only_the_seatable_are_booked(
+    clinic: Clinic, seed: int
+) -> None:
+    rng = random.Random(seed)
+    rooms = _all_rooms(clinic)
+    known: dict[UUID, Bound] = {}
+    said: Counter[tuple[bool, bool]] = Counter()
+    for _ in range(32):
+        if known and rng.random() < 0.2:
+            key = rng.choice(list(known))
+            if known[key][2] is None:
+                clinic.do(lambda s, c, key=key: visit_day.check_in(s, c, key), now=clinic.at("2030-03-04 08:00"))
+                known[key] = (*known[key][:2], rooms_of(clinic)[key])
+            continue
+        start = clinic.at("2030-03-04 09:00") + timedelta(minutes=15 * rng.randint(0, 16))
+        minutes, room = rng.choice(LENGTHS), rng.choice(rooms) if rng.random() < 0.4 else None
+        stay = start, start + timedelta(minutes=minutes), room
+        pins = () if room is None else (Pin("room:bay", room),)
+        asked = booking.Wanted(clinic.patient(), f"stay{minutes}", clinic.location_id, start, pins=pins)
+        fits = seatable(rooms, [*known.values(), stay])
+        try:
+            key = clinic.do(lambda s, c, asked=asked: booking.book(s, c, asked).id)
+        except Refused:
+            assert not fits
+        else:
+            assert fits
+            known[key] = stay
+        said[fits, room is not None] += 1
+    assert len(said) == 4, "rooms by name and others, booked and refused"
+    assert overlaps(clinic.engine) == 0
+    seats = rooms_of(clinic)
+    assert all(seats[key] == room for key, (_, _, room) in known.items() if room is not None)
 
 
 def test_what_has_begun_is_not_moved_to_another_room(clinic: Clinic) -> None:
