@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from uuid import UUID
@@ -225,6 +225,26 @@ def test_each_step_of_the_search_has_its_own_reason(calendar: Calendar, code: st
     [reason] = why_not(demand, clinic(calendar), 0)
     assert reason.code == code
     assert (reason.role, reason.segment) == ("nurse", "prep")
+
+
+def test_reasons_come_in_order_one_for_each_role() -> None:
+    """Rules first, then the patient, then each role with the first step that nobody of it passed."""
+    need = Stretch(0, 4, None, "prep")
+    demand = visit(Thread("role:nurse", (need,)), Thread("role:guide", (need,)), Thread("room:bay", (need,)))
+    nurse, guide, bay = one("role:nurse", busy=1), one("role:guide", absent=1, id=2), one("room:bay", id=3)
+    seen = replace(
+        clinic(nurse, guide, bay),
+        bars=(Bar("horizon", "Too far.", -1), Bar("on_hold", "Held.", 0), Bar("lead_time", "Too soon.", -1)),
+        patient=one("patient", busy=1, id=4),
+    )
+    reasons = why_not(demand, seen, 0)
+    assert [(each.code, each.role) for each in reasons] == [
+        ("horizon", None),
+        ("lead_time", None),
+        ("patient_busy", None),
+        ("resource_busy", "nurse"),
+        ("resource_absent", "guide"),
+    ]
 
 
 def test_a_single_busy_resource_is_named_with_the_time_it_is_taken() -> None:
