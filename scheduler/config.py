@@ -56,6 +56,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _rate(raw: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", raw, flags=re.ASCII):
+        msg = "must be a number such as 1 or 0.5"
+        raise ValueError(msg)
+    return float(raw)
+
+
 def _flag(raw: str) -> bool:
     known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
     if raw.lower() not in known:
@@ -135,6 +142,8 @@ class Settings:
         _one_of("console", "file", "http", "twilio"),
         "How SMS leaves: printed, to the outbox, by HTTP, or by Twilio",
     )
+    email_per_second: float = _setting(0.0, _rate, "E-mails that a worker lets leave in a second; 0 means no limit")
+    sms_per_second: float = _setting(0.0, _rate, "SMS that a worker lets leave in a second; 0 means no limit")
     outbox_dir: str = _setting("var/outbox", _text, "Where the channel `file` writes messages")
     smtp_host: str = _setting("", _text, "The SMTP server; needed when the e-mail channel is `smtp`")
     smtp_port: int = _setting(587, _whole(1, 65_535), "The SMTP server's port")

@@ -17,6 +17,8 @@ from scheduler.messaging.base import DeliveryError
 
 #: Client errors that pass: time-outs, races, throttling, and faults of the account rather than of the message.
 TRANSIENT = frozenset({401, 402, 407, 408, 409, 425, 429})
+#: Those of them that would meet every other message just as well.
+_FOR_ALL = frozenset({401, 402, 407, 429})
 _LONGEST_ANSWER = 65_536
 _SERVER_ERROR = 500
 
@@ -49,7 +51,9 @@ def _judge(what: str, answer: requests.Response, timeout: float) -> Mapping[str,
     status = answer.status_code
     if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
         permanent = 400 <= status < _SERVER_ERROR and status not in TRANSIENT  # noqa: PLR2004
-        raise DeliveryError(f"The {what} answered {status}.", permanent=permanent, down=status >= _SERVER_ERROR)
+        raise DeliveryError(
+            f"The {what} answered {status}.", permanent=permanent, down=status >= _SERVER_ERROR or status in _FOR_ALL
+        )
     try:
         found = json.loads(_read(answer, timeout))
     except ValueError:

@@ -10,6 +10,8 @@ from scheduler.messaging.base import DeliveryError, Envelope, one_address
 from scheduler.messaging.mail import as_mail
 
 _PERMANENT = 500
+#: "Service not available, closing transmission channel".
+_CLOSING = 421
 
 
 class Smtp:
@@ -47,19 +49,24 @@ class Smtp:
             # The name to greet with is given: smtplib would ask the network for it.
             connection = smtplib.SMTP(*self._server, local_hostname=self._domain, timeout=self._timeout)
         except (OSError, smtplib.SMTPException) as error:
-            raise DeliveryError(f"The SMTP server cannot be reached: {_say(error)}.", permanent=False) from error
+            raise DeliveryError(
+                f"The SMTP server cannot be reached: {_say(error)}.", permanent=False, down=True
+            ) from error
         try:
             self._prepare(connection)
             connection.send_message(mail, self._sender, [to])
         except smtplib.SMTPRecipientsRefused as error:
             code = max(answer[0] for answer in error.recipients.values())
-            raise DeliveryError(f"The SMTP server refused the recipient: {code}.", permanent=_final(code)) from error
+            said = f"The SMTP server refused the recipient: {code}."
+            raise DeliveryError(said, permanent=_final(code), down=code == _CLOSING) from error
         except smtplib.SMTPDataError as error:
             code = error.smtp_code
-            raise DeliveryError(f"The SMTP server refused the message: {code}.", permanent=_final(code)) from error
+            said = f"The SMTP server refused the message: {code}."
+            raise DeliveryError(said, permanent=_final(code), down=code == _CLOSING) from error
         except (OSError, smtplib.SMTPException) as error:
             # Log-in, TLS, the sender's address: faults of the installation, which pass once somebody mends them.
-            raise DeliveryError(f"The SMTP server did not take it: {_say(error)}.", permanent=False) from error
+            said = f"The SMTP server did not take it: {_say(error)}."
+            raise DeliveryError(said, permanent=False, down=True) from error
         finally:
             # The message is accepted or refused by now; how the goodbye goes must not change that.
             with suppress(OSError, smtplib.SMTPException):

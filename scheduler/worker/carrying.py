@@ -24,6 +24,7 @@ from scheduler.core.call import Call
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.hands import Hands, complain, is_away
+from scheduler.worker.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,13 @@ class Rounds:
         deliver: Callable[[Letter], Outcome],
         stopping: Event,
         *,
+        ways: Ways,
         at_once: int,
         lease: timedelta,
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
         self._deliver, self._stopping, self._at_once, self._lease = deliver, stopping, at_once, lease
+        self._ways = ways
         self._arriving: SimpleQueue[Outcome] = SimpleQueue()
         self._ended: list[Outcome] = []
         self._left: list[Letter] = []
@@ -70,8 +73,8 @@ class Rounds:
                 under_way -= self._hear(wait=under_way > 0 and (under_way == self._at_once or not waiting))
                 if self._stopping.is_set():
                     self._give_back(waiting)
-                wanted = [waiting.popleft() for _ in range(min(self._at_once - under_way, len(waiting)))]
-                for letter in self._turn(wanted):
+                for letter in self._turn(self._next(waiting, self._at_once - under_way)):
+                    self._ways.leaves(letter.channel)
                     self._carriers.submit(self._carry, letter)
                     under_way += 1
         except Exception:
@@ -79,6 +82,20 @@ class Rounds:
             while under_way:
                 under_way -= self._hear(wait=True)
             raise
+
+    def _next(self, waiting: deque[Letter], free: int) -> list[Letter]:
+        """Who may try to begin. Whose channel has shut meanwhile, or has no room, is given back."""
+        rooms, wanted = self._ways.rooms(), list[Letter]()
+        while waiting and len(wanted) < free:
+            letter = waiting.popleft()
+            room = rooms.get(letter.channel)
+            if room == 0:
+                self._left.append(letter)
+                continue
+            if room is not None:
+                rooms[letter.channel] = room - 1
+            wanted.append(letter)
+        return wanted
 
     def _carry(self, letter: Letter) -> None:
         self._arriving.put(self._deliver(letter))

@@ -25,6 +25,7 @@ from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
 from scheduler.worker.tally import Tally
+from scheduler.worker.ways import Ways
 from scheduler.worker.webhooks import Courier
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,9 @@ class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
     `channels` maps `email`, `sms` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how long a
-    claimed message stays with a worker that went silent; `at_once` are on their way together. While `guard` holds, for
-    the clock can't be believed, nothing leaves, no chore is done and no pulse is left.
+    claimed message stays with a worker that went silent; `at_once` are on their way together, and by each channel no
+    more in a second than `rates` says. While `guard` holds, for the clock can't be believed, nothing leaves, no chore
+    is done and no pulse is left.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Worker(Hands):
         batch: int = 200,
         at_once: int = AT_ONCE,
         guard: ClockGuard | None = None,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
         gate = gate_of(sessions)
         super().__init__(sessions, clock, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
         self.tally, self._guard = Tally(), guard
+        self._ways, self._turns = Ways(rates or {}, clock), 0
         self._stopping = threading.Event()
         self._carriers = ThreadPoolExecutor(at_once, thread_name_prefix="carrier")
         self._rounds: dict[UUID, Rounds] = {}
@@ -78,7 +82,7 @@ class Worker(Hands):
         taken = 0
         self._catch_up()
         while not self._stopping.is_set():
-            in_round = sum(self.serve(organization_id) for organization_id in self.look(outbox.organizations_due))
+            in_round = sum(self.serve(organization_id) for organization_id in self._in_turn())
             if not in_round:
                 break
             taken += in_round
@@ -86,11 +90,23 @@ class Worker(Hands):
         self._beat()
         return taken
 
+    def _in_turn(self) -> list[UUID]:
+        """Who has something due, each time beginning with another: where a rate leaves little room, all have some."""
+        found = self.look(outbox.organizations_due)
+        self._turns += 1
+        first = self._turns % len(found) if found else 0
+        return found[first:] + found[:first]
+
     def _is_held(self) -> bool:
         return self._guard is not None and self._guard.holds()
 
     def _beat(self) -> None:
         self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name, self.tally.document()))
+
+    def tell(self) -> None:
+        """Set out to every webhook that something is due for."""
+        if not self._is_held():
+            self.webhooks.run_due()
 
     def keep_house(self) -> None:
         """Do the chores whose time has come."""
@@ -103,8 +119,8 @@ class Worker(Hands):
         return self._housekeeper.moved_at
 
     def next_due(self) -> datetime | None:
-        """When the next message falls due that is not due yet."""
-        return self.look(outbox.next_due)
+        """When the next message falls due that is not due yet, or a channel may be used that may not be now."""
+        return min(filter(None, (self.look(outbox.next_due), self._ways.opens_at())), default=None)
 
     def stop(self) -> None:
         """Begin nothing more. What is on its way is finished by the tick that runs."""
@@ -146,7 +162,13 @@ class Worker(Hands):
         return self.transact(
             organization_id,
             lambda session, call: outbox.claim(
-                session, call, limit=self._batch, lease=self._lease, token=token, takes_over=takes_over
+                session,
+                call,
+                limit=self._batch,
+                lease=self._lease,
+                token=token,
+                takes_over=takes_over,
+                rooms=self._ways.rooms(),
             ),
         )
 
@@ -158,6 +180,7 @@ class Worker(Hands):
                 self._carriers,
                 self._deliver,
                 self._stopping,
+                ways=self._ways,
                 at_once=self._at_once,
                 lease=self._lease,
             )
@@ -166,6 +189,7 @@ class Worker(Hands):
     def _deliver(self, letter: Letter) -> Outcome:
         """Deliver, with no transaction open, and count it."""
         outcome = self._hand_over(letter)
+        self._ways.ended(letter.channel, down=outcome.down)
         self.tally.add(outcome, self._clock())
         return outcome
 
@@ -179,7 +203,7 @@ class Worker(Hands):
         try:
             provider_id = self._channels[letter.channel].deliver(envelope)
         except DeliveryError as error:
-            return Outcome(letter, error.detail, permanent=error.permanent)
+            return Outcome(letter, error.detail, permanent=error.permanent, down=error.down)
         except Exception as error:  # noqa: BLE001
             complain(f"message {letter.id} met a broken channel", error)
             return Outcome(letter, f"The channel broke: {type(error).__name__}.")

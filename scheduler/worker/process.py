@@ -41,6 +41,7 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
         batch=settings.worker_batch,
         at_once=settings.worker_at_once,
         guard=ClockGuard(sessions, clock),
+        rates={"email": settings.email_per_second, "sms": settings.sms_per_second},
     )
     return Ticker(worker, seconds=settings.worker_tick_seconds, clock=clock, afterwards=engine.dispose)
 

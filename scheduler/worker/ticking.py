@@ -53,7 +53,7 @@ class Ticker:
         self._add(self._run, "tick", "interval", **every)
         self._add(partial(self._chores.run, self.worker.keep_house), "chores", "interval", **every)
         self._add(partial(self._jobs.run, self.worker.jobs.run_due), "jobs", "interval", **every)
-        self._add(partial(self._webhooks.run, self.worker.webhooks.run_due), "webhooks", "interval", **every)
+        self._add(partial(self._webhooks.run, self.worker.tell), "webhooks", "interval", **every)
         self._scheduler.start()
 
     def stop(self) -> None:

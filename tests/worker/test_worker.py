@@ -269,13 +269,18 @@ class TestSettings:
                 settings, email_channel="smtp", smtp_host="127.0.0.1", smtp_from="a@example.org", sms_channel="file"
             )
         )
-        assert {name: type(channel).__name__ for name, channel in chosen.items()} == {"email": "Smtp", "sms": "File"}
+        assert {name: type(channel).__name__ for name, channel in chosen.items()} == {
+            "email": "Smtp",
+            "sms": "File",
+            "webhook": "Webhook",
+        }
         chosen = channels_of(
             replace(settings, email_channel="console", sms_channel="http", sms_http_url="https://x.example.org")
         )
         assert {name: type(channel).__name__ for name, channel in chosen.items()} == {
             "email": "Console",
             "sms": "SmsHttp",
+            "webhook": "Webhook",
         }
 
     def test_a_token_is_not_sent_in_the_clear(self, settings: Settings) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -19,6 +20,8 @@ from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.scene import Scene
 
 SET_ASIDE = timedelta(minutes=10)
+#: What would leave by a channel that is shut or busy is looked at again so soon.
+NO_ROOM = timedelta(seconds=30)
 
 #: The partial index holds these and no others.
 _OPEN = Message.status.in_(("pending", "sending"))
@@ -54,25 +57,26 @@ def next_due(session: Session, now: datetime) -> datetime | None:
 
 
 def claim(
-    session: Session, call: Call, *, limit: int, lease: timedelta, token: UUID, takes_over: bool = True
+    session: Session,
+    call: Call,
+    *,
+    limit: int,
+    lease: timedelta,
+    token: UUID,
+    takes_over: bool = True,
+    rooms: Mapping[str, int] | None = None,
 ) -> Claimed:
     """Take up to `limit` due messages of the organization for `lease`; when it `takes_over`, also of dead workers.
 
-    Each is judged by the state of things now; what is not to be sent is settled at once, with its reason.
+    Each is judged by the state of things now; what is not to be sent is settled at once, with its reason. Of a channel
+    in `rooms` no more are taken than may leave by it now.
     """
-    messages = session.scalars(
-        select(Message)
-        .where(
-            Message.organization_id == call.organization_id,
-            _OPEN,
-            Message.due_at <= call.now,
-            _is_free(call.now) if takes_over else Message.status == "pending",
-        )
-        .order_by(Message.due_at, Message.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
-        .execution_options(populate_existing=True)
-    ).all()
+    left = dict(rooms or {})
+    free = _is_free(call.now) if takes_over else Message.status == "pending"
+    messages = _take(session, call, free, limit, Message.channel.not_in(left) if left else true())
+    for channel, room in left.items():
+        if room > 0:
+            messages += _take(session, call, free, min(room, limit), Message.channel == channel)
     if not messages:
         return Claimed((), 0)
     scene = Scene.of(session, call, messages)
@@ -83,7 +87,7 @@ def claim(
         if message.merged_into is not None:  # another of this batch says it
             continue
         try:
-            judgement = judge(scene, message)
+            judgement = _within(left, judge(scene, message), message, call.now)
             if isinstance(judgement, Send):
                 letters.append(letter_of(scene, message, judgement, token))
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
@@ -100,6 +104,32 @@ def claim(
         [{"key": change["key"]} | {f"new_{name}": change[name] for name in _CHANGED} for change in changes],
     )
     return Claimed(tuple(letters), len(messages), tuple(broken))
+
+
+def _take(
+    session: Session, call: Call, free: ColumnElement[bool], limit: int, which: ColumnElement[bool]
+) -> list[Message]:
+    due = Message.organization_id == call.organization_id, _OPEN, Message.due_at <= call.now
+    return list(
+        session.scalars(
+            select(Message)
+            .where(*due, free, which)
+            .order_by(Message.due_at, Message.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True, key_share=True)
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def _within(left: dict[str, int], judgement: Judgement, message: Message, now: datetime) -> Judgement:
+    """The judgement, or a little patience: it is to go by another channel than it was owed for, which has no room."""
+    if not isinstance(judgement, Send) or judgement.channel not in left:
+        return judgement
+    left[judgement.channel] -= 1
+    if left[judgement.channel] >= 0:
+        return judgement
+    return PutOff(min(now + NO_ROOM, message.expires_at))
 
 
 def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:

@@ -70,11 +70,15 @@ class Letter:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one delivery went. `error` is empty when it was accepted; `permanent` says that trying again is of no use."""
+    """How one delivery went. `error` is empty when it was accepted; `permanent` says that trying again is of no use.
+
+    `down` says that it is the whole channel which is, and not this message's fault.
+    """
 
     letter: Letter
     error: str = ""
     permanent: bool = False
+    down: bool = False
     provider_id: str | None = None
     subject: str = ""
     body: str = ""
