@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX = "SCHEDULER_"
 T = TypeVar("T")
+_SHORTEST_KEY = 32
 
 
 class FaultySettings(ValueError):
@@ -96,6 +97,13 @@ def _web_address(raw: str) -> str:
     return raw
 
 
+def _key(raw: str) -> str:
+    if len(raw) < _SHORTEST_KEY:
+        msg = f"must have at least {_SHORTEST_KEY} characters"
+        raise ValueError(msg)
+    return raw
+
+
 def _origins(raw: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in raw.split(","))
     for origin in origins:
@@ -160,7 +168,13 @@ class Settings:
     twilio_token: str = _setting("", _text, "Its token, which also signs what Twilio posts", secret=True)
     twilio_from: str = _setting("", _text, "The number, or messaging service (MG...), that texts leave from")
     public_url: str = _setting(
-        "", _web_address, "Where providers reach this installation: what they sign, and where they call back"
+        "", _web_address, "Where patients and providers reach this installation; empty, messages carry no links"
+    )
+    link_key: str = _setting(
+        "",
+        _key,
+        "What links in messages are made with, alike for every worker; empty, each process makes up its own",
+        secret=True,
     )
     webhooks_private: bool = _setting(
         default=False,

@@ -6,37 +6,18 @@ A visit has one UID for life; its SEQUENCE counts the changes of its time and pl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import icalendar
 
+from scheduler.core.calendar_entry import Entry, Method
 from scheduler.core.civil import zone
-
-Status = Literal["CONFIRMED", "TENTATIVE", "CANCELLED"]
-#: How a calendar takes an invitation (RFC 5546): new or changed, called off, or merely for keeping.
-Method = Literal["REQUEST", "CANCEL", "PUBLISH"]
 
 _PRODUCT = "-//Regimen//Scheduler//EN"
 #: Calendars are asked to look again so often.
 _REFRESH = timedelta(minutes=15)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One visit in a calendar. Instants are aware UTC; `stamp` is its last change, `title` what anyone may read."""
-
-    visit_id: str
-    sequence: int
-    start: datetime
-    end: datetime
-    time_zone: str
-    title: str
-    status: Status
-    stamp: datetime
-    place: str = ""
 
 
 def feed(entries: Iterable[Entry], name: str) -> bytes:
@@ -49,14 +30,16 @@ def feed(entries: Iterable[Entry], name: str) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def invitation(entry: Entry, method: Method, *, organizer: str | None = None, attendee: str | None = None) -> bytes:
-    """One visit for a patient's calendar. `organizer` and `attendee` are e-mail addresses; PUBLISH needs neither."""
-    calendar = _calendar([entry], method=method)
-    (event,) = calendar.walk("VEVENT")
-    if organizer is not None:
-        event.add("organizer", icalendar.vCalAddress(f"mailto:{organizer}"))
-    if attendee is not None:
-        event.add("attendee", icalendar.vCalAddress(f"mailto:{attendee}"), parameters={"RSVP": "FALSE"})
+def invitation(
+    entries: Sequence[Entry], method: Method, *, organizer: str | None = None, attendee: str | None = None
+) -> bytes:
+    """Visits for a patient's calendar: one for REQUEST and CANCEL, any number for PUBLISH, which names no attendee."""
+    calendar = _calendar(entries, method=method)
+    for event in calendar.walk("VEVENT"):
+        if organizer is not None:
+            event.add("organizer", icalendar.vCalAddress(f"mailto:{organizer}"))
+        if attendee is not None:
+            event.add("attendee", icalendar.vCalAddress(f"mailto:{attendee}"), parameters={"RSVP": "FALSE"})
     return bytes(calendar.to_ical())
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.models import Appointment, Message, Organization
 from scheduler.services import booking, outbox
 from scheduler.services.outbox import Letter, Outcome
+from scheduler.services.patient_links import Links
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import open_clinic
 
@@ -63,10 +64,12 @@ def only(clinic: Clinic, rule: str, *, sequence: int = 0) -> Message:
     return by_rule(clinic, sequence=sequence)[rule]
 
 
-def claim(clinic: Clinic, now: datetime, *, limit: int = 500, token: UUID | None = None) -> Sequence[Letter]:
+def claim(
+    clinic: Clinic, now: datetime, *, limit: int = 500, token: UUID | None = None, links: Links | None = None
+) -> Sequence[Letter]:
     """Claim as a worker does."""
     token = token or uuid4()
-    claimed = clinic.do(lambda s, c: outbox.claim(s, c, limit=limit, lease=LEASE, token=token), now=now)
+    claimed = clinic.do(lambda s, c: outbox.claim(s, c, limit=limit, lease=LEASE, token=token, links=links), now=now)
     assert claimed.broken == ()
     return claimed.letters
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler import ics
+from scheduler.core.calendar_entry import Entry, Method
 
 CHANGED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-VISIT = ics.Entry(
+VISIT = Entry(
     visit_id="0198c0de-0000-7000-8000-000000000001",
     sequence=3,
     start=datetime(2026, 3, 8, 14, tzinfo=UTC),
@@ -52,8 +53,8 @@ def test_the_same_entries_give_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("method", ["REQUEST", "CANCEL", "PUBLISH"])
-def test_an_invitation_carries_its_method_and_its_people(method: ics.Method) -> None:
-    text = ics.invitation(VISIT, method, organizer="desk@example.org", attendee="robin@example.org")
+def test_an_invitation_carries_its_method_and_its_people(method: Method) -> None:
+    text = ics.invitation([VISIT], method, organizer="desk@example.org", attendee="robin@example.org")
     read = icalendar.Calendar.from_ical(text)
     (event,) = read.walk("VEVENT")
     assert (read["method"], event["organizer"], event["attendee"]) == (

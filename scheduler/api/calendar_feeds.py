@@ -98,21 +98,7 @@ def show_calendar(token: str) -> Response:
     session.rollback()
     if noted:
         transact(session, call, lambda s, c: feeds.note_look(s, c, feed_id))
-    entries = [
-        ics.Entry(
-            visit_id=str(each.visit_id),
-            sequence=each.sequence,
-            start=each.start,
-            end=each.end,
-            time_zone=each.time_zone,
-            title=each.title,
-            status=each.status,
-            stamp=each.changed_at,
-            place=each.place,
-        )
-        for each in shown.entries
-    ]
-    response = Response(ics.feed(entries, shown.name), mimetype="text/calendar")
+    response = Response(ics.feed(shown.entries, shown.name), mimetype="text/calendar")
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["X-Robots-Tag"] = "noindex"
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import current_app
+
 from scheduler.api.documents import Part
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text, Whole, ZoneName
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
@@ -116,7 +118,8 @@ def put_message_rules(session: Session, call: Call, body: dict[str, Any], *, rev
 @endpoint(scope="messages:read", takes=MessagePreviewQuestion, gives=MessagePreviewSchema, refuses=(NotFound,))
 def preview_messages(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Show every message of a visit or a course with its moment and text, as if it were booked now. Stores nothing."""
-    return {"items": message_preview.preview(session, call, **body)}
+    public_url = current_app.extensions["settings"].public_url
+    return {"items": message_preview.preview(session, call, **body, public_url=public_url)}
 
 
 def _document(view: RuleSet) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class VisitTypePatch(DocumentSchema):
     code = Part("code")
     name = Part("text", maxLength=200)
     public_name = Part("text", "The neutral name that patients see", maxLength=200)
+    public_names = Part("object", 'The same in other languages, by their tag: {"es": "Cita en la clínica"}')
     kind = Part("text", enum=_KINDS)
     modality = Part("code")
     segments = Part("objects", "In their order; the patient's presence is one span", items=_SEGMENT)

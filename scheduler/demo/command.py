@@ -25,6 +25,7 @@ from scheduler.demo.desk import served
 from scheduler.demo.screen import Screen
 from scheduler.demo.seed import Seeded, seed
 from scheduler.models import Organization
+from scheduler.services.patient_links import Links
 from scheduler.worker import Ticker, Worker, channels_of
 
 DATABASE = Path("var/demo.db")
@@ -107,7 +108,8 @@ def _refuse_real_data() -> None:
 def _worker(settings: Settings, clock: StoryClock) -> Iterator[Worker]:
     engine = create_engine(settings.database_url, **engine_options(settings.database_url))
     lease = timedelta(seconds=settings.worker_lease_seconds)
-    worker = Worker(lambda: Session(engine), channels_of(settings), clock=clock, lease=lease)
+    links = Links.of(settings.public_url, settings.link_key)
+    worker = Worker(lambda: Session(engine), channels_of(settings), clock=clock, lease=lease, links=links)
     try:
         yield worker
     finally:

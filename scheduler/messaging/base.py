@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from email_validator import EmailNotValidError, validate_email
+
+from scheduler.core.calendar_entry import Entry, Method
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -19,7 +21,7 @@ class Envelope:
 
     `message_id` is the same at every attempt: channels hand it to their provider as the idempotency key. `channel` is
     how the recipient is reached (`email`, `sms`), `to` an address or an E.164 number. Providers report back under
-    `organization_id`.
+    `organization_id`. `calendar` are visits for the recipient's calendar, which takes them by `method`.
     """
 
     message_id: str
@@ -31,6 +33,8 @@ class Envelope:
     locale: str = "en"
     headers: Mapping[str, str] = field(default_factory=dict)
     organization_id: str = ""
+    calendar: Sequence[Entry] = ()
+    method: Method = "PUBLISH"
 
     def __post_init__(self) -> None:
         # The id becomes a file name and a header: nothing but a plain name may pass.

@@ -57,7 +57,7 @@ def longest(sender_name: str) -> Facts:
         sheet_from=_START - timedelta(hours=1),
         ride=True,
         no_driving="until_next_day",
-        link="https://visits.example.org/p/" + "x" * 43,
+        link="https://visits.example.org/p/" + "x" * 22,
         previous_starts_at=_START - 7 * day,
         visits=tuple(Line(_START + week * 7 * day, _VISIT) for week in range(12)),
         also=(Line(_START + day, _VISIT),),

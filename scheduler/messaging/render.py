@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -25,6 +25,19 @@ LAST_RESORT = "en"
 #: An SMS that is too long is said again: with fewer words, under a shorter name, without the phone number, and at
 #: last without the zone, for a reader who lives in it. The templates see the step as `brief`.
 _SENDER_AT = (30, 30, 20, 20, 11)
+
+#: An SMS that leads to the visit's page leaves out what stands there: the phone number first, then words, at last the
+#: ride home. Where not even that fits, it leads nowhere and says the rest by itself.
+_SENDER_WITH_LINK = (30, 30, 20, 11)
+
+#: By channel, the kinds whose shipped texts name the visit's page, for there is something to be confirmed, read or
+#: changed. Hours before a visit a text gives the room to the phone number.
+LINKED: Mapping[str, frozenset[str]] = {
+    "email": frozenset(
+        {"booked", "series_overview", "remind_72h", "remind_24h", "night_before", "day_of", "eske_nasal", "rescheduled"}
+    ),
+    "sms": frozenset({"booked", "series_overview", "remind_72h", "remind_24h", "night_before", "rescheduled"}),
+}
 
 #: By locale, a clinic's own texts for one kind: {"es": {"subject": ..., "body": ..., "sms": ...}}.
 Custom = Mapping[str, Mapping[str, str]]
@@ -49,6 +62,14 @@ def locale_chain(preferred: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, chain)))
 
 
+def neutral(name: str, locales: Sequence[str]) -> str:
+    """The name on one line; when it would give the patient away, "Appointment" in their language, or nothing."""
+    said = _quiet(name)
+    if said or not locales:
+        return said
+    return words_of(next(tag for tag in locale_chain(locales) if tag in shipped_locales()))["visit"]
+
+
 @cache
 def shipped_locales() -> frozenset[str]:
     """The languages that come with a full set of templates."""
@@ -67,7 +88,8 @@ def render(
     """The text of a message of that kind for that channel (`email` or `sms`).
 
     `locales` are the recipient's and the organization's, in this order; `custom` holds the organization's own texts.
-    With `one_sms` an own text that takes more than one SMS gives way to the shipped one, which does not.
+    With `one_sms` (texts that rest on the exemption) an own text that takes more than one SMS gives way to the shipped
+    one, which does not, and a link to the clinic's phone number, which the law demands.
     """
     needed = {"sms"} if channel == "sms" else {"subject", "body"}
     for tag in locale_chain(locales):
@@ -80,11 +102,11 @@ def render(
         language = tag.partition("-")[0]
         words = words_of(language if language in shipped_locales() else LAST_RESORT)
         said = _Saying(kind, facts, manner, language, words, own)
-        text = said.sms() if channel == "sms" else said.email()
+        text = said.sms(phone_first=one_sms) if channel == "sms" else said.email()
         if own and one_sms and channel == "sms" and septets(text.body) > LIMIT:
             if tag not in shipped_locales():
                 continue
-            text = _Saying(kind, facts, manner, language, words, None).sms()
+            text = _Saying(kind, facts, manner, language, words, None).sms(phone_first=True)
         return text
     raise AssertionError  # pragma: no cover - English is always there
 
@@ -110,18 +132,28 @@ class _Saying:
         subject = " ".join(self._part("subject", values).split())
         return Text(subject, _tidy(self._part("body", values)), self._locale, values["sender"])
 
-    def sms(self) -> Text:
+    def sms(self, *, phone_first: bool) -> Text:
         """In 160 characters: said with fewer words until it fits."""
         text = ""
         values = self._values()
-        for brief, length in enumerate(_SENDER_AT):
-            values |= {"brief": brief, "sender": _cut(to_gsm7(self._sender()), length)}
-            if brief == len(_SENDER_AT) - 1:
-                values["when_short"] = values["when_brief"]
-            text = to_gsm7(self._part("sms", values))
+        for changes in self._steps(values, phone_first=phone_first):
+            text = to_gsm7(self._part("sms", values | changes))
             if septets(text) <= LIMIT:
                 break
         return Text("", text, self._locale, _cut(to_gsm7(self._sender()), _SENDER_AT[0]))
+
+    def _steps(self, values: Mapping[str, Any], *, phone_first: bool) -> Iterator[dict[str, Any]]:
+        """What is said with ever fewer words: first with the link, where the text has one, then without."""
+        if self._own is None and values["link"] and self._kind in LINKED["sms"]:
+            for brief, length in enumerate(_SENDER_WITH_LINK[: 1 if phone_first else None]):
+                yield {"brief": brief, "sender": self._short(length)} | ({"phone": ""} if brief else {})
+        for brief, length in enumerate(_SENDER_AT):
+            changes = {"brief": brief, "sender": self._short(length)}
+            changes |= {"when_short": values["when_brief"]} if brief == len(_SENDER_AT) - 1 else {}
+            yield changes if self._own is not None else changes | {"link": ""}
+
+    def _short(self, length: int) -> str:
+        return _cut(to_gsm7(self._sender()), length)
 
     def _part(self, name: str, values: Mapping[str, Any]) -> str:
         if self._own is not None:
@@ -143,6 +175,9 @@ class _Saying:
         def beside(moment: Any) -> str:
             return phrases.near(moment, start) if moment else ""
 
+        def over(moment: datetime | None) -> bool:
+            return moment is not None and moment <= facts.now
+
         lines = [
             f"{phrases.full(line.starts_at, facts.recipient_zone)} - {self._neutral(line.visit)}"
             for line in facts.visits
@@ -161,7 +196,9 @@ class _Saying:
             "in_words": phrases.until(start, facts.now),
             "arrive_at": beside(facts.arrive_at),
             "food_until": beside(facts.food_until),
-            "food_over": bool(facts.food_until and facts.food_until <= facts.now),
+            "food_over": over(facts.food_until),
+            "liquids_over": over(facts.liquids_until),
+            "alcohol_over": over(facts.alcohol_until),
             "liquids_until": beside(facts.liquids_until),
             "alcohol_until": beside(facts.alcohol_until),
             "ride": facts.ride,

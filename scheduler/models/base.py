@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import string
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ALPHABET = string.ascii_letters + string.digits
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -71,6 +74,11 @@ class Base(DeclarativeBase):
 def new_id() -> UUID:
     """A fresh UUIDv7: unguessable enough for a name, sorted by birth, never a secret."""
     return uuid_utils.compat.uuid7()
+
+
+def new_code() -> str:
+    """Five letters and digits at random: a short name, no secret."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(5))
 
 
 class Owned:

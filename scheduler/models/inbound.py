@@ -1,4 +1,4 @@
-"""What patients text back: each text once, and the numbers that are to get no more of them."""
+"""What patients text back: each text once, and who is to get no more messages."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class InboundText(Owned, Base):
 
 
 class OptOut(Owned, Base):
-    """A number that gets no more texts of a class (`*` is all), whoever answers it, until `ended_at`."""
+    """A number or address that gets no more messages of a class (`*` is all), whoever reads it, until `ended_at`."""
 
     __tablename__ = "opt_outs"
-    number: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(320))
     message_class: Mapped[str] = mapped_column(String(20))
     source: Mapped[str] = mapped_column(String(200))
     since: Mapped[datetime]

@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Document, Owned, Revised, new_id
+from scheduler.models.base import Base, Document, Owned, Revised, new_code, new_id
 
 
 class Organization(Revised, Base):
     """A clinic company: the root of every other row.
 
     `policies` holds lead_minutes, horizon_days and the cut-offs; `messaging` the quiet hours, legal basis and caps.
-    `sender_name` is the neutral name patients see.
+    `sender_name` is the neutral name patients see. `code` is its name in links that must be short.
     """
 
     __tablename__ = "organizations"
@@ -28,6 +28,9 @@ class Organization(Revised, Base):
     policies: Mapped[dict[str, Any]] = mapped_column(Document, default=dict)
     messaging: Mapped[dict[str, Any]] = mapped_column(Document, default=dict)
     demonstration: Mapped[bool] = mapped_column(default=False)
+    code: Mapped[str] = mapped_column(String(8), default=new_code, server_default="")
+
+    __table_args__ = (Index("uq__organizations__code", "code", unique=True),)
 
 
 class ApiKey(Owned, Base):

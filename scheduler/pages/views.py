@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import BadRequest
 
+from scheduler.core.calendar_entry import Method
 from scheduler.core.call import Call
 from scheduler.core.errors import LinkOver, NotFound, SchedulingError
 from scheduler.database import db, transact
 from scheduler.pages.words import Words, languages
-from scheduler.services import Session, patient_links, patient_visit
-from scheduler.services.patient_links import Opened
+from scheduler.services import Session, patient_links, patient_visit, unsubscribing
+from scheduler.services.patient_links import Ending, Opened
 from scheduler.services.patient_visit import PatientVisit
+from scheduler.services.unsubscribing import Wish
 
 blp = Blueprint("pages", __name__, url_prefix="/p", template_folder="templates")
 
 #: A page loads its own style sheet, sends its forms here, and nothing else; nobody may frame it.
 _POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+T = TypeVar("T")
 Act = Callable[[Session, Call, Opened], Any]
+_NOBODY = UUID(int=0)
 
 #: What a refusal is to a patient. Anything else is a time that went meanwhile.
 _SAYS = {
@@ -42,6 +47,14 @@ _DONE = {
     "reschedule": "Your visit has a new time.",
     "cancel": "Your visit is cancelled.",
     "preferences": "Thank you. We will write to you that way.",
+    "stop": "Thank you. We have noted that.",
+}
+#: What messages of a class are, to a patient.
+_KINDS = {
+    "reminder": "reminders of your visits",
+    "instruction": "what to mind before and after a visit",
+    "change": "news of booked, changed and cancelled visits",
+    "check_in": "questions after a visit",
 }
 
 
@@ -85,22 +98,12 @@ def calendar(token: str) -> Response:
     """The visit for the patient's own calendar."""
     from scheduler import ics  # the library behind it takes long to load, and few processes ever need it
 
-    seen = _look(token)
-    if seen is None:
-        return _ended(Words.of(_asked()))
-    off = seen.state == "off"
-    entry = ics.Entry(
-        visit_id=str(seen.visit_id),
-        sequence=seen.sequence,
-        start=seen.starts_at,
-        end=seen.ends_at,
-        time_zone=seen.time_zone,
-        title=seen.title,
-        status="CANCELLED" if off else "TENTATIVE" if seen.state == "unsure" else "CONFIRMED",
-        stamp=seen.changed_at,
-        place=seen.address,
-    )
-    response = Response(ics.invitation(entry, "CANCEL" if off else "PUBLISH"), mimetype="text/calendar")
+    try:
+        seen = _with_link(token, patient_visit.look)
+    except (NotFound, LinkOver) as refusal:
+        return _ended(refusal)
+    method: Method = "CANCEL" if seen.entry.status == "CANCELLED" else "PUBLISH"
+    response = Response(ics.invitation([seen.entry], method), mimetype="text/calendar")
     response.headers["Content-Disposition"] = 'attachment; filename="visit.ics"'
     return response
 
@@ -148,24 +151,63 @@ def prefer(token: str) -> Response:
     )
 
 
+@blp.get("/<token>/stop")
+def ask_to_stop(token: str) -> Response:
+    """Which e-mails are stopped, and which can be."""
+    return _stop_page(token)
+
+
+@blp.post("/<token>/stop")
+def stop(token: str) -> Response:
+    """Stop e-mails of the kind, or all, or none. A mail program that asks by one click (RFC 8058) isn't redirected."""
+    one_click = "List-Unsubscribe" in request.form
+    wanted = "kind" if one_click else request.form.get("stop", "")
+    if wanted not in {"kind", "all", "none"}:
+        raise BadRequest
+    source = "unsubscribed in a mail program" if one_click else "page of a link in an e-mail"
+
+    def work(session: Session, call: Call, link: Ending) -> None:
+        unsubscribing.wish(session, call, link, cast("Wish", wanted), source)
+
+    try:
+        _with_stop(token, work)
+    except NotFound as refusal:
+        return _ended(refusal)
+    if one_click:
+        return Response("", status=200, mimetype="text/plain")
+    where = url_for("pages.ask_to_stop", token=token, done="stop", lang=request.form.get("lang") or None)
+    return _plain(redirect(where, code=303))
+
+
+def _stop_page(token: str) -> Response:
+    try:
+        seen = _with_stop(token, unsubscribing.look)
+    except NotFound as refusal:
+        return _ended(refusal)
+    done = _DONE["stop"] if request.args.get("done") == "stop" else None
+    kind = _KINDS[seen.message_class]
+    shown = {"visit": seen, "_": Words.of([*_asked(), *seen.locales]), "token": token, "kind": kind, "done": done}
+    return Response(render_template("stop.html", languages=languages(), **shown))
+
+
+def _with_stop(token: str, work: Callable[[Session, Call, Ending], T]) -> T:
+    """The same for a link's other use: it ends messages, whatever became of the visit."""
+
+    def opened(session: Session, call: Call) -> T:
+        link = patient_links.opened_to_stop(session, token)
+        return work(session, link.call(call), link)
+
+    return transact(db.session(), _anybody(), opened)
+
+
 def _act(token: str, what: str, act: Act) -> Response:
     """Do it in one transaction, then send the browser to look; refused, show the page again with the reason."""
-    session, now = db.session(), current_app.extensions["clock"]()
     try:
-        opened = patient_links.opened(session, token, now)
-    except NotFound:
-        return _ended(Words.of(_asked()))
-    call = opened.call(now)
-    session.rollback()
-
-    def work(session: Session, call: Call) -> Any:
-        return act(session, call, patient_links.opened(session, token, now))
-
-    try:
-        fresh = transact(session, call, work)
+        fresh = _with_link(token, act)
+    except (NotFound, LinkOver) as refusal:
+        return _ended(refusal)
     except SchedulingError as refusal:
-        gone = isinstance(refusal, LinkOver)
-        return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, _TAKEN), status=410 if gone else 409)
+        return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, _TAKEN), status=409)
     where = url_for("pages.show", token=fresh or token, done=what, lang=request.form.get("lang") or None)
     return _plain(redirect(where, code=303))
 
@@ -178,24 +220,15 @@ def _page(
     status: int = 200,
     more: Callable[[Session, Call, Opened, Words], dict[str, Any]] | None = None,
 ) -> Response:
-    session, now = db.session(), current_app.extensions["clock"]()
-    try:
-        opened = patient_links.opened(session, token, now)
-    except NotFound:
-        return _ended(Words.of(_asked()))
-    call = opened.call(now)
-    session.rollback()
-
-    def work(session: Session, call: Call) -> tuple[PatientVisit, Words, dict[str, Any]]:
-        opened = patient_links.opened(session, token, now)
+    def work(session: Session, call: Call, opened: Opened) -> tuple[PatientVisit, Words, dict[str, Any]]:
         seen = patient_visit.look(session, call, opened)
-        words = Words.of([*_asked(), *seen.locales], seen.time_zone, seen.patient_zone)
+        words = Words.of([*_asked(), *seen.locales], seen.entry.time_zone, seen.patient_zone)
         return seen, words, more(session, call, opened, words) if more is not None else {}
 
     try:
-        seen, words, further = transact(session, call, work)
-    except LinkOver:
-        return _page(token, "visit.html", trouble=_SAYS["link_over"], status=410)
+        seen, words, further = _with_link(token, work)
+    except (NotFound, LinkOver) as refusal:
+        return _ended(refusal)
     done = _DONE.get(request.args.get("done", "")) if trouble is None else None
     shown = {"visit": seen, "_": words, "token": token, "trouble": trouble, "done": done, "languages": languages()}
     return Response(render_template(template, **shown, **further), status=status)
@@ -206,19 +239,28 @@ def _times(session: Session, call: Call, opened: Opened, words: Words) -> dict[s
     return {"days": [(day, list(group)) for day, group in groupby(starts, key=words.day)]}
 
 
-def _look(token: str) -> PatientVisit | None:
-    session, now = db.session(), current_app.extensions["clock"]()
-    try:
-        call = patient_links.opened(session, token, now).call(now)
-    except NotFound:
-        return None
-    session.rollback()
-    return transact(session, call, lambda s, c: patient_visit.look(s, c, patient_links.opened(s, token, now)))
+def _with_link(token: str, work: Callable[[Session, Call, Opened], T]) -> T:
+    """Open the link and work with it, in one transaction. Raises NotFound, LinkOver, and what the work raises."""
+
+    def opened(session: Session, call: Call) -> T:
+        found = patient_links.opened(session, token, call.now)
+        return work(session, found.call(call), found)
+
+    return transact(db.session(), _anybody(), opened)
 
 
-def _ended(words: Words) -> Response:
-    """One page for every link that opens nothing: it does not tell why."""
-    return Response(render_template("ended.html", _=words), status=404)
+def _anybody() -> Call:
+    """Who has not shown a link yet."""
+    return Call(now=current_app.extensions["clock"](), organization_id=_NOBODY, actor="patient link")
+
+
+def _ended(refusal: SchedulingError) -> Response:
+    """One page for every link that opens nothing: it does not tell why. That a visit has moved is no secret."""
+    moved = isinstance(refusal, LinkOver)
+    # Nobody's language is known but the browser's.
+    wished = [*_asked(), *(tag for tag, _ in request.accept_languages)]
+    shown = {"_": Words.of(wished), "trouble": _SAYS["link_over"] if moved else None}
+    return Response(render_template("ended.html", **shown), status=410 if moved else 404)
 
 
 def _asked() -> list[str]:

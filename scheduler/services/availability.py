@@ -13,6 +13,7 @@ from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
+from scheduler.services import course_rules
 from scheduler.services.appointments import Participation, in_time, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind, require_on
@@ -44,6 +45,8 @@ class Question:
     by: Initiator = "staff"
     #: Where the patient will be, for a visit by video.
     patient_region: str | None = None
+    #: The session of a course whose visit is looked for: only what its course allows is offered.
+    course_session_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,10 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
         by=question.by,
         patient_region=question.patient_region,
     )
-    look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
+    rules = course_rules.link(
+        session, call, question.course_session_id, question.patient_id, question.visit_type, moving=True, reading=True
+    )
+    look = Search(session, call, kind, wanted, rules, question.exclude_appointment, question.hold_id, at)
     loaded = look.load(start, end)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 

@@ -75,8 +75,9 @@ def link(
     *,
     moving: bool = False,
     pencilled: bool = False,
+    reading: bool = False,
 ) -> Link | None:
-    """Lock the session's course and say what it forbids; None without a session.
+    """Lock the session's course, unless `reading`, and say what it forbids; None without a session.
 
     The gates before a session do not bar a visit that is only `pencilled`: they bar its confirmation.
 
@@ -89,7 +90,8 @@ def link(
     if step is None:
         detail = f"No session {session_id}."
         raise NotFound(detail)
-    lock(session, call, step.course_id)
+    if not reading:
+        lock(session, call, step.course_id)
     course = session.get_one(Course, (call.organization_id, step.course_id))
     faults = []
     if course.patient_id != patient_id:

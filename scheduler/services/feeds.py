@@ -15,8 +15,10 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
+from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
+from scheduler.messaging.render import neutral
 from scheduler.models import (
     Appointment,
     AuditEvent,
@@ -37,26 +39,8 @@ Titles = Literal["neutral", "visit_type"]
 _BACK, _AHEAD = timedelta(days=31), timedelta(days=400)
 #: That a feed is looked at is written down so often: calendars look every few minutes.
 _NOTED_EVERY = timedelta(days=1)
-#: What a calendar calls a visit that will not take place, or did not.
-_OFF = frozenset({"cancelled", "noshow", "entered-in-error"})
-_UNSURE = frozenset({"pending", "proposed"})
 
 Window = tuple[datetime, datetime]
-
-
-@dataclass(frozen=True)
-class FeedEntry:
-    """A visit as a feed shows it; `start` and `end` are the part that concerns the resource."""
-
-    visit_id: UUID
-    sequence: int
-    start: datetime
-    end: datetime
-    time_zone: str
-    title: str
-    status: Literal["CONFIRMED", "TENTATIVE", "CANCELLED"]
-    changed_at: datetime
-    place: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class Shown:
     """What a feed shows: its name, which names nobody, and its entries by start."""
 
     name: str
-    entries: tuple[FeedEntry, ...]
+    entries: tuple[Entry, ...]
 
 
 def create(session: Session, call: Call, *, resource_id: UUID, titles: Titles = "neutral") -> tuple[CalendarFeed, str]:
@@ -140,7 +124,7 @@ def note_look(session: Session, call: Call, feed_id: UUID) -> None:
 def show(session: Session, call: Call, row: CalendarFeed) -> Shown:
     """What the feed shows now: a constant number of statements, whatever it holds."""
     resource = session.get_one(Resource, (call.organization_id, row.resource_id))
-    sender = session.get_one(Organization, call.organization_id).sender_name
+    organization = session.get_one(Organization, call.organization_id)
     window = call.now - _BACK, call.now + _AHEAD
     own = resource.kind == "patient"
     parts = None if own else _served(session, call, resource.id, window)
@@ -149,8 +133,19 @@ def show(session: Session, call: Call, row: CalendarFeed) -> Shown:
     if not own:
         found += _called_off(session, call, resource.id, window)
     changed = _changed_at(session, call, [each.id for each, _, _ in found])
-    entries = [_entry(row, each, start, end, changed.get(each.id, each.created_at)) for each, start, end in found]
-    name = sender if own else resource.name
+    entries = [
+        Entry.of(
+            each,
+            title=each.inner_name
+            if row.titles == "visit_type"
+            else neutral(each.public_name, [organization.default_locale]),
+            place=each.address,
+            stamp=changed.get(each.id, each.created_at),
+            part=(start, end),
+        )
+        for each, start, end in found
+    ]
+    name = organization.sender_name if own else resource.name
     return Shown(name, tuple(sorted(entries, key=lambda entry: (entry.start, entry.visit_id))))
 
 
@@ -222,7 +217,7 @@ def _called_off(
         .join(AuditEvent, told & (AuditEvent.action == "appointment.cancel"))
         .where(
             Appointment.organization_id == call.organization_id,
-            Appointment.status.in_(sorted(_OFF)),
+            Appointment.status.in_(sorted(OFF)),
             Appointment.ends_at > window[0],
             Appointment.starts_at < window[1],
         )
@@ -245,17 +240,3 @@ def _changed_at(session: Session, call: Call, ids: Iterable[UUID]) -> dict[UUID,
         .group_by(AuditEvent.subject_id)
     )
     return {row[0]: row[1] for row in session.execute(wanted)}
-
-
-def _entry(feed: CalendarFeed, row: Row[Any], start: datetime, end: datetime, changed_at: datetime) -> FeedEntry:
-    return FeedEntry(
-        visit_id=row.id,
-        sequence=row.sequence,
-        start=start,
-        end=end,
-        time_zone=row.time_zone,
-        title=row.inner_name if feed.titles == "visit_type" else row.public_name,
-        status="CANCELLED" if row.status in _OFF else "TENTATIVE" if row.status in _UNSURE else "CONFIRMED",
-        changed_at=changed_at,
-        place=row.address,
-    )

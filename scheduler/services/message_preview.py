@@ -27,6 +27,7 @@ from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
 from scheduler.services.outbox.scene import MERGED_WITHIN, Scene
 from scheduler.services.outbox.texts import in_words
 from scheduler.services.outbox.writing import Batch, rows_of
+from scheduler.services.patient_links import Links
 
 #: A message that is put off more often than this is shown as it then stands.
 _MOST_PUT_OFF = 10
@@ -60,11 +61,12 @@ def preview(
     appointment_id: UUID | None = None,
     course_id: UUID | None = None,
     rules: Any = None,
+    public_url: str = "",
 ) -> list[Foreseen]:
     """Every message that the visit, or each visit of the course, would owe if it were booked now, by the due time.
 
-    `rules` are documents that need not be stored; by default those in force. Raises NotFound, and Invalid with every
-    fault.
+    `rules` are documents that need not be stored; by default those in force. With a `public_url` the texts have links,
+    which open nothing. Raises NotFound, and Invalid with every fault.
     """
     if (appointment_id is None) == (course_id is None):
         raise Invalid([Fault("/appointment_id", "one_of_two", "Name either an appointment or a course.")])
@@ -78,7 +80,7 @@ def preview(
         visit.status = "booked" if visit.status in {"pending", "proposed"} else visit.status
     batch = Batch(session, call, visits)
     messages = [Message(**row) for row in _rows(batch, chosen, course)]
-    scene = Scene.of(session, call, messages)
+    scene = Scene.of(session, call, messages, Links.of(public_url, ""))
     scene = replace(
         scene,
         appointments={visit.id: visit for visit in visits},

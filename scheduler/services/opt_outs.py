@@ -1,4 +1,4 @@
-"""Numbers that get no more texts, for everybody who shares them. The record at each patient is written beside it."""
+"""Numbers and addresses that get no more messages, for all who share them; each patient's record is written beside."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.names import folded
 from scheduler.models import OptOut, Patient, PatientKey
 
 #: Every class of messages.
 ALL = "*"
-#: What goes to a number. Whoever wants no texts is not called by a machine either.
-BY_NUMBER = frozenset({"sms", "voice"})
 
 
 def close(session: Session, call: Call, number: str, message_class: str, source: str) -> None:
-    """No more messages of the class to this number, from this transaction's end on."""
+    """No more messages of the class to this number or address, from this transaction's end on."""
     table = cast("Table", OptOut.__table__)
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     said = {"source": source, "since": call.now, "ended_at": None, "end_source": None}
@@ -30,13 +29,13 @@ def close(session: Session, call: Call, number: str, message_class: str, source:
 
 
 def open_again(session: Session, call: Call, number: str, source: str) -> None:
-    """Messages of every class may go to this number again."""
+    """Messages of every class may go to this number or address again."""
     living = OptOut.organization_id == call.organization_id, OptOut.number == number, OptOut.ended_at.is_(None)
     session.execute(update(OptOut).where(*living).values(ended_at=call.now, end_source=source))
 
 
 def closed(session: Session, organization_id: UUID, numbers: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """The classes that are closed for each of these numbers."""
+    """The classes that are closed for each of these numbers and addresses."""
     if not numbers:
         return {}
     rows = session.execute(
@@ -55,37 +54,43 @@ def is_closed(classes: Collection[str], message_class: str) -> bool:
     return ALL in classes or message_class in classes
 
 
-def sharing(session: Session, call: Call, number: str, *, lock: bool = False) -> Sequence[Patient]:
-    """Everybody who gave this number to be written to or called at, in order of id."""
+def sharing(session: Session, call: Call, address: str, *, lock: bool = False) -> Sequence[Patient]:
+    """Everybody who gave this number or e-mail address to be reached at, in order of id."""
     mine = PatientKey.organization_id == call.organization_id, PatientKey.patient_id == Patient.id
-    known = select(PatientKey.patient_id).where(*mine, PatientKey.kind == "phone", PatientKey.value == number).exists()
+    kind, value = ("email", folded(address)) if "@" in address else ("phone", address)
+    known = select(PatientKey.patient_id).where(*mine, PatientKey.kind == kind, PatientKey.value == value).exists()
     chosen = select(Patient).where(Patient.organization_id == call.organization_id, known).order_by(Patient.id)
     if lock:
         chosen = chosen.with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(chosen).all()
 
 
-def record_stop(session: Session, call: Call, number: str, basis: str, source: str) -> None:
-    """Write at each patient of the number that their consent to texts is revoked, when and how."""
-    at = call.now.isoformat()
-    for patient in sharing(session, call, number, lock=True):
+def record_stop(session: Session, call: Call, address: str, basis: str, source: str) -> None:
+    """Write at each patient of the number or address that their consent is revoked, when and how."""
+    at, channels = call.now.isoformat(), _channels(address)
+    for patient in sharing(session, call, address, lock=True):
         ours = [dict(each) for each in patient.consents]
-        living = [each for each in ours if each["channel"] in BY_NUMBER and not each.get("revoked_at")]
+        living = [each for each in ours if each["channel"] in channels and not each.get("revoked_at")]
         for each in living:
             each["revoked_at"] = at
-        if not any(each["channel"] == "sms" for each in living):
-            ours.append(_entry(basis, source, given_at=None, revoked_at=at))
+        if not any(each["channel"] == channels[0] for each in living):
+            ours.append(_entry(channels[0], basis, source, given_at=None, revoked_at=at))
         patient.consents = ours
     session.flush()
 
 
-def record_start(session: Session, call: Call, number: str, source: str) -> None:
-    """Write at each patient of the number that they consent to texts, since when and how."""
-    for patient in sharing(session, call, number, lock=True):
-        given = _entry("consent", source, given_at=call.now.isoformat(), revoked_at=None)
+def record_start(session: Session, call: Call, address: str, source: str) -> None:
+    """Write at each patient of the number or address that they consent, since when and how."""
+    for patient in sharing(session, call, address, lock=True):
+        given = _entry(_channels(address)[0], "consent", source, given_at=call.now.isoformat(), revoked_at=None)
         patient.consents = [*patient.consents, given]
     session.flush()
 
 
-def _entry(basis: str, source: str, *, given_at: str | None, revoked_at: str | None) -> dict[str, Any]:
-    return {"channel": "sms", "basis": basis, "source": source, "given_at": given_at, "revoked_at": revoked_at}
+def _channels(address: str) -> tuple[str, ...]:
+    """What goes to it, texts first. Whoever wants no texts is not called by a machine either."""
+    return ("email",) if "@" in address else ("sms", "voice")
+
+
+def _entry(channel: str, basis: str, source: str, *, given_at: str | None, revoked_at: str | None) -> dict[str, Any]:
+    return {"channel": channel, "basis": basis, "source": source, "given_at": given_at, "revoked_at": revoked_at}

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.changing import Change, why_not_change
 from scheduler.core.civil import to_local
@@ -20,6 +20,7 @@ from scheduler.core.errors import Fault, Invalid, LinkOver, NotFound
 from scheduler.core.localgrid import Wish
 from scheduler.core.policies import Policies
 from scheduler.core.visit import CheckItem, Instructions
+from scheduler.messaging.render import neutral
 from scheduler.models import Appointment, Location, Organization, Patient
 from scheduler.services import audit, availability, booking, patient_links, visit_day
 from scheduler.services.availability import Question
@@ -46,23 +47,16 @@ class Ask:
 
 @dataclass(frozen=True)
 class PatientVisit:
-    """What the page may say. Instants are aware UTC, `time_zone` the site's, `patient_zone` the patient's own.
+    """What the page may say. `entry` is the visit as calendars show it, `patient_zone` the patient's own zone.
 
     `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol. `state` is one of `coming`,
     `unsure`, `off`, `over`. `may` are the changes that policy lets the patient make now.
     """
 
-    visit_id: UUID
-    sequence: int
+    entry: Entry
     sender_name: str
     phone: str
-    title: str
-    starts_at: datetime
-    ends_at: datetime
-    changed_at: datetime
-    time_zone: str
     patient_zone: str
-    address: str
     locales: tuple[str, ...]
     channel: str | None
     channels: tuple[str, ...]
@@ -77,8 +71,13 @@ class PatientVisit:
 
 
 def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
-    """The visit for its page; the look is written to the audit trail. A constant number of statements."""
+    """The visit for its page; the look is written to the audit trail. A constant number of statements.
+
+    Raises LinkOver when the visit has another time by now: that is told by a newer message.
+    """
     row = opened.visit
+    if opened.moved and row.status not in OFF:
+        raise LinkOver("The visit has another time.")
     organization = session.get_one(Organization, call.organization_id)
     patient = session.get_one(Patient, (call.organization_id, row.patient_id))
     location = session.get_one(Location, (call.organization_id, row.location_id))
@@ -86,19 +85,14 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
     state = _state(row, call.now)
     audit.note(session, call, "patient_page.read", "appointment", row.id)
     told = kind.instructions
+    locales = tuple(filter(None, (patient.locale, organization.default_locale)))
+    title = neutral(kind.called(locales), locales)
     return PatientVisit(
-        visit_id=row.id,
-        sequence=row.sequence,
+        entry=Entry.of(row, title=title, place=location.address, stamp=opened.link.created_at),
         sender_name=organization.sender_name,
         phone=organization.phone,
-        title=kind.public_name,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        changed_at=opened.link.created_at,
-        time_zone=row.time_zone,
         patient_zone=patient.time_zone or row.time_zone,
-        address=location.address,
-        locales=tuple(filter(None, (patient.locale, organization.default_locale))),
+        locales=locales,
         channel=patient.preferences.get("channel"),
         channels=tuple(dict.fromkeys(each["channel"] for each in patient.contacts)),
         state=state,
@@ -153,6 +147,8 @@ def times(session: Session, call: Call, opened: Opened) -> list[datetime]:
         wish=Wish(step=30),
         exclude_appointment=row.id,
         by="patient",
+        patient_region=row.patient_region,
+        course_session_id=row.course_session_id,
     )
     found, _ = availability.search(session, call, question, limit=_MOST_TIMES)
     return [offer.start for offer in found if offer.start != row.starts_at]
@@ -172,16 +168,21 @@ def cancel(session: Session, call: Call, opened: Opened) -> None:
 
 
 def prefer(session: Session, call: Call, opened: Opened, *, locale: str, channel: str | None) -> None:
-    """Remember in which language, and by which of the channels on file, the patient wants to be written to."""
+    """Remember in which language, and first by which of the channels on file, the patient wants to be written to.
+
+    An empty channel leaves it to the clinic, None as it is. Raises LinkOver, Invalid for a channel that is not on file.
+    """
     _expect(opened, "preferences")
     patient = session.get(Patient, (call.organization_id, opened.visit.patient_id), with_for_update={"key_share": True})
     if patient is None:
         raise NotFound("There is no such patient.")
     before = {"locale": patient.locale, "channel": patient.preferences.get("channel")}
-    known = {each["channel"] for each in patient.contacts}
+    if channel and channel not in {each["channel"] for each in patient.contacts}:
+        raise Invalid([Fault("/channel", "unknown_channel", "No such way to reach the patient is on file.")])
     patient.locale = locale
-    if channel in known:
-        patient.preferences = {**patient.preferences, "channel": channel}
+    if channel is not None:
+        others = {key: value for key, value in patient.preferences.items() if key != "channel"}
+        patient.preferences = others | ({"channel": channel} if channel else {})
     after = {"locale": patient.locale, "channel": patient.preferences.get("channel")}
     audit.note(session, call, "patient.prefer", "patient", patient.id, before=before, after=after)
 
@@ -192,7 +193,7 @@ def _expect(opened: Opened, scope: Scope) -> None:
 
 
 def _state(row: Appointment, now: datetime) -> str:
-    if row.status in {"cancelled", "entered-in-error", "noshow"}:
+    if row.status in OFF:
         return "off"
     if row.ends_at <= now or row.status == "fulfilled":
         return "over"

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import string
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,8 +20,10 @@ NO_DIGEST = "0" * 64
 _FORM = re.compile(r"([a-z]+)_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})")
 
 
-#: A token that fits into a text message: the organization and 128 random bits, found by the digest itself.
-_SHORT = re.compile(r"([A-Za-z0-9_-]{22})([A-Za-z0-9_-]{22})")
+#: A token that fits into a text message: the organization's code and 101 bits, found by the digest itself. Letters and
+#: digits only: what makes links of a text leaves out a dash at its end.
+_SHORT = re.compile(r"([A-Za-z0-9]{5})([A-Za-z0-9]{17})")
+_ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,27 @@ def read(kind: str, text: str) -> Token | None:
     return Token(organization_id, row_id, match[4])
 
 
-def issue_short(organization_id: UUID) -> tuple[str, str]:
-    """(token, digest) of 44 characters, for links in messages. The digest must be unique in the organization."""
-    secret = secrets.token_urlsafe(16)
-    return f"{_short(organization_id)}{secret}", digest(secret)
+def derive_short(code: str, key: bytes, about: str) -> tuple[str, str]:
+    """(token, digest) for links in messages: of one key and matter always the same, unguessable without the key.
+
+    `code` is the organization's. The digest must be unique in the organization.
+    """
+    number = int.from_bytes(hmac.new(key, about.encode(), hashlib.sha256).digest())
+    secret = ""
+    for _ in range(17):
+        number, place = divmod(number, len(_ALPHABET))
+        secret += _ALPHABET[place]
+    return f"{code}{secret}", digest(secret)
 
 
-def read_short(text: str) -> tuple[UUID, str] | None:
-    """(organization, digest) of a short token; None when it is none."""
+def read_short(text: str) -> tuple[str, str] | None:
+    """(code of the organization, digest) of a short token; None when it is none."""
     match = _SHORT.fullmatch(text)
-    organization_id = _long(match[1]) if match else None
-    return (organization_id, digest(match[2])) if match and organization_id else None
+    return (match[1], digest(match[2])) if match else None
 
 
 def digest(secret: str) -> str:
-    """SHA-256: a secret has 256 random bits, so a slow password hash would only slow down every request."""
+    """SHA-256: nobody guesses a hundred random bits, so a slow password hash would only slow down every request."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

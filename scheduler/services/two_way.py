@@ -25,6 +25,7 @@ _SOON = timedelta(hours=1)
 #: A number is told so often that somebody will read its text, lest two machines talk to each other.
 _TOLD_AGAIN = timedelta(days=1)
 _KIND = "text_reply"
+_OF_EVERYBODY = "en"
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,10 @@ def _said(session: Session, call: Call, incoming: Incoming, reply: Reply, kind: 
         return ""
     organization = session.get_one(Organization, call.organization_id)
     people = opt_outs.sharing(session, call, number)
-    locales = tuple(filter(None, (reply.language, *(one.locale for one in people[:1]), organization.default_locale)))
+    theirs = [one.locale for one in people[:1]]
+    # STOP, START and HELP are what our texts in every language name: such a word says nothing of its writer's.
+    said = [*theirs, reply.language] if reply.language == _OF_EVERYBODY else [reply.language, *theirs]
+    locales = tuple(filter(None, (*said, organization.default_locale)))
     return answer(kind, organization.sender_name, organization.phone, locales)
 
 

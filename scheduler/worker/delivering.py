@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
 from scheduler.services.outbox import Claimed, Letter, Outcome
+from scheduler.services.patient_links import Links
 from scheduler.worker.carrying import Rounds
 from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
@@ -47,7 +48,7 @@ class Worker(Hands):
     `channels` maps `email`, `sms` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how long a
     claimed message stays with a worker that went silent; `at_once` are on their way together, and by each channel no
     more in a second than `rates` says. While `guard` holds, for the clock can't be believed, nothing leaves, no chore
-    is done and no pulse is left.
+    is done and no pulse is left. With `links` messages lead to the patients' pages.
     """
 
     def __init__(
@@ -61,12 +62,13 @@ class Worker(Hands):
         at_once: int = AT_ONCE,
         guard: ClockGuard | None = None,
         rates: Mapping[str, float] | None = None,
+        links: Links | None = None,
     ) -> None:
         gate = gate_of(sessions)
         super().__init__(sessions, clock, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
-        self.tally, self._guard = Tally(), guard
+        self.tally, self._guard, self._links = Tally(), guard, links
         self._ways, self._turns = Ways(rates or {}, clock), 0
         self._stopping = threading.Event()
         self._carriers = ThreadPoolExecutor(at_once, thread_name_prefix="carrier")
@@ -169,6 +171,7 @@ class Worker(Hands):
                 token=token,
                 takes_over=takes_over,
                 rooms=self._ways.rooms(),
+                links=self._links,
             ),
         )
 

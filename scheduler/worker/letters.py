@@ -49,4 +49,14 @@ def write_letter(letter: Letter, now: datetime) -> tuple[Text, Envelope]:
         body=text.body,
         locale=text.locale,
         organization_id=str(letter.organization_id),
+        headers=_headers(letter),
+        calendar=letter.calendar,
+        method=letter.method,
     )
+
+
+def _headers(letter: Letter) -> dict[str, str]:
+    """How mail programs end messages of the kind with one click (RFC 2369, RFC 8058)."""
+    if letter.link is None or letter.channel != "email":
+        return {}
+    return {"List-Unsubscribe": f"<{letter.link.stop}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.config import Settings
 from scheduler.database import engine_options, ensure_directory
+from scheduler.services.patient_links import Links
 from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.delivering import Worker
 from scheduler.worker.hands import Clock, wall_clock
@@ -42,6 +43,7 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
         at_once=settings.worker_at_once,
         guard=ClockGuard(sessions, clock),
         rates={"email": settings.email_per_second, "sms": settings.sms_per_second},
+        links=Links.of(settings.public_url, settings.link_key),
     )
     return Ticker(worker, seconds=settings.worker_tick_seconds, clock=clock, afterwards=engine.dispose)
 

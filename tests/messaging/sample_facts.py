@@ -62,6 +62,6 @@ def hard_cases() -> Iterator[Facts]:
             previous_starts_at=start - timedelta(days=1),
             location="Wednesday's House " * 5,
             address="1200 Long Avenue, Suite 14, Springfield " * 4,
-            link="https://visits.example.org/p/" + "x" * 43,
+            link="https://visits.example.org/p/" + "x" * 22,
             moved=tuple(Moved(start + day, start + 2 * day, "Clinic visit") for day in map(timedelta, range(12))),
         )

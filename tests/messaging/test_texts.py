@@ -12,12 +12,14 @@ from jinja2 import UndefinedError
 from scheduler.core.reminders import CHANNELS, KINDS
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
-from scheduler.messaging.render import TEMPLATES, Text, _environment, locale_chain, render, shipped_locales
+from scheduler.messaging.render import LINKED, TEMPLATES, Text, _environment, locale_chain, render, shipped_locales
 from tests.messaging.sample_facts import START, facts, hard_cases
 
 LOCALES = sorted(shipped_locales())
 #: After a visit the day is enough, and the zone of no use.
 ABOUT_THE_DAY = {"d_instructions", "evening_check", "next_day_scale", "integration_prompt", "gap_nudge"}
+#: A link of the length that they have, under an ordinary name.
+LINK = "https://visits.example.org/p/" + "Ab3dE7kLmN" * 2 + "x9"
 MANNERS = [*LOCALES, "en-US", "en-GB", "es-MX", "es-US"]
 
 
@@ -63,10 +65,23 @@ def test_an_sms_is_one_sms(locale: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("locale", MANNERS)
-def test_an_sms_from_an_ordinary_clinic_names_its_phone_and_the_zone(locale: str, kind: str) -> None:
-    body = render(kind, "sms", facts(), [locale]).body
-    assert "+1 212-555-0142" in body
-    assert kind in ABOUT_THE_DAY or "EST" in body
+def test_an_sms_from_an_ordinary_clinic_names_the_zone_and_its_page_or_its_phone(locale: str, kind: str) -> None:
+    said = {
+        name: render(kind, "sms", replace(facts(), link=link), [locale], one_sms=exempt).body
+        for name, link, exempt in (("linked", LINK, False), ("plain", "", False), ("exempt", LINK, True))
+    }
+    if locale in LOCALES:  # a clock with AM and PM may take the room
+        assert (LINK in said["linked"]) is (kind in LINKED["sms"])
+    assert "+1 212-555-0142" in said["linked"] or LINK in said["linked"]
+    assert "+1 212-555-0142" in said["plain"]
+    assert "+1 212-555-0142" in said["exempt"], "the law wants a way to reach the clinic"
+    assert kind in ABOUT_THE_DAY or all("EST" in body for body in said.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_mail_leads_to_the_page_where_there_is_something_to_do(locale: str, kind: str) -> None:
+    assert (LINK in render(kind, "email", replace(facts(), link=LINK), [locale]).body) is (kind in LINKED["email"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,11 +99,12 @@ def test_an_email_is_tidy(locale: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["booked", "remind_24h", "night_before", "rescheduled"])
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_who_must_fast_is_told_the_very_time(kind: str, channel: str) -> None:
-    body = render(kind, channel, facts(), ["en"]).body
-    assert "No food from 03:00" in body
-    assert "07:00" in body, "when the liquids stop"
-    assert "ride home" in body or "take you home" in body
-    assert "3:00 AM" in render(kind, channel, facts(), ["en-US"]).body
+    for link in ("", LINK):
+        body = render(kind, channel, replace(facts(), link=link), ["en"]).body
+        assert "No food from 03:00" in body
+        assert "07:00" in body, "when the liquids stop"
+        assert "ride home" in body or "take you home" in body or (channel == "sms" and link in body)
+        assert "3:00 AM" in render(kind, channel, replace(facts(), link=link), ["en-US"]).body
 
 
 def test_a_fast_from_the_day_before_names_the_day() -> None:
@@ -104,7 +120,9 @@ def test_a_fast_across_a_change_of_clocks_names_the_zone() -> None:
 
 def test_a_fast_that_has_begun_is_not_announced_as_if_it_had_not() -> None:
     late = facts(now=START - timedelta(hours=3))
-    assert "No food since 03:00 (ate? call +1 212-555-0142)" in render("night_before", "sms", late, ["en"]).body
+    plain = replace(late, link="")
+    assert "No food since 03:00 (ate? call +1 212-555-0142)" in render("night_before", "sms", plain, ["en"]).body
+    assert "No food since 03:00 (ate? call" in render("night_before", "sms", late, ["en"]).body
     assert "nothing since 03:00" in render("night_before", "email", late, ["en"]).body
 
 
@@ -165,7 +183,7 @@ def test_a_reader_elsewhere_is_told_whose_clock_it_is() -> None:
     ],
 )
 def test_the_language_falls_back(locales: list[str], found: str, word: str) -> None:
-    text = render("remind_24h", "sms", facts(), locales)
+    text = render("remind_24h", "sms", facts(link=""), locales)
     assert text.locale.startswith(found)
     assert word in text.body
 

@@ -1,13 +1,20 @@
-"""A clinic with one visit, and the link that its patient was sent."""
+"""A clinic with one visit, the link that its patient was sent, and a browser to open it in."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment
@@ -16,10 +23,12 @@ from tests.api.conftest import Person, alice, organization_id  # noqa: F401 - th
 from tests.api.examples import WEEK, made
 
 if TYPE_CHECKING:
+    from flask import Flask
     from sqlalchemy import Engine
 
     from tests.plumbing.clock import Clock
 
+PHONE: Any = {"width": 360, "height": 740}
 VISIT: dict[str, Any] = {
     "code": "dosing",
     "name": "Infusion of a drug",
@@ -97,3 +106,48 @@ def sent(alice: Person, engine: Engine, clock: Clock) -> Sent:  # noqa: F811 - t
 def visit_day(sent: Sent) -> None:
     """It is the morning of the visit."""
     sent.clock.move(timedelta(hours=24))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Where there is none these tests cannot run; CI must have one."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None and not os.environ.get("CI"):
+        pytest.skip("there is no Chromium on this machine")
+    assert found is not None, "CI needs a Chromium"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """The application behind a socket."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
+def near_only(browser: Browser, address: str, size: Any) -> Iterator[Page]:
+    """A tab without scripts, in which any request beyond our own server is noted and stopped."""
+    context = browser.new_context(viewport=size, java_script_enabled=False, base_url=address)
+    opened = context.new_page()
+    strangers: list[str] = []
+
+    def near(route: Route) -> None:
+        if route.request.url.startswith(address):
+            route.continue_()
+        else:
+            strangers.append(route.request.url)
+            route.abort()
+
+    opened.route("**/*", near)
+    yield opened
+    context.close()
+    assert strangers == []

@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page
 
-from tests.pages.conftest import Sent
+from tests.pages.conftest import PHONE, Sent, near_only
 
-if TYPE_CHECKING:
-    from flask import Flask
-
-PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium. Where there is none these tests cannot run; CI must have one."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("there is no Chromium on this machine")
-    assert found is not None, "CI needs a Chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """The application behind a socket."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     """A tab without scripts, in which any request beyond our own server is noted and stopped."""
-    context = browser.new_context(viewport=request.param, java_script_enabled=False, base_url=address)
-    opened = context.new_page()
-    strangers: list[str] = []
-
-    def near(route: Route) -> None:
-        if route.request.url.startswith(address):
-            route.continue_()
-        else:
-            strangers.append(route.request.url)
-            route.abort()
-
-    opened.route("**/*", near)
-    yield opened
-    context.close()
-    assert strangers == []
+    with near_only(browser, address, request.param) as opened:
+        yield opened
 
 
 def labels(page: Page) -> list[Any]:

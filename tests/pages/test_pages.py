@@ -86,7 +86,8 @@ def test_another_time_is_chosen_from_what_is_free(client: FlaskClient, sent: Sen
     assert "Your visit has a new time." in text(done)
     assert sent.shown()["sequence"] == 1
     old = client.get(sent.path)
-    assert "confirm" not in old.text
+    assert (old.status_code, "<form" in old.text) == (410, False)
+    assert "earlier time" in text(old)
     refused = client.post(f"{sent.path}/cancel")
     assert (refused.status_code, sent.shown()["status"]) == (410, "booked")
     assert "earlier time" in text(refused)
@@ -133,6 +134,21 @@ def test_the_language_is_the_readers(client: FlaskClient, sent: Sent) -> None:
     assert client.post(f"{sent.path}/preferences", data={"locale": "xx"}).status_code == 400
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_channel_is_chosen_from_those_on_file_or_left_to_the_clinic(client: FlaskClient, sent: Sent) -> None:
+    def chosen() -> Any:
+        return sent.person.get(f"/v1/patients/{sent.visit['patient_id']}").json["preferences"].get("channel")
+
+    follow(client, f"{sent.path}/preferences", locale="en", channel="sms")
+    assert '<option value="sms" selected>' in client.get(sent.path).text
+    follow(client, f"{sent.path}/preferences", locale="es")
+    assert chosen() == "sms", "who changes the language only"
+    assert client.post(f"{sent.path}/preferences", data={"locale": "en", "channel": "voice"}).status_code == 409
+    assert chosen() == "sms"
+    follow(client, f"{sent.path}/preferences", locale="en", channel="")
+    assert chosen() is None
+
+
 def test_a_reader_elsewhere_is_told_the_sites_zone(client: FlaskClient, sent: Sent) -> None:
     path = f"/v1/patients/{sent.visit['patient_id']}"
     tag = {"If-Match": sent.person.get(path).headers["ETag"]}
@@ -153,7 +169,7 @@ def test_the_visit_goes_into_a_calendar(client: FlaskClient, sent: Sent) -> None
 @pytest.mark.parametrize("path", ["", "/times", "/cancel", "/visit.ics"])
 def test_a_link_that_opens_nothing_does_not_say_why(client: FlaskClient, sent: Sent, path: str) -> None:
     wrong = sent.token[:-1] + ("A" if sent.token[-1] != "A" else "B")
-    answers = [client.get(f"/p/{token}{path}") for token in (wrong, "x", sent.token[:43], f"{sent.token}A")]
+    answers = [client.get(f"/p/{token}{path}") for token in (wrong, "x", sent.token[:21], f"{sent.token}A")]
     sent.clock.move(timedelta(days=4))
     answers.append(client.get(f"{sent.path}{path}"))
     assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}

@@ -22,7 +22,7 @@ def wanted() -> set[str]:
     }
     tree = ast.parse((PAGES / "views.py").read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"_SAYS", "_DONE", "_TAKEN"}:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"_SAYS", "_DONE", "_TAKEN", "_KINDS"}:
             values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
             said |= {str(ast.literal_eval(value)) for value in values if value is not None}
     return said

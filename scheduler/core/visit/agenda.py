@@ -41,7 +41,7 @@ def read_checklist(node: Node, provenance: AbstractSet[str]) -> tuple[CheckItem,
             most=most,
             unit=item.text("unit") if item.has("unit") else None,
             same_day=item.flag("same_day", default=False),
-            asks=_read_asks(item),
+            asks=read_by_language(item, "asks"),
         )
         if value != "number" and (item.has("min") or item.has("max")):
             item.fault("value", "range_without_number", "Only an answer in numbers has a least and a most.")
@@ -53,10 +53,10 @@ def read_checklist(node: Node, provenance: AbstractSet[str]) -> tuple[CheckItem,
     return tuple(found)
 
 
-def _read_asks(item: Node) -> tuple[tuple[str, str], ...]:
-    """How the patient is asked, by language."""
-    asks = item.child("asks")
-    return tuple((language, asks.text(language)) for language in asks.value) if asks is not None else ()
+def read_by_language(node: Node, key: str) -> tuple[tuple[str, str], ...]:
+    """What patients read, by the tag of its language."""
+    said = node.child(key)
+    return tuple((language, said.text(language)) for language in said.value) if said is not None else ()
 
 
 def read_tasks(node: Node, provenance: AbstractSet[str]) -> tuple[VisitTask, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from scheduler.core.document import FaultList, Node
-from scheduler.core.visit.agenda import read_checklist, read_tasks
+from scheduler.core.visit.agenda import read_by_language, read_checklist, read_tasks
 from scheduler.core.visit.floors import check_floors
 from scheduler.core.visit.gates import read_gates
 from scheduler.core.visit.values import (
@@ -45,8 +45,8 @@ _NO_DRIVING = ("visit_day", "until_next_day", "24_hours")
 _NEED_KEYS: dict[str, NeedKind] = {"role": "role", "room_type": "room", "device_type": "device"}
 _PROVENANCE = {"grade", "source", "note"}
 _VISIT_KEYS = _PROVENANCE | {
-    "code", "name", "public_name", "kind", "modality", "segments", "requires", "instructions", "observation",
-    "limits", "checklist", "tasks", "gates", "equipment", "forms", "enabled",
+    "code", "name", "public_name", "public_names", "kind", "modality", "segments", "requires", "instructions",
+    "observation", "limits", "checklist", "tasks", "gates", "equipment", "forms", "enabled",
     "video", "psychotherapy", "group", "information", "sources", "status", "approved_by",
 }  # fmt: skip
 
@@ -86,6 +86,7 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         psychotherapy=node.flag("psychotherapy", default=False),
         group=_read_group(node),
         gates=gates,
+        public_names=read_by_language(node, "public_names"),
     )
     _check_licences(node, visit)
     if visit.observation is not None:

@@ -5,6 +5,7 @@ Nothing is read or judged here: documents are read in `reading`, the legal floor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -199,6 +200,13 @@ class VisitType:
     #: Several patients in one visit; None is one alone.
     group: GroupSize | None = None
     gates: tuple[SessionGate, ...] = ()
+    #: `public_name` in other languages, by their tag.
+    public_names: tuple[tuple[str, str], ...] = ()
+
+    def called(self, locales: Sequence[str]) -> str:
+        """What patients of these locales, the first one first, are told that it is."""
+        languages = [tag.replace("_", "-").partition("-")[0].lower() for tag in locales]
+        return dict(self.public_names).get(languages[0], self.public_name) if languages else self.public_name
 
     @property
     def received_with(self) -> tuple[str, ...]:

@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Message, Organization
+from scheduler.services import patient_links
 from scheduler.services.outbox.asking import raise_tasks
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send, judge
 from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.scene import Scene
+from scheduler.services.patient_links import Links
 
 SET_ASIDE = timedelta(minutes=10)
 #: What would leave by a channel that is shut or busy is looked at again so soon.
@@ -65,11 +67,12 @@ def claim(
     token: UUID,
     takes_over: bool = True,
     rooms: Mapping[str, int] | None = None,
+    links: Links | None = None,
 ) -> Claimed:
     """Take up to `limit` due messages of the organization for `lease`; when it `takes_over`, also of dead workers.
 
     Each is judged by the state of things now; what is not to be sent is settled at once, with its reason. Of a channel
-    in `rooms` no more are taken than may leave by it now.
+    in `rooms` no more are taken than may leave by it now. With `links` the letters lead to the patients' pages.
     """
     left = dict(rooms or {})
     free = _is_free(call.now) if takes_over else Message.status == "pending"
@@ -79,7 +82,7 @@ def claim(
             messages += _take(session, call, free, min(room, limit), Message.channel == channel)
     if not messages:
         return Claimed((), 0)
-    scene = Scene.of(session, call, messages)
+    scene = Scene.of(session, call, messages, links)
     letters: list[Letter] = []
     changes: list[dict[str, Any]] = []
     broken: list[tuple[UUID, str]] = []
@@ -96,6 +99,7 @@ def claim(
         raise_tasks(session, call, message, judgement)
         changes.append({"key": message.id} | _change(message, judgement, call.now + lease, token))
     session.flush()  # what was merged
+    patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])
     table = cast("Table", Message.__table__)
     session.execute(
         update(table)

@@ -10,6 +10,7 @@ from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.models import Message
 from scheduler.services.outbox.judging import Send, unwanted
 from scheduler.services.outbox.letters import Letter, Stop, Turn
+from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
 from scheduler.services.outbox.scene import HOSTS, Scene, was_of
 from scheduler.services.outbox.texts import in_words
 
@@ -57,7 +58,7 @@ def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:
     visit = scene.visit_of(other)
     if visit is None or other.appointment_id == message.appointment_id:
         return []
-    return [Stop(visit.starts_at, scene.kind_of(visit).public_name)]
+    return [Stop(visit.starts_at, scene.name_of(visit))]
 
 
 def _with(letter: Letter, also: list[Stop]) -> Letter:
@@ -71,6 +72,8 @@ def _plain(scene: Scene, message: Message, judgement: Send, token: UUID) -> Lett
     kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
     context = message.context
     told = kind.instructions
+    page = shows_page(scene, message, judgement.channel)
+    calendar, method = calendar_of(scene, message, visit, judgement.channel)
     return Letter(
         id=message.id,
         organization_id=message.organization_id,
@@ -81,14 +84,14 @@ def _plain(scene: Scene, message: Message, judgement: Send, token: UUID) -> Lett
         due_at=message.due_at,
         expires_at=message.expires_at,
         attempts=message.attempts,
-        locales=tuple(filter(None, (patient.locale, organization.default_locale))),
+        locales=scene.locales_of(patient.id),
         sender_name=organization.sender_name,
         phone=organization.phone,
         recipient_zone=patient.time_zone or visit.time_zone,
         time_zone=visit.time_zone,
         about=datetime.fromisoformat(context["about"]) if message.kind == "correction" else visit.starts_at,
         previous=datetime.fromisoformat(context["previous"]) if context.get("previous") else None,
-        visit=kind.public_name,
+        visit=scene.name_of(visit),
         location=location.name,
         address=location.address,
         arrive_early_minutes=told.arrive_early_minutes,
@@ -102,11 +105,15 @@ def _plain(scene: Scene, message: Message, judgement: Send, token: UUID) -> Lett
         turns=turns_of(scene, message),
         own=scene.own.get(message.kind, {}),
         one_sms=scene.is_exempt(message),
+        link=link_of(scene, message, visit, judgement.channel, page=page),
+        shows_page=page,
+        calendar=calendar,
+        method=method,
     )
 
 
 def _stops(scene: Scene, message: Message) -> tuple[Stop, ...]:
-    return tuple(Stop(visit.starts_at, scene.kind_of(visit).public_name) for visit in scene.stops_of(message))
+    return tuple(Stop(visit.starts_at, scene.name_of(visit)) for visit in scene.stops_of(message))
 
 
 def turns_of(scene: Scene, message: Message) -> tuple[Turn, ...]:
@@ -115,5 +122,5 @@ def turns_of(scene: Scene, message: Message) -> tuple[Turn, ...]:
     for entry in message.context.get("visits", ()):
         was, now = was_of(entry), scene.stands_at(entry)
         if was != now:
-            found.append(Turn(was, now, scene.kind_of(scene.appointments[UUID(entry["id"])]).public_name))
+            found.append(Turn(was, now, scene.name_of(scene.appointments[UUID(entry["id"])])))
     return tuple(sorted(found, key=lambda turn: turn.now or turn.was or scene.call.now))

@@ -116,7 +116,11 @@ def _sent(call: Call, outcome: Outcome) -> dict[str, Any]:
         "at": call.now,
         "provider": outcome.provider_id,
         "address": letter.to,
-        "text": {"subject": outcome.subject, "body": outcome.body, "locale": outcome.locale},
+        "text": {
+            "subject": letter.for_keeping(outcome.subject),
+            "body": letter.for_keeping(outcome.body),
+            "locale": outcome.locale,
+        },
     }
 
 
@@ -152,9 +156,7 @@ class _Visit(NamedTuple):
 
 
 def _opted_out(session: Session, letter: Letter, context: Mapping[str, Any]) -> bool:
-    """Whether the number has said since the claim that it wants no more of these."""
-    if letter.channel not in opt_outs.BY_NUMBER:
-        return False
+    """Whether the number or address has said since the claim that it wants no more of these."""
     shut = opt_outs.closed(session, letter.organization_id, [letter.to]).get(letter.to, ())
     return opt_outs.is_closed(shut, context.get("class", "reminder"))
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from scheduler.core.calendar_entry import Entry, Method
+from scheduler.services.patient_links import Link
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -32,7 +35,8 @@ class Letter:
     Instants are aware UTC, `time_zone` is the site's. `about` is the time of which it speaks. Minutes of fasting are
     before that time; None does not apply. `locales` are the recipient's and the organization's. `also` are other
     visits whose reminders it takes along, `turns` what changed, `own` the organization's texts for its kind by locale;
-    with `one_sms` a text must fit into one.
+    with `one_sms` a text must fit into one. `link` opens the visit's page, which the text names when `shows_page`;
+    `calendar` are the visits for the patient's calendar, which takes them by `method`.
     """
 
     id: UUID
@@ -66,6 +70,19 @@ class Letter:
     turns: tuple[Turn, ...] = ()
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     one_sms: bool = False
+    link: Link | None = None
+    shows_page: bool = False
+    calendar: tuple[Entry, ...] = ()
+    method: Method = "PUBLISH"
+
+    @property
+    def page(self) -> str:
+        """The address of the page that the text names; empty when it names none."""
+        return self.link.page if self.link is not None and self.shows_page else ""
+
+    def for_keeping(self, text: str) -> str:
+        """The text as it is kept: what opens a patient's page is nobody else's."""
+        return text.replace(self.link.token, "…") if self.link is not None else text
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from scheduler.models import Appointment, ClinicalHold, Course, Location, Messag
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
+from scheduler.services.patient_links import Links
 
 Row = TypeVar("Row", Appointment, Course, Location, Patient)
 
@@ -45,18 +46,20 @@ class Scene:
     locations: Mapping[UUID, Location]
     stops: Mapping[UUID, Sequence[Appointment]]
     texts: Mapping[UUID, list[datetime]]
-    #: By number, the classes that it gets no texts of.
+    #: By number or address, the classes that it gets no messages of.
     shut: Mapping[str, frozenset[str]]
     held: Collection[UUID]
     own: Mapping[str, Mapping[str, Mapping[str, str]]]
     merged: Mapping[UUID, Sequence[Message]]
     waiting: Mapping[UUID, Sequence[Message]]
+    #: How links are written; None where messages carry none.
+    links: Links | None = None
     #: What has its own letter in this batch, and so is nobody else's line.
     handled: set[UUID] = field(default_factory=set)
     _kinds: dict[str, VisitType] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: Session, call: Call, messages: Sequence[Message]) -> Scene:
+    def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
         """Read what these messages are about."""
         patients = _rows(session, call, Patient, {message.patient_id for message in messages})
         merged, waiting = _beside(session, call, messages)
@@ -78,11 +81,12 @@ class Scene:
             locations=_rows(session, call, Location, {visit.location_id for visit in visits}),
             stops=stops,
             texts=_texts(session, call, set(patients)),
-            shut=opt_outs.closed(session, call.organization_id, _numbers(patients.values())),
+            shut=opt_outs.closed(session, call.organization_id, _reached_at(patients.values())),
             held=_held(session, call, set(patients)),
             own=message_texts.own(session, call, {message.kind for message in messages}),
             merged=merged,
             waiting=waiting,
+            links=links,
         )
 
     def visit_of(self, message: Message) -> Appointment | None:
@@ -116,6 +120,10 @@ class Scene:
             known = self._kinds[visit.visit_type] = visit_kind(self.session, self.call, visit.visit_type).visit
         return known
 
+    def name_of(self, visit: Appointment) -> str:
+        """What its patient is told that the visit is, in their language."""
+        return self.kind_of(visit).called(self.locales_of(visit.patient_id))
+
     def is_held(self, visit: Appointment) -> bool:
         """Whether a clinical hold freezes the visit: its patient may not be dosed, and it is a dose."""
         course = self.courses.get(visit.course_id) if visit.course_id else None
@@ -127,12 +135,16 @@ class Scene:
         patient = self.patients[visit.patient_id]
         return recipient_of(self.organization, patient, visit.time_zone, self.call.now)
 
+    def locales_of(self, patient_id: UUID) -> tuple[str, ...]:
+        """The patient's locale and the organization's."""
+        return tuple(filter(None, (self.patients[patient_id].locale, self.organization.default_locale)))
+
     def addresses(self, patient_id: UUID, message_class: str) -> Mapping[str, str]:
         """The channels that are open for messages of the class, and the address of each."""
         return {
             channel: address
             for channel, address in addresses_of(self.patients[patient_id], self.call.now).items()
-            if channel not in opt_outs.BY_NUMBER or not opt_outs.is_closed(self.shut.get(address, ()), message_class)
+            if not opt_outs.is_closed(self.shut.get(address, ()), message_class)
         }
 
     def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
@@ -155,8 +167,8 @@ class Scene:
         self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
 
 
-def _numbers(patients: Iterable[Patient]) -> set[str]:
-    return {one["value"] for patient in patients for one in patient.contacts if one["channel"] in opt_outs.BY_NUMBER}
+def _reached_at(patients: Iterable[Patient]) -> set[str]:
+    return {one["value"] for patient in patients for one in patient.contacts}
 
 
 def was_of(entry: Mapping[str, Any]) -> datetime | None:

@@ -43,6 +43,7 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
         sheet_from=before(letter.sheet_minutes),
         ride=letter.escort,
         no_driving=letter.no_driving,
+        link=letter.page,
         previous_starts_at=letter.previous and letter.previous.astimezone(site),
         visits=tuple(map(line, letter.stops)),
         also=tuple(map(line, letter.also)),

@@ -19,6 +19,8 @@ from scheduler.services.outbox.facts import Kinds
 from scheduler.services.outbox.people import addressees, recipient_of
 
 _PATIENT = "patient"
+#: Events of which a patient must hear, by whatever way.
+_NEWS = frozenset({"rescheduled", "cancelled", "course_changed"})
 
 _MESSAGES = cast("Table", Message.__table__)
 _INSERT = {
@@ -111,6 +113,9 @@ def rows_of(
 
 
 def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
+    # News of a change is judged when it is due: by then there is a way to tell it, or a task to call.
+    waits = owed.suppressed == "no_channel" and rule.event in _NEWS
+    suppressed = None if waits else owed.suppressed
     return {
         "id": new_id(),
         "rule": owed.rule,
@@ -119,8 +124,8 @@ def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
         "channel": owed.channel,
         "due_at": owed.due_at,
         "expires_at": owed.expires_at,
-        "status": "suppressed" if owed.suppressed else "pending",
-        "reason": owed.suppressed,
+        "status": "suppressed" if suppressed else "pending",
+        "reason": suppressed,
         "context": facts
         | {
             "class": owed.cls,
