@@ -68,6 +68,13 @@ class Mailbox:
         return "250 Taken"
 
 
+def said(mail: EmailMessage, form: str = "plain") -> str:
+    """The words of one of a mail's forms."""
+    part = mail.get_body((form,))
+    assert part is not None
+    return str(part.get_content()).strip()
+
+
 class _Controller(Controller):
     """Knock at the port that the system chose, not at 0."""
 

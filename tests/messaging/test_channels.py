@@ -20,7 +20,7 @@ import pytest
 
 from scheduler.messaging import CHANNELS, Channel, DeliveryError, Envelope, open_channel
 from scheduler.messaging.webhook import signed
-from tests.messaging.sinks import Gateway, Mailbox, encryption, sms_gateway, smtp_server, twilio_options
+from tests.messaging.sinks import Gateway, Mailbox, encryption, said, sms_gateway, smtp_server, twilio_options
 
 ID = "0190b5a8-6c1e-7def-8abc-0123456789ab"
 EMAIL = Envelope(ID, "Northgate Clinic", "ana@example.org", "email", "Your appointment", "Mañana a las 09:00.\n", "es")
@@ -203,13 +203,6 @@ class TestEveryChannel:
             rig.channel.deliver(rig.envelope)
         assert rig.envelope.to not in caught.value.detail
         assert rig.envelope.body not in caught.value.detail
-
-
-def said(mail: EmailMessage, form: str = "plain") -> str:
-    """The words of one of a mail's forms."""
-    part = mail.get_body((form,))
-    assert part is not None
-    return str(part.get_content()).strip()
 
 
 def test_every_channel_has_a_rig() -> None:

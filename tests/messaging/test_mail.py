@@ -10,8 +10,8 @@ import vobject
 
 from scheduler.core.calendar_entry import Entry, Method
 from scheduler.messaging import open_channel
-from tests.messaging.sinks import smtp_server
-from tests.messaging.test_channels import EMAIL, ID, SENDER, said, smtp_options
+from tests.messaging.sinks import said, smtp_server
+from tests.messaging.test_channels import EMAIL, ID, SENDER, smtp_options
 
 METHODS: tuple[Method, ...] = ("REQUEST", "REQUEST", "CANCEL", "PUBLISH")
 VISIT = Entry(
