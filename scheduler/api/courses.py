@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from scheduler.core.errors import (
     ProtocolNotApproved,
     Refused,
 )
-from scheduler.services import courses, gates, planning, plans
+from scheduler.services import courses, gates, lookahead, planning, plans
 from scheduler.services.courses import CourseView, WantedCourse
 from scheduler.services.plans import OfferedPlan
 
@@ -159,13 +160,14 @@ class CoursesQuery(PageQuery):
 class PlanningSchema(Schema):
     """How many plans are wanted, and how far: to the next gate that has not been passed, or for all sessions.
 
-    A plan to the next gate looks no further: where the calendar is full, what follows it may find no place. One for all
-    books up to the gate, and keeps the place of the rest in pencil.
+    A plan to the next gate looks no further unless asked to (`look_ahead`): in a full calendar, what follows it may
+    find no place. One for all books up to the gate, and keeps the place of the rest in pencil.
     """
 
     alternatives = Whole(min=1, max=5, load_default=1)
     through = Choice("next_gate", "all", load_default="next_gate")
     proven = Flag(load_default=True, metadata={"description": "False: a good plan in a moment, `optimal` when it is"})
+    look_ahead = Flag(load_default=False, metadata={"description": "Say of each plan to a gate whether it `continues`"})
 
 
 class PlannedSessionSchema(Schema):
@@ -188,6 +190,11 @@ class PlanSchema(Schema):
     score = Whole(required=True)
     score_parts = Dict(keys=Text(60), values=Whole(), required=True)
     optimal = Flag(required=True)
+    continues = Flag(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Whether what follows the gate has a place, as things are now; null: not looked for"},
+    )
     starts_on = Day(required=True)
     completes_on = Day(required=True)
     sessions = List(Nested(PlannedSessionSchema), max=1000, required=True)
@@ -245,7 +252,15 @@ def get_course(session: Session, call: Call, *, course_id: UUID) -> Any:
 )
 def plan_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
     """The best plans for what is not booked yet, against the real calendar; occupies nothing."""
-    offered = offer_plans(session, call, course_id, body["alternatives"], body["through"], proven=body["proven"])
+    offered = offer_plans(
+        session,
+        call,
+        course_id,
+        body["alternatives"],
+        body["through"],
+        proven=body["proven"],
+        look_ahead=body["look_ahead"],
+    )
     return {"plans": [plan_document(plan) for plan in offered]}
 
 
@@ -262,11 +277,23 @@ def decide_gate(session: Session, call: Call, body: dict[str, Any], *, course_id
 
 
 def offer_plans(
-    session: Session, call: Call, course_id: UUID, count: int, through: str, *, proven: bool = True
+    session: Session,
+    call: Call,
+    course_id: UUID,
+    count: int,
+    through: str,
+    *,
+    proven: bool = True,
+    look_ahead: bool = False,
 ) -> list[OfferedPlan]:
     """Make plans and keep them under their tokens."""
     desk, found = planning.make_plans(session, call, course_id, count=count, through=through, proven=proven)
-    return plans.keep(session, call, desk, found, current_app.extensions["settings"].plan_minutes, through=through)
+    minutes = current_app.extensions["settings"].plan_minutes
+    offered = plans.keep(session, call, desk, found, minutes, through=through)
+    if not look_ahead:
+        return offered
+    ahead = lookahead.continues(session, call, desk, found)
+    return [replace(each, continues=it) for each, it in zip(offered, ahead, strict=True)]
 
 
 def course_document(view: CourseView) -> dict[str, Any]:
@@ -332,6 +359,7 @@ def plan_document(offered: OfferedPlan) -> dict[str, Any]:
         "score": offered.plan.plan.cost,
         "score_parts": dict(offered.plan.plan.parts),
         "optimal": offered.plan.plan.optimal,
+        "continues": offered.continues,
         "starts_on": sessions[0].start.astimezone(where).date(),
         "completes_on": sessions[-1].start.astimezone(where).date(),
         "sessions": [

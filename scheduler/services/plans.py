@@ -37,6 +37,8 @@ class OfferedPlan:
     token: str
     desk: Desk
     plan: CoursePlan
+    #: Whether what follows its gate could still be planned; None where nobody has looked, or nothing follows.
+    continues: bool | None = None
 
 
 def keep(

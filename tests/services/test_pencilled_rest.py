@@ -8,9 +8,20 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.call import Call
 from scheduler.core.errors import Invalid, PlanStale
 from scheduler.models import Message
-from scheduler.services import booking, course_life, courses, gates, rebooking, replanning
+from scheduler.services import (
+    absences,
+    booking,
+    course_life,
+    courses,
+    gates,
+    lookahead,
+    planning,
+    rebooking,
+    replanning,
+)
 from scheduler.services.course_changes import Change
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
@@ -98,3 +109,24 @@ def told_of(clinic: Clinic) -> set[str]:
         waiting = Message.kind == "course_changed", Message.status == "pending"
         [message] = session.scalars(select(Message).where(*waiting, Message.channel == "email"))
     return {entry["id"] for entry in message.context["visits"]}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_plan_to_the_gate_says_whether_the_rest_could_follow(clinic: Clinic) -> None:
+    made = course(clinic)
+
+    def ahead(through: str = "next_gate") -> list[bool | None]:
+        def work(session: Session, call: Call) -> list[bool | None]:
+            desk, found = planning.make_plans(session, call, made.id, through=through)
+            return lookahead.continues(session, call, desk, found)
+
+        return clinic.do(work)
+
+    assert (ahead(), ahead("all")) == ([True], [None])
+    sessions = offer(clinic, made.id)[0].plan.sessions
+    takings = [taking for each in sessions for taking in each.takings]
+    prescriber = next(each.resource_id for each in takings if each.selector == "role:prescriber")
+    last = sessions[-1].end
+    away = {"resource_id": prescriber, "start": last, "end": last + timedelta(days=90), "reason": "leave"}
+    clinic.do(lambda s, c: absences.create(s, c, **away))
+    assert ahead() == [False], "there is nobody for the third dose"

@@ -1,0 +1,42 @@
+"""Whether the rest of a course could follow a plan that ends at a gate, as the calendar is now. Nothing is booked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.planner.explain import feasible
+from scheduler.core.spacing import Booked
+from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up
+
+
+def continues(session: Session, call: Call, desk: Desk, plans: Sequence[CoursePlan]) -> list[bool | None]:
+    """For each plan made at that desk, whether what lies behind its gate has a place; None where nothing does."""
+    whole = set_up(session, call, desk.course)
+    if len(whole.specs) == len(desk.specs):
+        return [None] * len(plans)
+    return [feasible(problem_of(_with(whole, plan))) for plan in plans]
+
+
+def _with(whole: Desk, plan: CoursePlan) -> Desk:
+    """The desk as it would be with the plan booked."""
+    zone = whole.loaded.site.time_zone
+    places = {
+        each.spec.index: Booked(to_local(each.start, zone).date(), each.start, each.end) for each in plan.sessions
+    }
+    serving = {each.spec.index: _people(each) for each in plan.sessions}
+    return replace(whole, standing={**whole.standing, **places}, serving={**whole.serving, **serving})
+
+
+def _people(placed: Placed) -> Mapping[str, set[UUID]]:
+    found: dict[str, set[UUID]] = {}
+    for taking in placed.takings:
+        kind, _, role = taking.selector.partition(":")
+        if kind == "role":
+            found.setdefault(role, set()).add(taking.resource_id)
+    return found
