@@ -31,6 +31,7 @@ from scheduler.services import (
     patients,
     protocols,
     resources,
+    settling,
 )
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import visit_kinds
@@ -205,7 +206,7 @@ class _Desk:
         chosen = [visit for each in full for visit in self._patiently(kept(each, LOAD, self.rng))]
         places = [self._place(call, loaded, visit, patient_id) for visit, patient_id in chosen]
         if places:
-            booking.settle(session, call, places)
+            settling.settle(session, call, places)
         # Booked long ago, as the story goes: the patients were told then.
         outbox.owe_for_appointments(session, call, [appointment for appointment, _ in places])
         for appointment, _ in places:

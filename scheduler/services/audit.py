@@ -16,7 +16,12 @@ from scheduler.models import AuditEvent, Webhook, new_id
 from scheduler.services.events import publish
 from scheduler.services.paging import Page, page
 
-_INSERT = insert(cast("Table", AuditEvent.__table__))
+_TABLE = cast("Table", AuditEvent.__table__)
+_INSERT = insert(_TABLE)
+#: Whether anybody outside wants to be told, as a column of whatever else is asked.
+LISTENING = (
+    select(Webhook.id).where(Webhook.organization_id == bindparam("organization"), Webhook.enabled).exists()
+)
 _LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("told"), Webhook.enabled)
 #: Asks in the same statement whether anybody outside wants to be told.
 _INSERT_ASKING = _INSERT.returning(_LISTENING.exists())
@@ -38,9 +43,28 @@ def note(
     `before`/`after` hold what changed; dates and ids in them are written as text. The caller's transaction keeps it,
     and with it what webhooks are owed of the change.
     """
-    asks = action in EVENTS
-    done = session.execute(
-        _INSERT_ASKING if asks else _INSERT,
+    _, [row] = event(call, action, subject_type, subject_id, before=before, after=after, reason=reason)
+    if action not in EVENTS:
+        session.execute(_INSERT, row)
+    elif session.execute(_INSERT_ASKING, row | {"told": call.organization_id}).scalar_one():
+        publish(session, call, action, subject_id)
+
+
+def event(
+    call: Call,
+    action: str,
+    subject_type: str,
+    subject_id: UUID,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+) -> tuple[Table, list[dict[str, Any]]]:
+    """The same as a row of its table, for a sheet of other rows that belong to it.
+
+    Whoever puts the sheet down owes what webhooks are owed, by `tell`, if somebody is `LISTENING`.
+    """
+    return _TABLE, [
         {
             "organization_id": call.organization_id,
             "id": new_id(),
@@ -54,11 +78,13 @@ def note(
             "before": _plain(before),
             "after": _plain(after),
             "reason": reason,
-            **({"told": call.organization_id} if asks else {}),
-        },
-    )
-    if asks and done.scalar_one():
-        publish(session, call, action, subject_id)
+        }
+    ]
+
+
+def tell(session: Session, call: Call, action: str, subject_id: UUID) -> None:
+    """Owe webhooks a change whose event was written as a row among others."""
+    publish(session, call, action, subject_id)
 
 
 def list_events(

@@ -26,6 +26,7 @@ from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import Owner, Visit, end_hold, held_by, take_for, write
 from scheduler.services.paging import Page, page
+from scheduler.services.sheet import Sheet
 
 #: How long a hold lasts unless it is told, and at most.
 USUAL = timedelta(minutes=5)
@@ -97,12 +98,13 @@ def keep(
     if found.group is not None:
         groups.lock_open(session, call, found.group.id)
     take_for(session, call, found.loaded, visit.resource_ids)
-    session.add(row)
-    session.flush()
-    write(session, call, found.loaded, [visit])
+    sheet = Sheet()
+    sheet.add_new(row)
+    write(session, call, found.loaded, [visit], sheet)
+    sheet.add(*audit.event(call, "hold.create", "hold", row.id, after=_snapshot(row)))
+    sheet.put_down(session)
     if found.group is not None:
         groups.enter(session, call, found.group.id, hold_id=row.id)
-    audit.note(session, call, "hold.create", "hold", row.id, after=_snapshot(row))
     return row, token
 
 

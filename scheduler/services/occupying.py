@@ -20,13 +20,12 @@ from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
 from scheduler.services.group_places import Served
 from scheduler.services.locks import take_and_bump
-from scheduler.services.repacking import guarded, is_near, rebind, repacked
+from scheduler.services.repacking import is_near, rebind, repacked
+from scheduler.services.sheet import Sheet
 
 _ROWS = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 _UNITS = cast("Table", ResourceUnit.__table__)
-
-_INSERT = insert(_ROWS)
 
 CHANGED = "Someone else booked the same people or room at the same moment."
 
@@ -89,15 +88,17 @@ def sweep(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -
         void_expired_holds(session, call, swept)
 
 
-def write(session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit]) -> dict[UUID, list[Served]]:
-    """Insert the occupancies of these visits, whose resources are locked, in resource-id order.
+def write(
+    session: Session, call: Call, loaded: Loaded, visits: Sequence[Visit], sheet: Sheet
+) -> dict[UUID, list[Served]]:
+    """The occupancies of these visits, whose resources are locked, on the sheet and in resource-id order.
 
     Returns who serves each appointment; nothing when rooms or units were numbered anew on the way, since that may have
-    given one of these visits another room. Raises SlotTaken when the database's own guard refuses; nothing of the
-    caller's transaction may be kept then.
+    given one of these visits another room. Raises SlotTaken when there is no room after all; nothing of the caller's
+    transaction may be kept then.
     """
     concerned = set[UUID]().union(*(visit.resource_ids for visit in visits)) & loaded.held.keys()
-    pen = _Pen(session, call, loaded, {key: list(loaded.held[key]) for key in concerned})
+    pen = _Pen(session, call, loaded, sheet, {key: list(loaded.held[key]) for key in concerned})
     instant = loaded.site.timeline.instant
     for visit in visits:
         crowded = {taking.resource_id for taking in visit.extra}
@@ -177,6 +178,7 @@ class _Pen:
     session: Session
     call: Call
     loaded: Loaded
+    sheet: Sheet
     held: dict[UUID, list[Held]]
     rows: list[dict[str, Any]] = field(default_factory=list)
     #: Whether rows that are in the table already were touched.
@@ -253,11 +255,10 @@ class _Pen:
     def look_again(self) -> None:
         """Put down what is pending: re-binding and re-packing look at what is in the table."""
         self.put_down()
+        self.sheet.put_down(self.session)
         self.anew = True
 
     def put_down(self) -> None:
-        """Insert what is pending."""
-        if self.rows:
-            rows = sorted(self.rows, key=lambda row: (row["resource_id"], row["unit"], row["starts_at"]))
-            guarded(self.session, lambda: self.session.execute(_INSERT, rows))
-            self.rows.clear()
+        """What is pending goes onto the sheet."""
+        self.sheet.add(_ROWS, sorted(self.rows, key=lambda row: (row["resource_id"], row["unit"], row["starts_at"])))
+        self.rows.clear()

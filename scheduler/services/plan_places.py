@@ -24,10 +24,11 @@ from scheduler.core.spacing import Booked, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan
 from scheduler.services import course_rules, opening_days
-from scheduler.services.booking import concerned, draft
+from scheduler.services.booking import draft
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.planning import Desk
+from scheduler.services.settling import concerned
 
 #: Refusals that a fresh plan would not cure.
 _LASTING = frozenset({"gate_not_passed", "location_not_certified", "on_hold"})

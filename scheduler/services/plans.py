@@ -21,10 +21,11 @@ from scheduler.core.errors import Fault, Invalid, PlanStale
 from scheduler.models import Appointment, StoredPlan, new_id
 from scheduler.services import audit, course_rules, courses, outbox, visit_day
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants, row_of, views
-from scheduler.services.booking import settle, snapshot
+from scheduler.services.booking import snapshot
 from scheduler.services.locks import lock_locations
 from scheduler.services.plan_places import look
 from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
+from scheduler.services.settling import settle
 
 #: So long after its end a plan is of no use to anybody.
 FORGOTTEN_AFTER = timedelta(days=1)

@@ -26,7 +26,7 @@ from scheduler.services import (
     plans,
 )
 from scheduler.services.appointments import AppointmentView, row_of, views
-from scheduler.services.booking import settle, snapshot
+from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.course_changes import Action, Case, Change, check, read
 from scheduler.services.finding import Found
@@ -35,6 +35,7 @@ from scheduler.services.occupying import resources_of, served
 from scheduler.services.plan_places import look
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.replanning import widened
+from scheduler.services.settling import settle
 from scheduler.services.visit_day import cut_short
 
 _EVENTS: Mapping[Action, str] = {"cancel": "cancel", "noshow": "no-show", "not_dosed": "not-dosed"}

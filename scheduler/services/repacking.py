@@ -6,13 +6,12 @@ concerned are set aside (`blocking` false), rewritten, and set back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Row, Table, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Taking
@@ -21,23 +20,12 @@ from scheduler.core.call import Call
 from scheduler.core.errors import SlotTaken
 from scheduler.core.packing import Held, connected, repack
 from scheduler.core.rooms import RoomPool, Stay, rebound, settled
-from scheduler.models import NO_DOUBLE_BOOKING, Occupancy
+from scheduler.models import Occupancy
 from scheduler.services.busy import LONGEST
 from scheduler.services.calendars import Loaded
+from scheduler.services.sheet import guarded
 
 _ROWS = cast("Table", Occupancy.__table__)
-
-
-def guarded(session: Session, act: Callable[[], object]) -> None:
-    """Run a write; the guard's name, and only that name, becomes SlotTaken."""
-    try:
-        act()
-        session.flush()
-    except IntegrityError as error:
-        # A sharded database appends a number to the constraint's name.
-        if NO_DOUBLE_BOOKING in str(error.orig):
-            raise SlotTaken from error
-        raise
 
 
 def is_near(held: Held, start: datetime, end: datetime) -> bool:

@@ -26,11 +26,12 @@ from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, conce
 from scheduler.models import Appointment, Location, Series, new_id
 from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
-from scheduler.services.booking import draft, settle
+from scheduler.services.booking import draft
 from scheduler.services.catalog import require_on, visit_kind
 from scheduler.services.finding import Found, Search, Wanted, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.settling import settle
 from scheduler.services.visit_day.letting_go import locked_together
 
 _PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY"})

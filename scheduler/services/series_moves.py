@@ -20,11 +20,12 @@ from scheduler.core.errors import Reason, Refused
 from scheduler.models import Appointment
 from scheduler.services import groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, views
-from scheduler.services.booking import pins_of, place, settle, snapshot, tell_moved
+from scheduler.services.booking import pins_of, place, snapshot, tell_moved
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Search, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.occupying import resources_of, served
+from scheduler.services.settling import settle
 
 
 def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> list[AppointmentView]:

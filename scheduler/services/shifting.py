@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import SlotTaken
 from scheduler.models import Occupancy, Resource
-from scheduler.services.repacking import guarded, repacked
+from scheduler.services.repacking import repacked
+from scheduler.services.sheet import guarded
 
 _ROWS = cast("Table", Occupancy.__table__)
 

@@ -24,6 +24,7 @@ from scheduler.database import engine_options
 from scheduler.models import Resource
 from scheduler.services import absences, availability, booking, clinical_holds, holds
 from scheduler.services.finding import find, premises_of
+from scheduler.services.settling import settle
 from tests.clinic import Clinic
 from tests.desk import open_clinic, wanted
 
@@ -91,7 +92,7 @@ def test_a_clinical_hold_placed_during_a_look_is_noticed(here: Clinic, there: Cl
         )
         found = find(session, here.call, asked, at=at)
         with pytest.raises(LostRace):
-            booking.settle(session, here.call, [(booking.draft(here.call, asked, found), found)])
+            settle(session, here.call, [(booking.draft(here.call, asked, found), found)])
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
@@ -105,7 +106,7 @@ def test_only_who_wants_the_same_time_loses(here: Clinic, there: Clinic, theirs:
         found = find(session, call, asked)
         there.do(lambda s, c: booking.book(s, c, foreign))
         look = partial(find, session, call, asked)
-        booking.settle(session, call, [(booking.draft(call, asked, found), found)], look=look)
+        settle(session, call, [(booking.draft(call, asked, found), found)], look=look)
 
     with Session(here.engine) as session:
         if lost:

@@ -31,6 +31,7 @@ from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.scratch import Scratch, common_span, of_patient
+from scheduler.services.sheet import Sheet
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,9 @@ class _Stage:
         for row, _, _ in places:
             release(session, call, row.id)
         session.flush()
-        write(session, call, loaded, visits)
+        sheet = Sheet()
+        write(session, call, loaded, visits, sheet)
+        sheet.put_down(session)
         for row, _, line in places:
             booking.tell_moved(
                 session,

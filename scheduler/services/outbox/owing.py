@@ -19,18 +19,25 @@ from scheduler.services.catalog import Kind
 from scheduler.services.outbox import telling
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.writing import Batch, write
+from scheduler.services.sheet import Sheet
 
 Change = Literal["rescheduled", "cancelled"]
 
 
 def owe_for_appointment(
-    session: Session, call: Call, appointment: Appointment, *, alone: bool = True, kind: Kind | None = None
+    session: Session,
+    call: Call,
+    appointment: Appointment,
+    *,
+    alone: bool = True,
+    kind: Kind | None = None,
+    sheet: Sheet | None = None,
 ) -> None:
     """Owe all that a booked visit calls for at its present time; the first time also the news that it is booked.
 
     A visit that is only pencilled owes nothing until it is confirmed. What is owed already is not owed twice. One that
     is booked with others (`alone` false) is no news by itself: `owe_for_course` tells of all of them at once.
-    `kind` is its visit type, when that has been read before.
+    `kind` is its visit type, when that has been read before; with `sheet` the messages wait on it for others.
     """
     if appointment.status != "booked":
         return
@@ -38,7 +45,7 @@ def owe_for_appointment(
     # Who was to be told of this very time, and was not yet, still is.
     is_news = told is None or (told.alone and not told.left and told.about == appointment.starts_at)
     event: Event = "booked" if alone and is_news else "visit"
-    _owe(session, call, [appointment], event, {"visit", event}, kind=kind)
+    _owe(session, call, [appointment], event, {"visit", event}, kind=kind, sheet=sheet)
 
 
 def owe_for_appointments(session: Session, call: Call, appointments: Sequence[Appointment]) -> None:
@@ -138,8 +145,9 @@ def _owe(
     events: set[Event],
     *,
     kind: Kind | None = None,
+    sheet: Sheet | None = None,
     **facts: object,
 ) -> None:
     if appointments:
         batch = Batch(session, call, appointments, kind=kind)
-        write(batch, batch.rules(events), event, **facts)  # type: ignore[arg-type]
+        write(batch, batch.rules(events), event, sheet=sheet, **facts)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from scheduler.services import message_rules
 from scheduler.services.catalog import Kind
 from scheduler.services.outbox.facts import Kinds
 from scheduler.services.outbox.people import addressees, recipient_of
+from scheduler.services.sheet import Sheet
 
 _PATIENT = "patient"
 #: Events of which a patient must hear, by whatever way.
@@ -62,11 +63,12 @@ def write(
     previous: datetime | None = None,
     about: str | None = None,
     more: dict[str, Any] | None = None,
+    sheet: Sheet | None = None,
 ) -> None:
     """Plan by these rules and write down what is owed, leaving out what is there already.
 
     With an `owner` the message is about all of it, not about the one visit. `about` is the time of which it speaks
-    (ISO), `previous` the one told before, `more` goes into its context.
+    (ISO), `previous` the one told before, `more` goes into its context. With `sheet` it waits on that for other rows.
     """
     rows = [
         row
@@ -75,7 +77,9 @@ def write(
             batch, visit, rules, event, owner=owner, sequence=sequence, previous=previous, about=about, more=more
         )
     ]
-    if rows:
+    if sheet is not None:
+        sheet.add(_MESSAGES, rows, once=True)
+    elif rows:
         insert(batch.session, rows)
 
 

@@ -17,11 +17,12 @@ from scheduler.core.lifecycle import LIVE, MOVES, REAL_TIMES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
 from scheduler.services import audit, course_rules, groups, outbox, visit_tasks
-from scheduler.services.booking import place, settle, snapshot
+from scheduler.services.booking import place, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.occupying import resources_of
+from scheduler.services.settling import settle
 from scheduler.services.visit_day.opening import locked
 from scheduler.services.visit_day.releasing import keep_rooms
 from scheduler.services.visit_day.viewing import DayView, shown

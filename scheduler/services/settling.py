@@ -1,0 +1,154 @@
+"""Writing visits at the places that were found: locks in order, a second look, rows. What a place is, `finding` says.
+
+Every way of booking and moving comes through here: one visit, a course, a series, a change undone. Never commits.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.doses import Dose, dose_bars, dose_of
+from scheduler.core.errors import LostRace, Reason, Refused
+from scheduler.models import Appointment, Hold
+from scheduler.services import groups
+from scheduler.services.doses import doses_of
+from scheduler.services.finding import Found
+from scheduler.services.group_places import Served
+from scheduler.services.occupying import CHANGED, Owner, Visit, end_hold, held_by, release, sweep, take, write
+from scheduler.services.sheet import Sheet, guarded
+
+
+def settle(
+    session: Session,
+    call: Call,
+    places: Sequence[tuple[Appointment, Found]],
+    *,
+    freed: Collection[UUID] = (),
+    ending: Collection[UUID] = (),
+    hold: Hold | None = None,
+    look: Callable[[], Found] | None = None,
+    sheet: Sheet | None = None,
+) -> dict[UUID, list[Served]]:
+    """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
+
+    All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
+    already stored give their old occupancies back first, and so do those that are `ending` with it and the `hold` that
+    is used up. With `look`, whoever has changed meanwhile is looked at once more, under the locks. With `sheet`, new
+    rows wait on it for others. Returns who serves each visit, as far as that is known without reading it. Raises
+    LostRace or SlotTaken; nothing may be kept then.
+    """
+    if len(places) > 1:
+        _mind_each_others_doses(session, call, places)
+    visits = [_visit(appointment, found) for appointment, found in places]
+    _mind_groups(session, call, places)
+    ids = set(freed).union(*(visit.resource_ids for visit in visits))
+    if hold is not None:
+        ids |= held_by(session, call, hold.id)
+    if not take(session, call, ids, places[0][1].loaded):
+        places = [_still(places, ids, look)]
+        visits = [_visit(*places[0])]
+    loaded = places[0][1].loaded
+    sweep(session, call, loaded, ids)
+    if hold is not None and not end_hold(session, call, hold.id):
+        detail = "The hold was used at the same moment."
+        raise LostRace(detail)
+    for appointment_id in ending:
+        release(session, call, appointment_id)
+    rows = Sheet() if sheet is None else sheet
+    for appointment, _ in places:
+        if appointment in session:
+            release(session, call, appointment.id)
+        else:
+            rows.add_new(appointment)
+    guarded(session, session.flush)
+    serving = write(session, call, loaded, visits, rows)
+    grouped = any(found.group is not None or found.kind.visit.group is not None for _, found in places)
+    if sheet is None or grouped:
+        rows.put_down(session)
+    if grouped:
+        _gather(session, call, places, hold)
+    return serving
+
+
+def _still(
+    places: Sequence[tuple[Appointment, Found]], ids: Collection[UUID], look: Callable[[], Found] | None
+) -> tuple[Appointment, Found]:
+    """The one place as it is found once more, when it needs nobody but the locked `ids`.
+
+    Most who change a calendar want another hour of the same person: nobody need begin anew for that. Raises LostRace.
+    """
+    (appointment, before), *others = places
+    if look is not None and not others:
+        try:
+            found = look()
+        except Refused as refusal:  # which is to be told with alternatives, and without locks
+            raise LostRace(CHANGED) from refusal
+        plain = all(each.lifted is None and each.group is None for each in (before, found))
+        if plain and found.kind == before.kind and _visit(appointment, found).resource_ids <= set(ids):
+            return appointment, found
+    raise LostRace(CHANGED)
+
+
+def concerned(places: Sequence[tuple[Appointment, Found]]) -> set[UUID]:
+    """Everyone and everything whose units these visits take, the patients too."""
+    return set[UUID]().union(*(_visit(appointment, found).resource_ids for appointment, found in places))
+
+
+def _mind_each_others_doses(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:
+    """Hold visits that are written together to the limits between doses: each was looked at without the others.
+
+    Raises Refused (`dose_interval`).
+    """
+    ids = [row.id for row, _ in places]
+    doses: dict[UUID, list[tuple[Appointment, Found]]] = defaultdict(list)
+    for row, found in places:
+        if found.kind.visit.kind == "dosing":
+            doses[row.patient_id].append((row, found))
+    for patient_id, mine in doses.items():
+        _mind_doses(mine, doses_of(session, call, patient_id, mine[0][1].kind.visit, ignoring=ids))
+
+
+def _mind_doses(dosing: Sequence[tuple[Appointment, Found]], others: Sequence[Dose]) -> None:
+    """Hold the doses of one patient to the limits between them and the `others`."""
+    given = [dose_of(found.kind.visit, found.starts_at, found.local.date()) for _, found in dosing]
+    for place, (_, found) in enumerate(dosing):
+        site = found.loaded.site
+        rest = [*others, *given[:place], *given[place + 1 :]]
+        slot = site.timeline.slot(found.starts_at)
+        bars = dose_bars(found.kind.visit, rest, site.timeline, site.time_zone)
+        reasons = [Reason(bar.code, bar.detail, start=found.starts_at) for bar in bars if bar.starts >> slot & 1]
+        if reasons:
+            raise Refused(reasons)
+
+
+def _mind_groups(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:
+    """Leave the groups that a visit is no longer to be in, and take those that are about to be entered, by id."""
+    for appointment, found in places:
+        if appointment.group_id is not None and (found.group is None or found.group.id != appointment.group_id):
+            groups.leave(session, call, appointment)
+    for group_id in sorted({found.group.id for _, found in places if found.group is not None}):
+        groups.lock_open(session, call, group_id)
+
+
+def _gather(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]], hold: Hold | None) -> None:
+    """Give each visit of several patients its place, in the group found for it or in one of its own."""
+    for appointment, found in places:
+        if found.group is not None:
+            own_hold = hold.id if hold is not None else None
+            groups.enter(session, call, found.group.id, appointment=appointment, own_hold=own_hold)
+        elif found.kind.visit.group is not None:
+            groups.found(session, call, found.kind.visit, appointment)
+
+
+def _visit(appointment: Appointment, found: Found) -> Visit:
+    owner = Owner(appointment_id=appointment.id)
+    pinned = frozenset(pin["selector"] for pin in appointment.pins)
+    if found.kind.visit.group is not None:  # the room of a group is not changed for another
+        pinned |= {taking.selector for taking in found.takings}
+    extra = found.lifted.extra if found.lifted else ()
+    return Visit(owner, appointment.patient_id, found.starts_at, found.ends_at, found.takings, pinned, extra)

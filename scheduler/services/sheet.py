@@ -1,0 +1,136 @@
+"""New rows of several tables, gathered and written down at once: one statement on PostgreSQL. What they say is others'.
+
+A statement costs a process more than the rows in it, so that a booking, its occupancies, its messages and its audit
+event go to the database together. Foreign keys are checked when the statement ends; the guard looks at each row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from sqlalchemy import JSON, Insert, String, Table, bindparam, column, func, insert, select
+from sqlalchemy import cast as as_type
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, make_transient_to_detached
+
+from scheduler.core.errors import LostRace, SlotTaken
+from scheduler.models import NO_DOUBLE_BOOKING, Base
+
+
+class _Part(NamedTuple):
+    """Rows of one table that have the same columns; `once` leaves out what is there already."""
+
+    table: Table
+    columns: tuple[str, ...]
+    once: bool
+
+
+class Sheet:
+    """Rows that wait to be written in the order in which they came; nobody can read them until they are put down."""
+
+    def __init__(self) -> None:
+        self._parts: dict[_Part, list[Mapping[str, Any]]] = {}
+        self._new: list[Base] = []
+
+    def add(self, table: Table, rows: Sequence[Mapping[str, Any]], *, once: bool = False) -> None:
+        """Rows of one table, alike in their columns; no default is filled in."""
+        if rows:
+            self._parts.setdefault(_Part(table, tuple(rows[0]), once), []).extend(rows)
+
+    def add_new(self, row: Base) -> None:
+        """A new object with its defaults; from when it is put down on, it is the session's like any other."""
+        values, own = vars(row), {}
+        for name, default in _columns(type(row)):
+            own[name] = values[name] if name in values else default()
+        values.update(own)
+        self.add(cast("Table", row.__table__), [own])
+        self._new.append(row)
+
+    def put_down(self, session: Session) -> None:
+        """Write all that waits. Raises SlotTaken or LostRace; nothing of the transaction may be kept then."""
+        if self._parts:
+            guarded(session, lambda: self._write(session))
+        for row in self._new:
+            make_transient_to_detached(row)
+            session.add(row)
+        self._parts, self._new = {}, []
+
+    def _write(self, session: Session) -> None:
+        if session.get_bind().dialect.name == "postgresql":
+            rows = {f"rows_{place}": _text(each) for place, each in enumerate(self._parts.values())}
+            session.execute(_together(tuple(self._parts)), rows)
+            return
+        for part, each in self._parts.items():
+            session.execute(_one_by_one(part), each)
+
+
+def guarded(session: Session, act: Callable[[], object]) -> None:
+    """Run a write; the names of two guards, and only those, become SlotTaken and LostRace."""
+    try:
+        act()
+        session.flush()
+    except IntegrityError as error:
+        said = str(error.orig)
+        # A sharded database appends a number to the constraint's name.
+        if NO_DOUBLE_BOOKING in said:
+            raise SlotTaken from error
+        if "live_session" in said or "appointments.course_session_id" in said:
+            detail = "That session of the course has just been booked."
+            raise LostRace(detail) from error
+        raise
+
+
+@cache
+def _together(parts: tuple[_Part, ...]) -> Insert:
+    """One statement that writes all the parts, from one JSON text for each."""
+    *others, last = [_part(place, part) for place, part in enumerate(parts)]
+    return last.add_cte(*(other.cte(f"part_{place}") for place, other in enumerate(others)))
+
+
+def _part(place: int, part: _Part) -> Insert:
+    types = {name: part.table.c[name].type for name in part.columns}
+    rows = as_type(bindparam(f"rows_{place}", type_=String()), JSON())
+    given = (
+        func.json_to_recordset(rows)
+        .table_valued(*(column(name, kind) for name, kind in types.items()), name=f"given_{place}")
+        .render_derived(with_types=True)
+    )
+    chosen = select(*(given.c[name] for name in part.columns))
+    made = postgresql.insert(part.table).from_select(list(part.columns), chosen, include_defaults=False)
+    return made.on_conflict_do_nothing() if part.once else made
+
+
+@cache
+def _one_by_one(part: _Part) -> Insert:
+    return sqlite.insert(part.table).on_conflict_do_nothing() if part.once else insert(part.table)
+
+
+def _text(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return value.isoformat()
+    msg = f"{type(value).__name__} cannot be written"
+    raise TypeError(msg)
+
+
+@cache
+def _columns(of: type[Base]) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """The columns of a mapped class, each with what stands in it when nothing was said."""
+    return tuple((each.key, _default(each.default)) for each in cast("Table", of.__table__).columns)
+
+
+def _default(default: Any) -> Callable[[], Any]:
+    if default is None:
+        return lambda: None
+    return (lambda: default.arg(None)) if default.is_callable else (lambda: default.arg)
