@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial, wraps
@@ -189,7 +188,7 @@ class _Request:
 
         def act(session: Session, call: Call) -> Kept:
             # Each try has its own copy: what a view takes out of the body must be there again the next time.
-            return self._act(session, call, deepcopy(arguments), named)
+            return self._act(session, call, [_copied(each) for each in arguments], named)
 
         if not self._changes and self.manner.reads is None:
             return _response(act(session, call))
@@ -363,12 +362,26 @@ def _location(made: Any) -> dict[str, str]:
     """Where the new thing is, when it can be fetched by itself."""
     if made is None:
         return {}
-    path = f"{request.path}/{made}"
+    known: dict[str, bool] = current_app.extensions.setdefault("fetchable", {})
+    rule, path = str(request.url_rule), f"{request.path}/{made}"
+    if rule not in known:
+        known[rule] = _can_be_fetched(path)
+    return {"Location": path} if known[rule] else {}
+
+
+def _can_be_fetched(path: str) -> bool:
     try:
         current_app.create_url_adapter(request).match(path, method="GET")  # type: ignore[union-attr] # in a request
     except HTTPException:
-        return {}
-    return {"Location": path}
+        return False
+    return True
+
+
+def _copied(value: Any) -> Any:
+    """A value that was read, with objects and lists of its own; what is in them cannot be changed."""
+    if isinstance(value, dict):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 def _member(value: Any, name: str) -> Any:

@@ -44,6 +44,7 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     """
     overrides.may(call, wanted.override)
     at = premises_of(session, call, wanted, share=True)
+    told = at.addressee
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
     # While the course was waited for, much may have changed.
     at = premises_of(session, call, wanted) if link is not None else at
@@ -55,7 +56,7 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
     sheet, places = Sheet(), [(appointment, found)]
     serving = settle(session, call, places, hold=hold, look=partial(look, suggest=False), sheet=sheet)
-    outbox.owe_for_appointment(session, call, appointment, kind=found.kind, sheet=sheet)
+    outbox.owe_for_appointment(session, call, appointment, kind=found.kind, to=told, sheet=sheet)
     sheet.add(*audit.event(call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment)))
     sheet.put_down(session)
     return view(session, call, appointment, served=serving)

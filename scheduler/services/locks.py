@@ -79,8 +79,12 @@ def stand_in_line(session: Session, call: Call, ids: Collection[UUID], *, share:
     """
     if not _one_writer(session):
         for each in sorted(ids):
-            turn = _half(each) ^ _half(call.organization_id)
-            session.execute(_SHARED_TURN if share else _OWN_TURN, {"turn": turn})
+            session.execute(_SHARED_TURN if share else _OWN_TURN, {"turn": turn_at(call, each)})
+
+
+def turn_at(call: Call, location_id: UUID) -> int:
+    """The number of the advisory lock in which one stands in line for the location."""
+    return _half(location_id) ^ _half(call.organization_id)
 
 
 def _half(value: UUID) -> int:
@@ -151,4 +155,4 @@ def _named(call: Call, ids: Collection[UUID]) -> dict[str, Any]:
 
 
 def _one_writer(session: Session) -> bool:
-    return session.connection().dialect.name == "sqlite"
+    return session.get_bind().dialect.name == "sqlite"

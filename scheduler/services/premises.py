@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, Text, and_, bindparam, func, select
+from sqlalchemy import BigInteger, Row, Table, Text, and_, bindparam, func, select, true
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -14,9 +14,10 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Policies
 from scheduler.core.site import ClearanceFact
-from scheduler.models import Clearance, ClinicalHold, Location, Organization, Resource, VisitTypeRow
+from scheduler.models import Clearance, ClinicalHold, Location, Organization, Patient, Resource, VisitTypeRow
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
-from scheduler.services.locks import stand_in_line
+from scheduler.services.locks import turn_at
+from scheduler.services.message_rules import IN_FORCE
 
 Columns = Row[*tuple[Any, ...]]
 
@@ -26,6 +27,18 @@ _VISIT_TYPES = cast("Table", VisitTypeRow.__table__)
 _CLEARANCES = cast("Table", Clearance.__table__)
 _HOLDS = cast("Table", ClinicalHold.__table__)
 _RESOURCES = cast("Table", Resource.__table__)
+_PATIENTS = cast("Table", Patient.__table__)
+
+
+class Addressee(NamedTuple):
+    """A patient as messages see them, with the organization's manners and the id of its rules in force."""
+
+    id: UUID
+    time_zone: str | None
+    contacts: Any
+    consents: Any
+    messaging: Any
+    rules_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,8 @@ class Premises:
     on_hold: str | None = None
     #: Of the patient's calendar when all that was read: whoever places a clinical hold bumps it.
     patient_revision: int | None = None
+    #: To whom a visit would be told, when the location was to be shared.
+    addressee: Addressee | None = None
 
     @property
     def asked_for(self) -> Kind:
@@ -61,12 +76,11 @@ def premises(
 
     Raises NotFound for a location that the organization does not have, Invalid for such a visit type.
     """
-    if share:
-        stand_in_line(session, call, [location_id], share=True)
-    rows = session.execute(
-        _SHARED if share else _STATEMENT,
-        {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id},
-    ).all()
+    asked = {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id}
+    if share and session.get_bind().dialect.name == "postgresql":
+        rows = session.execute(_IN_TURN, asked | {"turn": turn_at(call, location_id)}).all()
+    else:
+        rows = session.execute(_TOLD if share else _STATEMENT, asked).all()
     if not rows:
         detail = f"No location {location_id}."
         raise NotFound(detail)
@@ -83,7 +97,14 @@ def premises(
         kind=None if row.kind_id is None else kind_of(row.kind_id, row.definition),
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
+        addressee=_addressee(row) if share else None,
     )
+
+
+def _addressee(row: Columns) -> Addressee | None:
+    if row.addressee is None:
+        return None
+    return Addressee(row.addressee, row.home_zone, row.contacts, row.consents, row.messaging, row.rules_id)
 
 
 #: Made once: it is asked for every look at a calendar. One row per clearance, and one when there is none.
@@ -135,5 +156,22 @@ _STATEMENT = (
     )
     .order_by(_CLEARANCES.c.id)
 )
+#: The same with whom a booking would be told to.
+_TOLD = _STATEMENT.add_columns(
+    _PATIENTS.c.id.label("addressee"),
+    _PATIENTS.c.time_zone.label("home_zone"),
+    _PATIENTS.c.contacts,
+    _PATIENTS.c.consents,
+    _ORGANIZATIONS.c.messaging,
+    IN_FORCE.label("rules_id"),
+).outerjoin(
+    _PATIENTS,
+    and_(_PATIENTS.c.organization_id == bindparam("organization"), _PATIENTS.c.id == bindparam("patient")),
+)
+#: One's turn, as by `stand_in_line`. It is in a subquery, which is worked out before the row above it is locked, and
+#: says something that a row can hold.
+_TURN = select(
+    func.pg_advisory_xact_lock_shared(bindparam("turn", type_=BigInteger())).is_(None).label("came")
+).subquery("turn")
 #: What the location says is as it is under the lock.
-_SHARED = _STATEMENT.with_for_update(read=True, of=_LOCATIONS)
+_IN_TURN = _TOLD.join(_TURN, true()).with_for_update(read=True, of=_LOCATIONS)

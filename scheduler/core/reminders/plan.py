@@ -103,13 +103,17 @@ def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
 
 def _instant(when: When, visit: Visit, now: datetime) -> datetime:
     """The moment that a rule names, before anybody's quiet hours."""
-    anchor = {
-        "start": visit.starts_at,
-        "end": visit.ends_at,
-        "booked": now,
-        "fast_start": visit.fast_start or visit.starts_at,
-        "next_dose": _days_after(visit, visit.gap_days or 0),
-    }[when.anchor]
+    match when.anchor:
+        case "start":
+            anchor = visit.starts_at
+        case "end":
+            anchor = visit.ends_at
+        case "booked":
+            anchor = now
+        case "fast_start":
+            anchor = visit.fast_start or visit.starts_at
+        case "next_dose":
+            anchor = _days_after(visit, visit.gap_days or 0)
     if when.window is not None:
         return _in_window(when.window, when.days, anchor, visit.time_zone)
     if when.days is not None:

@@ -19,6 +19,7 @@ from scheduler.services.catalog import Kind
 from scheduler.services.outbox import telling
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.writing import Batch, write
+from scheduler.services.premises import Addressee
 from scheduler.services.sheet import Sheet
 
 Change = Literal["rescheduled", "cancelled"]
@@ -31,13 +32,15 @@ def owe_for_appointment(
     *,
     alone: bool = True,
     kind: Kind | None = None,
+    to: Addressee | None = None,
     sheet: Sheet | None = None,
 ) -> None:
     """Owe all that a booked visit calls for at its present time; the first time also the news that it is booked.
 
     A visit that is only pencilled owes nothing until it is confirmed. What is owed already is not owed twice. One that
     is booked with others (`alone` false) is no news by itself: `owe_for_course` tells of all of them at once.
-    `kind` is its visit type, when that has been read before; with `sheet` the messages wait on it for others.
+    `kind` and `to` are its visit type and patient, when they have been read before; with `sheet` the messages wait on
+    that for other rows.
     """
     if appointment.status != "booked":
         return
@@ -45,7 +48,7 @@ def owe_for_appointment(
     # Who was to be told of this very time, and was not yet, still is.
     is_news = told is None or (told.alone and not told.left and told.about == appointment.starts_at)
     event: Event = "booked" if alone and is_news else "visit"
-    _owe(session, call, [appointment], event, {"visit", event}, kind=kind, sheet=sheet)
+    _owe(session, call, [appointment], event, {"visit", event}, kind=kind, to=to, sheet=sheet)
 
 
 def owe_for_appointments(session: Session, call: Call, appointments: Sequence[Appointment]) -> None:
@@ -145,9 +148,10 @@ def _owe(
     events: set[Event],
     *,
     kind: Kind | None = None,
+    to: Addressee | None = None,
     sheet: Sheet | None = None,
     **facts: object,
 ) -> None:
     if appointments:
-        batch = Batch(session, call, appointments, kind=kind)
+        batch = Batch(session, call, appointments, kind=kind, to=to)
         write(batch, batch.rules(events), event, sheet=sheet, **facts)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, bindparam, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -16,8 +16,7 @@ from scheduler.core.reminders import CHANNELS, Recipient
 from scheduler.core.reminders.quiet import parse_clock
 from scheduler.models import Organization, Patient
 from scheduler.services.message_rules import IN_FORCE
-
-Columns = Row[*tuple[Any, ...]]
+from scheduler.services.premises import Addressee
 
 _PATIENTS = cast("Table", Patient.__table__).c
 _ORGANIZATIONS = cast("Table", Organization.__table__).c
@@ -39,14 +38,14 @@ _ADDRESSEES = (
 )
 
 
-def addressees(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, Columns]:
+def addressees(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, Addressee]:
     """Patients of the organization by id, with its manners and rules in force, for `recipient_of`: in one statement."""
     asked = {"organization": call.organization_id, "patients": list(patient_ids)}
-    return {row.id: row for row in session.execute(_ADDRESSEES, asked)}
+    return {row.id: Addressee(*row) for row in session.execute(_ADDRESSEES, asked)}
 
 
 def recipient_of(
-    organization: Organization | Columns, patient: Patient | Columns, site_zone: str, now: datetime
+    organization: Organization | Addressee, patient: Patient | Addressee, site_zone: str, now: datetime
 ) -> Recipient:
     """The patient as the rules see them; without a zone of their own they live where the site is."""
     manners = Messaging.from_document(organization.messaging)
@@ -58,7 +57,7 @@ def recipient_of(
     )
 
 
-def addresses_of(patient: Patient | Columns, now: datetime) -> Mapping[str, str]:
+def addresses_of(patient: Patient | Addressee, now: datetime) -> Mapping[str, str]:
     """The address by which each open channel reaches the patient: the first one given for it.
 
     Giving a number or address is the consent (clinical.md T1); a channel whose every consent was revoked is closed.
@@ -71,13 +70,13 @@ def addresses_of(patient: Patient | Columns, now: datetime) -> Mapping[str, str]
     return found
 
 
-def basis_of(patient: Patient | Columns, now: datetime) -> Basis | None:
+def basis_of(patient: Patient | Addressee, now: datetime) -> Basis | None:
     """On what texts to this patient rest, as last recorded and not revoked; None when nothing was recorded."""
     said = [each for each in patient.consents if each["channel"] == "sms" and not _is_revoked(each, now)]
     return cast("Basis", said[-1]["basis"]) if said else None
 
 
-def _is_open(patient: Patient | Columns, channel: str, now: datetime) -> bool:
+def _is_open(patient: Patient | Addressee, channel: str, now: datetime) -> bool:
     consents = [consent for consent in patient.consents if consent["channel"] == channel]
     return not consents or any(not _is_revoked(consent, now) for consent in consents)
 

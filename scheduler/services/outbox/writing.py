@@ -17,6 +17,7 @@ from scheduler.services import message_rules
 from scheduler.services.catalog import Kind
 from scheduler.services.outbox.facts import Kinds
 from scheduler.services.outbox.people import addressees, recipient_of
+from scheduler.services.premises import Addressee
 from scheduler.services.sheet import Sheet
 
 _PATIENT = "patient"
@@ -34,12 +35,19 @@ class Batch:
     """Some visits with everything that the rules must know of them, read once."""
 
     def __init__(
-        self, session: Session, call: Call, visits: Sequence[Appointment], *, kind: Kind | None = None
+        self,
+        session: Session,
+        call: Call,
+        visits: Sequence[Appointment],
+        *,
+        kind: Kind | None = None,
+        to: Addressee | None = None,
     ) -> None:
-        """`kind` is the visit type of a single visit, when it has been read before."""
+        """`kind` and `to` are the visit type and the patient of a single visit, when they have been read before."""
         self.session, self.call, self.visits = session, call, visits
         self.kinds = Kinds.of(session, call, visits, kind)
-        self._people = addressees(session, call, {visit.patient_id for visit in visits})
+        known = {} if to is None else {to.id: to}
+        self._people = known or addressees(session, call, {visit.patient_id for visit in visits})
 
     def rules(self, events: Collection[Event]) -> list[Rule]:
         """The rules in force that speak of one of these events."""
