@@ -19,9 +19,7 @@ from scheduler.services.paging import Page, page
 _TABLE = cast("Table", AuditEvent.__table__)
 _INSERT = insert(_TABLE)
 #: Whether anybody outside wants to be told, as a column of whatever else is asked.
-LISTENING = (
-    select(Webhook.id).where(Webhook.organization_id == bindparam("organization"), Webhook.enabled).exists()
-)
+LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("organization"), Webhook.enabled).exists()
 _LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("told"), Webhook.enabled)
 #: Asks in the same statement whether anybody outside wants to be told.
 _INSERT_ASKING = _INSERT.returning(_LISTENING.exists())

@@ -44,7 +44,7 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     """
     overrides.may(call, wanted.override)
     at = premises_of(session, call, wanted, share=True)
-    told = at.addressee
+    told, listening = at.addressee, at.listening
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
     # While the course was waited for, much may have changed.
     at = premises_of(session, call, wanted) if link is not None else at
@@ -59,6 +59,8 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     outbox.owe_for_appointment(session, call, appointment, kind=found.kind, to=told, sheet=sheet)
     sheet.add(*audit.event(call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment)))
     sheet.put_down(session)
+    if listening:
+        audit.tell(session, call, "appointment.book", appointment.id)
     return view(session, call, appointment, served=serving)
 
 

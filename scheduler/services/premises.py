@@ -15,6 +15,7 @@ from scheduler.core.errors import NotFound
 from scheduler.core.policies import Policies
 from scheduler.core.site import ClearanceFact
 from scheduler.models import Clearance, ClinicalHold, Location, Organization, Patient, Resource, VisitTypeRow
+from scheduler.services.audit import LISTENING
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
 from scheduler.services.locks import turn_at
 from scheduler.services.message_rules import IN_FORCE
@@ -55,6 +56,8 @@ class Premises:
     patient_revision: int | None = None
     #: To whom a visit would be told, when the location was to be shared.
     addressee: Addressee | None = None
+    #: Whether any webhook wants to be told, likewise.
+    listening: bool = False
 
     @property
     def asked_for(self) -> Kind:
@@ -98,6 +101,7 @@ def premises(
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
         addressee=_addressee(row) if share else None,
+        listening=bool(share and row.listening),
     )
 
 
@@ -164,6 +168,7 @@ _TOLD = _STATEMENT.add_columns(
     _PATIENTS.c.consents,
     _ORGANIZATIONS.c.messaging,
     IN_FORCE.label("rules_id"),
+    LISTENING.label("listening"),
 ).outerjoin(
     _PATIENTS,
     and_(_PATIENTS.c.organization_id == bindparam("organization"), _PATIENTS.c.id == bindparam("patient")),
