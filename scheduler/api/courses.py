@@ -50,6 +50,14 @@ class BlackoutSchema(Schema):
     to = Day(required=True)
 
 
+class WishesSchema(Schema):
+    """When the patient would rather come. A visit on another weekday, or outside these times, costs points."""
+
+    weekdays = List(Weekday(), max=7, min=1)
+    earliest = TimeOfDay()
+    until = TimeOfDay(metadata={"description": "When a visit would be over"})
+
+
 class PreferencesSchema(Schema):
     """What the patient's course must respect. Times of day bound the starts of visits, in the location's wall time."""
 
@@ -58,6 +66,7 @@ class PreferencesSchema(Schema):
     latest = TimeOfDay()
     practitioner_ids = List(Id(), max=20)
     blackouts = List(Nested(BlackoutSchema), max=50)
+    wishes = Nested(WishesSchema)
     continuity = Choice("required", "preferred", "none")
     optional_steps = List(Text(60), max=20, metadata={"description": "Keys of the optional steps that the course has"})
     sessions = Dict(

@@ -1,8 +1,8 @@
-"""What a patient's course may be asked to respect: days, hours, people, dates to leave out. All but people are hard."""
+"""What a patient's course may be asked to respect: days, hours, people, dates to leave out. People and wishes bend."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, cast
@@ -13,6 +13,7 @@ from scheduler.core.bitmap import SLOT_MINUTES, Timeline
 from scheduler.core.hours import WEEKDAYS, edge
 from scheduler.core.intervals import Span
 from scheduler.core.localgrid import Wish, wished_starts
+from scheduler.core.planner import Preferences
 
 Continuity = Literal["required", "preferred", "none"]
 
@@ -31,6 +32,8 @@ class CoursePreferences:
     practitioner_ids: tuple[UUID, ...] = ()
     blackouts: tuple[tuple[date, date], ...] = ()
     continuity: Continuity = "preferred"
+    #: When visits would better lie, weekday and hours: outside they cost points, and are lawful.
+    wishes: Preferences = field(default_factory=Preferences)
     #: Keys of the protocol's optional steps that the course has.
     optional_steps: tuple[str, ...] = ()
     #: How many sessions the course has of a step, by its key, instead of the protocol's number.
@@ -41,9 +44,9 @@ class CoursePreferences:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> CoursePreferences:
         """Read what a course stores; it was checked when it came in."""
-        days = document.get("weekdays")
+        wishes = document.get("wishes") or {}
         return cls(
-            weekdays=frozenset(WEEKDAYS.index(day) for day in days) if days else None,
+            weekdays=_weekdays(document.get("weekdays")),
             earliest=_minutes(document.get("earliest")),
             latest=_minutes(document.get("latest")),
             practitioner_ids=tuple(UUID(each) for each in document.get("practitioner_ids") or ()),
@@ -52,6 +55,9 @@ class CoursePreferences:
                 for each in document.get("blackouts") or ()
             ),
             continuity=cast("Continuity", document.get("continuity") or "preferred"),
+            wishes=Preferences(
+                _weekdays(wishes.get("weekdays")), _minutes(wishes.get("earliest")), _minutes(wishes.get("until"))
+            ),
             optional_steps=tuple(document.get("optional_steps") or ()),
             sessions=dict(document.get("sessions") or {}),
             patient_region=document.get("patient_region"),
@@ -74,6 +80,10 @@ class CoursePreferences:
             Bar("outside_preferences", "The patient does not come on that day or at that hour.", unwanted),
             Bar("blackout", "The patient is away on that date.", timeline.touched(spans)),
         )
+
+
+def _weekdays(days: Sequence[str] | None) -> frozenset[int] | None:
+    return frozenset(WEEKDAYS.index(day) for day in days) if days else None
 
 
 def _minutes(text: str | None) -> int | None:

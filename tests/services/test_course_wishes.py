@@ -13,7 +13,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.models import Gate, StoredPlan
-from scheduler.services import absences, courses, planning, plans
+from scheduler.services import absences, courses, organizations, planning, plans
 from scheduler.services.courses import WantedCourse
 from scheduler.services.plans import OfferedPlan
 from tests.clinic import Clinic
@@ -37,6 +37,24 @@ class TestWishes:
             assert local.weekday() <= 3
             assert "10:00" <= f"{local:%H:%M}" <= "14:00"
             assert not date(2030, 3, 6) <= local.date() <= date(2030, 3, 8)
+
+    def test_what_is_only_wished_is_weighed_and_shown(self, clinic: Clinic) -> None:
+        approve(clinic, protocol())
+        [plain] = offer(clinic, course(clinic).id)
+        liked = {"weekdays": ["tue", "thu"], "earliest": "13:00", "until": "18:00"}
+        [best] = offer(clinic, course(clinic, wishes=liked).id)
+        parts = best.plan.plan.parts
+        walls = [to_local(each.start, clinic.time_zone) for each in best.plan.sessions]
+        main = [each.spec.kind == "main" for each in best.plan.sessions]
+        assert parts["weekday"] == 25 * sum(w.weekday() not in {1, 3} for w, m in zip(walls, main, strict=True) if m)
+        assert parts["hours"] == 20 * sum(wall.hour < 13 for wall, m in zip(walls, main, strict=True) if m)
+        assert parts["leaf_hours"] == 10 * sum(wall.hour < 13 for wall, m in zip(walls, main, strict=True) if not m)
+        assert min(wall.hour for wall in walls) >= 13, "the whole afternoon is free, and costs nothing else"
+        assert [each.start for each in best.plan.sessions] != [each.start for each in plain.plan.sessions]
+        weights = {"weekday": 0, "hours": 0, "leaf_hours": 0}
+        clinic.do(lambda s, c: organizations.change(s, c, 1, {"policies": {"planning_weights": weights}}))
+        [indifferent] = offer(clinic, course(clinic, wishes=liked).id)
+        assert [each.start for each in indifferent.plan.sessions] == [each.start for each in plain.plan.sessions]
 
     def test_the_same_person_throughout_when_required(self, clinic: Clinic) -> None:
         second = clinic.staff("therapist")
