@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import availability, batch, booking, demonstration, messages, planner, replan
+from bench import availability, batch, booking, demonstration, messages, planner, plans, replan
 from bench.report import machine
 
 
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "batch": Benchmark(batch.ABOUT, batch.flags, batch.run),
     "availability": Benchmark(availability.ABOUT, availability.flags, availability.run),
     "planner": Benchmark(planner.ABOUT, planner.flags, planner.run),
+    "plans": Benchmark(plans.ABOUT, plans.flags, plans.run),
     "messages": Benchmark(messages.ABOUT, messages.flags, messages.run),
     "replan": Benchmark(replan.ABOUT, replan.flags, replan.run),
     "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),

@@ -12,7 +12,7 @@ import numpy as np
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.grid import Bools, Ints
 from scheduler.core.planner.leaves import follow
-from scheduler.core.planner.planes import OPEN, Choice, Planes, possible
+from scheduler.core.planner.planes import OPEN, Choice, Planes, Sheet, possible
 from scheduler.core.planner.problem import Blocked, Leaf, Main, Problem
 from scheduler.core.planner.search import Search
 
@@ -79,10 +79,13 @@ class _Reach:
         place = len(self._problem.mains) - 1
         main = self._problem.mains[place]
         if main.leaf is None:
-            sheet = self._planes.sheet(main, (), self._lanes)
+            sheet = self._sheet(main)
             return self._counted(self._days_of(place), sheet.days[np.nonzero(possible(sheet.cost))[1]])
-        options = self._planes.options(main.leaf, (), self._lanes)
+        options = self._planes.options(main.leaf, (), self._lanes, self._planes.whole)
         return self._counted(self._days_of_leaf(place, main, main.leaf), options.day[possible(options.cost[:, 0])])
+
+    def _sheet(self, main: Main) -> Sheet:
+        return self._planes.sheet(main, (), self._lanes, self._planes.whole)
 
     def _counted(self, days: set[int], days_of_starts: Ints) -> Days:
         first = self._problem.grid.first_day
@@ -90,26 +93,26 @@ class _Reach:
 
     def _starts_of(self, place: int) -> Bools:
         """[rows, days] the starts of a main session that are left."""
-        sheet = self._planes.sheet(self._problem.mains[place], (), self._lanes)
+        sheet = self._sheet(self._problem.mains[place])
         left: Bools = possible(sheet.cost[:, :, 0]) & np.isin(sheet.days, list(self._days_of(place)))
         return left
 
     def _days_of(self, place: int) -> set[int]:
         """The days that the gap leaves to a main session."""
         if place == 0:
-            return set(self._planes.sheet(self._problem.mains[0], (), self._lanes).days.tolist())
+            return set(self._sheet(self._problem.mains[0]).days.tolist())
         before = self._problem.mains[place - 1]
-        starts, leaf = self._starts_of(place - 1), follow(self._planes, before, (), self._lanes)
+        starts, leaf = self._starts_of(place - 1), follow(self._planes, before, (), self._lanes, self._planes.whole)
         days: set[int] = set()
         for gap in self._planes.gaps(place - 1):
             some = starts & possible(leaf.after(gap)[:, :, 0]) if leaf else starts
-            days.update((self._planes.sheet(before, (), self._lanes).days[some.any(axis=0)] + gap).tolist())
+            days.update((self._sheet(before).days[some.any(axis=0)] + gap).tolist())
         return days
 
     def _days_of_leaf(self, place: int, main: Main, leaf: Leaf) -> set[int]:
         """The days that the window leaves to the leaf of a main session."""
         edge = main.minutes if leaf.window.edge == "end" else 0
-        slots = self._planes.sheet(main, (), self._lanes).slot[self._starts_of(place)]
+        slots = self._sheet(main).slot[self._starts_of(place)]
         if not len(slots):
             return set()
         first = self._planes.calendar.days_of(slots + (edge + leaf.window.min) // SLOT_MINUTES)

@@ -8,16 +8,20 @@ leaves that may outlast the next session) only narrows the days here; `search` l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.grid import Ints
-from scheduler.core.planner.leaves import Cells, Follow, follow
+from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
 from scheduler.core.planner.memory import FORBIDDEN, Memory
-from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Sheet
+from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Points, Sheet
 from scheduler.core.planner.problem import Main
+
+#: The first and the last local day of something.
+Ends = tuple[int, int]
 
 
 class Stage(NamedTuple):
@@ -47,22 +51,19 @@ class Itinerary(NamedTuple):
 
 
 class Chain:
-    """All plans with the first main session inside `window` (days) and nothing at a barred start, lane by lane."""
+    """All plans with each main session inside its `days` and nothing at a barred start, lane by lane."""
 
-    def __init__(self, planes: Planes, window: tuple[int, int], bars: Bars, lanes: tuple[Choice, ...]) -> None:
+    def __init__(self, planes: Planes, days: Sequence[Ends], bars: Bars, lanes: tuple[Choice, ...]) -> None:
         self._planes, self._lanes = planes, len(lanes)
         self._memory = planes.once("memory", lambda: Memory(planes))
         self._problem, self._weights = planes.problem, planes.problem.weights
-        self._stages = self._open_stages(window, bars, lanes)
-        self._ahead: dict[int, Ints] = {}
-        self._effort = 0
+        self._stages = self._open_stages(days, bars, lanes)
+        self._ahead: dict[int, Points] = {}
         #: [lanes] the least price; INF or about that where there is no plan.
-        self.costs: Ints = np.full(self._lanes, INF)
+        self.costs: Points = np.full(self._lanes, INF, dtype=np.int32)
         if self._stages:
             self._look_ahead()
             self.costs = self._ahead[0].min(axis=(0, 1))
-            planes.effort += self._effort
-            planes.effort_of_one = max(planes.effort_of_one, self._effort // self._lanes)
 
     def trace(self, lane: int) -> Itinerary:
         """The least of the cheapest itineraries of a lane that has any."""
@@ -75,28 +76,34 @@ class Chain:
             mains.append(int(stage.sheet.slot[cell]))
             gap, start = None, None
             if place + 1 < len(self._stages):
-                gap, row, start, state = self._best_step(place, cell, lane, state)
+                rest = self._rest(place, cell, lane, state)
+                gap, row, start, state = self._best_step(place, cell, (lane, state), rest)
                 day += gap
             if stage.follow is not None:
-                leaves.append(stage.follow.choose(cell, self._told(place, gap), start, lane))
+                leaves.append(stage.follow.choose(cell, self._planes.told(place, gap), start, lane))
         return Itinerary(tuple(mains), tuple(leaves))
 
-    def _open_stages(self, window: tuple[int, int], bars: Bars, lanes: tuple[Choice, ...]) -> list[Stage]:
+    def _open_stages(self, days: Sequence[Ends], bars: Bars, lanes: tuple[Choice, ...]) -> list[Stage]:
         """The stages with their days narrowed by gaps and spans; none when one has no day left."""
-        sheets = [self._planes.sheet(main, bars, lanes) for main in self._problem.mains]
-        used = [sheet.days[sheet.soonest < INF] for sheet in sheets]
-        used[0] = used[0][(used[0] >= window[0]) & (used[0] <= window[1])]
-        if not all(len(days) for days in used):
+        whole = self._planes.whole
+        if len(lanes) > 1:  # one lane has its sheets of all days already, others only need these
+            whole = range(max(0, min(first for first, _ in days)), min(whole.stop, 1 + max(last for _, last in days)))
+        mains = self._problem.mains
+        sheets = [self._planes.sheet(main, bars, lanes, whole) for main in mains]
+        used = []
+        for sheet, (first, last) in zip(sheets, days, strict=True):
+            open_days = sheet.days[sheet.soonest < INF]
+            used.append(open_days[(open_days >= first) & (open_days <= last)])
+        if not all(len(each) for each in used):
             return []
-        ends = [(int(days[0]), int(days[-1])) for days in used]
+        ends = [(int(each[0]), int(each[-1])) for each in used]
         if not self._narrow(used, ends):
             return []
-        stages = []
-        for main, sheet, (first, last) in zip(self._problem.mains, sheets, ends, strict=True):
-            stages.append(Stage(main, sheet, follow(self._planes, main, bars, lanes), first, last))
-        return stages
+        follows = [follow(self._planes, main, bars, lanes, whole) for main in mains]
+        every = zip(mains, sheets, follows, ends, strict=True)
+        return [Stage(main, sheet, leaf, *edges) for main, sheet, leaf, edges in every]
 
-    def _narrow(self, used: list[Ints], ends: list[tuple[int, int]]) -> bool:
+    def _narrow(self, used: list[Ints], ends: list[Ends]) -> bool:
         """Take from the first and last days of each session what the others exclude; False when nothing is left."""
         distances = self._planes.once("distances", self._distances)
         narrower = True
@@ -131,54 +138,56 @@ class Chain:
         for place in range(end, -1, -1):
             stage = self._stages[place]
             days, columns = np.arange(stage.first, stage.last + 1), stage.columns(stage.first, stage.last)
-            points = np.repeat(stage.sheet.cost[:, columns], self._lanes // stage.sheet.cost.shape[2], axis=2)
+            points = stage.sheet.cost[:, columns]
             if place == end:
-                points = points + self._weights.finish * days[:, np.newaxis]
+                points = points + (self._weights.finish * days[:, np.newaxis]).astype(np.int32)
                 if stage.follow is not None:
-                    points = points + stage.follow.cheapest((slice(None), columns))
+                    points = points + stage.follow.after(None, columns)
+                points = np.repeat(points, self._lanes // points.shape[2], axis=2)
                 points = np.repeat(points, self._memory.widths[place], axis=2)
             else:
-                points = np.repeat(points, self._memory.widths[place], axis=2) + self._step(place)
+                points = np.repeat(points, self._memory.widths[place], axis=2) if points.shape[2] > 1 else points
+                points = points + self._step(place)
             if place == 0:
-                points = points + self._weights.begin * days[:, np.newaxis]
-            self._ahead[place] = np.minimum(points, INF)
+                points = points + (self._weights.begin * days[:, np.newaxis]).astype(np.int32)
+            self._ahead[place] = np.minimum(points, INF, out=points)
 
-    def _step(self, place: int) -> Ints:
+    def _step(self, place: int) -> Points:
         """[rows, days, lanes] the price of all that comes after a main session: its leaf, the gap, and the rest."""
         here, there = self._stages[place], self._stages[place + 1]
         shape = len(here.sheet.minute), here.last - here.first + 1, self._lanes * self._memory.widths[place]
-        best: Ints = np.full(shape, INF)
+        best: Points = np.full(shape, INF, dtype=np.int32)
         near = self._nearest(place)
         for gap in self._planes.gaps(place):
             first, last = max(here.first, there.first - gap), min(here.last, there.last - gap)
             if first > last:
                 continue
             days = np.arange(first, last + 1)
-            self._effort += shape[0] * len(days) * shape[2]
+            self._planes.effort += shape[0] * len(days) * shape[2]
             if self._clock_matters(place, gap, first, last):
                 points = self._by_the_clock(place, gap, days)
             else:
                 points = self._memory.recalled(place, gap, days, near[:, there.within(first + gap, last + gap)])
                 if here.follow is not None:
-                    leaf = here.follow.after(self._told(place, gap))[:, here.columns(first, last)]
+                    leaf = here.follow.after(self._planes.told(place, gap), here.columns(first, last))
                     points = points + self._memory.spread(place, leaf)
             part = best[:, here.within(first, last)]
-            price = self._planes.price_of_gap(place, gap, days)
-            np.minimum(part, points + price[:, np.newaxis], out=part)
+            price = np.asarray(self._planes.price_of_gap(place, gap, days), dtype=np.int32)
+            np.minimum(part, points + price[..., np.newaxis], out=part)
         return best
 
-    def _nearest(self, place: int) -> Ints:
+    def _nearest(self, place: int) -> Points:
         """[rows, days of the next] the best start of the next main session on each day, seen from each row of this."""
         prices, after = self._time_of_day(place), self._ahead[place + 1]
         if not prices.any():
-            any_row: Ints = after.min(axis=0, keepdims=True)
+            any_row: Points = after.min(axis=0, keepdims=True)
             return any_row
         if 1 in prices.shape:
-            each_row: Ints = (after[np.newaxis] + prices[:, :, np.newaxis, np.newaxis]).min(axis=1)
+            each_row: Points = (after[np.newaxis] + prices[:, :, np.newaxis, np.newaxis]).min(axis=1)
             return each_row
         # Both sessions have the same evenly spaced rows, so the price depends on the distance alone.
         cap, rows = self._weights.time_of_day_cap, self._problem.grid.row_minutes
-        best: Ints = np.minimum(after, after.min(axis=0, keepdims=True) + cap)
+        best: Points = np.minimum(after, after.min(axis=0, keepdims=True) + cap)
         if QUARTER % rows == 0:
             return self._by_quarters(best, QUARTER // rows, after)
         for shift in range(1, len(prices)):
@@ -189,19 +198,21 @@ class Chain:
             np.minimum(best[:-shift], after[shift:] + price, out=best[:-shift])
         return best
 
-    def _by_quarters(self, best: Ints, step: int, after: Ints) -> Ints:
-        """The same, quarter by quarter: whatever starts less than so many quarters away is one price."""
-        wide = after
-        for shift in range(1, step):
-            wide = _wider(wide, after, shift)
-        np.minimum(best, wide, out=best)
-        weight, cap = self._weights.time_of_day, self._weights.time_of_day_cap
-        for quarters in range(1, -(-cap // weight) if weight else 1):
-            wide = _wider(wide, wide, step)
-            np.minimum(best, wide + weight * quarters, out=best)
-        return best
+    def _by_quarters(self, best: Points, step: int, after: Points) -> Points:
+        """The same by whole quarters: what starts less than one away costs nothing, then every quarter the same.
 
-    def _by_the_clock(self, place: int, gap: int, days: Ints) -> Ints:
+        Each round doubles how far is looked, for whoever is so many quarters away is half as many from someone between.
+        """
+        wide = after.copy()
+        for shift in range(1, step):
+            _nearer(wide, after, shift, 0)
+        weight, quarters = self._weights.time_of_day, 1
+        while weight * quarters < self._weights.time_of_day_cap and quarters * step < len(wide):
+            _nearer(wide, wide.copy(), quarters * step, weight * quarters)
+            quarters *= 2
+        return np.minimum(best, wide, out=best)
+
+    def _by_the_clock(self, place: int, gap: int, days: Ints) -> Points:
         """The step where the day alone does not tell what may follow: each start of the next session by itself."""
         here, there = self._stages[place], self._stages[place + 1]
         first, last = int(days[0]), int(days[-1])
@@ -210,42 +221,68 @@ class Chain:
         after = self._ahead[place + 1][:, there.within(first + gap, last + gap)]
         after = self._memory.recalled(place, gap, days, after)
         prices = self._time_of_day(place)
-        best: Ints = np.full((1,), INF)
-        for row, start in enumerate(starts):
-            between = self._memory.spread(place, self._between(place, gap, cells, start))
+        best: Points = np.full((1,), INF, dtype=np.int32)
+        for row in np.nonzero((after < INF).any(axis=(1, 2)))[0]:
+            between = self._memory.spread(place, self._between(place, gap, cells, starts[row]))
             best = np.minimum(best, between + prices[:, row, np.newaxis, np.newaxis] + after[row])
         return best
 
-    def _best_step(self, place: int, cell: tuple[int, int], lane: int, state: int) -> tuple[int, int, int, int]:
-        """From one start of a main session the cheapest way on, the earliest of equals: gap, row, slot and state."""
+    def _rest(self, place: int, cell: tuple[int, int], lane: int, state: int) -> int:
+        """The price of the cheapest way on from one start of a main session."""
+        stage = self._stages[place]
+        day = stage.sheet.first + cell[1]
+        mine = stage.sheet.cost[cell]
+        total = self._ahead[place][cell[0], day - stage.first, lane * self._memory.widths[place] + state]
+        return int(total) - int(mine[lane % len(mine)]) - (0 if place else self._weights.begin * day)
+
+    def _best_step(
+        self, place: int, cell: tuple[int, int], column: tuple[int, int], rest: int
+    ) -> tuple[int, int, int, int]:
+        """From one start of a main session the way on at that price, the earliest of equals: gap, row, slot, state."""
         here, there = self._stages[place], self._stages[place + 1]
+        lane, state = column
         cells = (slice(cell[0], cell[0] + 1), slice(cell[1], cell[1] + 1))
-        prices, found = self._time_of_day(place)[cell[0]], []
-        day = here.sheet.first + cell[1]
+        day, prices = here.sheet.first + cell[1], self._time_of_day(place)[cell[0]]
         for gap in self._planes.gaps(place):
             then = self._memory.step(place, gap, day, state)
-            if there.first <= day + gap <= there.last and then != FORBIDDEN:
-                starts = there.sheet.slot[:, day + gap - there.sheet.first]
-                column = lane * self._memory.widths[place + 1] + then
-                after = self._ahead[place + 1][:, day + gap - there.first, column]
-                between = self._between(place, gap, cells, starts)[0]
-                points = after + prices + between[:, min(lane, between.shape[1] - 1)]
-                points = points + self._planes.price_of_gap(place, gap, np.array([day]))
-                row = int(points.argmin())
-                found.append((int(points[row]), gap, row, int(starts[row]), then))
-        return min(found)[1:]
+            if not there.first <= day + gap <= there.last or then == FORBIDDEN:
+                continue
+            width = self._memory.widths[place + 1]
+            points = prices + self._ahead[place + 1][:, day + gap - there.first, lane * width + then]
+            points += np.asarray(self._planes.price_of_gap(place, gap, np.array([day])), dtype=np.int32)
+            if points.min() > rest:
+                continue
+            starts = there.sheet.slot[:, day + gap - there.sheet.first]
+            points += self._between(place, gap, cells, starts, slice(lane, lane + 1))[0, :, 0]
+            row = int(points.argmin())
+            if points[row] == rest:
+                return gap, row, int(starts[row]), then
+        raise AssertionError(place)  # the price was worked out from one of these steps
 
-    def _between(self, place: int, gap: int, cells: Cells, next_start: Ints) -> Ints:
+    def _between(self, place: int, gap: int, cells: Cells, next_start: Ints, lanes: slice = EVERY) -> Points:
         """[..., lanes] the leaf's price, INF where the next main session would start too soon, for its given start."""
         since = self._stages[place].sheet.slot[cells]
         least, most = self._distance(place)
         unlawful = (since + least > next_start) | (since + most < next_start)
-        points: Ints = np.where(unlawful, INF, 0)[..., np.newaxis]
         leaf = self._stages[place].follow
-        return points if leaf is None else points + leaf.cheapest(cells, self._told(place, gap), next_start)
+        if leaf is None:
+            points: Points = np.where(unlawful, INF, 0)[..., np.newaxis].astype(np.int32)
+            return points
+        points = leaf.cheapest(cells, self._planes.told(place, gap), next_start, lanes)
+        return np.where(unlawful[..., np.newaxis], np.int32(INF), points)
 
     def _clock_matters(self, place: int, gap: int, first: int, last: int) -> bool:
         """Whether, on some of these days, a visit could run into the next main session though the days are lawful."""
+        here, there = self._stages[place], self._stages[place + 1]
+        # What holds on all days that the sheets have holds on some, and is asked once for all stages that are alike.
+        told, distance = self._planes.told(place, gap), self._distance(place)
+        key = ("clock", here.sheet, there.sheet, here.follow, gap, told, distance)
+        ever = self._planes.once(key, lambda: self._matters(place, gap, *_overlap(here.sheet, there.sheet, gap)))
+        return ever and self._matters(place, gap, first, last)
+
+    def _matters(self, place: int, gap: int, first: int, last: int) -> bool:
+        if first > last:
+            return False
         here, there = self._stages[place], self._stages[place + 1]
         columns, following = here.columns(first, last), there.columns(first + gap, last + gap)
         least, most = self._distance(place)
@@ -254,11 +291,14 @@ class Chain:
         too_soon = here.sheet.latest[columns] + least > soonest
         if (used & (too_soon | (here.sheet.soonest[columns] + most < latest))).any():
             return True
-        told = self._told(place, gap)
+        told = self._planes.told(place, gap)
         return here.follow is not None and told is not None and here.follow.may_run_into(told, columns, soonest)
 
     def _distance(self, place: int) -> tuple[int, int]:
         """How many slots the next main session starts after this one, at least and at most."""
+        return self._planes.once(("distance", place), lambda: self._new_distance(place))
+
+    def _new_distance(self, place: int) -> tuple[int, int]:
         here, there = self._stages[place].main, self._stages[place + 1].main
         if not self._problem.judged(here.session_id, there.session_id):
             return -INF, INF
@@ -269,24 +309,27 @@ class Chain:
         least = max(here.minutes, edge + rest.min)
         return -(-least // SLOT_MINUTES), INF if rest.max is None else (edge + rest.max) // SLOT_MINUTES
 
-    def _told(self, place: int, gap: int | None) -> int | None:
-        """The gap as far as it concerns the leaf: not when leaf and next main session are both pinned."""
-        leaf = self._stages[place].main.leaf
-        if leaf is None or gap is None:
-            return None
-        return gap if self._problem.judged(leaf.session_id, self._stages[place + 1].main.session_id) else None
-
-    def _time_of_day(self, place: int) -> Ints:
+    def _time_of_day(self, place: int) -> Points:
         """[rows here, rows there] the price of changing the wall time between two doses."""
         here, there = self._stages[place], self._stages[place + 1]
-        apart = np.abs(here.sheet.minute[:, np.newaxis] - there.sheet.minute)
-        prices: Ints = np.minimum(self._weights.time_of_day * (apart // QUARTER), self._weights.time_of_day_cap)
-        return prices if here.main.dosing and there.main.dosing else np.zeros_like(prices)
+        matters = here.main.dosing and there.main.dosing
+        key = "time of day", matters, here.sheet.minute.tobytes(), there.sheet.minute.tobytes()
+        return self._planes.once(key, lambda: self._new_time_of_day(here, there, matters=matters))
+
+    def _new_time_of_day(self, here: Stage, there: Stage, *, matters: bool) -> Points:
+        apart = np.abs(here.sheet.minute[:, np.newaxis] - there.sheet.minute) // QUARTER
+        prices = np.minimum(self._weights.time_of_day * apart, self._weights.time_of_day_cap).astype(np.int32)
+        return prices if matters else np.zeros_like(prices)
 
 
-def _wider(wide: Ints, points: Ints, shift: int) -> Ints:
-    """The lesser of some points and of others so many rows before and after."""
-    wider = wide.copy()
-    np.minimum(wider[shift:], points[:-shift], out=wider[shift:])
-    np.minimum(wider[:-shift], points[shift:], out=wider[:-shift])
-    return wider
+def _overlap(here: Sheet, there: Sheet, gap: int) -> Ends:
+    """The days of one sheet so many before those of another."""
+    first, last = max(here.first, there.first - gap), min(here.days[-1], there.days[-1] - gap)
+    return first, int(last)
+
+
+def _nearer(wide: Points, points: Points, shift: int, price: int) -> None:
+    """Lessen points to those so many rows before and after, at a price."""
+    dearer = points + price if price else points
+    np.minimum(wide[shift:], dearer[:-shift], out=wide[shift:])
+    np.minimum(wide[:-shift], dearer[shift:], out=wide[:-shift])

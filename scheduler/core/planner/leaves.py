@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler.core.bitmap import SLOT_MINUTES
-from scheduler.core.planner.grid import Ints
-from scheduler.core.planner.planes import INF, Bars, Choice, Planes
+from scheduler.core.planner.grid import Bools, Ints
+from scheduler.core.planner.planes import INF, Bars, Choice, Options, Planes, Points
 from scheduler.core.planner.problem import Leaf, Main
 
 #: Rows and columns of a sheet.
 Cells = tuple[slice, slice]
+EVERY = slice(None)
 
 
 class Stretch(NamedTuple):
@@ -29,7 +30,7 @@ class Stretch(NamedTuple):
 class RangeMinimum:
     """Minima of stretches of a line of points, each lane by itself."""
 
-    def __init__(self, points: Ints, longest: int) -> None:
+    def __init__(self, points: Points, longest: int) -> None:
         """`points` is [line, lanes]; no stretch that is asked for is longer than `longest`."""
         levels, step = [points], 1
         while 2 * step <= longest:
@@ -40,55 +41,107 @@ class RangeMinimum:
         self._levels = np.stack(levels)
         self._log2 = np.log2(np.maximum(np.arange(longest + 1), 1)).astype(np.int64)
 
-    def of(self, stretch: Stretch) -> Ints:
+    def of(self, stretch: Stretch, lanes: slice) -> Points:
         """The least point of each stretch; INF where it is empty."""
         start, end = stretch
-        some = end > start
-        level = self._log2[np.where(some, end - start, 0)]
-        left = self._levels[level, np.where(some, start, 0)]
-        right = self._levels[level, np.where(some, end - (1 << level), 0)]
-        return np.where(some[..., np.newaxis], np.minimum(left, right), INF)
+        length = end - start
+        empty = length <= 0
+        level = self._log2[np.maximum(length, 0)]
+        levels = self._levels[:, :, lanes]
+        # Of an empty stretch whatever lies there is read, and forgotten.
+        left, right = levels[level, start], levels[level, np.maximum(end - (1 << level), 0)]
+        least: Points = np.minimum(left, right, out=left)
+        least[empty] = INF
+        return least
+
+
+class Tables(NamedTuple):
+    """A leaf's minima for the starts before the day of its target and for the others: the delay grows either way."""
+
+    early: RangeMinimum
+    late: RangeMinimum
+
+    @classmethod
+    def of(cls, options: Options, delay: int, longest: int) -> Tables:
+        """The tables of these options."""
+        slope = (delay * options.day)[:, np.newaxis]
+        slope[-1] = 0
+        slope = slope.astype(np.int32)
+        return cls(RangeMinimum(options.cost - slope, longest), RangeMinimum(options.cost + slope, longest))
 
 
 class Follow:
     """How one leaf follows its main session, whose sheet gives the shape of every answer."""
 
-    def __init__(self, planes: Planes, main: Main, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...]) -> None:
-        sheet = planes.sheet(main, bars, lanes)
-        self._leaf, self._days = leaf, sheet.days
-        self._options = planes.options(leaf, bars, lanes)
-        self._delay = planes.problem.weights.leaf_delay
+    def __init__(
+        self, planes: Planes, main: Main, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...], days: range
+    ) -> None:
+        first, _, slot = planes.frame(main, days)
+        self._leaf, self._days = leaf, np.arange(first, first + slot.shape[1])
         edge = main.minutes if leaf.window.edge == "end" else 0
-        self._target = planes.calendar.days_of(sheet.slot + (edge + leaf.window.target) // SLOT_MINUTES)
+        reach = (edge + leaf.window.max) // (24 * 60) + 2  # one day more where clocks change
+        options = planes.options(leaf, bars, lanes, range(days.start, min(days.stop + reach, planes.whole.stop)))
+        self._options, self._delay = options, planes.problem.weights.leaf_delay
+        self._target = planes.calendar.days_of(slot + (edge + leaf.window.target) // SLOT_MINUTES)
+        self._middle = self._from_day(self._target)
         if planes.problem.judged(main.session_id, leaf.session_id):
-            self._whole = self._window(main, edge, sheet.slot)
+            self._whole = self._window(main, edge, slot)
         else:
-            self._whole = Stretch(np.zeros_like(sheet.slot), np.ones_like(sheet.slot))
-        self._tables = self._new_tables()
-        self._after: dict[int, Ints] = {}
+            self._whole = Stretch(np.zeros_like(slot), np.ones_like(slot))
+        longest = self._longest(slot >= 0)
+        self._tables = planes.once(("tables", options, longest), lambda: Tables.of(options, self._delay, longest))
+        self._lanes = options.cost.shape[1]
+        self._after: dict[int, tuple[Points, int, int]] = {}
         self._reach = self._new_reach()
 
-    def after(self, gap: int | None) -> Ints:
+    def after(self, gap: int | None, columns: slice | None = None) -> Points:
         """[rows, days, lanes] the cheapest leaf when the next main session is `gap` days later, as far as days tell."""
-        gap = self._reach if gap is None else min(gap, self._reach)
+        gap = self.reached(gap)
+        first, past = (0, len(self._days)) if columns is None else (columns.start, columns.stop)
         if gap not in self._after:
-            self._after[gap] = self.cheapest((slice(None), slice(None)), gap)
-        return self._after[gap]
+            self._after[gap] = np.empty((*self._target.shape, self._lanes), dtype=np.int32), first, first
+        table, low, high = self._after[gap]
+        for start, end in ((first, low), (high, past)):
+            if start < end:
+                table[:, start:end] = self.cheapest((EVERY, slice(start, end)), gap)
+        self._after[gap] = table, min(first, low), max(high, past)
+        return table[:, first:past]
 
-    def cheapest(self, cells: Cells, gap: int | None = None, next_start: Ints | None = None) -> Ints:
+    def reached(self, gap: int | None) -> int:
+        """The gap, or the one from which on all are alike."""
+        return self._reach if gap is None else min(gap, self._reach)
+
+    def at_least(self, able: Bools, gap: int) -> Points:
+        """[days, lanes] no leaf of an able cell of the main session's sheet costs less, seen from the day alone."""
+        line, some = len(self._options.day) - 1, able.any(axis=0)
+        start, end = (_edges(able, each, line) for each in self._whole)
+        first, past = start[0], end[1]
+        if self._leaf.before_next and not self._leaf.same_day:
+            past = np.minimum(past, self._from_day(self._days + gap))
+        soon, late = _edges(able, self._middle, line)
+        base, above = (np.where(some, self._delay * each, 0) for each in _edges(able, self._target, INF))
+        before = self._tables.early.of(Stretch(first, np.minimum(past, late)), EVERY) + _points(base)
+        after = self._tables.late.of(Stretch(np.maximum(first, soon), past), EVERY) - _points(above)
+        best: Points = np.minimum(before, after)
+        best[~some] = INF
+        return best
+
+    def cheapest(
+        self, cells: Cells, gap: int | None = None, next_start: Ints | None = None, lanes: slice = EVERY
+    ) -> Points:
         """[..., lanes] the cheapest leaf for some cells of the main session.
 
         `gap`: days to the next main session, None: it does not matter. `next_start`: the slots at which that starts,
         for when days alone do not tell whether the leaf is over.
         """
-        target = self._target[cells]
-        middle = self._from_day(target)
+        middle = self._middle[cells]
         early, late = self._tables
-        base = self._delay * target[..., np.newaxis]
-        best = np.full((1,), INF)
+        lanes = lanes if self._lanes > 1 else EVERY
+        base = _points(self._delay * self._target[cells])
+        best: Points = np.full((1,), INF, dtype=np.int32)
         for start, end in self._stretches(cells, gap, next_start):
-            best = np.minimum(best, early.of(Stretch(start, np.minimum(end, middle))) + base)
-            best = np.minimum(best, late.of(Stretch(np.maximum(start, middle), end)) - base)
+            best = np.minimum(best, early.of(Stretch(start, np.minimum(end, middle)), lanes) + base)
+            best = np.minimum(best, late.of(Stretch(np.maximum(start, middle), end), lanes) - base)
         return best
 
     def choose(self, cell: tuple[int, int], gap: int | None, next_start: int | None, lane: int) -> int:
@@ -151,15 +204,11 @@ class Follow:
         """Where on the line the starts of a day begin."""
         return np.searchsorted(self._options.day, day, side="left")
 
-    def _new_tables(self) -> tuple[RangeMinimum, RangeMinimum]:
-        """For the starts before the day of the target and for the others: the delay grows either way."""
-        longest = int((self._whole.end - self._whole.start).max(initial=1))
-        slope = (self._delay * self._options.day)[:, np.newaxis]
-        slope[-1] = 0
-        return (
-            RangeMinimum(self._options.cost - slope, max(longest, 1)),
-            RangeMinimum(self._options.cost + slope, max(longest, 1)),
-        )
+    def _longest(self, real: Bools) -> int:
+        """How long a stretch may be that is asked for: that of a whole day, from its first row's to its last row's."""
+        line = len(self._options.day) - 1
+        first, past = _edges(real, self._whole.start, line)[0], _edges(real, self._whole.end, line)[1]
+        return max(int((past - first).max(initial=1)), int((self._whole.end - self._whole.start).max(initial=1)), 1)
 
     def _new_reach(self) -> int:
         """The gap from which on the next main session does not concern the leaf."""
@@ -168,11 +217,20 @@ class Follow:
         return int(np.where(end > start, last - self._days + 1, 1).max(initial=1))
 
 
-def follow(planes: Planes, main: Main, bars: Bars, lanes: tuple[Choice, ...]) -> Follow | None:
+def _edges(able: Bools, places: Ints, last: int) -> tuple[Ints, Ints]:
+    """The least and the greatest place of the able cells of each day; `last` and 0 where there are none."""
+    return np.where(able, places, last).min(axis=0), np.where(able, places, 0).max(axis=0)
+
+
+def _points(prices: Ints) -> Points:
+    return prices[..., np.newaxis].astype(np.int32)
+
+
+def follow(planes: Planes, main: Main, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Follow | None:
     """How a main session's leaf follows it, None without a leaf; shared by sessions that are alike."""
     leaf = main.leaf
     if leaf is None:
         return None
     rules = (leaf.window, leaf.before_next, leaf.same_day)
-    key = (planes.key(main, bars, lanes), planes.key(leaf, bars, lanes), rules)
-    return planes.once(key, lambda: Follow(planes, main, leaf, bars, lanes))
+    key = (planes.kind(main), planes.key(leaf, bars, lanes), rules, days)
+    return planes.once(key, lambda: Follow(planes, main, leaf, bars, lanes, days))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler.core.planner.grid import Ints
-from scheduler.core.planner.planes import INF, Planes
+from scheduler.core.planner.planes import INF, Planes, Points
 from scheduler.core.planner.problem import Cap
 
 #: A course that would need more states at one session keeps its caps by branching instead.
@@ -59,20 +59,20 @@ class Memory:
         """The steps from one main session, by its place, to the next, so many days later."""
         return self._moves[place][gap]
 
-    def recalled(self, place: int, gap: int, days: Ints, after: Ints) -> Ints:
+    def recalled(self, place: int, gap: int, days: Ints, after: Points) -> Points:
         """The points of the next main session, told apart by this one's states: both lie on the last axis."""
         if self.idle:
             return after
         moves, lanes = self.moves(place, gap), after.shape[-1] // self.widths[place + 1]
         told = after.reshape(*after.shape[:-1], lanes, self.widths[place + 1])
-        told = np.concatenate([told, np.full((*told.shape[:-1], 1), INF)], axis=-1)
+        told = np.concatenate([told, np.full((*told.shape[:-1], 1), INF, dtype=np.int32)], axis=-1)
         points = told[..., moves.within]
         if (moves.within != moves.across).any():
             across = self._planes.weeks(days) != self._planes.weeks(days + gap)
             points = np.where(across[:, np.newaxis, np.newaxis], told[..., moves.across], points)
         return points.reshape(*after.shape[:-1], lanes * self.widths[place])
 
-    def spread(self, place: int, points: Ints) -> Ints:
+    def spread(self, place: int, points: Points) -> Points:
         """Points in which a main session's states do not matter, once for each of them."""
         return points if points.shape[-1] == 1 or self.idle else np.repeat(points, self.widths[place], axis=-1)
 

@@ -5,19 +5,23 @@ Costs have a last axis of *lanes*: one lane for each choice of primary persons t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scheduler.core.planner.grid import Bools, Ints, calendar_of
 from scheduler.core.planner.problem import Leaf, Main, Problem, Visit
 
 T = TypeVar("T")
 
-#: The points of what may not be: more than any plan can cost, and far enough from the end of int64 to be added up.
-INF = 1 << 40
+#: The points of what may not be: more than twice what any plan can cost. Three may be added up in 32 bits.
+INF = 1 << 29
+#: From here on a sum holds an INF; a little may have been taken off one.
+IMPOSSIBLE = INF // 2
+Points = NDArray[np.int32]
 
 QUARTER = 15
 
@@ -37,7 +41,7 @@ class Bar(NamedTuple):
 Bars = tuple[Bar, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sheet:
     """The starts of a main session: rows are wall times, columns are local days."""
 
@@ -46,10 +50,16 @@ class Sheet:
     #: [rows] wall minutes; [rows, days] slots; [rows, days, lanes] points, INF where it may not start.
     minute: Ints
     slot: Ints
-    cost: Ints
+    cost: Points
     #: [days] the first and the last slot at which it may start; INF and -INF on a day without any.
     soonest: Ints
     latest: Ints
+
+    @property
+    def able(self) -> Bools:
+        """[rows, days] where it may start at all."""
+        starts: Bools = np.logical_or.reduce(possible(self.cost), axis=2)
+        return starts
 
     @property
     def days(self) -> Ints:
@@ -57,14 +67,14 @@ class Sheet:
         return np.arange(self.first, self.first + self.slot.shape[1], dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Options:
     """The starts of a leaf, in order of time. The last is a stand-in beyond all time that costs INF."""
 
     #: [options] slots and local days; [options, lanes] points.
     slot: Ints
     day: Ints
-    cost: Ints
+    cost: Points
 
 
 class Planes:
@@ -76,38 +86,48 @@ class Planes:
         self.roles = problem.roles()
         self._bits: dict[int, Bools] = {}
         self._kinds: dict[Hashable, int] = {}
+        self._alike: dict[Hashable, int] = {}
         self._kind_of = {visit.session_id: self._kind(visit) for visit in problem.visits()}
         self._made: dict[Hashable, Any] = {}
         #: Points worked out so far: the same on every machine, so that a search can be given an end.
         self.effort = 0
-        #: The most that one look with one choice of persons has taken.
-        self.effort_of_one = 0
-        self._rows = self._rows_in_use()
+        self.rows = self._rows_in_use()
+
+    def kind(self, visit: Visit) -> Hashable:
+        """Equal for visits that differ in their bars and persons at most."""
+        return self._kind_of[visit.session_id], self.problem.pinned.get(visit.session_id)
 
     def key(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...]) -> Hashable:
         """Equal for visits whose arrays are equal."""
         slots = tuple((bar.start, bar.end) for bar in bars if bar.session_id == visit.session_id)
         concerned = [place for place, role in enumerate(self.roles) if role in visit.by]
         chosen = tuple(tuple(lane[place] for place in concerned) for lane in lanes)
-        return self._kind_of[visit.session_id], self.problem.pinned.get(visit.session_id), slots, chosen
+        return self.kind(visit), slots, chosen
+
+    def told(self, place: int, gap: int | None) -> int | None:
+        """The gap as far as it concerns a main session's leaf: not when leaf and next main session are both pinned."""
+        leaf = self.problem.mains[place].leaf
+        if leaf is None or gap is None:
+            return None
+        return gap if self.problem.judged(leaf.session_id, self.problem.mains[place + 1].session_id) else None
 
     def gaps(self, place: int) -> range:
         """How many days may lie between a main session (by its place in the course) and the next."""
         return self.once(("gaps", place), lambda: self._new_gaps(place))
 
-    def price_of_gap(self, place: int, days: int, since: Ints) -> Ints:
+    def price_of_gap(self, place: int, days: int, since: Ints) -> Points | int:
         """The points of that many days to the next main session, seen from each of these days; INF where forbidden."""
         here, there = self.problem.mains[place : place + 2]
         gap = there.gap
         if gap is None:
-            return np.zeros_like(since)
+            return 0
         weight = self.problem.weights.gap
         if not gap.clinic_days:
-            return np.full_like(since, weight * abs(days - gap.target))
+            return weight * abs(days - gap.target)
         counted = self._open_before(since + days) - self._open_before(since)
         judged = self.problem.judged(here.session_id, there.session_id)
         lawful = (gap.min <= counted) & (counted <= gap.max) if judged else np.ones_like(since, dtype=np.bool_)
-        return np.where(lawful, weight * np.abs(counted - gap.target), INF)
+        return np.where(lawful, weight * np.abs(counted - gap.target), INF).astype(np.int32)
 
     def weeks(self, days: Ints) -> Ints:
         """The weeks of local days, each from a Monday."""
@@ -140,6 +160,12 @@ class Planes:
         inside: Ints = before[np.clip(days, 0, grid_days)]
         return inside + np.minimum(days, 0) + np.maximum(days - grid_days, 0)
 
+    def effort_of(self, days: Sequence[tuple[int, int]]) -> int:
+        """The points to be worked out for one choice of persons, when each main session has these days at most."""
+        rows = self.rows.stop - self.rows.start
+        steps = enumerate(days[:-1])
+        return sum(rows * (last - first + 1) * len(self.gaps(place)) for place, (first, last) in steps)
+
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, made once for each key."""
         if key not in self._made:
@@ -147,13 +173,26 @@ class Planes:
         made: T = self._made[key]
         return made
 
-    def sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...]) -> Sheet:
-        """Where a main session may start, unless barred. A pinned one has one row and one column."""
-        return self.once(self.key(main, bars, lanes), lambda: self._new_sheet(main, bars, lanes))
+    @property
+    def whole(self) -> range:
+        """Every local day of the grid."""
+        return range(self.problem.grid.days)
 
-    def options(self, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...]) -> Options:
-        """Where a leaf may start, unless barred, whatever its main session does."""
-        return self.once(self.key(leaf, bars, lanes), lambda: self._new_options(leaf, bars, lanes))
+    def frame(self, main: Main, days: range) -> tuple[int, Ints, Ints]:
+        """The first day, wall minutes and slots of a main session's sheet. A pinned one has one row and one column."""
+        pin = self.problem.pinned.get(main.session_id)
+        if pin is None:
+            return days.start, self.calendar.minute[self.rows], self.calendar.slot[self.rows, days.start : days.stop]
+        first, wall = self.calendar.local(pin)
+        return first, np.array([wall]), np.array([[pin]])
+
+    def sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Sheet:
+        """Where a main session may start on these days, unless barred."""
+        return self.once((self.key(main, bars, lanes), days), lambda: self._new_sheet(main, bars, lanes, days))
+
+    def options(self, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Options:
+        """Where a leaf may start on these days, unless barred, whatever its main session does."""
+        return self.once((self.key(leaf, bars, lanes), days), lambda: self._new_options(leaf, bars, lanes, days))
 
     def served(self, bitmap: int, slot: Ints) -> Bools:
         """Which of these slots are set in a bitmap; none outside the timeline is."""
@@ -168,10 +207,15 @@ class Planes:
 
     def _kind(self, visit: Visit) -> int:
         """A small number that equal visits share: hashing their bitmaps once is enough."""
-        by = tuple((role, tuple(visit.by[role].items())) for role in self.roles if role in visit.by)
-        levels = tuple(sorted(visit.levels.items()))
-        key = type(visit), visit.minutes, visit.starts, by, levels, self.problem.booked.get(visit.session_id)
-        return self._kinds.setdefault(key, len(self._kinds))
+        booked = self.problem.booked.get(visit.session_id)
+        # Most visits of a kind share the very objects: then nothing needs to be hashed.
+        same = type(visit), visit.minutes, id(visit.starts), id(visit.by), id(visit.levels), booked
+        if same not in self._alike:
+            by = tuple((role, tuple(visit.by[role].items())) for role in self.roles if role in visit.by)
+            levels = tuple(sorted(visit.levels.items()))
+            key = type(visit), visit.minutes, visit.starts, by, levels, booked
+            self._alike[same] = self._kinds.setdefault(key, len(self._kinds))
+        return self._alike[same]
 
     def _rows_in_use(self) -> slice:
         """From the first to the last row at which any main session could start on any day."""
@@ -181,33 +225,29 @@ class Planes:
         rows = np.nonzero(used)[0]
         return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 1)
 
-    def _new_sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...]) -> Sheet:
-        pin = self.problem.pinned.get(main.session_id)
-        if pin is None:
-            first, minute, slot = 0, self.calendar.minute[self._rows], self.calendar.slot[self._rows]
-        else:
-            first, wall = self.calendar.local(pin)
-            minute, slot = np.array([wall]), np.array([[pin]])
+    def _new_sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Sheet:
+        first, minute, slot = self.frame(main, days)
         day = np.arange(first, first + slot.shape[1])
         cost = self._cost(main, bars, lanes, (slot, day[np.newaxis, :], minute[:, np.newaxis]))
         able = possible(cost).any(axis=2)
         soonest, latest = np.where(able, slot, INF).min(axis=0), np.where(able, slot, -INF).max(axis=0)
         return Sheet(first, minute, slot, cost, soonest, latest)
 
-    def _new_options(self, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...]) -> Options:
+    def _new_options(self, leaf: Leaf, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Options:
         pin = self.problem.pinned.get(leaf.session_id)
         if pin is None:
-            by_time = self.calendar.slot.T
+            by_time = self.calendar.slot[:, days.start : days.stop].T
             day, row = np.nonzero(self.served(leaf.starts, by_time))
             slot, minute = by_time[day, row], self.calendar.minute[row]
+            day += days.start
         else:
             wall = self.calendar.local(pin)
             slot, day, minute = np.array([pin]), np.array([wall[0]]), np.array([wall[1]])
         cost = self._cost(leaf, bars, lanes, (slot, day, minute))
-        never = np.full((1, cost.shape[-1]), INF)
+        never = np.full((1, cost.shape[-1]), INF, dtype=np.int32)
         return Options(np.append(slot, INF), np.append(day, INF), np.concatenate([cost, never]))
 
-    def _cost(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...], place: tuple[Ints, Ints, Ints]) -> Ints:
+    def _cost(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...], place: tuple[Ints, Ints, Ints]) -> Points:
         """Points at each place (slots, days, wall minutes, which broadcast together), with the axis of lanes."""
         slot, day, minute = place
         pinned = visit.session_id in self.problem.pinned
@@ -216,9 +256,10 @@ class Planes:
             if bar.session_id == visit.session_id:
                 lawful &= (slot < bar.start) | (slot >= bar.end)
         wishes = self._wishes(visit, day, minute) + self._fullness(visit, slot)
-        alone = np.where(lawful, wishes + self._moved(visit, slot, day, minute), INF)
-        cost: Ints = np.minimum(alone[..., np.newaxis] + self._persons(visit, slot, lanes), INF)
-        return cost
+        alone = np.where(lawful, wishes + self._moved(visit, slot, day, minute), INF).astype(np.int32)
+        cost: Points = self._persons(visit, slot, lanes)
+        cost += alone[..., np.newaxis]
+        return np.minimum(cost, INF, out=cost)
 
     def _wishes(self, visit: Visit, day: Ints, minute: Ints) -> Ints:
         """The price of unwelcome hours, and of unwelcome weekdays for a main session."""
@@ -253,14 +294,17 @@ class Planes:
                 points = points + weight * self.served(level, slot)
         return points
 
-    def _persons(self, visit: Visit, slot: Ints, lanes: tuple[Choice, ...]) -> Ints:
+    def _persons(self, visit: Visit, slot: Ints, lanes: tuple[Choice, ...]) -> Points:
         """The price of the primary persons' absence; one lane only where all lanes agree."""
-        total: Ints = np.zeros((*slot.shape, 1), dtype=np.int64)
+        total: Points = np.zeros((*slot.shape, 1), dtype=np.int32)
         for place, role in enumerate(self.roles):
             if role in visit.by:
                 chosen = [lane[place] for lane in lanes]
                 columns = chosen if len(set(chosen)) > 1 else chosen[:1]
-                total = total + np.stack([self._missed(visit, role, who, slot) for who in columns], axis=-1)
+                missed = np.empty((*slot.shape, len(columns)), dtype=np.int32)
+                for column, who in enumerate(columns):
+                    missed[..., column] = self._missed(visit, role, who, slot)
+                total = np.minimum(total + missed, INF)
         return total
 
     def _missed(self, visit: Visit, role: str, who: int, slot: Ints) -> Ints:
@@ -280,6 +324,6 @@ class Planes:
         return self.served(able, slot)
 
 
-def possible(points: Ints) -> Bools:
-    """Which of these sums hold no INF; a little may have been taken off one."""
-    return points < INF // 2
+def possible(points: Points | Ints) -> Bools:
+    """Which of these sums hold no INF."""
+    return points < IMPOSSIBLE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 from scheduler.core.bitmap import SLOT_MINUTES
@@ -44,7 +44,8 @@ class _Bill:
         self._problem, self._weights, self._starts = problem, problem.weights, starts
         self._calendar = calendar_of(problem.grid)
         self._local = {session_id: self._calendar.local(slot) for session_id, slot in starts.items()}
-        self.primaries = {role: self._best_person(role) for role in problem.roles() if problem.candidates[role]}
+        missed = {role: misses(problem, starts, role) for role in problem.roles() if problem.candidates[role]}
+        self.primaries = {role: problem.candidates[role][each.index(min(each))] for role, each in missed.items()}
         names = "finish begin gap time_of_day weekday hours persons leaf_delay leaf_hours moved"
         self.parts = dict.fromkeys([*names.split(), *LEVELS], 0)
         self._charge_chain()
@@ -56,8 +57,7 @@ class _Bill:
                 self._charge_leaf(main, main.leaf)
         self.parts["moved"] = sum(self._moved(session_id, slot) for session_id, slot in problem.booked.items())
         if problem.continuity == "preferred":
-            absences = (self._weights.person(role) * self._misses(role, who) for role, who in self.primaries.items())
-            self.parts["persons"] = sum(absences)
+            self.parts["persons"] = sum(self._weights.person(role) * min(each) for role, each in missed.items())
 
     def _charge_chain(self) -> None:
         mains, weights = self._problem.mains, self._weights
@@ -108,13 +108,6 @@ class _Bill:
         wish, minute = self._problem.preferences, self._minute(visit)
         early = wish.earliest is not None and minute < wish.earliest
         return early or (wish.latest is not None and minute + visit.minutes > wish.latest)
-
-    def _best_person(self, role: str) -> Hashable:
-        missed = misses(self._problem, self._starts, role)
-        return self._problem.candidates[role][missed.index(min(missed))]
-
-    def _misses(self, role: str, person: Hashable) -> int:
-        return misses(self._problem, self._starts, role)[self._problem.candidates[role].index(person)]
 
     def _day(self, visit: Visit) -> int:
         return self._local[visit.session_id][0]

@@ -15,7 +15,7 @@ from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.civil import on_grid
 
 #: Larger weights gain nothing and would come near the planner's "infinite" cost.
-HEAVIEST = 100_000
+HEAVIEST = 10_000
 HOUR_MINUTES = 60
 
 

@@ -3,6 +3,9 @@
 A node is a set of plans with a bound that none of them is below: least points, then least itinerary, then the most
 wanted persons. The node with the least bound is made smaller, or its bound truer, until it is one lawful plan. That is
 then the least of all, over the whole horizon; when the nodes run out, there is none.
+
+The exact program looks only at the days that a plan of some price could use, as `outline` tells. Whatever costs more
+stays in the node, with that price as its bound.
 """
 
 from __future__ import annotations
@@ -13,31 +16,33 @@ from heapq import heappop, heappush
 from itertools import count
 
 from scheduler.core.planner.clashes import first_clash
-from scheduler.core.planner.dp import Chain, Itinerary
-from scheduler.core.planner.planes import OPEN, Bars, Choice, Planes, possible
+from scheduler.core.planner.dp import Chain, Ends, Itinerary
+from scheduler.core.planner.outline import Outline
+from scheduler.core.planner.planes import IMPOSSIBLE, OPEN, Bars, Choice, Planes, possible
 from scheduler.core.planner.pricing import misses, priced
 from scheduler.core.planner.problem import Plan, Problem
 
-#: First main sessions are looked for within so many days, then in windows that grow.
-FIRST_WINDOW = 28
-#: How many choices of persons a search that has an end looks at to have a plan by then.
+#: Plans are first looked for up to the price of so many days' delay above the bound.
+FIRST_DAYS = 10
+#: How many choices of persons are looked at before all, who then need only look as far as a good plan's price.
 DIVE_LANES = 3
 NOTHING_KNOWN = Itinerary((), ())
 
 
 @dataclass(frozen=True, order=True)
 class Node:
-    """Plans whose first main session is inside the window, that keep off the bars and have these primary persons."""
+    """Plans that keep off the bars and have these primary persons."""
 
     cost: int
     itinerary: Itinerary
     choice: Choice
-    window: tuple[int, int] = field(compare=False)
     bars: Bars = field(compare=False)
     #: Their solution, once known; `traced` when `itinerary` is that solution and no longer a bound.
     chain: Chain | None = field(default=None, compare=False)
     lane: int = field(default=0, compare=False)
     traced: bool = field(default=False, compare=False)
+    #: The price up to which they are to be looked for next; None: it is still to be chosen.
+    limit: int | None = field(default=None, compare=False)
 
 
 class Search:
@@ -52,42 +57,37 @@ class Search:
     def run(self, effort: int | None = None) -> Plan | None:
         """The least plan of all; None when it is proven that there is none.
 
-        With an `effort` (points of the dynamic program, in thousands) the search ends there once it knows any plan, and
-        says so unless that is the least one. An end never turns a plan into none.
+        With an `effort` (points of the dynamic program, in thousands) the search ends once it knows any plan and the
+        next look would go beyond that, and says so unless that plan is the least. An end never turns a plan into none.
         """
         ticket = count()
         heap = [(self._root(), next(ticket))]
         while heap:
             node, _ = heappop(heap)
-            smaller = self._smaller(node)
-            if smaller is None:
-                return priced(self._problem, node.itinerary)
-            if effort is not None and node.traced and OPEN in node.choice:
-                self._dive(node)
+            if node.traced and (found := self._plan_of(node)) is not None:
+                return found
             if effort is not None and self._known is not None and self._forecast(node) > 1000 * effort:
                 return replace(self._known, optimal=self._known.cost <= node.cost)
-            for child in smaller:
+            for child in self._smaller(node):
                 heappush(heap, (child, next(ticket)))
         return None
-
-    def _forecast(self, node: Node) -> int:
-        """The effort spent once the node is made smaller: one look is like another, lane by lane."""
-        lanes = 1
-        if node.traced and OPEN in node.choice:
-            lanes = len(self._problem.candidates[self._planes.roles[node.choice.index(OPEN)]])
-        looking = node.chain is None or node.traced
-        return self._planes.effort + looking * lanes * self._planes.effort_of_one
 
     def _root(self) -> Node:
         """All plans there are."""
         people = [self._problem.candidates[role] for role in self._planes.roles]
         choice = tuple(OPEN if len(persons) > 1 else 0 for persons in people)
-        days = self._planes.sheet(self._problem.mains[0], self._bars, (choice,)).days
-        window = int(days[0]), int(days[-1])
-        return Node(self._least_from(window[0]), NOTHING_KNOWN, choice, window, self._bars)
+        return Node(0, NOTHING_KNOWN, choice, self._bars)
 
-    def _smaller(self, node: Node) -> Iterator[Node] | None:
-        """Nodes that together hold the same lawful plans; None when the node is its own least plan, and lawful."""
+    def _plan_of(self, node: Node) -> Plan | None:
+        """The node's own least plan, if it is lawful and no choice of persons that is left open could cost more."""
+        if first_clash(self._planes, node.itinerary) is not None:
+            return None
+        found = priced(self._problem, node.itinerary)
+        decided = OPEN not in node.choice or (found.cost == node.cost and self._problem.continuity != "required")
+        return found if decided else None
+
+    def _smaller(self, node: Node) -> Iterator[Node]:
+        """Nodes that together hold the same lawful plans as one that is not its own least plan yet."""
         if node.chain is None:
             return self._solved(node)
         if not node.traced:
@@ -95,17 +95,43 @@ class Search:
         branches = first_clash(self._planes, node.itinerary)
         if branches is not None:
             return iter([replace(node, bars=node.bars + more, chain=None, traced=False) for more in branches])
-        if OPEN in node.choice:
-            self._remember(node.itinerary)
-            return self._by_person(node)
-        return None
+        self._remember(node.itinerary)
+        if node.choice.count(OPEN) == 1:
+            self._dive(node)
+        return self._by_person(node)
+
+    def _outline(self, node: Node) -> Outline:
+        return self._planes.once(
+            ("outline", node.bars, node.choice), lambda: Outline(self._planes, node.bars, node.choice)
+        )
+
+    def _most(self) -> int:
+        """The price above which no plan is wanted any more."""
+        return IMPOSSIBLE if self._known is None else self._known.cost
+
+    def _within(self, node: Node) -> int:
+        """The price up to which the node's plans are looked for."""
+        weights = self._problem.weights
+        further = node.cost + FIRST_DAYS * (weights.finish + weights.begin)
+        return min(further if node.limit is None else node.limit, self._most())
+
+    def _forecast(self, node: Node) -> int:
+        """The effort spent once the node is made smaller, at most."""
+        if node.chain is not None and not (node.traced and OPEN in node.choice):
+            return self._planes.effort
+        days = self._outline(node).days(self._within(node))
+        lanes = 1
+        if node.chain is not None:
+            lanes = DIVE_LANES + len(self._problem.candidates[self._planes.roles[node.choice.index(OPEN)]])
+        return self._planes.effort + (lanes * self._planes.effort_of(days) if days else 0)
 
     def _dive(self, node: Node) -> None:
-        """Look at the persons whom the node's own plan sees most, so that an early end has a good plan to show."""
-        if first_clash(self._planes, node.itinerary) is not None:
+        """Look at the persons whom the node's own, lawful plan sees most, so that a good plan is known early."""
+        days = self._outline(node).days(self._most())
+        if days is None:
             return
         lanes = tuple(dict.fromkeys(zip(*self._most_seen(node), strict=True)))
-        chain = Chain(self._planes, node.window, node.bars, lanes)
+        chain = Chain(self._planes, days, node.bars, lanes)
         lane = int(chain.costs.argmin())
         if possible(chain.costs[lane]):
             itinerary = chain.trace(lane)
@@ -136,43 +162,39 @@ class Search:
             self._known = found
 
     def _solved(self, node: Node) -> Iterator[Node]:
-        """The node's near days with their solution, and the days beyond as a node of their own."""
-        first, last = node.window
-        length = max(FIRST_WINDOW, first)
-        if first + length <= last:
-            far = first + length
-            itinerary = Itinerary((self._planes.calendar.midnight(far),), ())
-            bound = max((node.cost, node.itinerary), (self._least_from(far), itinerary))
-            yield replace(node, cost=bound[0], itinerary=bound[1], window=(far, last))
-            node = replace(node, window=(first, far - 1))
-        yield from self._with_lanes(node, (node.choice,))
+        """The node with its solution, or with a bound that is nearer to it."""
+        outline = self._outline(node)
+        if outline.least > min(self._most(), IMPOSSIBLE - 1):
+            return
+        if outline.least > node.cost:
+            yield replace(node, cost=outline.least, itinerary=NOTHING_KNOWN)
+            return
+        limit = self._within(node)
+        days = outline.days(limit)
+        if days is not None:
+            yield from self._with_lanes(node, (node.choice,), days, limit)
 
     def _by_person(self, node: Node) -> Iterator[Node]:
         """One node for each candidate of the first role that is open, solved in one pass."""
         place = node.choice.index(OPEN)
         people = self._problem.candidates[self._planes.roles[place]]
         lanes = tuple((*node.choice[:place], who, *node.choice[place + 1 :]) for who in range(len(people)))
-        yield from self._with_lanes(node, lanes)
+        limit = self._within(node) if self._known is None else self._most()
+        days = self._outline(node).days(limit)
+        if days is not None:
+            yield from self._with_lanes(node, lanes, days, limit)
 
-    def _with_lanes(self, node: Node, lanes: tuple[Choice, ...]) -> Iterator[Node]:
-        chain = Chain(self._planes, node.window, node.bars, lanes)
+    def _with_lanes(self, node: Node, lanes: tuple[Choice, ...], days: list[Ends], limit: int) -> Iterator[Node]:
+        """The nodes of these choices; what costs more than the limit was not looked for and is left for later."""
+        chain, everything = Chain(self._planes, days, node.bars, lanes), limit >= self._most()
         for lane, choice in enumerate(lanes):
-            if possible(chain.costs[lane]):
-                cost = int(chain.costs[lane])
+            cost = int(chain.costs[lane])
+            if cost < IMPOSSIBLE and (cost <= limit or self._outline(node).days(cost) == days):
                 known = node.itinerary if cost == node.cost else NOTHING_KNOWN
-                yield replace(node, cost=cost, itinerary=known, choice=choice, chain=chain, lane=lane, traced=False)
-
-    def _least_from(self, day: int) -> int:
-        """No plan whose first main session is on that day or later costs less."""
-        weights, least = self._problem.weights, 0
-        for place, main in enumerate(self._problem.mains[1:]):
-            exact = main.gap is not None and not main.gap.clinic_days
-            target = main.gap.target if main.gap else 0
-            least += min(
-                weights.finish * days + (weights.gap * abs(days - target) if exact else 0)
-                for days in self._planes.gaps(place)
-            )
-        return (weights.begin + weights.finish) * day + least
+                yield Node(cost, known, choice, node.bars, chain, lane)
+            elif not everything:
+                then = min(cost, IMPOSSIBLE)
+                yield Node(limit + 1, NOTHING_KNOWN, choice, node.bars, limit=then)
 
 
 def plan(problem: Problem, *, effort: int | None = None) -> Plan | None:

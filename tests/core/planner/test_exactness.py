@@ -54,8 +54,8 @@ def test_it_finds_what_trying_everything_finds(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SMALL[::3])
-def test_the_window_of_first_days_hides_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "FIRST_WINDOW", 2)
+def test_looking_up_to_a_price_hides_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FIRST_DAYS", 0)
     problem = course(seed)
     assert best(problem, plan(problem)) == slow_small(seed)
 
