@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,7 +60,7 @@ def run(chosen: argparse.Namespace) -> None:
                 database = stack.enter_context(sqlite())
             clinic = Clinic(database, LARGE)
             history = History(clinic, window=AHEAD)
-            watch = Watch(clinic, _courses(clinic, chosen.courses))
+            watch = Watch(clinic, begun_courses(clinic, chosen.courses))
             for stored in chosen.stored:
                 history.grow(stored)
                 shown.add([name, f"{stored:,}", *watch.calls(), *watch.requests()])
@@ -70,14 +71,14 @@ def _approve(session: Session, call: Call) -> None:
     protocols.publish(session, call, draft.id, None, approved_by="A Clinician", note="for the benchmark")
 
 
-def _courses(clinic: Clinic, number: int) -> list[UUID]:
+def begun_courses(clinic: Clinic, number: int, preferences: Callable[[], dict[str, Any]] = dict) -> list[UUID]:
     """Courses of patients without a history, begun in the first eight weeks."""
     clinic.do(_approve)
     found = []
     for place in range(number):
         patient = clinic.newcomers[place % len(clinic.newcomers)]
         start_after = clinic.first_day + timedelta(days=place * 11 % 56)
-        wanted = WantedCourse(patient, PROTOCOL, clinic.location_id, start_after, {})
+        wanted = WantedCourse(patient, PROTOCOL, clinic.location_id, start_after, preferences())
         found.append(clinic.do(partial(courses.create, wanted=wanted)).id)
     return found
 

@@ -72,6 +72,8 @@ class _Case:
     def __init__(self, desk: Desk, planner: Planner) -> None:
         self._desk, self._planner = desk, planner
         demands = {code: kind.demand for code, kind in desk.kinds.items()}
+        #: What was asked before: about the whole course or its beginning, and which rules are lifted.
+        self._known: dict[tuple[bool, frozenset[Rule]], bool] = {}
         self._whole = Scene(desk.specs, demands, desk.loaded.site, desk.preferences, desk.doses)
         found = blocked(bare(planner.problem_of(desk)))
         by_id = {str(desk.session_id(spec)): place for place, spec in enumerate(desk.specs)}
@@ -101,7 +103,7 @@ class _Case:
         """Changes with the plan that each leads to: single ones, or else one set of a few that help together."""
         found: list[tuple[tuple[Rule, ...], CoursePlan]] = []
         for rule in self._candidates(rules):
-            plan = self._plan_with((rule,))
+            plan = self._plan_with((rule,))  # which verifies it, by the whole planner
             if plan is not None:
                 found.append(((rule,), plan))
         if not found:
@@ -125,12 +127,15 @@ class _Case:
 
     def _least(self, rule: Rule) -> Rule | None:
         if rule.code not in AMOUNTS:
-            return rule if self._possible(self._whole, {rule}) else None
+            return rule  # it is planned with next, which tells as much
         amount = least(AMOUNTS[rule.code], lambda more: self._possible(self._whole, {replace(rule, amount=more)}))
         return None if amount is None else replace(rule, amount=amount)
 
     def _possible(self, scene: Scene, lifting: Collection[Rule]) -> bool:
-        return feasible(self._planner.problem_of(self._desk_of(lifted(scene, lifting))))
+        key = scene is self._whole, frozenset(lifting)
+        if key not in self._known:
+            self._known[key] = feasible(self._planner.problem_of(self._desk_of(lifted(scene, lifting))))
+        return self._known[key]
 
     def _plan_with(self, lifting: Collection[Rule]) -> CoursePlan | None:
         plans = self._planner.solve(self._desk_of(lifted(self._whole, lifting)))

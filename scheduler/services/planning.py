@@ -142,7 +142,7 @@ def make_plans(
         raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
     plans = solve(desk, count, effort=None if proven else EFFORT)
     if not plans:
-        raise explaining.refusal(session, call, desk, explaining.Planner(problem_of, solve))
+        raise explaining.refusal(session, call, desk, explaining.Planner(rules_of, solve))
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
 
 
@@ -187,6 +187,12 @@ def solve(
 def problem_of(desk: Desk) -> Problem:
     """The planner's problem of that desk."""
     return _problem(desk, {code: desk.clinic(kind) for code, kind in desk.kinds.items()})
+
+
+def rules_of(desk: Desk) -> Problem:
+    """The same for whoever asks only whether there is a plan: nobody counts heads, or who serves unless one must."""
+    clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
+    return _problem(desk, clinics, ranked=False)
 
 
 def set_up(
@@ -244,13 +250,14 @@ def _span(
     return min(max(first, call.now), *stood, last), max(last, *stood, first)
 
 
-def _problem(desk: Desk, clinics: Mapping[str, Clinic]) -> Problem:
+def _problem(desk: Desk, clinics: Mapping[str, Clinic], *, ranked: bool = True) -> Problem:
     """The planner's problem: start bitmaps by visit type, people by role, gaps and windows from the protocol."""
     timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
     starts = {code: exact_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
-    by = {code: _served_by(desk, code, clinics[code]) for code in clinics}
-    full = fullness(desk.loaded.site.calendars.values(), timeline)
-    levels = {code: full.levels(desk.kinds[code].demand) for code in clinics}
+    bound = ranked or desk.preferences.continuity == "required"
+    by = {code: _served_by(desk, code, clinics[code]) if bound else {} for code in clinics}
+    full = fullness(desk.loaded.site.calendars.values(), timeline) if ranked else None
+    levels = {code: full.levels(desk.kinds[code].demand) if full else {} for code in clinics}
     leaves = {spec.anchor: spec for spec in desk.specs if spec.kind == "leaf"}
     mains = [spec for spec in desk.specs if spec.kind == "main"]
     first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)

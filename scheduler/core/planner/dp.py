@@ -17,7 +17,7 @@ from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
 from scheduler.core.planner.memory import FORBIDDEN, Memory
-from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Points, Sheet
+from scheduler.core.planner.planes import INF, QUARTER, STEP, Bars, Choice, Planes, Points, Sheet
 from scheduler.core.planner.problem import Main
 
 #: The first and the last local day of something.
@@ -70,6 +70,7 @@ class Chain:
         stage, points = self._stages[0], self._ahead[0][:, :, lane].T
         day, row = (int(place) for place in np.unravel_index(int(points.argmin()), points.shape))
         day += stage.first
+        self._planes.effort += STEP * len(self._stages)
         mains, leaves, state = [], [], 0
         for place, stage in enumerate(self._stages):
             cell = (row, day - stage.sheet.first)
@@ -163,7 +164,7 @@ class Chain:
             if first > last:
                 continue
             days = np.arange(first, last + 1)
-            self._planes.effort += shape[0] * len(days) * shape[2]
+            self._planes.effort += shape[0] * len(days) * shape[2] + STEP
             if self._clock_matters(place, gap, first, last):
                 points = self._by_the_clock(place, gap, days)
             else:

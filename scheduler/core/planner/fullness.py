@@ -55,12 +55,12 @@ def fullness(calendars: Iterable[Calendar], timeline: Timeline) -> Fullness:
 def _count(masks: Iterator[int] | Iterable[int], timeline: Timeline) -> Counts:
     """How many of the bitmaps have each slot set."""
     size = -(-timeline.slots // 8)
-    total: Counts = np.zeros(timeline.slots, dtype=np.int64)
+    total = np.zeros(timeline.slots, dtype=np.uint16)
     for mask in masks:
         known = (mask & timeline.everything).to_bytes(size, "little")
         bits = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")
         total += bits[: timeline.slots]
-    return total
+    return total.astype(np.int64)
 
 
 def _mask(slots: NDArray[np.bool_]) -> int:

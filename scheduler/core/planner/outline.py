@@ -14,7 +14,7 @@ import numpy as np
 from scheduler.core.planner.dp import Ends
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import Follow, follow
-from scheduler.core.planner.planes import INF, Bars, Choice, Planes, Sheet
+from scheduler.core.planner.planes import INF, STEP, Bars, Choice, Planes, Sheet
 
 #: A gap, the places of the days from which it leads to the next main session, and its price for each of them.
 Step = tuple[int, slice, Ints]
@@ -70,6 +70,7 @@ class Outline:
                 np.minimum(part, price + ahead[0][here.start + gap : here.stop + gap], out=part)
             ahead.insert(0, np.minimum(best + self._points[place], INF))
             steps.insert(0, found)
+            self._planes.effort += STEP * len(found)
         return ahead, steps
 
     def _look_back(self, ahead: list[Ints]) -> list[Ints]:

@@ -23,6 +23,8 @@ INF = 1 << 29
 IMPOSSIBLE = INF // 2
 Points = NDArray[np.int32]
 
+#: What a step between two sessions takes besides its points, in points.
+STEP = 1500
 QUARTER = 15
 
 #: For each role, the place of the primary person among the candidates; OPEN where that is not decided yet.
@@ -161,10 +163,10 @@ class Planes:
         return inside + np.minimum(days, 0) + np.maximum(days - grid_days, 0)
 
     def effort_of(self, days: Sequence[tuple[int, int]]) -> int:
-        """The points to be worked out for one choice of persons, when each main session has these days at most."""
+        """The effort of one choice of persons, when each main session has these days at most."""
         rows = self.rows.stop - self.rows.start
         steps = enumerate(days[:-1])
-        return sum(rows * (last - first + 1) * len(self.gaps(place)) for place, (first, last) in steps)
+        return sum((rows * (last - first + 1) + STEP) * len(self.gaps(place)) for place, (first, last) in steps)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, made once for each key."""

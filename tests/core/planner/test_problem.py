@@ -28,8 +28,8 @@ GOOD = course(main("a", each([0], 9)), main("b", each([2], 9), (2, 2, 2)))
         (lambda: Rest(60, 30, "end"), "a rest has 0 <= min <= max"),
         (lambda: Cap(0, 1, 0, 7), "a cap allows one session at least"),
         (lambda: Cap(0, 1, 1, 0), "a cap counts at least one day"),
-        (lambda: Weights(gap=-1), "Weights.gap is 0 to 100000"),
-        (lambda: Weights(leaf_hours=10**9), "Weights.leaf_hours is 0 to 100000"),
+        (lambda: Weights(gap=-1), "Weights.gap is 0 to 10000"),
+        (lambda: Weights(leaf_hours=10**9), "Weights.leaf_hours is 0 to 10000"),
         (lambda: replace(WHERE, row_minutes=7), "Grid.row_minutes is a multiple of 5 from 5 to 60"),
         (lambda: replace(WHERE, origin=datetime(2030, 1, 1)), "Grid.origin must be aware"),  # noqa: DTZ001
         (lambda: replace(WHERE, origin=WHERE.origin.replace(minute=3)), "Grid.origin is on a five-minute mark"),
