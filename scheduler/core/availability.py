@@ -371,6 +371,7 @@ def _serve(
         if not thread.present and thread not in late
     }
     order = sorted(able, key=lambda place: len(able[place]))
+    wanted = {id(clinic.calendars[key]) for key in prefer if key in clinic.calendars}
     chosen: dict[int, Calendar] = {}
 
     def candidates(place: int) -> list[Calendar]:
@@ -379,9 +380,9 @@ def _serve(
         barred = [id(who) for other, who in chosen.items() if other in meeting]
         same = [id(who) for other, who in chosen.items() if demand.threads[other].selector == selector]
         free = [each for each in able[place] if id(each) not in barred] if barred else able[place]
-        if not prefer and not same:
+        if not wanted and not same:
             return free
-        return sorted(free, key=lambda each: (each.resource_id not in prefer, id(each) not in same))
+        return sorted(free, key=lambda each: (id(each) not in wanted, id(each) not in same))
 
     def place_from(depth: int) -> bool:
         if depth == len(order):

@@ -16,6 +16,17 @@ NO_LIMIT = 10_000
 OPEN_ENDED_DAYS = 56
 
 
+def days_of(specs: Sequence[SessionSpec], *, near: bool = False) -> int:
+    """How many days sessions may take by their longest gaps. `near` counts those between main sessions alone."""
+    asked = (spec.gap for spec in specs if spec.kind == "main" or not near)
+    return sum(gap[2] if gap and gap[2] is not None else OPEN_ENDED_DAYS for gap in asked)
+
+
+def days_of_leaves(specs: Sequence[SessionSpec]) -> int:
+    """How many days after its main session a leaf may be at most, clocks and part of a day included."""
+    return max((spec.window.maximum // (24 * 60) + 3 for spec in specs if spec.window is not None), default=0)
+
+
 def gap_of(spec: SessionSpec) -> Gap:
     """What lies between a main session and the one before."""
     least, target, most = spec.gap or (1, 1, None)

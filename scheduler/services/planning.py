@@ -20,7 +20,7 @@ from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, through_gate
-from scheduler.core.course_limits import OPEN_ENDED_DAYS, bound_spans, caps, day_spans, gap_of
+from scheduler.core.course_limits import bound_spans, caps, day_spans, days_of, days_of_leaves, gap_of
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.planner import (
@@ -55,7 +55,7 @@ By = Mapping[str, Mapping[Hashable, int]]
 #: How many days past the sum of its longest gaps a course is looked for; the clinic's horizon cuts it short.
 SLACK_DAYS = 56
 #: The work after which a search that need not prove anything ends, in thousands of points: some 50 ms of CPU time.
-EFFORT = 600
+EFFORT = 1_200
 #: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
 ROW_MINUTES = 15
 
@@ -134,16 +134,25 @@ def make_plans(
     """
     course = courses.get(session, call, course_id)
     courses.require_running(course.row)
-    desk = set_up(session, call, course, through=through)
-    waiting = to_confirm(desk)
-    if all(spec.index in desk.standing for spec in desk.specs):
-        if waiting:
-            return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
-        raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
-    plans = solve(desk, count, effort=None if proven else EFFORT)
+    for near in (True, False):
+        desk = set_up(session, call, course, through=through, near=near)
+        waiting = to_confirm(desk)
+        if all(spec.index in desk.standing for spec in desk.specs):
+            if waiting:
+                return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
+            raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
+        plans = solve(desk, count, effort=None if proven else EFFORT)
+        if plans and _none_later(desk, plans[0].plan):
+            break
     if not plans:
         raise explaining.refusal(session, call, desk, explaining.Planner(rules_of, solve))
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
+
+
+def _none_later(desk: Desk, best: Plan) -> bool:
+    """Whether no plan that goes beyond the time which the desk looks at could cost as little."""
+    last = desk.loaded.site.timeline.days - 2 - days_of_leaves(desk.specs)
+    return best.cost < Weights(**desk.loaded.policies.planning_weights).finish * last
 
 
 def to_confirm(desk: Desk) -> tuple[Placed, ...]:
@@ -203,11 +212,12 @@ def set_up(
     through: str = "all",
     ignoring: Collection[UUID] = (),
     span: tuple[datetime, datetime] | None = None,
+    near: bool = False,
 ) -> Desk:
     """Read what planning this course needs, in a constant number of statements.
 
     `ignoring` are appointments whose occupancies do not count: those of this course may be moved. `span` widens the
-    time that is looked at.
+    time that is looked at, `near` narrows it.
     """
     _, protocol = protocol_of(session, call, course.row.protocol_id)
     protocol = course_rules.chosen(protocol, course.row)
@@ -218,20 +228,13 @@ def set_up(
     codes = {spec.visit_type for spec in specs}
     kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
     standing = course_rules.standing(session, call, course.id)
-    first, last = _span(call, course.row, specs, standing)
+    first, last = _span(call, course.row, specs, standing, near=near)
     if span is not None:
         first, last = min(first, span[0]), max(last, span[1])
     movable = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
     loose = {index: place for index, place in standing.items() if index in movable}
-    loaded = load(
-        session,
-        call,
-        location_id=course.row.location_id,
-        start=first,
-        end=last,
-        patient_id=course.row.patient_id,
-        ignoring=tuple(ignoring),
-    )
+    where, who = course.row.location_id, course.row.patient_id
+    loaded = load(session, call, location_id=where, start=first, end=last, patient_id=who, ignoring=tuple(ignoring))
     serving = course_rules.serving(session, call, course.id) if standing else {}
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
     doses = doses_of(session, call, course.row.patient_id, dosing, ignoring=tuple(ignoring)) if dosing else ()
@@ -240,12 +243,11 @@ def set_up(
 
 
 def _span(
-    call: Call, course: Course, specs: Sequence[SessionSpec], standing: Mapping[int, Booked]
+    call: Call, course: Course, specs: Sequence[SessionSpec], standing: Mapping[int, Booked], *, near: bool
 ) -> tuple[datetime, datetime]:
     """From the first day on which something may be planned to the last, as instants (a day of margin is added)."""
     first = datetime.combine(course.start_after, time(0), tzinfo=call.now.tzinfo)
-    days = sum(spec.gap[2] if spec.gap and spec.gap[2] is not None else OPEN_ENDED_DAYS for spec in specs)
-    last = max(first, call.now) + timedelta(days=days + SLACK_DAYS)
+    last = max(first, call.now) + timedelta(days=days_of(specs, near=near) + SLACK_DAYS)
     stood = [place.starts_at for place in standing.values()]
     return min(max(first, call.now), *stood, last), max(last, *stood, first)
 

@@ -94,6 +94,15 @@ def test_the_only_plan_there_is_is_found_where_taking_the_first_free_time_fails(
     assert days == [6, 9], "from the 5th, three days lead to the 8th, on which nobody is there"
 
 
+def test_a_course_that_can_only_begin_late_is_found_all_the_same(clinic: Clinic) -> None:
+    approve(clinic, protocol())
+    absent = {"start": clinic.at("2030-03-01 00:00"), "end": clinic.at("2030-09-01 00:00")}
+    clinic.do(lambda s, c: absences.create(s, c, resource_id=_the(clinic, "prescriber"), **absent))
+    [best] = offer(clinic, course(clinic).id)
+    assert to_local(best.plan.sessions[0].start, clinic.time_zone).date() == date(2030, 9, 2)
+    assert best.plan.plan.optimal
+
+
 def _the(clinic: Clinic, role: str) -> UUID:
     from scheduler.models import Resource
 

@@ -164,7 +164,7 @@ class Chain:
             if first > last:
                 continue
             days = np.arange(first, last + 1)
-            self._planes.effort += shape[0] * len(days) * shape[2] + STEP
+            self._planes.effort += shape[0] * len(days) * shape[2] + self._planes.step(place)
             if self._clock_matters(place, gap, first, last):
                 points = self._by_the_clock(place, gap, days)
             else:

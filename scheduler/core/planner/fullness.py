@@ -41,8 +41,9 @@ def fullness(calendars: Iterable[Calendar], timeline: Timeline) -> Fullness:
     """Counted from the calendars: a room that is taken right after it was left does not count as a start."""
     every = list(calendars)
     nurses = [each for each in every if NURSE in each.serves]
-    at_work = _count((rung & each.there for each in nurses for rung in each.taken), timeline)
-    on_site = _count((each.there for each in nurses for _ in range(each.units)), timeline)
+    there = {each.resource_id: each.there for each in nurses}
+    at_work = _count((rung & there[each.resource_id] for each in nurses for rung in each.taken if rung), timeline)
+    on_site = _count((there[each.resource_id] for each in nurses for _ in range(each.units)), timeline)
     rooms = [each.taken[0] for each in every if each.kind == "room" and each.taken]
     begun = _count((taken & ~(taken << 1) for taken in rooms), timeline)
     near = np.convolve(begun, np.ones(2 * _QUARTER_SLOTS - 1, dtype=np.int64), mode="same")
@@ -53,14 +54,23 @@ def fullness(calendars: Iterable[Calendar], timeline: Timeline) -> Fullness:
 
 
 def _count(masks: Iterator[int] | Iterable[int], timeline: Timeline) -> Counts:
-    """How many of the bitmaps have each slot set."""
-    size = -(-timeline.slots // 8)
-    total = np.zeros(timeline.slots, dtype=np.uint16)
+    """How many of the bitmaps have each slot set: added up as binary numbers, a slot a column, a digit a bitmap."""
+    digits: list[int] = []
     for mask in masks:
-        known = (mask & timeline.everything).to_bytes(size, "little")
-        bits = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")
-        total += bits[: timeline.slots]
-    return total.astype(np.int64)
+        carried = mask
+        for place, digit in enumerate(digits):
+            digits[place], carried = digit ^ carried, digit & carried
+            if not carried:
+                break
+        else:
+            digits.append(carried)
+    size = -(-timeline.slots // 8)
+    total: Counts = np.zeros(timeline.slots, dtype=np.int64)
+    for place, digit in enumerate(digits):
+        known = (digit & timeline.everything).to_bytes(size, "little")
+        bits = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")[: timeline.slots]
+        total += bits.astype(np.int64) << place
+    return total
 
 
 def _mask(slots: NDArray[np.bool_]) -> int:

@@ -23,8 +23,8 @@ INF = 1 << 29
 IMPOSSIBLE = INF // 2
 Points = NDArray[np.int32]
 
-#: What a step between two sessions takes besides its points, in points.
-STEP = 1500
+#: What a step between two sessions takes besides its points, in points; with a leaf between them.
+STEP, LEAF_STEP = 1_500, 7_500
 QUARTER = 15
 
 #: For each role, the place of the primary person among the candidates; OPEN where that is not decided yet.
@@ -164,9 +164,14 @@ class Planes:
 
     def effort_of(self, days: Sequence[tuple[int, int]]) -> int:
         """The effort of one choice of persons, when each main session has these days at most."""
-        rows = self.rows.stop - self.rows.start
-        steps = enumerate(days[:-1])
-        return sum((rows * (last - first + 1) + STEP) * len(self.gaps(place)) for place, (first, last) in steps)
+        rows, steps = self.rows.stop - self.rows.start, enumerate(days[:-1])
+        return sum(
+            (rows * (last - first + 1) + self.step(place)) * len(self.gaps(place)) for place, (first, last) in steps
+        )
+
+    def step(self, place: int) -> int:
+        """What one step from a main session takes besides its points, in points."""
+        return STEP if self.problem.mains[place].leaf is None else LEAF_STEP
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, made once for each key."""
