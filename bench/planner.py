@@ -18,7 +18,7 @@ from bench.report import spread, table
 from scheduler.core.planner import Plan, Problem, plan, verify
 
 #: The work at which a budgeted search ends, in thousands of points: about 50 ms of CPU time here.
-EFFORT = 1_200
+EFFORT = 1_500
 FINE_MINUTES = 5
 
 ABOUT = "whole courses on synthetic clinics: the exact planner beside peer-style booking"

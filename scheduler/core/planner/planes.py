@@ -162,11 +162,11 @@ class Planes:
         inside: Ints = before[np.clip(days, 0, grid_days)]
         return inside + np.minimum(days, 0) + np.maximum(days - grid_days, 0)
 
-    def effort_of(self, days: Sequence[tuple[int, int]]) -> int:
-        """The effort of one choice of persons, when each main session has these days at most."""
-        rows, steps = self.rows.stop - self.rows.start, enumerate(days[:-1])
+    def effort_of(self, days: Sequence[tuple[int, int]], lanes: int) -> int:
+        """The effort of so many choices of persons in one pass, when each main session has these days at most."""
+        cells, steps = (self.rows.stop - self.rows.start) * lanes, enumerate(days[:-1])
         return sum(
-            (rows * (last - first + 1) + self.step(place)) * len(self.gaps(place)) for place, (first, last) in steps
+            (cells * (last - first + 1) + self.step(place)) * len(self.gaps(place)) for place, (first, last) in steps
         )
 
     def step(self, place: int) -> int:

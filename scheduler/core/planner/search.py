@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
 
-from scheduler.core.planner.clashes import first_clash
+from scheduler.core.planner.clashes import Branches, first_clash
 from scheduler.core.planner.dp import Chain, Ends, Itinerary
 from scheduler.core.planner.outline import Outline
 from scheduler.core.planner.planes import IMPOSSIBLE, OPEN, Bars, Choice, Planes, possible
@@ -53,6 +53,8 @@ class Search:
         self._planes = Planes(problem)
         #: The best plan that was come across on the way.
         self._known: Plan | None = None
+        #: Whether it may end before its plan is proven.
+        self._ends = False
 
     def run(self, effort: int | None = None) -> Plan | None:
         """The least plan of all; None when it is proven that there is none.
@@ -60,15 +62,21 @@ class Search:
         With an `effort` (points of the dynamic program, in thousands) the search ends once it knows any plan and the
         next look would go beyond that, and says so unless that plan is the least. An end never turns a plan into none.
         """
-        ticket = count()
+        ticket, self._ends = count(), effort is not None
         heap = [(self._root(), next(ticket))]
         while heap:
             node, _ = heappop(heap)
-            if node.traced and (found := self._plan_of(node)) is not None:
-                return found
+            branches = first_clash(self._planes, node.itinerary) if node.traced else None
+            if node.traced and branches is None:
+                found = priced(self._problem, node.itinerary)
+                if self._is_decided(node, found):
+                    return found
+                self._remember(node.itinerary)
+                if node.choice.count(OPEN) == 1 or self._ends:
+                    self._dive(node)
             if effort is not None and self._known is not None and self._forecast(node) > 1000 * effort:
                 return replace(self._known, optimal=self._known.cost <= node.cost)
-            for child in self._smaller(node):
+            for child in self._smaller(node, branches):
                 heappush(heap, (child, next(ticket)))
         return None
 
@@ -78,26 +86,18 @@ class Search:
         choice = tuple(OPEN if len(persons) > 1 else 0 for persons in people)
         return Node(0, NOTHING_KNOWN, choice, self._bars)
 
-    def _plan_of(self, node: Node) -> Plan | None:
-        """The node's own least plan, if it is lawful and no choice of persons that is left open could cost more."""
-        if first_clash(self._planes, node.itinerary) is not None:
-            return None
-        found = priced(self._problem, node.itinerary)
-        decided = OPEN not in node.choice or (found.cost == node.cost and self._problem.continuity != "required")
-        return found if decided else None
+    def _is_decided(self, node: Node, found: Plan) -> bool:
+        """Whether no persons are left open, or those of the node's own plan cost no more than if they were."""
+        return OPEN not in node.choice or (found.cost == node.cost and self._problem.continuity != "required")
 
-    def _smaller(self, node: Node) -> Iterator[Node]:
+    def _smaller(self, node: Node, branches: Branches | None) -> Iterator[Node]:
         """Nodes that together hold the same lawful plans as one that is not its own least plan yet."""
         if node.chain is None:
             return self._solved(node)
         if not node.traced:
             return iter([replace(node, itinerary=node.chain.trace(node.lane), traced=True)])
-        branches = first_clash(self._planes, node.itinerary)
         if branches is not None:
             return iter([replace(node, bars=node.bars + more, chain=None, traced=False) for more in branches])
-        self._remember(node.itinerary)
-        if node.choice.count(OPEN) == 1:
-            self._dive(node)
         return self._by_person(node)
 
     def _outline(self, node: Node) -> Outline:
@@ -117,13 +117,13 @@ class Search:
 
     def _forecast(self, node: Node) -> int:
         """The effort spent once the node is made smaller, at most."""
-        if node.chain is not None and not (node.traced and OPEN in node.choice):
-            return self._planes.effort
-        days = self._outline(node).days(self._within(node))
-        lanes = 1
+        lanes, limit = 1, self._within(node)
         if node.chain is not None:
-            lanes = DIVE_LANES + len(self._problem.candidates[self._planes.roles[node.choice.index(OPEN)]])
-        return self._planes.effort + (lanes * self._planes.effort_of(days) if days else 0)
+            if not node.traced or OPEN not in node.choice:
+                return self._planes.effort
+            lanes, limit = len(self._problem.candidates[self._planes.roles[node.choice.index(OPEN)]]), self._most()
+        days = self._outline(node).days(limit)
+        return self._planes.effort + (self._planes.effort_of(days, lanes) if days else 0)
 
     def _dive(self, node: Node) -> None:
         """Look at the persons whom the node's own, lawful plan sees most, so that a good plan is known early."""
