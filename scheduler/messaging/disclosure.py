@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -51,9 +51,15 @@ def disclosures(text: str, extra_words: Iterable[str] = ()) -> list[str]:
 
     `extra_words` are the organization's own, written like the shipped ones (`word`, `word*`, `*word`, `*word*`).
     """
+    return list(_found(text, tuple(extra_words)))
+
+
+# The same few names of places and senders stand in message after message.
+@lru_cache(maxsize=1024)
+def _found(text: str, extra_words: tuple[str, ...]) -> tuple[str, ...]:
     lists = [_shipped(), _Lists.of(extra_words)]
     found = [word for word in _WORD.findall(fold(text)) if any(one.hold(word) for one in lists)]
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def fold(text: str) -> str:

@@ -45,6 +45,12 @@ def pulse(session: Session, now: datetime, *, schema: str, wall: Callable[[], da
     )
 
 
+def last_tick_at(session: Session) -> datetime | None:
+    """When any worker last finished a tick, by its own clock."""
+    found: datetime | None = session.scalar(select(func.max(WorkerHeartbeat.ticked_at)))
+    return found
+
+
 def skew(session: Session, wall: Callable[[], datetime]) -> float | None:
     """By how many seconds this process's clock is ahead of the database's, to half the time of one round trip."""
     if session.get_bind().dialect.name != "postgresql":

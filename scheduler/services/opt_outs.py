@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,13 @@ from scheduler.models import OptOut, Patient, PatientKey
 
 #: Every class of messages.
 ALL = "*"
+
+# Made once: it is asked just before every delivery.
+_CLOSED = select(OptOut.number, OptOut.message_class).where(
+    OptOut.organization_id == bindparam("owner"),
+    OptOut.number.in_(bindparam("numbers", expanding=True)),
+    OptOut.ended_at.is_(None),
+)
 
 
 def close(session: Session, call: Call, number: str, message_class: str, source: str) -> None:
@@ -38,13 +45,8 @@ def closed(session: Session, organization_id: UUID, numbers: Collection[str]) ->
     """The classes that are closed for each of these numbers and addresses."""
     if not numbers:
         return {}
-    rows = session.execute(
-        select(OptOut.number, OptOut.message_class).where(
-            OptOut.organization_id == organization_id, OptOut.number.in_(numbers), OptOut.ended_at.is_(None)
-        )
-    )
     found: dict[str, set[str]] = {}
-    for row in rows:
+    for row in session.execute(_CLOSED, {"owner": organization_id, "numbers": list(numbers)}):
         found.setdefault(row.number, set()).add(row.message_class)
     return {number: frozenset(classes) for number, classes in found.items()}
 

@@ -25,6 +25,20 @@ SET_ASIDE = timedelta(minutes=10)
 #: What would leave by a channel that is shut or busy is looked at again so soon.
 NO_ROOM = timedelta(seconds=30)
 
+_table = cast("Table", Message.__table__)
+_CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until", "sent_at")
+# Most of what is due leaves as it is: one statement for all of that, and one for each of the rest.
+_TAKE = (
+    update(_table)
+    .where(_table.c.organization_id == bindparam("owner"), _table.c.id.in_(bindparam("keys", expanding=True)))
+    .values(status="sending", token=bindparam("held"), lease_until=bindparam("until"))
+)
+_CHANGE = (
+    update(_table)
+    .where(_table.c.organization_id == bindparam("owner"), _table.c.id == bindparam("key"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
+)
+
 #: The partial index holds these and no others.
 _OPEN = Message.status.in_(("pending", "sending"))
 
@@ -84,6 +98,7 @@ def claim(
         return Claimed((), 0)
     scene = Scene.of(session, call, messages, links)
     letters: list[Letter] = []
+    taken: list[UUID] = []
     changes: list[dict[str, Any]] = []
     broken: list[tuple[UUID, str]] = []
     for message in messages:
@@ -97,16 +112,17 @@ def claim(
             judgement = _set_aside(message, call.now, error)
             broken.append((message.id, type(error).__name__))
         raise_tasks(session, call, message, judgement)
-        changes.append({"key": message.id} | _change(message, judgement, call.now + lease, token))
+        if isinstance(judgement, Send) and judgement.channel == message.channel:
+            taken.append(message.id)
+        else:
+            changes.append(_change(message, judgement, call.now + lease, token))
     session.flush()  # what was merged
     patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])
-    table = cast("Table", Message.__table__)
-    session.execute(
-        update(table)
-        .where(table.c.organization_id == call.organization_id, table.c.id == bindparam("key"))
-        .values({name: bindparam(f"new_{name}") for name in _CHANGED}),
-        [{"key": change["key"]} | {f"new_{name}": change[name] for name in _CHANGED} for change in changes],
-    )
+    if changes:
+        session.execute(_CHANGE, changes)
+    if taken:
+        lease_until = call.now + lease
+        session.execute(_TAKE, {"owner": call.organization_id, "keys": taken, "held": token, "until": lease_until})
     return Claimed(tuple(letters), len(messages), tuple(broken))
 
 
@@ -144,30 +160,21 @@ def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:
     return PutOff(min(now + SET_ASIDE, message.expires_at), why)
 
 
-_CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until", "sent_at")
-
-
 def _is_free(now: datetime) -> ColumnElement[bool]:
     """Nobody holds it, or nobody alive."""
     return or_(Message.status == "pending", Message.lease_until <= now)
 
 
 def _change(message: Message, judgement: Judgement, lease_until: datetime, token: UUID) -> dict[str, Any]:
-    kept = {
-        "status": message.status,
-        "reason": message.reason,
-        "channel": message.channel,
-        "due_at": message.due_at,
-        "token": None,
-        "lease_until": None,
-        "sent_at": message.sent_at,
-    }
+    kept: dict[str, Any] = {name: getattr(message, name) for name in _CHANGED} | {"token": None, "lease_until": None}
     match judgement:
         case Send(channel=channel):
-            return kept | {"status": "sending", "channel": channel, "token": token, "lease_until": lease_until}
+            new = {"status": "sending", "channel": channel, "token": token, "lease_until": lease_until}
         case Ask():
-            return kept | {"status": "sent", "sent_at": message.due_at, "reason": None}
+            new = {"status": "sent", "sent_at": message.due_at, "reason": None}
         case PutOff(until=until, reason=reason):
-            return kept | {"status": "pending", "due_at": until, "reason": reason or message.reason}
+            new = {"status": "pending", "due_at": until, "reason": reason or message.reason}
         case Drop(status=status, reason=reason):
-            return kept | {"status": status, "reason": reason[:300]}
+            new = {"status": status, "reason": reason[:300]}
+    named = {f"new_{name}": value for name, value in (kept | new).items()}
+    return named | {"owner": message.organization_id, "key": message.id}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
@@ -28,6 +28,39 @@ _visit = cast("Table", Appointment.__table__).c
 _update = update(cast("Table", Message.__table__))
 
 
+def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:
+    mine = _visit.organization_id == _message.organization_id, _visit.id == _message.appointment_id
+    return select(column).where(*mine).correlate(Message.__table__).scalar_subquery()
+
+
+#: Of these letters of one organization, those whose lease is still that under which they were claimed.
+_OURS = (
+    _message.organization_id == bindparam("owner"),
+    _message.id.in_(bindparam("ids", expanding=True)),
+    _message.status == "sending",
+    _message.token.in_(bindparam("tokens", expanding=True)),
+)
+# Made once: to make them costs more than to send them.
+_BEGIN = (
+    _update.where(*_OURS, _message.called_off_at.is_(None))
+    .values(lease_until=bindparam("until"), attempts=_message.attempts + 1)
+    .returning(
+        _message.id,
+        _message.appointment_id,
+        _message.sequence,
+        _message.kind,
+        _message.context,
+        *(_of_visit(column) for column in (_visit.sequence, _visit.status, _visit.outcome)),
+    )
+)
+_RELEASE = _update.where(*_OURS, _message.called_off_at.is_(None)).values(
+    status="pending", token=None, lease_until=None
+)
+_PUT_AWAY = _update.where(*_OURS, _message.called_off_at.is_not(None)).values(
+    status="suppressed", token=None, lease_until=None
+)
+
+
 def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
     """Those of one claim whose delivery may start now: the lease is still this worker's, the visit still as it was.
 
@@ -37,33 +70,26 @@ def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], le
     """
     if not letters:
         return ()
-    found = session.execute(
-        _update.where(*_ours(letters), _message.called_off_at.is_(None))
-        .values(lease_until=call.now + lease, attempts=_message.attempts + 1)
-        .returning(
-            _message.id,
-            _message.appointment_id,
-            _message.sequence,
-            _message.kind,
-            _message.context,
-            *(_of_visit(column) for column in (_visit.sequence, _visit.status, _visit.outcome)),
-        )
-    )
-    held = {row.id: row for row in found}
+    held = {row.id: row for row in session.execute(_BEGIN, _ours(letters) | {"until": call.now + lease})}
     if len(held) < len(letters):
-        _put_away(session, [letter for letter in letters if letter.id not in held])
-    begun = tuple(letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id]))
+        # Called off while another worker had begun them; those of another's lease are let be.
+        session.execute(_PUT_AWAY, _ours([letter for letter in letters if letter.id not in held]))
+    shut = opt_outs.closed(session, call.organization_id, {letter.to for letter in letters})
+    begun = tuple(
+        letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id], shut)
+    )
     attempts.record(session, call, begun)
     return begun
 
 
-def _may_go(session: Session, call: Call, letter: Letter, held: Any) -> bool:
+def _may_go(session: Session, call: Call, letter: Letter, held: Any, shut: Mapping[str, Collection[str]]) -> bool:
     if call.now >= letter.expires_at:
         _write(session, letter, status="expired_unsent", reason="too_late")
         owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
         part(session, letter.organization_id, [letter.id])
         return False
-    if _opted_out(session, letter, held.context):
+    # The number or address may have said since the claim that it wants no more of these.
+    if opt_outs.is_closed(shut.get(letter.to, ()), held.context.get("class", "reminder")):
         # It may still go another way, or needs a person: whoever claims it next decides.
         _write(session, letter, status="pending", attempts=letter.attempts)
         return False
@@ -142,11 +168,7 @@ def _fail(session: Session, call: Call, outcome: Outcome) -> bool:
 def release(session: Session, letters: Sequence[Letter]) -> None:
     """Give back what was claimed and not begun, for any worker to take at once."""
     if letters:
-        session.execute(
-            _update.where(*_ours(letters), _message.called_off_at.is_(None)).values(
-                status="pending", token=None, lease_until=None
-            )
-        )
+        session.execute(_RELEASE, _ours(letters))
 
 
 class _Visit(NamedTuple):
@@ -155,38 +177,14 @@ class _Visit(NamedTuple):
     outcome: str | None
 
 
-def _opted_out(session: Session, letter: Letter, context: Mapping[str, Any]) -> bool:
-    """Whether the number or address has said since the claim that it wants no more of these."""
-    shut = opt_outs.closed(session, letter.organization_id, [letter.to]).get(letter.to, ())
-    return opt_outs.is_closed(shut, context.get("class", "reminder"))
-
-
-def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:
-    mine = _visit.organization_id == _message.organization_id, _visit.id == _message.appointment_id
-    return select(column).where(*mine).correlate(Message.__table__).scalar_subquery()
-
-
-def _ours(letters: Sequence[Letter]) -> tuple[ColumnElement[bool], ...]:
-    """Of these letters of one organization, those whose lease is still that under which they were claimed."""
-    return (
-        _message.organization_id == letters[0].organization_id,
-        _message.id.in_([letter.id for letter in letters]),
-        _message.status == "sending",
-        _message.token.in_({letter.token for letter in letters}),
-    )
+def _ours(letters: Sequence[Letter]) -> dict[str, Any]:
+    return {
+        "owner": letters[0].organization_id,
+        "ids": [letter.id for letter in letters],
+        "tokens": list({letter.token for letter in letters}),
+    }
 
 
 def _write(session: Session, letter: Letter, **values: Any) -> bool:
-    done = session.execute(
-        _update.where(*_ours([letter])).values(token=None, lease_until=None, **values).returning(_message.id)
-    )
-    return done.one_or_none() is not None
-
-
-def _put_away(session: Session, letters: Sequence[Letter]) -> None:
-    """Messages called off while another worker had begun them end here; those of another's lease are let be."""
-    session.execute(
-        _update.where(*_ours(letters), _message.called_off_at.is_not(None)).values(
-            status="suppressed", token=None, lease_until=None
-        )
-    )
+    ours = _update.where(*_OURS).values(token=None, lease_until=None, **values).returning(_message.id)
+    return session.execute(ours, _ours([letter])).one_or_none() is not None

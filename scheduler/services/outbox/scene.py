@@ -203,9 +203,10 @@ def _beside(
     session: Session, call: Call, messages: Sequence[Message]
 ) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]]]:
     """By message: those that it says as well. By patient: those due soon that another might say, locked."""
-    mine = {message.id for message in messages}
+    mine, hosts = {message.id for message in messages}, {one.patient_id for one in messages if one.kind in HOSTS}
     soon = and_(
-        Message.patient_id.in_({message.patient_id for message in messages if message.kind in HOSTS}),
+        Message.id.not_in(mine),  # which are here, and locked
+        Message.patient_id.in_(hosts),
         Message.status == "pending",
         Message.due_at > call.now - MERGED_WITHIN,
         Message.due_at <= call.now + MERGED_WITHIN,
@@ -213,18 +214,24 @@ def _beside(
     )
     merged: dict[UUID, list[Message]] = defaultdict(list)
     waiting: dict[UUID, list[Message]] = defaultdict(list)
-    for row in session.scalars(
+    beside = session.scalars(
         select(Message)
         .where(Message.organization_id == call.organization_id, or_(Message.merged_into.in_(mine), soon))
-        .order_by(Message.due_at, Message.id)
         .with_for_update(skip_locked=True, key_share=True)
         .execution_options(populate_existing=True)
-    ):
+    )
+    open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now)]
+    for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
         elif row.context.get("merges"):
             waiting[row.patient_id].append(row)
     return merged, waiting
+
+
+def _may_be_said_by_another(message: Message, now: datetime) -> bool:
+    is_open = message.status == "pending" and message.called_off_at is None
+    return is_open and message.due_at > now - MERGED_WITHIN
 
 
 def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
