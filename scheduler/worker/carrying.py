@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: Between tries to reach a database that is away, in seconds.
 _PAUSES = (0.2, 0.5, 1.0)
 
+#: A transaction waits for more deliveries to end, half as long as the last one took, and no longer than half of this.
+_LONGEST_LINGERING = 0.05
+
 #: How long a worker that is to stop still tries to write down what it delivered, in seconds.
 LAST_WORDS = 5.0
 
@@ -51,27 +54,30 @@ class Rounds:
         stopping: Event,
         *,
         ways: Ways,
+        may_begin: Callable[[], bool],
         at_once: int,
         lease: timedelta,
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
         self._deliver, self._stopping, self._at_once, self._lease = deliver, stopping, at_once, lease
         self._ways = ways
+        self._may_begin = may_begin
         self._arriving: SimpleQueue[Outcome] = SimpleQueue()
         self._ended: list[Outcome] = []
         self._left: list[Letter] = []
+        self._turns_take = 0.0
 
     def catch_up(self) -> None:
         """Tell the database what it has not been told yet. Raises when it can't be."""
         self._turn(())
 
     def see_through(self, letters: Sequence[Letter]) -> None:
-        """Deliver them all; when told to stop, or the database stays away, finish what is on its way, begin no more."""
+        """Deliver them all; when no more may begin, or the database stays away, finish what is on its way."""
         waiting, under_way = deque(letters), 0
         try:
             while under_way or waiting:
-                under_way -= self._hear(wait=under_way > 0 and (under_way == self._at_once or not waiting))
-                if self._stopping.is_set():
+                under_way -= self._hear(under_way, wait=under_way == self._at_once or not waiting)
+                if not self._may_begin():
                     self._give_back(waiting)
                 for letter in self._turn(self._next(waiting, self._at_once - under_way)):
                     self._ways.leaves(letter.channel)
@@ -80,7 +86,7 @@ class Rounds:
         except Exception:
             self._give_back(waiting)
             while under_way:
-                under_way -= self._hear(wait=True)
+                under_way -= self._hear(under_way, wait=True)
             raise
 
     def _next(self, waiting: deque[Letter], free: int) -> list[Letter]:
@@ -100,15 +106,17 @@ class Rounds:
     def _carry(self, letter: Letter) -> None:
         self._arriving.put(self._deliver(letter))
 
-    def _hear(self, *, wait: bool) -> int:
-        """How many more have ended; with `wait`, at least one."""
-        heard = [self._arriving.get()] if wait else []
+    def _hear(self, under_way: int, *, wait: bool) -> int:
+        """How many more have ended; with `wait` at least one, and those that end about when it does."""
+        heard = [self._arriving.get()] if wait and under_way else []
+        until = time.monotonic() + self._turns_take / 2
         try:
-            while True:
-                heard.append(self._arriving.get_nowait())
+            while len(heard) < under_way:
+                heard.append(self._arriving.get(heard != [], max(0.0, until - time.monotonic())))
         except Empty:
-            self._ended += heard
-            return len(heard)
+            pass
+        self._ended += heard
+        return len(heard)
 
     def _give_back(self, waiting: deque[Letter]) -> None:
         self._left += waiting
@@ -142,6 +150,7 @@ class Rounds:
             outbox.release(session, self._left)
             return outbox.begin_deliveries(session, call, wanted, self._lease)
 
+        began = time.monotonic()
         try:
             begun = self._hands.transact(self._organization_id, work)
         except Exception as error:
@@ -149,6 +158,7 @@ class Rounds:
                 raise
             self._tell_one_by_one()
             return self._tell(wanted)
+        self._turns_take = min(time.monotonic() - began, _LONGEST_LINGERING)
         self._ended.clear()
         self._left.clear()
         return begun

@@ -1,6 +1,7 @@
 """Whether the time can be believed: a clock that leaps ahead would have everything sent that is not due yet.
 
-Backward steps need no guard: what was sent is sent, whatever the time. Watches only; who is held lives in `delivering`.
+A step back sends nothing again, for what was sent is sent, whatever the time: it is said, and what is due comes late.
+Watches only; who is held lives in `delivering`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ log = logging.getLogger(__name__)
 #: A step of this machine's clock, against the time that has passed, beyond which nothing is sent.
 STEP = timedelta(hours=1)
 
-#: How far this machine's clock may be ahead of the database's, in seconds.
-AHEAD = 60.0
+#: A step back that is worth a word.
+BACK = timedelta(minutes=1)
+
+#: How far this machine's clock may be from the database's, in seconds. Ahead, it sends too early; behind, others take
+#: its leases for run out.
+APART = 60.0
 
 
 def seconds_since_boot() -> float:
@@ -40,14 +45,27 @@ class ClockGuard:
     ) -> None:
         self._sessions, self._clock, self._stopwatch = sessions, clock, stopwatch
         self._seen: tuple[datetime, float] | None = None
+        self._is_back = False
 
     def holds(self) -> bool:
         """Whether nothing may be sent for the time being. Says so in the log, each time."""
         with self._sessions() as session:
-            why = self._leap() or self._ahead(session)
+            if self._seen is None:
+                self._remember(session)
+            why = self._leap() or self._apart(session)
         if why is not None:
             log.critical("no message leaves: %s", why)
         return why is not None
+
+    def has_leapt(self) -> bool:
+        """Whether the clock has leapt ahead since the last look. Asks nobody, so it may be called often."""
+        return self._leap() is not None
+
+    def _remember(self, session: Session) -> None:
+        """The pulses are the high-water mark of all clocks, which outlives every process."""
+        mark = health.last_tick_at(session)
+        if mark is not None and self._clock() < mark - BACK:
+            _say_back(mark - self._clock(), "since a worker last ticked, or that one's was ahead")
 
     def _leap(self) -> str | None:
         now, elapsed = self._clock(), self._stopwatch()
@@ -56,11 +74,20 @@ class ClockGuard:
             leap = now - then - timedelta(seconds=elapsed - was)
             if leap > STEP:
                 return f"the clock has leapt ahead by {leap.total_seconds():.0f} s; set it, or start the worker anew"
-        self._seen = now, elapsed
+            if leap < -BACK:
+                if not self._is_back:
+                    _say_back(-leap, "while at work")
+                self._is_back = True
+                return None  # what is set right again is no leap
+        self._seen, self._is_back = (now, elapsed), False
         return None
 
-    def _ahead(self, session: Session) -> str | None:
+    def _apart(self, session: Session) -> str | None:
         skew = health.skew(session, self._clock)
-        if skew is not None and skew > AHEAD:
-            return f"the clock is {skew:.0f} s ahead of the database's"
+        if skew is not None and abs(skew) > APART:
+            return f"the clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the database's"
         return None
+
+
+def _say_back(step: timedelta, when: str) -> None:
+    log.error("the clock has gone back by %.0f s %s: what falls due meanwhile comes late", step.total_seconds(), when)

@@ -83,7 +83,7 @@ class Worker(Hands):
             return 0
         taken = 0
         self._catch_up()
-        while not self._stopping.is_set():
+        while self._may_begin():
             in_round = sum(self.serve(organization_id) for organization_id in self._in_turn())
             if not in_round:
                 break
@@ -99,10 +99,15 @@ class Worker(Hands):
         first = self._turns % len(found) if found else 0
         return found[first:] + found[:first]
 
+    def _may_begin(self) -> bool:
+        return not (self._stopping.is_set() or (self._guard is not None and self._guard.has_leapt()))
+
     def _is_held(self) -> bool:
         return self._guard is not None and self._guard.holds()
 
     def _beat(self) -> None:
+        if self._guard is not None and self._guard.has_leapt():
+            return  # the mark that it would leave is what a clock is judged by later
         self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name, self.tally.document()))
 
     def tell(self) -> None:
@@ -184,6 +189,7 @@ class Worker(Hands):
                 self._deliver,
                 self._stopping,
                 ways=self._ways,
+                may_begin=self._may_begin,
                 at_once=self._at_once,
                 lease=self._lease,
             )

@@ -27,9 +27,11 @@ NO_NIGHT = {"quiet": {"from": "00:00", "to": "00:00"}}
 class Post:
     def __init__(self) -> None:
         self.carried: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def deliver(self, envelope: Envelope) -> str:
         self.carried.append(envelope.message_id)
+        self.meanwhile()
         return "p"
 
 
@@ -49,9 +51,9 @@ def post() -> Post:
 def hire(clinic: Clinic, post: Post) -> Iterator[Callable[..., Worker]]:
     hired: list[Worker] = []
 
-    def make(clock: Telling, guard: ClockGuard) -> Worker:
+    def make(clock: Telling, guard: ClockGuard, **options: int) -> Worker:
         ways = {"email": post, "sms": post}
-        hired.append(Worker(lambda: Session(clinic.engine), ways, clock=clock, guard=guard))
+        hired.append(Worker(lambda: Session(clinic.engine), ways, clock=clock, guard=guard, **options))
         return hired[-1]
 
     yield make
@@ -62,7 +64,7 @@ def hire(clinic: Clinic, post: Post) -> Iterator[Callable[..., Worker]]:
 class Believed(ClockGuard):
     """Without the comparison with the database, whose clock no test can set."""
 
-    def _ahead(self, _session: Session) -> None:
+    def _apart(self, _session: Session) -> None:
         return None
 
 
@@ -98,21 +100,47 @@ def test_a_step_back_sends_nothing_again(clinic: Clinic, post: Post, hire: Calla
     hurry(clinic, clinic.call.now)
     worker.tick()
     told = sorted(post.carried)
-    for step in (-HOUR, HOUR, -HOUR, -DAY, DAY):
+    for step in (-HOUR, HOUR, -HOUR, -DAY, DAY + HOUR + timedelta(seconds=30)):
         clock.move(step)
         passed[0] += 5
         worker.tick()
+        assert not worker._is_held(), "set right again, it has not leapt"
     assert sorted(post.carried) == told
     assert len(set(told)) == len(told) > 0
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
-    ("ahead", "holds"), [(DAY, True), (timedelta(minutes=5), True), (timedelta(0), False), (-HOUR, False)]
+    ("ahead", "holds"), [(DAY, True), (timedelta(minutes=5), True), (timedelta(0), False), (-HOUR, True)]
 )
-def test_a_clock_ahead_of_the_databases_sends_nothing(clinic: Clinic, ahead: timedelta, *, holds: bool) -> None:
+def test_a_clock_far_from_the_databases_sends_nothing(clinic: Clinic, ahead: timedelta, *, holds: bool) -> None:
     guard = ClockGuard(lambda: Session(clinic.engine), lambda: wall_clock() + ahead)
     assert guard.holds() is holds
+
+
+def test_a_leap_in_the_middle_of_a_batch_ends_nothing_that_was_due(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker]
+) -> None:
+    hurry(clinic, clinic.call.now)
+    clock, passed = Clock(clinic.call.now), [0.0]
+    worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]), at_once=1)
+    post.meanwhile = lambda: clock.move(DAY * 9)  # everything else is of no use by then
+    worker.tick()
+    assert len(post.carried) == 1
+    assert {row.status for row in messages(clinic)} <= {"sent", "pending", "suppressed"}
+    post.meanwhile = lambda: None
+    clock.move(-DAY * 9)
+    worker.tick()
+    assert len(set(post.carried)) == len(post.carried) > 1
+
+
+def test_a_clock_set_back_between_two_workers_is_noticed(
+    clinic: Clinic, hire: Callable[..., Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    for moved, noticed in ((DAY, False), (HOUR, True)):
+        clock = Clock(clinic.call.now + moved)
+        hire(clock, Believed(lambda: Session(clinic.engine), clock)).tick()
+        assert ("the clock has gone back by 82800 s since a worker last ticked" in caplog.text) is noticed
 
 
 def pulse(clinic: Clinic) -> object:
