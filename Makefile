@@ -58,6 +58,10 @@ openapi: $(VENV)/run.stamp ## write openapi.yaml from the code
 bench: $(VENV)/dev.stamp ## the measurements under bench/
 	$(RUN) -m bench
 
+.PHONY: faults
+faults: $(VENV)/dev.stamp ## messages among kills, crashes, cuts, a bad provider and clock steps: some ten minutes
+	$(RUN) -m bench faults
+
 .PHONY: venv
 venv: $(VENV)/dev.stamp ## the development environment
 

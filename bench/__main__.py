@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import availability, batch, booking, demonstration, explain, messages, planner, plans, replan
+from bench import availability, batch, booking, demonstration, explain, faults, messages, planner, plans, replan
 from bench.report import machine
 
 
@@ -28,6 +28,7 @@ BENCHMARKS = {
     "plans": Benchmark(plans.ABOUT, plans.flags, plans.run),
     "explain": Benchmark(explain.ABOUT, explain.flags, explain.run),
     "messages": Benchmark(messages.ABOUT, messages.flags, messages.run),
+    "faults": Benchmark(faults.ABOUT, faults.flags, faults.run),
     "replan": Benchmark(replan.ABOUT, replan.flags, replan.run),
     "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),
 }

@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -19,6 +19,8 @@ from urllib.parse import parse_qsl
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+#: Longer than the channel waits for an answer, in seconds.
+HANGS = 11.0
 ANONYMOUS = "AECDH-AES256-SHA:@SECLEVEL=0"
 
 
@@ -107,7 +109,11 @@ def smtp_server(*, tls: bool = False, password: str | None = None) -> Iterator[M
 
 @dataclass
 class Gateway:
-    """What an SMS gateway was asked, and how it is to behave. `answers` are used up, then every one is 201."""
+    """What an SMS gateway was asked, and how it is to behave. `answers` are used up, then every one is 201.
+
+    `fault` says of each request whether it is to "hang" longer than anybody waits, to be "cut" off in the middle of the
+    answer, or to be told that it "failed".
+    """
 
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -116,6 +122,7 @@ class Gateway:
     body: bytes | None = None
     hang: threading.Event | None = None
     delay: float = 0
+    fault: Callable[[dict[str, Any]], str] = lambda _: ""
     times: list[float] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -144,14 +151,18 @@ def sms_gateway() -> Iterator[Gateway]:
             document = dict(parse_qsl(raw.decode())) if form else json.loads(raw)
             if gateway.hang is not None:
                 gateway.hang.wait(10)
+            fault = gateway.fault(document)
             status, body = gateway.take(dict(self.headers), document)
-            time.sleep(gateway.delay)
-            self.send_response(status)
+            time.sleep(HANGS if fault == "hang" else gateway.delay)
+            self.close_connection = fault in {"hang", "cut"}
+            if fault == "hang":
+                return
+            self.send_response(503 if fault == "failed" else status)
             self.send_header("Content-Length", str(len(body)))
             if 300 <= status < 400:
                 self.send_header("Location", gateway.url + "/elsewhere")
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
 
         def log_message(self, *_args: Any) -> None:
             pass

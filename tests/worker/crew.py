@@ -22,14 +22,20 @@ from tests.clinic import Clinic
 
 ROOT = Path(__file__).parents[2]
 WORK = """
-import logging
+import logging, sys
+from datetime import timedelta
+from pathlib import Path
 
 from scheduler.config import Settings
-from scheduler.worker import run_worker
+from scheduler.worker import run_worker, wall_clock
 
+step = Path(sys.argv[1])
 logging.basicConfig(level="INFO")
 logging.getLogger("apscheduler").setLevel("ERROR")
-run_worker(Settings.from_environ())
+run_worker(
+    Settings.from_environ(),
+    clock=lambda: wall_clock() + timedelta(seconds=float(step.read_text() if step.exists() else 0)),
+)
 """
 #: How long anything here may take before the test says that it never came.
 PATIENCE = 90.0
@@ -50,7 +56,7 @@ class Crew:
             with (self.folder / "workers.log").open("ab") as log:
                 self.hands.append(
                     subprocess.Popen(
-                        [sys.executable, "-W", "error", "-c", WORK],
+                        [sys.executable, "-W", "error", "-c", WORK, self.folder / "step"],
                         cwd=ROOT,
                         env=self._environment(),
                         stdin=subprocess.DEVNULL,
@@ -68,6 +74,12 @@ class Crew:
         hand.kill()
         hand.wait()
         return True
+
+    def step_clock(self, seconds: float) -> None:
+        """Have every worker's clock be off by so much."""
+        new = self.folder / "step.new"
+        new.write_text(str(seconds))
+        new.replace(self.folder / "step")
 
     def dismiss(self) -> list[int]:
         """SIGTERM to all; their exit codes."""

@@ -65,11 +65,11 @@ def statuses(clinic: Clinic, owed: list[UUID]) -> Counter[str]:
     return Counter(row.status for row in messages(clinic, Message.id.in_(owed)))
 
 
-def test_four_workers_deliver_two_thousand_messages_once_each(clinic: Clinic, gateway: Gateway, crew: Crew) -> None:
-    owed = heap(clinic, visits(clinic, 20), each=100)
+def test_four_workers_deliver_a_thousand_messages_once_each(clinic: Clinic, gateway: Gateway, crew: Crew) -> None:
+    owed = heap(clinic, visits(clinic, 10), each=100)
     crew.hire(4)
     until(lambda: open_count(clinic) == 0, crew)
-    assert statuses(clinic, owed) == {"sent": 2000}
+    assert statuses(clinic, owed) == {"sent": 1000}
     assert Counter(document["id"] for document in gateway.asked) == Counter(map(str, owed))
     assert crew.dismiss() == [0, 0, 0, 0]
     assert "Error" not in crew.log
@@ -78,19 +78,18 @@ def test_four_workers_deliver_two_thousand_messages_once_each(clinic: Clinic, ga
 def test_workers_that_are_killed_lose_nothing_and_repeat_only_under_the_same_id(
     clinic: Clinic, gateway: Gateway, crew: Crew
 ) -> None:
-    owed = heap(clinic, visits(clinic, 20), each=100)
-    gateway.delay = 0.01  # so that the killer always finds something on its way
+    owed = heap(clinic, visits(clinic, 5), each=100)
+    gateway.delay = 0.02  # so that the killer always finds something on its way
     crew.settings["SCHEDULER_WORKER_BATCH"] = "40"
-    crew.hire(4)
-    kills, end = 0, time.monotonic() + 200
-    while open_count(clinic):
-        time.sleep(1)
-        if kills < 15 and crew.kill_one_at_work():
-            crew.hire()
-            kills += 1
-        assert time.monotonic() < end, crew.log
-    assert kills >= 3
-    assert statuses(clinic, owed) == {"sent": 2000}
+    crew.hire(2)
+    kills = 0
+    for share in (50, 150, 250):
+        until(lambda share=share: len(gateway.asked) >= share, crew)
+        kills += crew.kill_one_at_work()
+        crew.hire()
+    until(lambda: open_count(clinic) == 0, crew)
+    assert kills == 3
+    assert statuses(clinic, owed) == {"sent": 500}
     arrived = Counter(document["id"] for document in gateway.asked)
     assert set(arrived) == set(map(str, owed)), "none lost, none invented"
     assert arrived.total() - len(arrived) <= kills * AT_ONCE, "each death repeats what was on its way, at most"
@@ -104,7 +103,7 @@ def test_workers_that_are_killed_lose_nothing_and_repeat_only_under_the_same_id(
 
 
 def test_no_delivery_begins_after_a_cancellation_has_committed(clinic: Clinic, gateway: Gateway, crew: Crew) -> None:
-    booked = visits(clinic, 40)
+    booked = visits(clinic, 20)
     owed = heap(clinic, booked, each=25)
     gateway.delay = 0.005
     crew.hire(2)
@@ -126,7 +125,7 @@ def test_no_delivery_begins_after_a_cancellation_has_committed(clinic: Clinic, g
     rows = messages(clinic, Message.id.in_(owed))
     corrected = {row.appointment_id for row in messages(clinic, Message.kind == "correction")}
     stopped = [row for row in rows if row.status == "suppressed"]
-    assert len(committed) == 40
+    assert len(committed) == 20
     assert stopped, "the cancellations came too late to race anything"
     assert not arrived.keys() & {row.id for row in stopped if row.attempts == 0}
     for row in rows:
@@ -157,21 +156,20 @@ def test_a_worker_told_to_stop_finishes_what_is_in_hand_and_gives_back_the_rest(
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_a_database_that_drops_every_connection_costs_no_message(clinic: Clinic, gateway: Gateway, crew: Crew) -> None:
-    owed = heap(clinic, visits(clinic, 10), each=100)
+    owed = heap(clinic, visits(clinic, 4), each=100)
     gateway.delay = 0.01
-    crew.hire(2)
-    until(lambda: len(gateway.asked) > 0, crew)
-    cut = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    connected = "FROM pg_stat_activity WHERE datname = current_database()"
     with clinic.engine.connect() as killer:
+        ours = killer.scalars(text(f"SELECT pid {connected}")).all()
+        cut = text(f"SELECT pg_terminate_backend(pid) {connected} AND pid <> ALL(:ours)")
+        crew.hire(2)
+        until(lambda: len(gateway.asked) > 0, crew)
         for _ in range(20):
-            killer.execute(cut)
+            killer.execute(cut, {"ours": ours})
             killer.rollback()
             time.sleep(0.1)
     until(lambda: open_count(clinic) == 0, crew)
-    assert statuses(clinic, owed) == {"sent": 1000}
+    assert statuses(clinic, owed) == {"sent": 400}
     arrived = Counter(document["id"] for document in gateway.asked)
-    assert set(arrived) == set(map(str, owed))
+    assert arrived == Counter(map(str, owed)), "none lost, and none repeated: both workers lived"
     assert crew.dismiss() == [0, 0], "both are alive to the end"

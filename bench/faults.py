@@ -1,0 +1,224 @@
+"""Thousands of messages among kills, crashes, cut connections, a bad provider and clocks that step; then the count.
+
+Proves, and measures only how soon it goes on: none lost, none invented, repeats within their bound, and nothing that
+began after a cancellation had committed. A repeat is what arrives although the provider had said yes to it before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import URL, func, select, text, update
+from sqlalchemy.orm import Session
+
+from bench.databases import Database, postgresql, sqlite
+from bench.report import table
+from scheduler.models import Message
+from scheduler.services import booking
+from tests.clinic import Clinic
+from tests.desk import book
+from tests.messaging.sinks import Gateway, sms_gateway
+from tests.plumbing import postgres
+from tests.postroom import messages, open_postroom
+from tests.worker.crew import Crew, heap, now
+
+ABOUT = "thousands of messages among kills, crashes, cuts, a bad provider and clock steps: what is lost or repeated"
+SEED = 20300304
+VISITS, CANCELLED = 40, 8
+_NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
+_HOURS = ("09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00", "16:00")
+_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL(:ours)"
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """The long form is the default; without faults: `--kills 0 --crashes 0 --cuts 0 --bad 0 --no-steps`."""
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--at-once", type=int, default=8, help="on their way together in each worker")
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--crashes", type=int, default=4, help="of the database, PostgreSQL only")
+    parser.add_argument("--cuts", type=float, default=20.0, help="seconds of cutting all connections every 50 ms")
+    parser.add_argument("--bad", type=float, default=0.06, help="share of first tries that the provider spoils")
+    parser.add_argument("--no-steps", dest="steps", action="store_false", help="leave the clock alone")
+    parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
+    parser.add_argument("--patience", type=float, default=1800.0, help="seconds until it is given up")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Raise SystemExit when a promise was broken."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regimen-faults-")))
+        address = None if chosen.database == "sqlite" else stack.enter_context(postgres.embedded())
+        made = stack.enter_context(sqlite() if address is None else postgresql(address))
+        gateway = stack.enter_context(sms_gateway())
+        crew = stack.enter_context(Crew(made.url, gateway.url, folder))
+        crew.settings["SCHEDULER_WORKER_AT_ONCE"] = str(chosen.at_once)
+        storm = Storm(chosen, made, address, gateway, crew)
+        storm.rage()
+        storm.judge()
+
+
+@dataclass
+class Storm:
+    """One run: the faults in their turn, and what became of the messages."""
+
+    chosen: argparse.Namespace
+    database: Database
+    address: URL | None
+    gateway: Gateway
+    crew: Crew
+    owed: list[UUID] = field(default_factory=list)
+    fates: list[tuple[str, str, float]] = field(default_factory=list)
+    committed: dict[UUID, float] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    back_after: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            postgres.make_durable(self.address, self.database.engine.url)
+        self.clinic: Clinic = open_postroom(self.database.engine, **_NO_LIMITS)
+        slots = [f"2030-03-{4 + place // 8:02} {_HOURS[place % 8]}" for place in range(VISITS)]
+        self.visits = [book(self.clinic, self.clinic.patient(), "session", slot).id for slot in slots]
+        with Session(self.database.engine) as session, session.begin():
+            session.execute(update(Message).values(status="sent", sent_at=Message.due_at))
+        self.owed = heap(self.clinic, self.visits, each=self.chosen.messages // VISITS)
+        self.database.engine.dispose()
+        self.gateway.delay, self.gateway.fault = 0.01, self._fault()
+
+    def _fault(self) -> Callable[[dict[str, Any]], str]:
+        rng, seen, lock = random.Random(SEED), set[str](), threading.Lock()
+
+        def fate(document: dict[str, Any]) -> str:
+            with lock:
+                is_bad = document["id"] not in seen and rng.random() < self.chosen.bad
+                seen.add(document["id"])
+                name = rng.choice(("failed", "failed", "cut", "hang")) if is_bad else ""
+                self.fates.append((document["id"], name, time.monotonic()))
+                self.counts[name] += 1
+            return name
+
+        return fate
+
+    def rage(self) -> None:
+        """Everything in its turn, until nothing is open."""
+        self.crew.hire(self.chosen.workers)
+        deeds = self._deeds()
+        end = time.monotonic() + self.chosen.patience
+        while (left := self._open()) or deeds:
+            if time.monotonic() > end:
+                raise SystemExit(f"{left} messages are still open\n{self.crew.log[-3000:]}")
+            if deeds and 1 - left / len(self.owed) >= deeds[0][0]:
+                deeds.pop(0)[1]()
+            else:
+                time.sleep(0.2)
+        began = time.monotonic()
+        codes = self.crew.dismiss()
+        self.counts["seconds to end"] = round(time.monotonic() - began)
+        if any(codes):
+            raise SystemExit(f"workers ended with {codes}")
+
+    def _deeds(self) -> list[tuple[float, Callable[[], None]]]:
+        """What happens, and at which share of the messages; the last of it while there is still much to do."""
+        kills, crashes = self.chosen.kills, self.chosen.crashes if self.address is not None else 0
+        deeds: list[tuple[float, Callable[[], None]]] = [(0.02, self._cancel)]
+        deeds += [(0.05 + 0.7 * place / max(1, kills), self._kill) for place in range(kills)]
+        deeds += [(0.1 + 0.6 * place / max(1, crashes), self._crash) for place in range(crashes)]
+        if self.address is not None and self.chosen.cuts:
+            deeds.append((0.45, self._cut))
+        if self.chosen.steps:
+            deeds.append((0.6, self._step))
+        return sorted(deeds, key=lambda deed: deed[0])
+
+    def _open(self) -> int:
+        wanted = select(func.count()).where(Message.status.in_(("pending", "sending")), Message.rule.like("heap-%"))
+        with Session(self.database.engine) as session:
+            return session.scalar(wanted) or 0
+
+    def _cancel(self) -> None:
+        for key in self.visits[:CANCELLED]:
+            self.clinic.do(lambda s, c, key=key: booking.cancel(s, c, key, reason="ill", by="patient"), now=now())
+            self.committed[key] = time.monotonic()
+
+    def _kill(self) -> None:
+        self.counts["kills"] += self.crew.kill_one_at_work()
+        self.crew.hire(self.chosen.workers - len(self.crew.hands))
+
+    def _crash(self) -> None:
+        assert self.address is not None  # noqa: S101 - only then is it asked for
+        postgres.crash(self.address)
+        postgres.start(self.address)
+        back, known = time.monotonic(), len(self.gateway.times)
+        self.counts["crashes"] += 1
+        self.database.engine.dispose()
+        while len(self.gateway.times) == known and self._open():
+            time.sleep(0.02)
+        self.back_after.append(time.monotonic() - back)
+
+    def _cut(self) -> None:
+        end = time.monotonic() + self.chosen.cuts
+        with self.database.engine.connect() as killer:
+            ours = [killer.scalar(text("SELECT pg_backend_pid()"))]
+            while time.monotonic() < end:
+                self.counts["connections"] += len(killer.execute(text(_CUT), {"ours": ours}).all())
+                killer.rollback()
+                time.sleep(0.05)
+
+    def _step(self) -> None:
+        for seconds in (86_400, 0, -3600, 0):
+            self.crew.step_clock(seconds)
+            time.sleep(4)
+        self.counts["steps"] += 4
+
+    def judge(self) -> None:
+        """The count."""
+        ours = set(map(str, self.owed))
+        said_yes, repeats = set[str](), 0
+        for key, fate, _ in self.fates:
+            repeats += key in said_yes
+            if not fate:
+                said_yes.add(key)
+        ends = Counter(row.status for row in messages(self.clinic, Message.id.in_(self.owed)))
+        invented = said_yes - ours - {str(row.id) for row in messages(self.clinic, Message.rule.not_like("heap-%"))}
+        bound = self.counts["kills"] * self.chosen.at_once
+        lost = len(self.owed) - ends["sent"] - ends["suppressed"]
+        late = self._after_cancel()
+        counts = self.counts
+        spoiled = ", ".join(f"{counts[name]} {name}" for name in ("failed", "cut", "hang"))
+        rows = {
+            "messages, and how they ended": f"{len(self.owed):,}: {dict(ends)}",
+            "kill -9, crashes of the database, connections cut, clock steps": ", ".join(
+                str(counts[name]) for name in ("kills", "crashes", "connections", "steps")
+            ),
+            "first tries that the provider spoiled": spoiled,
+            "lost; invented": f"{lost}; {len(invented)}",
+            "repeats (at most)": f"{repeats} ({bound})",
+            "begun after a cancellation had committed": late,
+            "first arrival after a crash, s": ", ".join(f"{each:.1f}" for each in self.back_after),
+            "SIGTERM to the last one's end, s": counts["seconds to end"],
+        }
+        table(["what", "count"], [[name, value] for name, value in rows.items()])
+        unheard = {str(row.id) for row in messages(self.clinic, Message.status == "sent", Message.rule.like("heap-%"))}
+        if lost or invented or late or repeats > bound or unheard - {key for key, *_ in self.fates}:
+            raise SystemExit("a promise was broken")
+
+    def _after_cancel(self) -> int:
+        """How many of a cancelled visit arrived later without a correction, or though they had never begun."""
+        corrected = {row.appointment_id for row in messages(self.clinic, Message.kind == "correction")}
+        arrived = {key: at for key, _, at in self.fates}
+        found = 0
+        for row in messages(self.clinic, Message.id.in_(self.owed), Message.appointment_id.in_(self.committed)):
+            at = arrived.get(str(row.id))
+            after = at is not None and at > self.committed[row.appointment_id]
+            found += after and (row.attempts == 0 or row.appointment_id not in corrected)
+        return found
