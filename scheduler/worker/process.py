@@ -22,6 +22,9 @@ from scheduler.worker.ticking import Ticker
 
 log = logging.getLogger(__name__)
 
+#: A worker that is told to stop has ended after so many seconds, whatever its providers do.
+ENDS_WITHIN = 24.0
+
 
 def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
     """A ticker over a worker with an engine and channels of its own, not started."""
@@ -69,5 +72,16 @@ def run_worker(settings: Settings, *, clock: Clock = wall_clock) -> None:
             log.critical("nothing has gone forward for %.0f seconds: the worker gives up", patience)
             logging.shutdown()
             os._exit(70)  # a thread hangs: an orderly end would wait for it
-    ticker.stop()
+    if not stopped(ticker, within=ENDS_WITHIN):
+        log.critical("a provider does not answer: the worker ends all the same, and nobody knows what became of that")
+        logging.shutdown()
+        os._exit(70)
     log.info("worker %s has finished", ticker.worker.name)
+
+
+def stopped(ticker: Ticker, *, within: float) -> bool:
+    """Stop it; whether it came to its end in so many seconds. What hangs then keeps no process from ending."""
+    ending = threading.Thread(target=ticker.stop, name="ending", daemon=True)
+    ending.start()
+    ending.join(within)
+    return not ending.is_alive()

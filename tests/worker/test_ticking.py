@@ -11,6 +11,7 @@ import pytest
 
 from scheduler.worker import Ticker, Worker, wall_clock
 from scheduler.worker.jobs import Runner
+from scheduler.worker.process import stopped
 from scheduler.worker.webhooks import Courier
 from tests.worker.crew import until
 
@@ -157,3 +158,11 @@ class TestClockwork:
             assert ticker.is_stuck(60)
             metronome.moved_at += 100
             lane.seen += 100
+
+
+def test_a_provider_that_never_answers_keeps_no_worker_from_ending(metronome: Metronome) -> None:
+    answer = threading.Event()
+    metronome.close = lambda: answer.wait(60)
+    assert not stopped(Ticker(metronome, seconds=5), within=0.1)
+    answer.set()
+    assert stopped(Ticker(metronome, seconds=5), within=60)
