@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -98,8 +98,7 @@ def claim(
         return Claimed((), 0)
     scene = Scene.of(session, call, messages, links)
     letters: list[Letter] = []
-    taken: list[UUID] = []
-    changes: list[dict[str, Any]] = []
+    judged: list[tuple[Message, Judgement]] = []
     broken: list[tuple[UUID, str]] = []
     for message in messages:
         if message.merged_into is not None:  # another of this batch says it
@@ -112,18 +111,27 @@ def claim(
             judgement = _set_aside(message, call.now, error)
             broken.append((message.id, type(error).__name__))
         raise_tasks(session, call, message, judgement)
-        if isinstance(judgement, Send) and judgement.channel == message.channel:
-            taken.append(message.id)
-        else:
-            changes.append(_change(message, judgement, call.now + lease, token))
+        judged.append((message, judgement))
     session.flush()  # what was merged
     patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])
+    _write(session, judged, call.now + lease, token)
+    return Claimed(tuple(letters), len(messages), tuple(broken))
+
+
+def _write(session: Session, judged: Sequence[tuple[Message, Judgement]], lease_until: datetime, token: UUID) -> None:
+    taken: list[Message] = []
+    changes: list[dict[str, Any]] = []
+    for message, judgement in judged:
+        if isinstance(judgement, Send) and judgement.channel == message.channel:
+            taken.append(message)
+        else:
+            changes.append(_change(message, judgement, lease_until, token))
+    if taken:
+        keys = [message.id for message in taken]
+        asked = {"owner": taken[0].organization_id, "keys": keys, "held": token, "until": lease_until}
+        session.execute(_TAKE, asked)
     if changes:
         session.execute(_CHANGE, changes)
-    if taken:
-        lease_until = call.now + lease
-        session.execute(_TAKE, {"owner": call.organization_id, "keys": taken, "held": token, "until": lease_until})
-    return Claimed(tuple(letters), len(messages), tuple(broken))
 
 
 def _take(
