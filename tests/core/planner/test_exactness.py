@@ -11,9 +11,10 @@ from scheduler.core.planner import Plan, Problem, memory, plan, search, verify
 from tests.core.planner.dictionary import looked_up
 from tests.core.planner.enumeration import Best, enumerated
 from tests.core.planner.instances import course, long_course, ruled
+from tests.plumbing.effort import at_length
 
 #: The last two have several cheapest plans, found in an order that misleads whoever compares them carelessly.
-SMALL = (*range(300), 1606, 4339)
+SMALL = (*range(300 if at_length() else 150), 1606, 4339)
 LONG = range(60)
 RULED = range(120)
 #: These have a plan, and a cheaper one that only the spans forbid.
@@ -86,6 +87,8 @@ def test_caps_that_need_too_many_states_are_kept_all_the_same(seed: int, monkeyp
 def test_every_kind_of_rule_forbids_something() -> None:
     forbidden = dict.fromkeys(("caps", "discords", "spans", "open_days", "rest"), 0)
     for seed in RULED:
+        if min(forbidden.values()) >= BINDING // 3:
+            break
         problem = ruled(seed)
         restless = tuple(replace(m, gap=m.gap and replace(m.gap, rest=None)) for m in problem.mains)
         for name, value in {"caps": (), "discords": (), "spans": (), "open_days": -1}.items():
@@ -96,15 +99,17 @@ def test_every_kind_of_rule_forbids_something() -> None:
 
 def test_the_samples_are_not_one_sided() -> None:
     feasible = [seed for seed in SMALL if slow_small(seed) is not None]
-    assert 100 <= len(feasible) <= 200
+    assert 1 / 3 <= len(feasible) / len(SMALL) <= 2 / 3
     assert {course(seed).continuity for seed in feasible} == {"required", "preferred", "none"}
-    assert sum(bool(course(seed).pinned) for seed in feasible) >= 20
-    assert sum(bool(course(seed).spans) for seed in feasible) >= 20
+    assert sum(bool(course(seed).pinned) for seed in feasible) >= 10
+    assert sum(bool(course(seed).spans) for seed in feasible) >= 10
 
 
 def test_the_spans_of_the_long_courses_bind() -> None:
     bound = 0
     for seed in LONG:
+        if bound == BINDING:
+            break
         problem, lawful = long_course(seed), slow_long(seed)
         free = plan(replace(problem, spans=()))
         bound += lawful is not None and free is not None and free.cost < lawful.cost
