@@ -275,6 +275,7 @@ def _expect_schema(app: Flask) -> None:
     with app.app_context(), _said_plainly():
         found = health.pulse(db.session(), wall_clock(), schema=wanted).schema
         db.session.remove()
+        db.engine.dispose()  # a worker has an engine of its own: this one's connection would stay open for nothing
     if found != wanted:
         raise click.ClickException("The database is not at this version's schema: run `python -m scheduler migrate`.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 import pytest
 from babel.messages.extract import extract_from_dir
@@ -14,7 +15,8 @@ from tests.house.source import ROOT
 PAGES = ROOT / "scheduler" / "pages"
 
 
-def wanted() -> set[str]:
+@cache
+def wanted() -> frozenset[str]:
     """What the templates say through `_()`, and what the views hand them to say."""
     method = [("**.html", "jinja2.ext:babel_extract")]
     said = {
@@ -25,7 +27,7 @@ def wanted() -> set[str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"_SAYS", "_DONE", "_TAKEN", "_KINDS"}:
             values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
             said |= {str(ast.literal_eval(value)) for value in values if value is not None}
-    return said
+    return frozenset(said)
 
 
 @pytest.mark.parametrize("language", sorted(path.stem for path in CATALOGS.glob("*.po")))
