@@ -25,7 +25,7 @@ demo: $(VENV)/run.stamp ## a clinic with data, its API and its documentation pag
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## the whole suite, on SQLite and on PostgreSQL
-	$(RUN) -m pytest -n $(JOBS) $(TESTS)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 .PHONY: races
 races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kills: the races at full length
@@ -33,7 +33,7 @@ races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kil
 
 .PHONY: cover
 cover: $(VENV)/dev.stamp ## the suite again, with the lines and branches that it missed
-	$(RUN) -m pytest -n $(JOBS) --cov --cov-report=term $(TESTS)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term $(TESTS)
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## ruff: rules and format
