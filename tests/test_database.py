@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from scheduler import database
 from scheduler.database import transact
 from scheduler.models import Organization
 from tests.clinic import Clinic
@@ -20,6 +25,14 @@ def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(engi
         other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": gone})
     with engine.connect() as one, engine.connect() as two:
         assert gone not in {each.execute(backend).scalar_one() for each in (one, two)}
+
+
+def test_what_sqlite_acknowledges_survives_a_power_cut(tmp_path: Path) -> None:
+    """As the product opens it; the other tests don't wait for the disk."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        database._on_connect(connection, None)
+        asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        assert [connection.execute(f"PRAGMA {each}").fetchone()[0] for each in asked] == ["wal", 2, 1, 30000]
 
 
 def test_a_transaction_sees_what_was_committed_since_the_session_last_looked(engine: Engine) -> None:

@@ -57,6 +57,7 @@ class TestOwing:
 
         event.listen(clinic.engine, "before_cursor_execute", note)
         book(clinic, clinic.patient(), "fasted", MONDAY)
+        event.remove(clinic.engine, "before_cursor_execute", note)
         assert len(inserts) == 1
         assert len(messages(clinic)) == 9
 
