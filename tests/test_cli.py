@@ -18,6 +18,7 @@ import requests
 import yaml
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, select
+from sqlalchemy.pool import NullPool
 
 from scheduler import create_app, wall_clock
 from scheduler.cli import main
@@ -47,22 +48,21 @@ def run(empty_database_url: str) -> Run:
 def status(url: str, token: str) -> int:
     """What the API answers that key when it asks for the keys."""
     app = create_app(Settings(database_url=url))
-    answer = app.test_client().get("/v1/api-keys", headers={"Authorization": f"Bearer {token}"})
-    with app.app_context():
-        db.session.remove()
-        db.engine.dispose()
-    return answer.status_code
+    try:
+        return app.test_client().get("/v1/api-keys", headers={"Authorization": f"Bearer {token}"}).status_code
+    finally:
+        with app.app_context():
+            db.engine.dispose()
 
 
 def test_an_empty_database_becomes_a_house_with_a_key(run: Run, empty_database_url: str) -> None:
     done = run("init", "--name", "North Clinic")
     assert (done.exit_code, len(done.stdout.strip())) == (0, 97), done.output
     assert status(empty_database_url, done.stdout.strip()) == 200
-    engine = create_engine(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
     with engine.connect() as connection:
         assert connection.scalars(select(Organization.name)).all() == ["North Clinic"]
         assert set(connection.scalars(select(AuditEvent.actor))) == {"command line"}
-    engine.dispose()
     again = run("init", "--name", "South Clinic")
     assert again.exit_code == 1
     assert "has an organization already" in again.output
@@ -92,10 +92,9 @@ def test_keys_are_made_listed_and_ended(run: Run, empty_database_url: str) -> No
     assert status(empty_database_url, token) == 401
     assert [line.split()[1] for line in run("keys", "list").stdout.splitlines()] == ["live", "revoked"]
     assert run("keys", "create", "--name", "desk", "--scope", "front_desk").exit_code == 0
-    engine = create_engine(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
     with engine.begin() as connection:
         rows = connection.execute(select(ApiKey.name, ApiKey.scopes, ApiKey.expires_at).order_by(ApiKey.id)).all()
-    engine.dispose()
     assert [set(row.scopes) for row in rows] == [SCOPES.keys(), {"keys:write"}, BUNDLES["front_desk"]]
     assert rows[1].expires_at is not None
     assert timedelta(days=2) < rows[1].expires_at - wall_clock() < timedelta(days=3)
@@ -196,7 +195,7 @@ def test_one_process_serves_and_works(run: Run, empty_database_url: str) -> None
 @pytest.mark.slow
 def test_a_worker_works_until_it_is_told_to_stop(run: Run, empty_database_url: str) -> None:
     run("migrate")
-    engine = create_engine(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
     with process(empty_database_url, "worker"):
 
         def ticked() -> list[Any]:
@@ -204,7 +203,6 @@ def test_a_worker_works_until_it_is_told_to_stop(run: Run, empty_database_url: s
                 return list(connection.scalars(select(WorkerHeartbeat.ticked_at)))
 
         assert until(ticked)
-    engine.dispose()
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import create_engine, func, select
+from sqlalchemy.pool import NullPool
 
 from scheduler.cli import main
 from scheduler.models import Organization
@@ -39,10 +40,9 @@ def test_it_can_be_run_twice_and_touches_nothing_else(
         done = CliRunner().invoke(main, ["demo", "--exit", "--today", "2026-03-01"])
         assert done.exit_code == 0, done.output
         assert "13 visits are booked." in done.output
-        engine = create_engine("sqlite:///var/demo.db")
+        engine = create_engine("sqlite:///var/demo.db", poolclass=NullPool)
         with engine.connect() as connection:
             sizes.append(connection.execute(select(func.count()).select_from(Organization)).scalar())
-        engine.dispose()
     assert sizes == [1, 1]
     assert {path.name for path in Path("var").iterdir()} - {"demo.db-wal", "demo.db-shm"} == {"demo.db", "outbox"}
 
@@ -53,10 +53,9 @@ def test_it_keeps_away_from_real_data(empty_database_url: str) -> None:
     done = CliRunner().invoke(main, ["demo", "--exit"], env=env)
     assert done.exit_code == 1
     assert "'North Clinic' in this database is no demonstration" in done.output
-    engine = create_engine(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
     with engine.connect() as connection:
         assert connection.scalars(select(Organization.name)).all() == ["North Clinic"]
-    engine.dispose()
 
 
 def test_a_port_that_is_taken_is_said_at_once(empty_database_url: str) -> None:

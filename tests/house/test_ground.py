@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.pool import NullPool
 
 from scheduler.models import Base
 from tests.plumbing.clock import Clock
@@ -60,6 +61,5 @@ def test_a_test_has_its_database_for_itself(engine: Engine, time: str) -> None:
 
 
 def test_an_empty_database_is_empty(empty_database_url: str) -> None:
-    engine = create_engine(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
     assert inspect(engine).get_table_names() == []
-    engine.dispose()

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import CheckConstraint, create_engine, inspect, text
+from sqlalchemy.pool import NullPool
 
 from scheduler import create_app
 from scheduler.config import Settings
@@ -39,16 +40,14 @@ def bare(empty_database_url: str) -> Iterator[Flask]:
 
 def guards(url: str) -> set[str]:
     """Names of the triggers (SQLite) or the exclusion and check constraints (PostgreSQL) on occupancies."""
-    engine = create_engine(url)
+    engine = create_engine(url, poolclass=NullPool)
     asked = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'occupancies'",
         "postgresql": "SELECT conname FROM pg_constraint WHERE conrelid = 'occupancies'::regclass "
         "AND contype IN ('x', 'c')",
     }
     with engine.connect() as connection:
-        names = set(connection.execute(text(asked[engine.dialect.name])).scalars())
-    engine.dispose()
-    return names
+        return set(connection.execute(text(asked[engine.dialect.name])).scalars())
 
 
 def test_the_migrations_make_what_the_models_say(bare: Flask) -> None:

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
-from scheduler.database import engine_options
 from scheduler.services.availability import Question, search
 from tests.plumbing.effort import at_length
 from tests.plumbing.servers import Server
@@ -40,11 +40,10 @@ def storm(arena: Arena, desk: Caller, tries: int) -> list[dict[str, Any]]:
 
 def offered(arena: Arena, code: str) -> set[str]:
     """The starts of that week by the tables alone, looked at by a process that remembers nothing."""
-    engine = create_engine(arena.engine.url, **engine_options(arena.engine.url.render_as_string(hide_password=False)))
+    engine = create_engine(arena.engine.url, poolclass=NullPool, hide_parameters=True)
     question = Question(code, arena.clinic.location_id, arena.at(0, "00:00"), arena.at(5, "00:00"))
     with Session(engine) as session:
         found, _ = search(session, arena.clinic.call, question, limit=1000)
-    engine.dispose()
     return {each.start.isoformat() for each in found}
 
 
