@@ -174,7 +174,7 @@ def until(look: Callable[[], Any]) -> Any:
 
 def ready(port: int) -> Any:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).json()
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=60).json()
     except requests.ConnectionError:
         return None
 
@@ -188,7 +188,7 @@ def test_one_process_serves_and_works(run: Run, empty_database_url: str) -> None
     with process(empty_database_url, "serve", "--port", str(port)):
         assert until(lambda: ready(port))["status"] == "ready"
         assert until(lambda: ready(port)["worker"]["last_tick_at"])
-        answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+        answer = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60)
         assert "Server" not in answer.headers
 
 

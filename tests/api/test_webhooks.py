@@ -48,7 +48,7 @@ def desk() -> Iterator[Gateway]:
 
 @pytest.fixture
 def worker(engine: Engine, clock: Clock) -> Iterator[Worker]:
-    channels = {"webhook": Webhook(private=True, timeout=2)}
+    channels = {"webhook": Webhook(private=True, timeout=20)}
     hired = Worker(lambda: Session(engine), channels, clock=clock)  # type: ignore[arg-type]
     yield hired
     hired.close()

@@ -32,7 +32,7 @@ def test_what_is_sent_is_read_by_the_library_of_the_standard() -> None:
     now = datetime.now(UTC)
     with sms_gateway() as gateway:
         whole = replace(EVENT, to=f"{gateway.url}?for=clinic", headers=signed(ID, [SECRET, OLD], now, EVENT.body))
-        Webhook(private=True, timeout=2).deliver(whole)
+        Webhook(private=True, timeout=20).deliver(whole)
         sent = gateway.headers[0]
     for secret in (SECRET, OLD):
         assert Reader(secret).verify(EVENT.body, sent) == {"type": "appointment.booked"}
@@ -47,7 +47,7 @@ def test_only_gone_is_final_and_nothing_is_followed(status: int, permanent: bool
     with sms_gateway() as gateway:
         gateway.answers = [status]
         with pytest.raises(DeliveryError, match=str(status)) as caught:
-            Webhook(private=True, timeout=2).deliver(replace(EVENT, to=gateway.url))
+            Webhook(private=True, timeout=20).deliver(replace(EVENT, to=gateway.url))
         assert len(gateway.asked) == 1
     assert caught.value.permanent is permanent
     assert not caught.value.down, "one address is not the channel"
