@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import NotFound
 from scheduler.models import Message, OptOut, Organization, Patient, PatientLink
-from scheduler.services import outbox, patient_links, unsubscribing
+from scheduler.services import message_preview, outbox, patient_links, unsubscribing
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.services.patient_links import SCOPES, Links, Opened
 from tests.clinic import Clinic
@@ -106,6 +106,17 @@ def test_without_an_address_messages_carry_no_link(engine: Engine) -> None:
     (letter,) = claim(clinic, clinic.call.now)
     assert (letter.link, letter.page) == (None, "")
     assert Links.of("", "k" * 32) is None
+    with Session(engine) as session:
+        assert session.scalars(select(PatientLink)).all() == []
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_preview_shows_where_the_link_will_stand_and_makes_none(engine: Engine) -> None:
+    clinic = open_postroom(engine)
+    visit = booked(clinic)
+    foreseen = clinic.do(lambda s, c: message_preview.preview(s, c, appointment_id=visit, public_url=LINKS.base_url))
+    (booking,) = [each for each in foreseen if each.rule == "booked"]
+    assert f"{LINKS.base_url}/p/" in (booking.body or "")
     with Session(engine) as session:
         assert session.scalars(select(PatientLink)).all() == []
 
