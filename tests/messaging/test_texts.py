@@ -107,6 +107,14 @@ def test_who_must_fast_is_told_the_very_time(kind: str, channel: str) -> None:
         assert "3:00 AM" in render(kind, channel, replace(facts(), link=link), ["en-US"]).body
 
 
+@pytest.mark.parametrize(("locale", "drive"), [("en", "not drive for 24 hours"), ("es", "conducir durante 24 horas")])
+def test_how_long_not_to_drive_is_what_the_visit_says(locale: str, drive: str) -> None:
+    assert drive in render("remind_24h", "email", facts(no_driving="24_hours"), [locale]).body
+    free = render("remind_24h", "email", facts(no_driving=None), [locale]).body
+    assert "driv" not in free
+    assert "conduc" not in free
+
+
 def test_a_fast_from_the_day_before_names_the_day() -> None:
     body = render("night_before", "sms", facts(food_until=START - timedelta(hours=12)), ["en"]).body
     assert "No food from Tue 21:00" in body

@@ -46,6 +46,7 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 NUMBER = "+12025550123"
 FASTED = DOSE | {
     "name": "Intravenous ketamine infusion",
+    "public_names": {"es": "Cita en la clínica"},
     "instructions": {
         "solids_minutes": 360, "clear_liquids_minutes": 120, "alcohol_minutes": 1440, "arrive_early_minutes": 15,
         "escort": True, "no_driving": "24_hours",
@@ -221,8 +222,10 @@ def the_dose_is_moved(trial: Trial, phone: Page) -> None:
     assert len(trial.letters) == letters + 1
     news = trial.mailbox.mails[-1]
     assert (news["Subject"], moved in body_of(news)) == ("Su cita ha cambiado", True)
+    assert "no debe conducir durante 24 horas" in body_of(news)
     method, events = events_of(news)
     (event,) = events.values()
+    assert event.summary.value == "Cita en la clínica"
     assert (method, event.uid.value) == ("REQUEST", f"{trial.visits['dose']}@regimen")
     assert event.sequence.value == "1"
     assert link_in(body_of(news)) != old
