@@ -46,10 +46,11 @@ def fullness(calendars: Iterable[Calendar], timeline: Timeline) -> Fullness:
     on_site = _count((there[each.resource_id] for each in nurses for _ in range(each.units)), timeline)
     rooms = [each.taken[0] for each in every if each.kind == "room" and each.taken]
     begun = _count((taken & ~(taken << 1) for taken in rooms), timeline)
+    hundredths = np.where(on_site > 0, 100 * at_work, -1)
     near = np.convolve(begun, np.ones(2 * _QUARTER_SLOTS - 1, dtype=np.int64), mode="same")
     return Fullness(
         starts=tuple(_mask(near >= level) for level in STARTS),
-        nurses=tuple(_mask((on_site > 0) & (100 * at_work >= share * on_site)) for share in NURSE_SHARES),
+        nurses=tuple(_mask(hundredths >= share * on_site) for share in NURSE_SHARES),
     )
 
 

@@ -31,6 +31,7 @@ class Outline:
         self._first = min(sheet.first for sheet in self._sheets)
         self._width = max(int(sheet.days[-1]) for sheet in self._sheets) + 1 - self._first
         self._days = np.arange(self._first, self._first + self._width)
+        self._nothing = np.zeros(self._width, dtype=np.int64)
         self._points = [self._by_day(sheet) for sheet in self._sheets]
         ahead, self._steps = self._look_ahead()
         #: For each main session [days] the least that a plan costs which has it on that day.
@@ -90,8 +91,8 @@ class Outline:
         for gap in self._planes.gaps(place):
             here = slice(max(0, -gap), min(self._width, self._width - gap))
             if here.start < here.stop:
-                price = self._planes.price_of_gap(place, gap, self._days) + self._leaf(place, gap)
-                yield gap, here, np.broadcast_to(price, self._width)[here]
+                price = self._nothing + self._planes.price_of_gap(place, gap, self._days) + self._leaf(place, gap)
+                yield gap, here, price[here]
 
     def _leaf(self, place: int, gap: int | None) -> Ints | int:
         """[days] no leaf costs less when the next main session is so many days later."""
