@@ -83,8 +83,8 @@ def lock_of(session: Session, call: Call, rows: Iterable[Appointment]) -> None:
 def lock_to_move(session: Session, call: Call, rows: Sequence[Appointment], starts: Collection[datetime]) -> None:
     """Take what these visits need to leave their groups and to come to `starts` instead, in the order of all.
 
-    Those are their groups and the ones that begin then. Where others stay behind whose room and staff one of them
-    carries, everybody at the place too: these change hands before it is known who will serve at the new time.
+    Those are their groups and the ones that begin then. Where one of them carries the room and the staff and is not
+    alone, everybody at the place too: these change hands before it is known who will serve at the new time.
     """
     if all(row.group_id is None for row in rows):
         return
@@ -94,7 +94,13 @@ def lock_to_move(session: Session, call: Call, rows: Sequence[Appointment], star
         Group.starts_at.in_(starts),
     )
     _lock_all(session, call, {row.group_id for row in rows if row.group_id is not None}.union(session.scalars(there)))
-    if any(_others(session, call, row) and _carried(session, call, row) for row in rows if row.group_id is not None):
+    shared = select(_PLACES.c.group_id).where(
+        _PLACES.c.organization_id == call.organization_id,
+        _PLACES.c.group_id.in_({row.group_id for row in rows}),
+        ~is_free(call),
+        _PLACES.c.appointment_id.is_distinct_from(rows[0].id if len(rows) == 1 else None),
+    )
+    if session.scalars(shared.limit(1)).first() and any(_carried(session, call, row) for row in rows):
         everyone = select(Resource.id).where(
             Resource.organization_id == call.organization_id,
             or_(
@@ -152,13 +158,8 @@ def hand_over(session: Session, call: Call, row: Appointment) -> None:
         return
     lock(session, call, row.group_id)
     others = _others(session, call, row)
-    ids = _carried(session, call, row) if others else set()
-    if not ids:
-        return
-    lock_resources(session, call, {*ids, row.patient_id})  # whom the caller locks next, and not out of order
-    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
-    session.execute(update(_ROWS).where(*mine, _ROWS.c.role != "patient").values(appointment_id=others[0]))
-    bump_calendars(session, call, ids, locked=True)
+    if others:
+        _give(session, call, row, {"appointment_id": others[0]})
 
 
 def own(session: Session, call: Call, row: Appointment) -> OpenGroup | None:
@@ -181,6 +182,7 @@ def leave(session: Session, call: Call, row: Appointment, *, towards: datetime |
     hand_over(session, call, row)
     group = lock(session, call, row.group_id)
     if not _others(session, call, row, all_of_them=True):
+        _keep(session, call, row)
         group.status = "cancelled"
     session.execute(
         update(_PLACES)
@@ -200,6 +202,27 @@ def follow(session: Session, call: Call, row: Appointment) -> None:
     if row.group_id is not None and _carried(session, call, row):
         group = lock(session, call, row.group_id)
         group.starts_at, group.ends_at = row.starts_at, row.ends_at
+
+
+def _keep(session: Session, call: Call, row: Appointment) -> None:
+    """Let a hold keep the room and the staff when the last visit leaves: its holder was promised a place with them."""
+    mine = _PLACES.c.organization_id == call.organization_id, _PLACES.c.group_id == row.group_id
+    held = select(_PLACES.c.hold_id).where(*mine, _PLACES.c.hold_id.is_not(None), ~is_free(call))
+    hold_id = session.scalars(held.order_by(_PLACES.c.hold_id).limit(1)).one_or_none()
+    if hold_id is not None:
+        _give(session, call, row, {"appointment_id": None, "hold_id": hold_id, "kind": "hold"})
+        session.execute(update(_PLACES).where(*mine, _PLACES.c.hold_id == hold_id).values(hold_id=None))
+
+
+def _give(session: Session, call: Call, row: Appointment, to: Mapping[str, Any]) -> None:
+    """What the visit carries is somebody else's from now on."""
+    ids = _carried(session, call, row)
+    if not ids:
+        return
+    lock_resources(session, call, {*ids, row.patient_id})  # whom the caller locks next, and not out of order
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
+    session.execute(update(_ROWS).where(*mine, _ROWS.c.role != "patient").values(**to))
+    bump_calendars(session, call, ids, locked=True)
 
 
 def served_in(session: Session, call: Call, rows: Sequence[Appointment]) -> Mapping[UUID, list[Served]]:

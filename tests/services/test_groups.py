@@ -131,6 +131,20 @@ def test_a_place_can_be_held_and_what_is_held_is_taken(clinic: Clinic) -> None:
     refused(clinic, clinic.patient(), "circle", START)
 
 
+def test_a_held_place_stays_held_when_everybody_else_leaves(clinic: Clinic) -> None:
+    """The room and the staff are kept for the holder, not given to whoever asks next."""
+    only = join(clinic)
+    before = shared(clinic)[only.id]
+    asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
+    held = clinic.do(lambda s, c: holds.create(s, c, asked))
+    clinic.do(lambda s, c: booking.reschedule(s, c, only.id, clinic.at("2030-03-07 10:00")))
+    refused(clinic, clinic.patient(), "circle", START)
+    made = clinic.do(lambda s, c: holds.book(s, c, asked, held.id, held.token))
+    assert shared(clinic)[made.id] == before
+    assert made.row.group_id not in (None, only.row.group_id)
+    assert overlaps(clinic.engine) == 0
+
+
 def test_a_hold_that_is_over_keeps_no_place(clinic: Clinic) -> None:
     join(clinic)
     join(clinic)
