@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from threading import Lock
 
 import flask_smorest
@@ -116,6 +117,9 @@ class _Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest ships no ty
             for blp in self._undescribed:
                 blp.register_views_in_doc(self, self._app, self.spec, name=blp.name, parameters=None)
                 self.spec.tag({"name": blp.name, "description": blp.description})
+            rules = {rule.endpoint: rule for rule in self._app.url_map.iter_rules()}
+            for name, operations in inbound.DESCRIBED.items() if self._undescribed else ():
+                self.spec.path(rule=rules[name], operations=deepcopy(operations))
             self._undescribed.clear()
         return self.spec
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, request
@@ -17,6 +18,65 @@ from scheduler.services.two_way import Incoming
 public = Blueprint("inbound", __name__, url_prefix="/v1")
 
 _LONGEST_TEXT = 1600
+_WORD = {"type": "string"}
+
+
+def _described(name: str, summary: str, says: str, names: tuple[str, ...], answers: dict[str, Any]) -> dict[str, Any]:
+    """One operation of openapi.yaml: no key, no `dry_run`, and the provider's own id in place of an Idempotency-Key."""
+    words = {"type": "object", "properties": dict.fromkeys(("id", "from", "body", "status", "detail"), _WORD)}
+    forms = {"type": "object", "additionalProperties": _WORD}
+    problem = {"$ref": "#/components/responses/Problem"}
+    return {
+        "post": {
+            "operationId": name,
+            "tags": ["inbound"],
+            "summary": summary,
+            "description": f"{says} Twilio posts a form and signs it in `X-Twilio-Signature`; a gateway of one's own "
+            "posts JSON and signs it by Standard Webhooks 1.0.0. What is not signed, or not lately, is a 401. It tells "
+            "what has happened, so there is nothing to try: `dry_run` would be one more word of the signed address.",
+            "security": [],
+            "parameters": [
+                {"name": "provider", "in": "path", "required": True, "schema": {"enum": ["http", "twilio"]}},
+                *({"name": each, "in": "query", "schema": {"type": "string", "format": "uuid"}} for each in names),
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": words},
+                    "application/x-www-form-urlencoded": {"schema": forms},
+                },
+            },
+            "responses": answers | dict.fromkeys(("401", "404", "422", "default"), problem),
+        }
+    }
+
+
+_REPLY = {
+    "description": "Heard; what is to be texted back, if anything",
+    "content": {
+        "application/json": {"schema": {"type": "object", "properties": {"reply": {"type": ["string", "null"]}}}},
+        "text/xml": {"schema": _WORD},
+    },
+}
+#: By endpoint, for openapi.yaml: beside what goes through `endpoint`.
+DESCRIBED: dict[str, dict[str, Any]] = {
+    "inbound.receive_text": _described(
+        "receive_text",
+        "A patient's text",
+        "The same text again, by the provider's id, changes nothing and is answered alike. Without `organization` "
+        "everybody hears it who has the sender as a patient.",
+        ("organization",),
+        {"200": _REPLY},
+    ),
+    "inbound.receive_outcome": _described(
+        "receive_outcome",
+        "What became of a message",
+        "One that comes while the message is still being handed over is kept until that is over; one that comes after "
+        "a final word changes nothing.",
+        ("organization", "message"),
+        {"204": {"description": "Heard"}},
+    ),
+}
 
 
 @public.post("/inbound/sms/<provider>")

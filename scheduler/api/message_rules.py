@@ -44,6 +44,12 @@ _RULE = {
         "must_arrive_by": _MOMENT,
         "quiet": {"type": "string", "enum": ["move", "skip", "urgent"]},
         "only": {"type": "object", "description": "For which visits, and what must still be missing when it is due"},
+        "escalate": {
+            "type": "object",
+            "description": "Unless somebody has confirmed so long after: over the next channel; at last, a staff task",
+            "properties": {"minutes": {"type": "integer", "minimum": 30, "maximum": 10_080}},
+            "required": ["minutes"],
+        },
         "enabled": {"type": "boolean"},
     },
     "required": ["key", "kind", "class", "side", "at", "expires"],

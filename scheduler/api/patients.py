@@ -10,6 +10,7 @@ import marshmallow as ma
 from scheduler.api.fields import Choice, Day, Dict, Id, Instant, List, Nested, Text, Whole, ZoneName
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
 from scheduler.api.kept import Code, InstantText, Locale, Phone, raise_each
+from scheduler.api.schema import Coded
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Fault, NotFound
 from scheduler.services import clearances, contacts, patients
@@ -59,9 +60,22 @@ class PatientSchema(Schema):
     external_ids = List(Nested(ExternalIdSchema), max=20)
     contacts = List(Nested(ContactSchema), max=20)
     consents = List(Nested(ConsentSchema), max=50)
-    preferences = Dict(keys=Text(60), metadata={"description": "Free; nothing is decided by it"})
+    preferences = Dict(
+        keys=Text(60),
+        metadata={
+            "description": "`channel` (`email`, `sms`, `voice` or null): by which channel of a rule the patient "
+            "is told first; opt-outs and caps have their say as ever. The rest is free, and nothing is decided by it"
+        },
+    )
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)
+
+    @ma.validates_schema
+    def _prefers_a_channel(self, data: dict[str, Any], **_: Any) -> None:
+        wished = (data.get("preferences") or {}).get("channel")
+        if wished is not None and wished not in {"email", "sms", "voice"}:
+            said = Coded("This is none of email, sms, voice.", "unknown_channel")
+            raise ma.ValidationError({"preferences": {"channel": [said]}})
 
 
 class PatientsQuery(PageQuery):

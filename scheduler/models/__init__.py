@@ -8,7 +8,7 @@ from scheduler.models.clinical_hold import ClinicalHold
 from scheduler.models.course import Course, CourseSession, Gate, StoredPlan
 from scheduler.models.feed import CalendarFeed
 from scheduler.models.group import Group, GroupPlace
-from scheduler.models.inbound import InboundText, OptOut
+from scheduler.models.inbound import EarlyReceipt, InboundText, OptOut
 from scheduler.models.job import Disruption, Job
 from scheduler.models.message import Message, MessageReview, MessageRules, MessageTemplate
 from scheduler.models.organization import ApiKey, Organization, WorkerHeartbeat
@@ -43,6 +43,7 @@ __all__ = [
     "Course",
     "CourseSession",
     "Disruption",
+    "EarlyReceipt",
     "ExtraHours",
     "Gate",
     "Group",

@@ -33,6 +33,22 @@ class InboundText(Owned, Base):
     )
 
 
+class EarlyReceipt(Owned, Base):
+    """What a provider said became of a message while it was still being handed over; kept until that is over."""
+
+    __tablename__ = "early_receipts"
+    message_id: Mapped[UUID]
+    provider_id: Mapped[str] = mapped_column(String(200))
+    outcome: Mapped[str] = mapped_column(String(20))
+    detail: Mapped[str] = mapped_column(String(100), default="")
+    received_at: Mapped[datetime]
+
+    __table_args__ = (
+        within("messages", "message_id"),
+        CheckConstraint("outcome IN ('delivered', 'failed')", name="outcome"),
+    )
+
+
 class OptOut(Owned, Base):
     """A number or address that gets no more messages of a class (`*` is all), whoever reads it, until `ended_at`."""
 

@@ -25,6 +25,7 @@ from scheduler.services import (
     outbox,
     patient_links,
     plans,
+    receipts,
     session_gates,
     tasks,
     visit_day,
@@ -58,6 +59,7 @@ EACH_TICK = timedelta(0)
 #: In the order in which they are done when several are due.
 CHORES: tuple[Chore, ...] = (
     Chore("waitlist.sweep", EACH_TICK, waitlist.sweep, due=waitlist.organizations_due),
+    Chore("receipts.catch_up", EACH_TICK, receipts.catch_up, due=receipts.waiting),
     Chore("visit_day.sweep", timedelta(minutes=1), lambda s, c: visit_day.sweep(s, c).more, due=visit_day.sweepable),
     Chore("groups.decide", timedelta(minutes=5), meetings.decide, due=meetings.due),
     Chore("clinical_holds.lapse", timedelta(minutes=1), clinical_holds.lapse),

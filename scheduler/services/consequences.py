@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.reminders import CALL
 from scheduler.models import Task
 from scheduler.services import tasks
 from scheduler.services.impact import Affected
@@ -47,6 +48,6 @@ def withdraw(session: Session, call: Call, cause: str) -> None:
 
 
 def settled(session: Session, call: Call, appointment_id: UUID, why: str) -> None:
-    """The visit has moved or does not take place: what it lacked there is no matter any more."""
-    wanted = Task.kind == AFFECTED, Task.appointment_id == appointment_id
+    """The visit has moved or does not take place: what it lacked there, or who was to call, is no matter any more."""
+    wanted = Task.kind.in_((AFFECTED, CALL)), Task.appointment_id == appointment_id
     tasks.withdraw(session, call, why, *wanted)

@@ -27,7 +27,8 @@ def retry(session: Session, call: Call, message_id: UUID) -> MessageView:
         raise IllegalTransition("The time in which the message was of use is over.")
     if row.called_off_at is not None:
         raise IllegalTransition("The message was called off: its visit has changed.")
-    return _write(session, call, row, "retry", status="pending", reason=None, due_at=call.now)
+    context = {name: value for name, value in row.context.items() if name != "failed"}
+    return _write(session, call, row, "retry", status="pending", reason=None, due_at=call.now, context=context)
 
 
 def cancel(session: Session, call: Call, message_id: UUID, *, reason: str) -> MessageView:

@@ -18,7 +18,8 @@ from standardwebhooks.webhooks import Webhook
 
 from scheduler.config import Settings
 from scheduler.messaging.incoming import signature
-from scheduler.models import InboundText, Message, OptOut, Patient, Task
+from scheduler.models import EarlyReceipt, InboundText, Message, OptOut, Patient
+from scheduler.services import receipts
 from tests.api.problem import assert_problem
 from tests.clinic import Clinic
 from tests.desk import book
@@ -132,19 +133,47 @@ def test_what_became_of_a_message(client: FlaskClient, clinic: Clinic) -> None:
     assert begin(clinic, letter, due)
     organization = clinic.call.organization_id
     path = f"/v1/callbacks/twilio?organization={organization}&message={message.id}"
-    early = twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "delivered"})
-    assert_problem(early, 409, "resource_busy")
     settle(clinic, letter, due)  # taken as p-1
     assert twilio(client, path, {"MessageSid": "SM8", "MessageStatus": "failed"}).status_code == 204
     assert twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "sent"}).status_code == 204
     assert only(clinic, "night_before").status == "sent"
     failed = {"MessageSid": "p-1", "MessageStatus": "undelivered", "ErrorCode": "30003"}
     assert twilio(client, path, failed).status_code == 204
-    assert twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "delivered"}).status_code == 204
     found = only(clinic, "night_before")
-    assert (found.status, found.reason) == ("failed", "The provider could not deliver it: undelivered 30003.")
-    (task,) = [task for task in rows(clinic, Task) if task.kind == "patient_untold"]
-    assert task.message_id == message.id
+    said = "The provider could not deliver it: undelivered 30003."
+    assert (found.status, found.channel, found.reason) == ("pending", "email", said)
+    assert twilio(client, path, {"MessageSid": "p-1", "MessageStatus": "delivered"}).status_code == 204
+    assert only(clinic, "night_before").status == "pending", "the first final word stands"
     other = f"/v1/callbacks/twilio?organization={uuid4()}&message={message.id}"
     assert_problem(twilio(client, other, failed), 404, "not_found")
     assert len(rows(clinic, Message)) > 1
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "after"),
+    [
+        ({"MessageStatus": "delivered"}, "", "delivered"),
+        ({"MessageStatus": "delivered"}, "the answer was lost", "delivered"),
+        ({"MessageStatus": "failed"}, "", "pending"),
+        ({"MessageStatus": "failed"}, "the answer was lost", "pending"),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_is_reported_during_the_hand_over_is_kept_until_it_is_over(
+    client: FlaskClient, clinic: Clinic, clock: Clock, told: dict[str, str], ended: str, after: str
+) -> None:
+    book(clinic, clinic.patient(), "fasted", "2030-03-06 09:00")
+    message = only(clinic, "night_before")
+    due = clock.set(message.due_at)
+    letter = next(each for each in claim(clinic, due) if each.id == message.id)
+    assert begin(clinic, letter, due)
+    path = f"/v1/callbacks/twilio?organization={clinic.call.organization_id}&message={message.id}"
+    assert twilio(client, path, {"MessageSid": "p-1"} | told).status_code == 204
+    assert clinic.do(lambda s, _: receipts.waiting(s, due), now=due) == [clinic.call.organization_id]
+    clinic.do(receipts.catch_up, now=due)
+    assert only(clinic, "night_before").status == "sending"
+    settle(clinic, letter, due, ended)
+    clinic.do(receipts.catch_up, now=due)
+    found = only(clinic, "night_before")
+    assert (found.status, found.channel) == (after, "email" if (after, ended) == ("pending", "") else "sms")
+    assert rows(clinic, EarlyReceipt) == []

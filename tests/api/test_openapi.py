@@ -27,12 +27,12 @@ def contract(app: Flask) -> dict[str, Any]:
 
 
 def operations(contract: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each operation by `METHOD path`."""
+    """Each operation that takes a key, by `METHOD path`."""
     return {
         f"{method.upper()} {path}": operation
         for path, item in contract["paths"].items()
         for method, operation in item.items()
-        if method in {"get", "post", "put", "patch", "delete"}
+        if method in {"get", "post", "put", "patch", "delete"} and operation.get("security") != []
     }
 
 
@@ -54,6 +54,21 @@ def test_it_has_every_route_and_no_other(app: Flask, contract: dict[str, Any]) -
         return rule.replace("<", "{").replace(">", "}")
 
     assert operations(contract).keys() == {f"{route.method} {plain(route.rule)}" for route in routes(app)}
+
+
+def test_it_has_what_providers_post_and_says_how_it_is_guarded(app: Flask, contract: dict[str, Any]) -> None:
+    open_to_all = {
+        path: item["post"] for path, item in contract["paths"].items() if item.get("post", {}).get("security") == []
+    }
+    unkeyed = {
+        rule.rule.replace("<", "{").replace(">", "}")
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/v1") and hasattr(app.view_functions[rule.endpoint], "unkeyed")
+    }
+    assert open_to_all.keys() == unkeyed
+    for name, operation in open_to_all.items():
+        assert "X-Twilio-Signature" in operation["description"], name
+        assert "dry_run" in operation["description"], name
 
 
 def test_every_operation_says_who_may_and_what_can_go_wrong(app: Flask, contract: dict[str, Any]) -> None:

@@ -7,12 +7,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,7 +111,7 @@ def http_rig(stack: ExitStack, _folder: Path) -> Rig:
     )
 
 
-def twilio_rig(stack: ExitStack, _folder: Path) -> Rig:
+def twilio_rig(stack: ExitStack, _folder: Path, **more: Any) -> Rig:
     gateway = stack.enter_context(sms_gateway())
     before: list[int] = []
 
@@ -119,7 +120,7 @@ def twilio_rig(stack: ExitStack, _folder: Path) -> Rig:
         before.append(status)
 
     return Rig(
-        open_channel("twilio", twilio_options(gateway)),
+        open_channel("twilio", twilio_options(gateway, **more)),
         SMS,
         lambda: [headers["I-Twilio-Idempotency-Token"] for headers in gateway.headers][len(before) :],
         lambda: answer(503),
@@ -158,11 +159,26 @@ RIGS = {
     "http": http_rig,
     "smtp": smtp_rig,
     "twilio": twilio_rig,
+    "twilio (voice)": partial(twilio_rig, voice=True),
     "webhook": webhook_rig,
 }
 
 
-@pytest.fixture(params=sorted(CHANNELS))
+def over_network(port: int) -> dict[str, tuple[Channel, Envelope]]:
+    """Every channel that reaches somebody over a network, with an impatient one at that port."""
+    url = f"http://127.0.0.1:{port}"
+    twilio = {"account": "AC1", "token": "t", "sender": "+12125550100", "url": url, "timeout": 0.2}
+    mail = {"host": "127.0.0.1", "port": port, "sender": SENDER, "timeout": 0.2, "starttls": False}
+    return {
+        "http": (open_channel("http", {"url": url, "timeout": 0.2}), SMS),
+        "smtp": (open_channel("smtp", mail), EMAIL),
+        "twilio": (open_channel("twilio", twilio), SMS),
+        "twilio (voice)": (open_channel("twilio", twilio | {"voice": True}), SMS),
+        "webhook": (open_channel("webhook", {"private": True, "timeout": 0.2}), replace(SMS, to=url)),
+    }
+
+
+@pytest.fixture(params=sorted(RIGS))
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     with ExitStack() as stack:
         yield RIGS[request.param](stack, tmp_path)
@@ -206,7 +222,43 @@ class TestEveryChannel:
 
 
 def test_every_channel_has_a_rig() -> None:
-    assert set(RIGS) == set(CHANNELS)
+    assert {name.partition(" ")[0] for name in RIGS} == set(CHANNELS)
+    assert over_network(1).keys() == RIGS.keys() - {"console", "file"}
+
+
+@pytest.mark.parametrize("name", over_network(1))
+class TestEveryNetwork:
+    def refused(self, name: str, port: int) -> DeliveryError:
+        channel, envelope = over_network(port)[name]
+        with pytest.raises(DeliveryError) as caught:
+            channel.deliver(envelope)
+        assert not caught.value.permanent
+        assert caught.value.down is (name != "webhook"), "an address of somebody's choice is not the channel"
+        return caught.value
+
+    def test_nobody_there_passes(self, name: str) -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            self.refused(name, closed.getsockname()[1])
+
+    def test_who_hangs_passes_in_time(self, name: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            self.refused(name, mute.getsockname()[1])
+
+    def test_who_half_closes_passes(self, name: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def serve() -> None:
+                line, _ = server.accept()
+                with line:
+                    line.shutdown(socket.SHUT_WR)
+                    with suppress(OSError):
+                        line.recv(65_536)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            self.refused(name, server.getsockname()[1])
+            thread.join()
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../../x", "a/b", "a\nb", "x" * 65, "-a"])
@@ -292,21 +344,6 @@ class TestSmtp:
             assert caught.value.permanent is permanent
             assert mailbox.mails == []
 
-    def test_nobody_there_passes(self) -> None:
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))
-            options = {"host": "127.0.0.1", "port": closed.getsockname()[1], "sender": SENDER}
-            with pytest.raises(DeliveryError, match="cannot be reached") as caught:
-                open_channel("smtp", options).deliver(EMAIL)
-        assert not caught.value.permanent
-
-    def test_a_silent_server_passes_in_time(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as mute:
-            options = {"host": "127.0.0.1", "port": mute.getsockname()[1], "sender": SENDER, "timeout": 0.2}
-            with pytest.raises(DeliveryError) as caught:
-                open_channel("smtp", options).deliver(EMAIL)
-        assert not caught.value.permanent
-
     def test_nothing_is_said_in_the_clear(self) -> None:
         with smtp_server() as mailbox:
             with pytest.raises(DeliveryError, match="NotSupported") as caught:
@@ -377,14 +414,6 @@ class TestSmsHttp:
             options = {"url": f"http://127.0.0.1:{server.getsockname()[1]}/", "timeout": 2}
             assert open_channel("http", options).deliver(SMS) is None
             thread.join()
-
-    def test_a_gateway_that_hangs_passes_in_time(self) -> None:
-        with sms_gateway() as gateway:
-            gateway.hang = threading.Event()
-            with pytest.raises(DeliveryError, match="cannot be reached") as caught:
-                self.deliver(gateway, timeout=0.2)
-            gateway.hang.set()
-            assert not caught.value.permanent
 
     @pytest.mark.parametrize("to", ["2125550142", "+0123456789", "+1 212 555 0142", "+1212555014\n", "", "sip:a@b"])
     def test_only_e164(self, to: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
+from scheduler.messaging.disclosure import disclosures
 from scheduler.models import AuditEvent, Message, MessageRules, MessageTemplate, Task
 from scheduler.services import message_preview, message_rules, message_texts, shipped
 from scheduler.services.message_preview import Foreseen
+from scheduler.services.outbox import in_words
 from tests.clinic import Clinic
+from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.desk import book
-from tests.postroom import claim, messages, only, open_postroom
+from tests.postroom import cancel, claim, messages, only, open_postroom, set_state
 
 MONDAY = "2030-03-11 09:00"
 
@@ -131,3 +135,31 @@ class TestOwnTexts:
             clinic.do(lambda s, c: message_texts.get(s, c, "horoscope", "en"))
         with pytest.raises(NotFound):
             clinic.do(lambda s, c: message_texts.get(s, c, "remind_24h", "english"))
+
+
+class TestCourses:
+    def test_a_course_is_shown_whole_and_a_nudge_goes_only_where_the_next_dose_is_missing(self, engine: Engine) -> None:
+        clinic = open_course_clinic(engine)
+        clinic.call = replace(clinic.call, now=clinic.at("2030-03-01 10:00"))
+        approve(clinic, protocol(2, gap=(14, 14, 21)))
+        made = course(clinic)
+        booked = accept(clinic, made.id, offer(clinic, made.id)[0].token)
+        before = counts(clinic)
+        found = clinic.do(lambda s, c: message_preview.preview(s, c, course_id=made.id))
+        assert counts(clinic) == before
+        assert {each.appointment_id for each in found if each.appointment_id} == {each.id for each in booked}
+        overview = next(each for each in found if each.kind == "series_overview" and each.status == "pending")
+        assert (overview.course_id, overview.appointment_id) == (made.id, None)
+        assert overview.body is not None
+        assert [each.due_at for each in found] == sorted(each.due_at for each in found)
+        (nudge,) = [each for each in found if each.kind == "gap_nudge"]
+        assert (nudge.status, nudge.reason) == ("suppressed", "dose_booked")
+        doses = [each.row for each in booked if each.row.visit_type == "dose"]
+        first, second = sorted(doses, key=lambda each: each.starts_at)
+        assert nudge.appointment_id == first.id
+        cancel(clinic, second.id)
+        set_state(clinic, first.id, status="fulfilled", fulfilled_at=first.ends_at)
+        letters = [each for each in claim(clinic, nudge.due_at) if each.kind == "gap_nudge"]
+        assert [each.channel for each in letters] == ["sms"]
+        text = in_words(letters[0], nudge.due_at).body
+        assert disclosures(text) == []

@@ -106,12 +106,20 @@ class TestDelivering:
         row = only(clinic, "remind_72h")
         assert (row.status, row.reason) == ("expired_unsent", "busy")
 
-    def test_what_failed_for_good_is_not_tried_again(self, clinic: Clinic, letter: Any) -> None:
-        assert begin(clinic, letter, clinic.call.now)
-        settle(clinic, letter, clinic.call.now, "no such address", permanent=True)
+    def test_what_failed_for_good_goes_the_next_way_and_is_not_tried_again(self, clinic: Clinic, letter: Any) -> None:
+        now = clinic.call.now
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now, "no such address", permanent=True)
         row = only(clinic, "booked")
-        assert (row.status, row.reason) == ("failed", "no such address")
-        assert claim(clinic, clinic.call.now + timedelta(days=1)) == ()
+        assert (row.status, row.channel, row.reason) == ("pending", "sms", "no such address")
+        (other,) = claim(clinic, now)
+        assert (other.id, other.to) == (letter.id, "+12025550123")
+        assert begin(clinic, other, now)
+        assert not settle(clinic, letter, now, "late", permanent=True), "whose lease is over has no say"
+        settle(clinic, other, now, "no such number", permanent=True)
+        row = only(clinic, "booked")
+        assert (row.status, row.reason) == ("failed", "no such number")
+        assert claim(clinic, now + timedelta(days=1)) == ()
 
     def test_what_was_not_begun_can_be_given_back(self, clinic: Clinic, letter: Any) -> None:
         clinic.do(lambda s, _: outbox.release(s, [letter]))

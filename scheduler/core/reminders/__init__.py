@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scheduler.core.reminders.ladder import CALL, in_order
 from scheduler.core.reminders.plan import HELD_CLASSES, plan_messages
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.reading import parse_rules
@@ -21,6 +22,7 @@ from scheduler.core.reminders.values import (
 )
 
 __all__ = [
+    "CALL",
     "CHANNELS",
     "HELD_CLASSES",
     "KINDS",
@@ -34,6 +36,7 @@ __all__ = [
     "Visit",
     "When",
     "Window",
+    "in_order",
     "next_open",
     "parse_rules",
     "plan_messages",

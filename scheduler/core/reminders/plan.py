@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from scheduler.core.civil import to_instant, to_local
+from scheduler.core.reminders.ladder import in_order, reach, rungs
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.values import TASK, Event, Owed, Recipient, Rule, Visit, When, Window
 
@@ -35,6 +36,8 @@ def plan_messages(
     owed = [_owe(rule, visit, recipient, now) for rule in wanted]
     for place, rule in enumerate(wanted):
         owed[place] = _yielded(rule, owed[place], owed)
+    for rule, first in zip(wanted, list(owed), strict=True):
+        owed += rungs(rule, visit, recipient, first)
     return tuple(sorted(owed, key=lambda one: (one.due_at, one.rule)))
 
 
@@ -72,7 +75,7 @@ def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
     raw = _ahead_of_fast(rule, visit, _instant(rule.when, visit, now))
     expires = _instant(rule.expires, visit, now)
     arrive_by = None if rule.arrive_by is None else min(_instant(rule.arrive_by, visit, now), expires)
-    channel = next((name for name in rule.channels if name in {*recipient.channels, TASK}), None)
+    channel = TASK if TASK in rule.channels else next(iter(reach(rule, recipient)), None)
     if channel == TASK:
         due, note, suppressed = raw, "", "past" if raw < now and not rule.catch_up else None
     else:
@@ -98,6 +101,8 @@ def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
         urgent=rule.quiet == "urgent",
         arrive_by=arrive_by,
         merges=rule.merges and (rule.kind not in _LAST_WORDS or not (visit.escort or visit.fast_start)),
+        channels=in_order(rule.channels, recipient.prefers),
+        unless=rule.unless,
     )
 
 

@@ -31,7 +31,7 @@ _ANCHORS = ("start", "end", "booked", "fast_start", "next_dose")
 _PROVENANCE = {"grade", "source", "note"}
 _RULE_KEYS = _PROVENANCE | {
     "key", "kind", "class", "event", "channels", "side", "at", "expires", "quiet", "catch_up", "ahead_of_fast", "only",
-    "yields", "must_arrive_by", "merges", "exempt", "enabled",
+    "yields", "must_arrive_by", "merges", "exempt", "enabled", "escalate",
 }  # fmt: skip
 #: A condition as rules write it, and what of PASSING it excludes.
 _UNLESS = {
@@ -48,6 +48,8 @@ _ONLY_KEYS = {
 MOST_RULES = 100
 _FARTHEST_MINUTES = 60 * 24 * 60
 _FARTHEST_DAYS = 60
+#: What is appended to it must find room in a column.
+_LONGEST_KEY = 50
 
 
 def parse_rules(docs: Sequence[Any]) -> tuple[Rule, ...]:
@@ -102,6 +104,7 @@ def _read_rule(node: Node) -> Rule:
         yields_minutes=near,
         merges=node.flag("merges", default=False),
         exempt=node.flag("exempt", default=False),
+        escalate_minutes=_read_escalate(node),
         enabled=node.flag("enabled", default=True),
     )
     _check_whole(node, rule, evening)
@@ -118,6 +121,10 @@ def _check_whole(node: Node, rule: Rule, evening: Window | None) -> None:
         node.fault("class", "class_and_event", "News of a change has an event of its own, and nothing else has.")
     if rule.cls == "instruction" and (rule.yields_to or rule.merges):
         node.fault("yields" if rule.yields_to else "merges", "instruction_kept", "An instruction is never merged away.")
+    if rule.escalate_minutes and not (rule.cls == "reminder" and rule.side == "before"):
+        node.fault("escalate", "escalate_what", "Only a reminder before a visit asks for a word, and can miss one.")
+    if len(rule.key) > _LONGEST_KEY:
+        node.fault("key", "too_long", f"The key of a rule has {_LONGEST_KEY} characters at most.")
     if evening is not None and rule.side != "before":
         node.fault("ahead_of_fast", "wrong_side", "Only what comes before a visit can come before its fast.")
 
@@ -206,6 +213,14 @@ def _read_yields(node: Node) -> tuple[frozenset[str], int]:
         return frozenset(), 0
     item.allow_only({"to", "minutes"})
     return frozenset(item.codes("to")), item.whole("minutes", least=0, most=7 * 24 * 60) or 0
+
+
+def _read_escalate(node: Node) -> int:
+    item = node.child("escalate")
+    if item is None:
+        return 0
+    item.allow_only({"minutes"})
+    return item.whole("minutes", least=30, most=7 * 24 * 60) or 0
 
 
 def _maybe(node: Node, key: str) -> bool | None:

@@ -34,7 +34,7 @@ KINDS = (
 )
 
 #: What a rule of class `staff_task` can ask a person to do. No text leaves the house for it.
-TASK_KINDS = ("arrival_no_show",)
+TASK_KINDS = ("arrival_no_show", "confirm_by_call")
 
 #: What may have come about until a message is due, and makes it pointless: the reason that it is then given.
 PASSING = ("integration_booked", "confirmed", "forms_complete", "dose_booked")
@@ -77,7 +77,8 @@ class Rule:
     all the same where waiting would be too late, which is after `arrive_by` when the rule has one. `catch_up` sends at
     once what was due before it was owed. One that `merges` may be said in a line of another within half a day.
     `unless` holds what would make it pointless by then, of PASSING. `exempt` may be texted without consent, under the
-    exemption for health care messages.
+    exemption for health care messages. With `escalate_minutes`, a visit that nobody has confirmed so long after is told
+    of over the next channel, and so on; so long after the last a person is to call.
     """
 
     key: str
@@ -106,6 +107,7 @@ class Rule:
     yields_minutes: int = 0
     merges: bool = False
     exempt: bool = False
+    escalate_minutes: int = 0
     enabled: bool = True
 
 
@@ -147,20 +149,22 @@ class Visit:
 class Recipient:
     """Who is told: the zone they live in, the channels open to them, and when they want peace, by their own clock.
 
-    Equal `quiet_from` and `quiet_to` mean no quiet hours.
+    Equal `quiet_from` and `quiet_to` mean no quiet hours. `prefers` is the channel that they want to be told by first.
     """
 
     time_zone: str
     channels: frozenset[str]
     quiet_from: time = time(20)
     quiet_to: time = time(9)
+    prefers: str | None = None
 
 
 @dataclass(frozen=True)
 class Owed:
     """One message: due at, useless from `expires_at` on, best there by `arrive_by`.
 
-    `suppressed` says why it is not sent, `note` why it moved.
+    `suppressed` says why it is not sent, `note` why it moved. It may go by any of `channels`, in that order. `of` is
+    the rule that it follows when nobody has confirmed; `unless` what makes it pointless by then, of PASSING.
     """
 
     rule: str
@@ -174,3 +178,6 @@ class Owed:
     urgent: bool = False
     arrive_by: datetime | None = None
     merges: bool = False
+    channels: tuple[str, ...] = ()
+    unless: frozenset[str] = frozenset()
+    of: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from scheduler.services.outbox.claiming import Claimed, claim, next_due, organizations_due
 from scheduler.services.outbox.delivering import begin_deliveries, release, settle
 from scheduler.services.outbox.digest import Changed, owe_for_course_change
+from scheduler.services.outbox.falling import fall
 from scheduler.services.outbox.letters import Letter, Outcome, Stop
 from scheduler.services.outbox.owing import (
     call_off,
@@ -32,6 +33,7 @@ __all__ = [
     "begin_deliveries",
     "call_off",
     "claim",
+    "fall",
     "in_words",
     "next_due",
     "organizations_due",

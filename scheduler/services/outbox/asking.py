@@ -18,6 +18,7 @@ SOON = timedelta(hours=1)
 _UNTOLD = frozenset({"over_cap", "exemption", "no_channel"})
 _TITLES = {
     "arrival_no_show": "The patient has not arrived",
+    "confirm_by_call": "Nobody has confirmed the visit: call the patient",
     "message_expired": "A message could not be sent in time",
     "patient_untold": "The patient must be told in another way",
 }

@@ -14,6 +14,7 @@ from scheduler.models import Appointment, Message
 from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
+from scheduler.services.outbox.falling import refused
 from scheduler.services.outbox.judging import outdated_by
 from scheduler.services.outbox.letters import Letter, Outcome
 from scheduler.services.outbox.parting import part
@@ -105,7 +106,7 @@ def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
     """Write down how they went. Returns of how many: the others' leases had passed to a worker who will say it instead.
 
     What failed for now is tried again after 1 minute, then twice that and so on to 6 hours, until it is of no use;
-    what was called off meanwhile is not tried again.
+    what was refused for good goes the next way (`falling`); what was called off meanwhile is not tried again.
     """
     attempts.conclude(session, call, outcomes)
     accepted = [outcome for outcome in outcomes if not outcome.error]
@@ -153,15 +154,15 @@ def _sent(call: Call, outcome: Outcome) -> dict[str, Any]:
 def _fail(session: Session, call: Call, outcome: Outcome) -> bool:
     letter = outcome.letter
     if outcome.permanent:
-        part(session, letter.organization_id, [letter.id])
+        return refused(session, call, letter, outcome.error)
     called_off = _message.called_off_at.is_not(None)
     pause = min(FIRST_PAUSE * 2 ** min(letter.attempts, 20), LONGEST_PAUSE)
     return _write(
         session,
         letter,
-        status=case((called_off, "suppressed"), else_="failed" if outcome.permanent else "pending"),
+        status=case((called_off, "suppressed"), else_="pending"),
         reason=case((called_off, _message.reason), else_=outcome.error[:300]),
-        due_at=_message.due_at if outcome.permanent else min(call.now + pause, letter.expires_at),
+        due_at=min(call.now + pause, letter.expires_at),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from scheduler.core.reminders import HELD_CLASSES, TASK, next_open, resting
+from scheduler.core.reminders import HELD_CLASSES, TASK, in_order, next_open, resting
 from scheduler.models import Appointment, Message
 from scheduler.services.outbox.passing import passed
 from scheduler.services.outbox.scene import Scene
@@ -138,9 +138,14 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
 
 
 def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement:
-    """The message's own channel; else the next of the rule that is open and below its cap."""
+    """The channel that the patient prefers, or the message's own; else the next of the rule that is open and may be.
+
+    One that has refused the message for good is not asked again.
+    """
     others = (name for name in message.context.get("channels", ()) if name != message.channel)
-    route = scene.route(message, visit, [message.channel, *others])
+    wished = in_order((message.channel, *others), scene.patients[message.patient_id].preferences.get("channel"))
+    refused = message.context.get("failed", ())
+    route = scene.route(message, visit, [name for name in wished if name not in refused])
     if route.channel is None:
         return Drop("suppressed", route.reason or "no_channel")
     if route.channel == "sms":

@@ -28,6 +28,7 @@ _ADDRESSEES = (
         _PATIENTS.time_zone,
         _PATIENTS.contacts,
         _PATIENTS.consents,
+        _PATIENTS.preferences,
         _ORGANIZATIONS.messaging,
         IN_FORCE.label("rules_id"),
     )
@@ -54,6 +55,7 @@ def recipient_of(
         channels=frozenset(addresses_of(patient, now)),
         quiet_from=parse_clock(manners.quiet_from),
         quiet_to=parse_clock(manners.quiet_to),
+        prefers=patient.preferences.get("channel"),
     )
 
 

@@ -62,6 +62,9 @@ def repair(session: Session, call: Call, visits: Sequence[Appointment]) -> None:
         # What would have been due before now, and is not there, was not owed then: it is no omission.
         missing += [row for key, row in wanted.items() if key not in there and row["reason"] != "past"]
         for key, row in there.items():
+            base, follows, _ = key.partition("+")
+            if follows and (base not in there or there[base].status != "pending"):
+                continue  # it follows what has left, and keeps its distance
             if row.status == "pending" and row.attempts == 0 and key not in news:
                 _mend(session, call, row, wanted.get(key))
     if missing:

@@ -117,11 +117,11 @@ def rows_of(
         "created_at": call.now,
     }
     facts = {"about": about or visit.starts_at.isoformat(), "previous": previous and previous.isoformat()}
-    planned = plan_messages(rules, batch.kinds.seen(visit, previous=previous), recipient, call.now, event)
-    return [
-        shared | _row(owed, by_key[owed.rule], facts | {"at_night": resting(recipient, owed.due_at)} | (more or {}))
-        for owed in planned
-    ]
+    found = []
+    for owed in plan_messages(rules, batch.kinds.seen(visit, previous=previous), recipient, call.now, event):
+        at_night = {"at_night": resting(recipient, owed.due_at)}
+        found.append(shared | _row(owed, by_key[owed.of or owed.rule], facts | at_night | (more or {})))
+    return found
 
 
 def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
@@ -144,8 +144,8 @@ def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
             "side": rule.side,
             "urgent": owed.urgent,
             "arrive_by": owed.arrive_by and owed.arrive_by.isoformat(),
-            "channels": list(rule.channels),
-            "unless": sorted(rule.unless),
+            "channels": list(owed.channels),
+            "unless": sorted(owed.unless),
             "merges": owed.merges,
             "exempt": rule.exempt,
             "gap_minutes": rule.when.window.gap_minutes if rule.when.window else 0,

@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
 from scheduler.core.lifecycle import NOT_DOSED
+from scheduler.core.reminders import CALL
 from scheduler.core.visit_day import watch
-from scheduler.services import course_rules, outbox, visit_tasks
+from scheduler.models import Task
+from scheduler.services import course_rules, outbox, tasks, visit_tasks
 from scheduler.services.appointments import times_of
 from scheduler.services.licences import receive
 from scheduler.services.occupying import served
@@ -45,6 +47,7 @@ def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int
     row = move.row
     if row.status == "booked":
         row.confirmed_at = row.confirmed_at or call.now
+        tasks.withdraw(session, call, "The visit is confirmed.", Task.kind == CALL, Task.appointment_id == row.id)
         return closed(session, call, move, "confirm")
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
     refuse_ungated(session, call, row, rules=link)

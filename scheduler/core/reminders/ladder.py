@@ -1,0 +1,46 @@
+"""By which channels a patient is told, in which order, and what follows a message that nobody answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from scheduler.core.reminders.quiet import next_open
+from scheduler.core.reminders.values import TASK, Owed, Recipient, Rule, Visit
+
+#: What a person is asked to do when every channel has been tried.
+CALL = "confirm_by_call"
+
+
+def in_order(channels: Iterable[str], preferred: str | None) -> tuple[str, ...]:
+    """The channels of a rule, the one that the patient prefers first if it is among them."""
+    return tuple(sorted(channels, key=lambda name: name != preferred))
+
+
+def reach(rule: Rule, recipient: Recipient) -> tuple[str, ...]:
+    """The channels by which this rule can tell this patient, in order."""
+    return tuple(name for name in in_order(rule.channels, recipient.prefers) if name in recipient.channels)
+
+
+def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterator[Owed]:
+    """What follows `first` unless somebody confirms: the same over each further channel, and then a call."""
+    if not rule.escalate_minutes or first.suppressed not in {None, "no_channel"}:
+        return
+    step, channels = timedelta(minutes=rule.escalate_minutes), reach(rule, recipient)
+    rung = replace(
+        first, of=rule.key, unless=first.unless | {"confirmed"}, merges=False, urgent=False, arrive_by=None,
+        suppressed="confirmed" if "confirmed" in visit.passed else None, note="unless somebody has confirmed",
+    )  # fmt: skip
+    for place, channel in enumerate(channels[1:], start=1):
+        due = next_open(recipient, first.due_at + place * step)
+        late = "too_late" if due >= first.expires_at else None
+        yield replace(
+            rung, rule=f"{rule.key}+{channel}", channel=channel, channels=(channel,), due_at=due,
+            suppressed=rung.suppressed or late,
+        )  # fmt: skip
+    due = first.due_at + len(channels) * step
+    yield replace(
+        rung, rule=f"{rule.key}+call", kind=CALL, cls="staff_task", channel=TASK, channels=(TASK,), due_at=due,
+        suppressed=rung.suppressed or ("too_late" if due >= first.expires_at else None),
+    )  # fmt: skip

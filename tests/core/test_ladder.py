@@ -1,0 +1,87 @@
+"""By which channels a patient is told, and what follows a reminder that nobody answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from scheduler.core.errors import Invalid
+from scheduler.core.reminders import CALL, Owed, Recipient, Visit, parse_rules, plan_messages
+
+START = datetime(2027, 1, 14, 19, tzinfo=UTC)
+NOW = START - timedelta(days=10)
+VISIT = Visit(START, START + timedelta(hours=1), "America/New_York", kind="integration")
+HOUR = timedelta(hours=1)
+BOTH = frozenset({"sms", "email"})
+RULE: dict[str, Any] = {
+    "key": "ask", "kind": "remind_72h", "class": "reminder", "channels": ["sms", "email"], "side": "before",
+    "at": {"anchor": "start", "minutes": -72 * 60}, "expires": {"anchor": "start"}, "merges": True,
+    "escalate": {"minutes": 180},
+}  # fmt: skip
+
+
+def planned(
+    recipient: Recipient | None = None, *, now: datetime = NOW, visit: Visit = VISIT, **changes: Any
+) -> dict[str, Owed]:
+    who = recipient or Recipient("America/New_York", BOTH)
+    return {each.rule: each for each in plan_messages(parse_rules([RULE | changes]), visit, who, now)}
+
+
+def test_unanswered_it_goes_over_the_next_channel_and_then_a_person_calls() -> None:
+    found = planned()
+    due = START - 72 * HOUR
+    assert {rule: (each.channel, each.due_at) for rule, each in found.items()} == {
+        "ask": ("sms", due), "ask+email": ("email", due + 3 * HOUR), "ask+call": ("task", due + 6 * HOUR),
+    }  # fmt: skip
+    assert found["ask"].unless == frozenset()
+    assert {found[rule].unless for rule in ("ask+email", "ask+call")} == {frozenset({"confirmed"})}
+    assert (found["ask+call"].kind, found["ask+call"].cls) == (CALL, "staff_task")
+    assert (found["ask+email"].channels, found["ask"].channels) == (("email",), ("sms", "email"))
+    assert (found["ask"].merges, found["ask+email"].merges) == (True, False)
+
+
+def test_the_patients_own_channel_comes_first() -> None:
+    found = planned(Recipient("America/New_York", BOTH, prefers="email"))
+    assert {rule: each.channel for rule, each in found.items()} == {
+        "ask": "email", "ask+sms": "sms", "ask+call": "task",
+    }  # fmt: skip
+    only_text = planned(Recipient("America/New_York", frozenset({"sms"}), prefers="email"))
+    assert {rule: each.channel for rule, each in only_text.items()} == {"ask": "sms", "ask+call": "task"}
+    unknown = planned(Recipient("America/New_York", BOTH, prefers="voice"))
+    assert unknown["ask"].channel == "sms"
+
+
+def test_whom_nothing_reaches_a_person_calls_at_once() -> None:
+    found = planned(Recipient("America/New_York", frozenset()))
+    assert (found["ask"].suppressed, found["ask+call"].due_at) == ("no_channel", found["ask"].due_at)
+
+
+def test_it_keeps_quiet_hours_and_ends_where_it_is_of_no_use() -> None:
+    sleepy = planned(Recipient("America/New_York", BOTH, time(16), time(9)))
+    assert sleepy["ask+email"].due_at == datetime(2027, 1, 12, 14, tzinfo=UTC), "the morning after"
+    short = planned(expires={"anchor": "start", "minutes": -69 * 60})
+    assert {rule: each.suppressed for rule, each in short.items()} == {
+        "ask": None, "ask+email": "too_late", "ask+call": "too_late",
+    }  # fmt: skip
+
+
+def test_what_was_never_asked_is_not_followed_up() -> None:
+    assert {each.suppressed for each in planned(now=START - HOUR).values()} == {"past"}
+    assert list(planned(now=START - HOUR)) == ["ask"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"class": "instruction", "merges": False}, "escalate_what"),
+        ({"escalate": {"minutes": 5}}, "out_of_range"),
+        ({"escalate": {"hours": 5}}, "unknown_field"),
+        ({"key": "x" * 51}, "too_long"),
+    ],
+)
+def test_what_a_rule_may_not_ask(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_rules([RULE | changes])
+    assert code in {fault.code for fault in caught.value.faults}

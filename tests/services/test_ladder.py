@@ -1,0 +1,105 @@
+"""A reminder that nobody answers climbs from channel to channel, and to a person; what is refused does so at once."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from scheduler.models import Message, Task
+from scheduler.services import message_acts, message_rules, outbox, patients, shipped, visit_day
+from tests.clinic import Clinic
+from tests.desk import book
+from tests.postroom import begin, by_rule, claim, messages, only, open_postroom, settle
+
+one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+MONDAY = "2030-03-11 14:00"
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = open_postroom(engine)
+    rules = [rule for rule in shipped.message_rules() if rule["key"] == "remind_72h"]
+    asking = {name: value for name, value in rules[0].items() if name != "yields"}
+    asking |= {"escalate": {"minutes": 180}, "expires": {"anchor": "start"}}
+    made.do(lambda s, c: message_rules.change(s, c, [asking]))
+    return made
+
+
+def booked(clinic: Clinic, **patient: Any) -> UUID:
+    return book(clinic, clinic.patient(**patient), "session", MONDAY).id
+
+
+def send(clinic: Clinic, when: str, error: str = "") -> list[tuple[str, str]]:
+    """Let what is due by then leave; what left, over which channel."""
+    now, left = clinic.at(when), []
+    for letter in claim(clinic, now):
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now, error, permanent=bool(error))
+        left.append((letter.kind, letter.channel))
+    return left
+
+
+def open_tasks(clinic: Clinic) -> list[str]:
+    with Session(clinic.engine) as session:
+        mine = Task.organization_id == clinic.call.organization_id, Task.status == "open"
+        return list(session.scalars(select(Task.kind).where(*mine).order_by(Task.kind)))
+
+
+def test_nobody_answers(clinic: Clinic) -> None:
+    visit = booked(clinic)
+    assert send(clinic, "2030-03-08 14:00") == [("remind_72h", "sms")]
+    clinic.do(outbox.review, now=clinic.at("2030-03-08 15:00"))
+    assert send(clinic, "2030-03-08 16:59") == []
+    assert send(clinic, "2030-03-08 17:00") == [("remind_72h", "email")]
+    assert send(clinic, "2030-03-08 20:00") == []
+    assert open_tasks(clinic) == ["confirm_by_call"]
+    clinic.do(lambda s, c: visit_day.confirm(s, c, visit), now=clinic.at("2030-03-08 20:05"))
+    assert open_tasks(clinic) == [], "who has called has it confirmed"
+
+
+@one_database
+def test_somebody_answers(clinic: Clinic) -> None:
+    visit = booked(clinic)
+    send(clinic, "2030-03-08 14:00")
+    clinic.do(lambda s, c: visit_day.confirm(s, c, visit), now=clinic.at("2030-03-08 14:05"))
+    assert send(clinic, "2030-03-09 14:00") == []
+    ended = {row.rule: row.reason for row in messages(clinic, Message.status == "suppressed")}
+    assert ended == {"remind_72h+email": "confirmed", "remind_72h+call": "confirmed"}
+
+
+def test_what_is_refused_for_good_climbs_at_once_and_is_not_said_twice(clinic: Clinic) -> None:
+    booked(clinic)
+    assert send(clinic, "2030-03-08 14:00", "no such number") == [("remind_72h", "sms")]
+    assert only(clinic, "remind_72h+email").reason == "merged"
+    assert send(clinic, "2030-03-08 14:00") == [("remind_72h", "email")]
+    assert send(clinic, "2030-03-08 17:00") == []
+    assert open_tasks(clinic) == []
+    assert send(clinic, "2030-03-08 20:00") == []
+    assert open_tasks(clinic) == ["confirm_by_call"]
+
+
+@one_database
+def test_when_every_way_is_shut_a_person_is_asked_and_may_have_it_tried_again(clinic: Clinic) -> None:
+    booked(clinic, contacts=[{"channel": "sms", "value": "+12025550123"}])
+    send(clinic, "2030-03-08 14:00", "no such number")
+    row = only(clinic, "remind_72h")
+    assert (row.status, row.reason) == ("failed", "no such number")
+    assert open_tasks(clinic) == ["patient_untold"]
+    clinic.do(lambda s, c: message_acts.retry(s, c, row.id), now=clinic.at("2030-03-08 14:30"))
+    assert send(clinic, "2030-03-08 14:30") == [("remind_72h", "sms")]
+    assert open_tasks(clinic) == []
+
+
+@one_database
+def test_what_the_patient_prefers_decides_from_then_on(clinic: Clinic) -> None:
+    visit = booked(clinic, preferences={"channel": "email"})
+    assert {rule: row.channel for rule, row in by_rule(clinic).items()} == {
+        "remind_72h": "email", "remind_72h+sms": "sms", "remind_72h+call": "task",
+    }  # fmt: skip
+    patient_id = messages(clinic, Message.appointment_id == visit)[0].patient_id
+    clinic.do(lambda s, c: patients.change(s, c, patient_id, 1, {"preferences": {"channel": "sms"}}))
+    assert send(clinic, "2030-03-08 14:00") == [("remind_72h", "sms")]
