@@ -62,9 +62,22 @@ class TestMerging:
         (letter,) = [each for each in claim(clinic, due) if each.kind == "remind_24h"]
         assert begin(clinic, letter, due)
         settle(clinic, letter, due, "no such number", permanent=True)
+        (letter,) = claim(clinic, due)
+        assert (letter.channel, len(letter.also)) == ("email", 1), "it goes another way, and takes along what it had"
+        assert begin(clinic, letter, due)
+        settle(clinic, letter, due, "no such address", permanent=True)
         assert messages(clinic, Message.reason == "merged") == []
         (again,) = claim(clinic, due + timedelta(hours=3))
         assert (again.kind, again.about) == ("remind_72h", clinic.at("2030-03-13 16:00"))
+
+    def test_what_expires_lets_it_go_too(self, clinic: Clinic, days: None) -> None:
+        due, over = clinic.at("2030-03-10 14:00"), clinic.at("2030-03-11 12:00")
+        (letter,) = [each for each in claim(clinic, due) if each.kind == "remind_24h"]
+        assert begin(clinic, letter, due)
+        settle(clinic, letter, due, "busy")
+        claim(clinic, over)
+        assert only_id(clinic, letter).status == "expired_unsent"
+        assert [each.kind for each in claim(clinic, over)] == ["remind_72h"]
 
     def test_a_second_try_still_says_it_unless_it_is_wrong_by_then(self, clinic: Clinic, days: None) -> None:
         due = clinic.at("2030-03-10 14:00")
@@ -163,6 +176,10 @@ class TestReview:
         assert (owed["remind_24h"].due_at, owed["remind_24h"].channel) == (clinic.at("2030-03-09 14:00"), "email")
         assert (owed["day_of"].status, owed["day_of"].reason) == ("suppressed", "rule_changed")
         assert owed["booked"].status == "pending", "news is the change's own"
+
+
+def only_id(clinic: Clinic, letter: Letter) -> Message:
+    return messages(clinic, Message.id == letter.id)[0]
 
 
 def only_visit(clinic: Clinic, start: str) -> Any:
