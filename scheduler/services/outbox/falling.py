@@ -51,13 +51,11 @@ def fall(session: Session, call: Call, row: Message, channel: str, why: str) -> 
 def _next(session: Session, call: Call, row: Message) -> str | None:
     patient = session.get_one(Patient, (row.organization_id, row.patient_id), populate_existing=True)
     addresses = addresses_of(patient, call.now)
-    numbers = {value for name, value in addresses.items() if name in opt_outs.BY_NUMBER}
-    shut = opt_outs.closed(session, row.organization_id, numbers)
-    for name in row.context.get("channels", ()):
-        is_shut = name in opt_outs.BY_NUMBER and opt_outs.is_closed(
-            shut.get(addresses.get(name, ""), ()), row.context.get("class", "reminder")
-        )
-        if name in addresses and name not in row.context["failed"] and not is_shut:
+    shut = opt_outs.closed(session, row.organization_id, set(addresses.values()))
+    wanted, cls = row.context.get("channels", ()), row.context.get("class", "reminder")
+    for name in wanted:
+        is_open = name in addresses and not opt_outs.is_closed(shut.get(addresses[name], ()), cls)
+        if is_open and name not in row.context["failed"]:
             return str(name)
     return None
 
