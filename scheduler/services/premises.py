@@ -38,6 +38,7 @@ class Addressee(NamedTuple):
     time_zone: str | None
     contacts: Any
     consents: Any
+    preferences: Any
     messaging: Any
     rules_id: UUID | None
 
@@ -108,7 +109,9 @@ def premises(
 def _addressee(row: Columns) -> Addressee | None:
     if row.addressee is None:
         return None
-    return Addressee(row.addressee, row.home_zone, row.contacts, row.consents, row.messaging, row.rules_id)
+    return Addressee(
+        row.addressee, row.home_zone, row.contacts, row.consents, row.preferences, row.messaging, row.rules_id
+    )
 
 
 #: Made once: it is asked for every look at a calendar. One row per clearance, and one when there is none.
@@ -165,6 +168,7 @@ _TOLD = _STATEMENT.add_columns(
     _PATIENTS.c.id.label("addressee"),
     _PATIENTS.c.time_zone.label("home_zone"),
     _PATIENTS.c.contacts,
+    _PATIENTS.c.preferences,
     _PATIENTS.c.consents,
     _ORGANIZATIONS.c.messaging,
     IN_FORCE.label("rules_id"),

@@ -1,6 +1,6 @@
 """What providers report of messages that are still being handed over.
 
-Revises: 0014
+Revises: 0015
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from scheduler.models.base import UtcDateTime
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
