@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -164,20 +164,6 @@ RIGS = {
 }
 
 
-def over_network(port: int) -> dict[str, tuple[Channel, Envelope]]:
-    """Every channel that reaches somebody over a network, with an impatient one at that port."""
-    url = f"http://127.0.0.1:{port}"
-    twilio = {"account": "AC1", "token": "t", "sender": "+12125550100", "url": url, "timeout": 0.2}
-    mail = {"host": "127.0.0.1", "port": port, "sender": SENDER, "timeout": 0.2, "starttls": False}
-    return {
-        "http": (open_channel("http", {"url": url, "timeout": 0.2}), SMS),
-        "smtp": (open_channel("smtp", mail), EMAIL),
-        "twilio": (open_channel("twilio", twilio), SMS),
-        "twilio (voice)": (open_channel("twilio", twilio | {"voice": True}), SMS),
-        "webhook": (open_channel("webhook", {"private": True, "timeout": 0.2}), replace(SMS, to=url)),
-    }
-
-
 @pytest.fixture(params=sorted(RIGS))
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     with ExitStack() as stack:
@@ -223,42 +209,6 @@ class TestEveryChannel:
 
 def test_every_channel_has_a_rig() -> None:
     assert {name.partition(" ")[0] for name in RIGS} == set(CHANNELS)
-    assert over_network(1).keys() <= RIGS.keys()
-
-
-@pytest.mark.parametrize("name", over_network(1))
-class TestEveryNetwork:
-    def refused(self, name: str, port: int) -> DeliveryError:
-        channel, envelope = over_network(port)[name]
-        with pytest.raises(DeliveryError) as caught:
-            channel.deliver(envelope)
-        assert not caught.value.permanent
-        assert caught.value.down is (name != "webhook"), "an address of somebody's choice is not the channel"
-        return caught.value
-
-    def test_nobody_there_passes(self, name: str) -> None:
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))
-            self.refused(name, closed.getsockname()[1])
-
-    def test_who_hangs_passes_in_time(self, name: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as mute:
-            self.refused(name, mute.getsockname()[1])
-
-    def test_who_half_closes_passes(self, name: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-
-            def serve() -> None:
-                line, _ = server.accept()
-                with line:
-                    line.shutdown(socket.SHUT_WR)
-                    with suppress(OSError):
-                        line.recv(65_536)
-
-            thread = threading.Thread(target=serve)
-            thread.start()
-            self.refused(name, server.getsockname()[1])
-            thread.join()
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../../x", "a/b", "a\nb", "x" * 65, "-a"])
