@@ -61,6 +61,14 @@ class ClockGuard:
         """Whether the clock has leapt ahead since the last look. Asks nobody, so it may be called often."""
         return self._leap() is not None
 
+    def believed(self) -> datetime:
+        """The time; after a leap, as it would be without it: so what is on its way meanwhile is written down."""
+        now = self._clock()
+        if self._seen is None or self._leap() is None:
+            return now
+        then, was = self._seen
+        return then + timedelta(seconds=self._stopwatch() - was)
+
     def _remember(self, session: Session) -> None:
         """The pulses are the high-water mark of all clocks, which outlives every process."""
         mark = health.last_tick_at(session)

@@ -65,7 +65,7 @@ class Worker(Hands):
         links: Links | None = None,
     ) -> None:
         gate = gate_of(sessions)
-        super().__init__(sessions, clock, gate)
+        super().__init__(sessions, clock if guard is None else guard.believed, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
         self.tally, self._guard, self._links = Tally(), guard, links

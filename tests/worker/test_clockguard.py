@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.messaging import Envelope
-from scheduler.models import WorkerHeartbeat
+from scheduler.messaging import DeliveryError, Envelope
+from scheduler.models import Message, WorkerHeartbeat
 from scheduler.worker import Worker, wall_clock
 from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.hands import Clock as Telling
@@ -124,14 +125,21 @@ def test_a_leap_in_the_middle_of_a_batch_ends_nothing_that_was_due(
     hurry(clinic, clinic.call.now)
     clock, passed = Clock(clinic.call.now), [0.0]
     worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]), at_once=1)
-    post.meanwhile = lambda: clock.move(DAY * 9)  # everything else is of no use by then
+
+    def leap() -> None:
+        clock.move(DAY * 9)  # everything else is of no use by then
+        raise DeliveryError("busy", permanent=False)
+
+    post.meanwhile = leap
     worker.tick()
     assert len(post.carried) == 1
+    (failed,) = messages(clinic, Message.id == UUID(post.carried[0]))
+    assert failed.due_at == clinic.call.now + timedelta(minutes=1), "tried again by the time as it really is"
     assert {row.status for row in messages(clinic)} <= {"sent", "pending", "suppressed"}
     post.meanwhile = lambda: None
     clock.move(-DAY * 9)
     worker.tick()
-    assert len(set(post.carried)) == len(post.carried) > 1
+    assert len(set(post.carried)) == len(post.carried) > 1, "and all the others now"
 
 
 def test_a_clock_set_back_between_two_workers_is_noticed(
