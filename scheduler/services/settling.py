@@ -78,19 +78,25 @@ def settle(
 def _still(
     places: Sequence[tuple[Appointment, Found]], ids: Collection[UUID], look: Callable[[], Found] | None
 ) -> tuple[Appointment, Found]:
-    """The one place as it is found once more, when it needs nobody but the locked `ids`.
+    """The one place as it is found once more. Raises LostRace when there are others, or nobody looks."""
+    (appointment, before), *others = places
+    if look is None or others:
+        raise LostRace(CHANGED)
+    return appointment, again(before, look, lambda found: _visit(appointment, found).resource_ids <= set(ids))
+
+
+def again(before: Found, look: Callable[[], Found], fits: Callable[[Found], bool]) -> Found:
+    """The place as it is found once more under the locks, when it `fits` them: needs nobody else.
 
     Most who change a calendar want another hour of the same person: nobody need begin anew for that. Raises LostRace.
     """
-    (appointment, before), *others = places
-    if look is not None and not others:
-        try:
-            found = look()
-        except Refused as refusal:  # which is to be told with alternatives, and without locks
-            raise LostRace(CHANGED) from refusal
-        plain = all(each.lifted is None and each.group is None for each in (before, found))
-        if plain and found.kind == before.kind and _visit(appointment, found).resource_ids <= set(ids):
-            return appointment, found
+    try:
+        found = look()
+    except Refused as refusal:  # which is to be told with alternatives, and without locks
+        raise LostRace(CHANGED) from refusal
+    plain = all(each.lifted is None and each.group is None for each in (before, found))
+    if plain and found.kind == before.kind and fits(found):
+        return found
     raise LostRace(CHANGED)
 
 

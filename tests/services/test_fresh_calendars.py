@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, select
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from scheduler.config import Settings
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.errors import LostRace
+from scheduler.core.errors import LostRace, Refused
 from scheduler.core.localgrid import Wish
 from scheduler.database import engine_options
 from scheduler.models import Resource
@@ -26,7 +27,7 @@ from scheduler.services import absences, availability, booking, clinical_holds, 
 from scheduler.services.finding import find, premises_of
 from scheduler.services.settling import settle
 from tests.clinic import Clinic
-from tests.desk import open_clinic, wanted
+from tests.desk import book, open_clinic, wanted
 
 NINE = "2030-03-04 09:00"
 
@@ -116,6 +117,41 @@ def test_only_who_wants_the_same_time_loses(here: Clinic, there: Clinic, theirs:
             work(session, here.call)
             session.commit()
     assert starts(here) == (["08", "10"] if lost else ["08"])
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("act", ["move", "hold"])
+@pytest.mark.parametrize(("theirs", "lost"), [("2030-03-04 10:00", False), (NINE, True)])
+def test_who_moves_or_holds_looks_again_under_the_locks(
+    here: Clinic, there: Clinic, monkeypatch: pytest.MonkeyPatch, act: str, theirs: str, *, lost: bool
+) -> None:
+    """It is carried out at the first try, or is refused: nobody begins anew for another hour of the same person."""
+    patient, foreign = here.patient(), wanted(there, here.patient(), "talk", theirs)
+    visit = book(here, patient, "talk", "2030-03-04 08:00").id if act == "move" else None
+    tries: list[int] = []
+    where, name = (booking, "settle") if act == "move" else (holds, "take")
+    real = getattr(where, name)
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        if not tries:
+            there.do(lambda s, c: booking.book(s, c, foreign))
+        tries.append(1)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(where, name, late)
+
+    def work(session: Session, call: Call) -> object:
+        if visit is not None:
+            return booking.reschedule(session, call, visit, here.at(NINE))
+        return holds.create(session, call, wanted(here, patient, "talk", NINE))
+
+    if lost:
+        with pytest.raises(Refused):
+            here.do(work)
+    else:
+        here.do(work)
+    assert len(tries) == 1
+    assert starts(here) == (["10"] if lost and act == "move" else ["08", "10"] if lost else ["08"])
 
 
 def test_an_absence_is_known_at_once_too(here: Clinic, there: Clinic) -> None:
