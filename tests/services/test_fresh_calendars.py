@@ -132,11 +132,12 @@ def test_who_moves_or_holds_looks_again_under_the_locks(
     where, name = (booking, "settle") if act == "move" else (holds, "take")
     real = getattr(where, name)
 
-    def late(*args: Any, **kwargs: Any) -> Any:
-        if not tries:
-            there.do(lambda s, c: booking.book(s, c, foreign))
-        tries.append(1)
-        return real(*args, **kwargs)
+    def late(session: Session, *args: Any, **kwargs: Any) -> Any:
+        if session.get_bind() is here.engine:
+            tries.append(1)
+            if len(tries) == 1:
+                there.do(lambda s, c: booking.book(s, c, foreign))
+        return real(session, *args, **kwargs)
 
     monkeypatch.setattr(where, name, late)
 
