@@ -76,6 +76,8 @@ def test_all_faults_are_named_at_once(bob: Person) -> None:
         ("/preferences", "invalid_type"),
         ("/mrn", "unknown_field"),
     }
+    unheard_of = bob.post("/v1/patients", json={"name": "Robin", "preferences": {"channel": "pigeon"}})
+    assert faults(unheard_of) == {("/preferences/channel", "unknown_channel")}
 
 
 def test_patients_are_looked_up(bob: Person) -> None:

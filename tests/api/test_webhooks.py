@@ -21,6 +21,7 @@ from scheduler.messaging.webhook import Webhook
 from scheduler.models import Task, WebhookDelivery
 from scheduler.services import webhooks
 from scheduler.worker import Worker
+from scheduler.worker.clockguard import ClockGuard
 from tests.api.examples import BOOKING, made, patient, staffed
 from tests.api.problem import assert_problem
 from tests.messaging.sinks import Gateway, sms_gateway
@@ -219,6 +220,23 @@ def test_a_dead_workers_parcel_is_taken_over_under_the_same_id(
     with Session(engine) as session, session.begin():
         webhooks.settle(session, Call(clock(), alice.organization_id, "it"), webhooks.Arrival(lost, "It answered 500."))
     assert told(alice, webhook)[0]["status"] == "delivered", "whose lease is over has no say"
+
+
+@one_database
+def test_while_a_clock_is_not_to_be_believed_nobody_is_told(
+    alice: Person, desk: Gateway, clock: Clock, engine: Engine
+) -> None:
+    class Doubt(ClockGuard):
+        def holds(self) -> bool:
+            return True
+
+    listen(alice, desk)
+    visit(alice)
+    doubt = Doubt(lambda: Session(engine), clock)
+    held = Worker(lambda: Session(engine), {"webhook": Webhook(private=True)}, clock=clock, guard=doubt)
+    held.tell()
+    held.close()
+    assert desk.asked == []
 
 
 @one_database
