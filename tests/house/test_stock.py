@@ -47,6 +47,8 @@ def test_the_next_one_finds_the_same_database_without_a_row(stock: Stock) -> Non
         "ALTER TABLE occupancies DISABLE TRIGGER ALL",
         "CREATE INDEX left_behind ON patients (id)",
         "ANALYZE organizations",
+        "UPDATE alembic_version SET version_num = '9999'",
+        "DROP TABLE alembic_version",
     ],
 )
 def test_a_database_that_is_no_longer_like_the_template_is_not_lent_again(stock: Stock, deed: str) -> None:
