@@ -55,7 +55,7 @@ def day_of(visit: Appointment) -> Span:
 def somebody(clinic: Clinic, name: str) -> UUID:
     with Session(clinic.engine) as session:
         wanted = select(Resource.id).where(Resource.organization_id == clinic.call.organization_id)
-        return session.scalars(wanted.where(Resource.name == name)).first() or new_id()
+        return session.scalars(wanted.where(Resource.name == name).order_by(Resource.id)).first() or new_id()
 
 
 def propose(clinic: Clinic, resource_id: UUID, span: Span, reason: str = "ill") -> Offer:
