@@ -104,7 +104,8 @@ def reschedule(
     link = course_rules.link(
         session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True, pencilled=wanted.pencilled
     )
-    found = find(session, call, wanted, rules=link, moving=row.id)
+    look = partial(find, session, call, wanted, rules=link, moving=row.id)
+    found = look()
     before = snapshot(row) | {"served": served(session, call, row.id)}
     moves = found.starts_at != row.starts_at
     if moves:
@@ -113,7 +114,8 @@ def reschedule(
     row.sequence += int(moves)
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
-    serving = settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
+    freed = resources_of(session, call, row.id)
+    serving = settle(session, call, [(row, found)], freed=freed, look=partial(look, suggest=False))
     if wanted.pencilled:
         row.pencilled_until = pencilled_until(session, call, row)
     tell_moved(session, call, row, before, moves=moves, reason=reason, by=by, category=category)

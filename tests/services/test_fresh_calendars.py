@@ -120,7 +120,7 @@ def test_only_who_wants_the_same_time_loses(here: Clinic, there: Clinic, theirs:
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("act", ["hold"])
+@pytest.mark.parametrize("act", ["move", "hold"])
 @pytest.mark.parametrize(("theirs", "lost"), [("2030-03-04 10:00", False), (NINE, True)])
 def test_who_moves_or_holds_looks_again_under_the_locks(
     here: Clinic, there: Clinic, monkeypatch: pytest.MonkeyPatch, act: str, theirs: str, *, lost: bool
