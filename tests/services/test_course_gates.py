@@ -19,6 +19,9 @@ from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 
+#: Where the database does not matter.
+ON_ONE = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def clinic(engine: Engine) -> Clinic:
@@ -64,6 +67,7 @@ def test_a_gate_that_is_reached_is_a_task_until_somebody_decides(clinic: Clinic)
     assert tasks(clinic) == [("review", "done")]
 
 
+@ON_ONE
 def test_a_course_that_ends_leaves_nothing_to_decide(clinic: Clinic) -> None:
     approve(clinic, protocol(gate=2))
     made = course(clinic)
@@ -81,6 +85,7 @@ def open_ended() -> dict[str, Any]:
     return document
 
 
+@ON_ONE
 def test_a_clinician_authorizes_block_after_block(clinic: Clinic) -> None:
     approve(clinic, open_ended())
     made = course(clinic)
@@ -96,6 +101,7 @@ def test_a_clinician_authorizes_block_after_block(clinic: Clinic) -> None:
     assert len(accept(clinic, made.id, offer(clinic, made.id)[0].token)) == len(booked) == 4
 
 
+@ON_ONE
 def test_only_what_goes_on_by_blocks_is_extended_and_only_what_is_over_completed(clinic: Clinic) -> None:
     approve(clinic, protocol())
     made = course(clinic)
@@ -124,6 +130,7 @@ def switch(clinic: Clinic, **document: Any) -> None:
     clinic.do(work)
 
 
+@ON_ONE
 def test_nothing_is_made_of_what_is_off(clinic: Clinic) -> None:
     approve(clinic, protocol())
     switch(clinic, enabled=False)
@@ -140,6 +147,7 @@ def test_nothing_is_made_of_what_is_off(clinic: Clinic) -> None:
         course(clinic)
 
 
+@ON_ONE
 def test_by_video_a_course_asks_where_the_patient_will_be_and_plans_for_there(clinic: Clinic) -> None:
     talk = segment("talk", 55, need("role:coach"))
     clinic.visit(visit_type("call", talk, kind="integration", video=True))
