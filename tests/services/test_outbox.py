@@ -52,7 +52,7 @@ class TestOwing:
         inserts = []
 
         def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            if statement.startswith("INSERT INTO messages"):
+            if "INSERT INTO messages" in statement:
                 inserts.append(statement)
 
         event.listen(clinic.engine, "before_cursor_execute", note)
