@@ -78,5 +78,9 @@ def test_two_sites_share_neither_patient_nor_therapist(arena: Arena, desk: Calle
     for clock in ("09:00", "10:00", "11:00", "12:00"):
         here = arena.wish(0, "talk", 0, clock)
         did = everybody(desk, "/v1/appointments", [here, here | {"location_id": str(branch)}] * (CLIENTS // 2))
-        assert Counter(each["code"] for each in did) == {"201": 1, "patient_busy": 7}
+        found = Counter(each["code"] for each in did)
+        # The patient and the therapist are both taken; who looks at this very moment may have read only one of them so.
+        assert found.pop("201") == 1
+        assert found.total() == CLIENTS - 1
+        assert found.keys() <= {"patient_busy", "resource_busy"}
     assert faults(arena.engine, clinic.call.organization_id) == []
