@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import _lru_cache_wrapper
 from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
@@ -19,7 +16,7 @@ from statistics import median
 from urllib.parse import urlencode
 from uuid import UUID
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from bench.clinic import FORTY, LARGE, Clinic, Size
@@ -27,7 +24,7 @@ from bench.databases import Database, postgresql, server, sqlite
 from bench.history import History
 from bench.report import Sheet, extent, spread
 from bench.slotloop import SlotLoop
-from scheduler.database import engine_options
+from bench.stopwatch import timed, unasked
 from scheduler.services import availability
 from scheduler.services.availability import Offer, Question
 from scheduler.services.catalog import visit_kind
@@ -189,16 +186,8 @@ class Watch:
         self.clinic.do(lambda session, call: bump_calendars(session, call, ids[:3]))
 
     def _cold(self, limit: int) -> tuple[float, float]:
-        """As in a process that has never been asked, but for its imports and one open connection."""
-        url = self.clinic.database.url
-        engine = create_engine(url, **engine_options(url))
-        engine.connect().close()
-        for found in gc.get_objects():
-            if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scheduler."):
-                found.cache_clear()
-        spent = _timed(lambda: self._ask(engine, limit))
-        engine.dispose()
-        return spent
+        with unasked(self.clinic.database.url) as engine:
+            return _timed(lambda: self._ask(engine, limit))
 
     def _loop(self, limit: int) -> list[float]:
         """The reference in turns with the product; both must agree, but that the product may offer more."""
@@ -223,6 +212,5 @@ def _timed(act: Callable[[], object], before: Callable[[], object] | None = None
     """Milliseconds on the wall, and of this process's CPU."""
     if before is not None:
         before()
-    began, ran = time.perf_counter(), time.process_time()
-    act()
-    return (time.perf_counter() - began) * 1000, (time.process_time() - ran) * 1000
+    wall, cpu, _ = timed(act)
+    return wall, cpu

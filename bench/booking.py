@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections import Counter
@@ -27,6 +26,7 @@ from bench.crowd import OK, OUT, Did, crowd, http_client
 from bench.databases import postgresql, server
 from bench.history import History
 from bench.report import Sheet, extent, spread
+from bench.stopwatch import worker_cpu
 from scheduler.core.availability import starts
 from scheduler.core.bitmap import bits
 from scheduler.core.call import Call
@@ -45,7 +45,6 @@ _HOURS, _WORKDAYS = range(8, 17), 5
 #: More of either per second than can be.
 _FASTEST = {"api": 600, "bare": 4000}
 _READS = 200
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -138,18 +137,18 @@ class Contest:
 
     def turn(self, clients: int, seconds: float) -> Turn:
         """First the one, then the other."""
-        before = self._cpu()
+        before = worker_cpu(self.api)
         api = self._go("api", clients, seconds)
-        cpu = self._cpu() - before
+        cpu = worker_cpu(self.api) - before
         return Turn(api, self._go("bare", clients, seconds), cpu, self._read())
 
     def _read(self) -> float:
         """CPU seconds of the workers for one authenticated read of one row."""
-        connection, before = HTTPConnection(*self.api.address), self._cpu()
+        connection, before = HTTPConnection(*self.api.address), worker_cpu(self.api)
         for _ in range(_READS):
             connection.request("GET", "/v1/organization", headers={"Authorization": f"Bearer {self.clinic.token}"})
             connection.getresponse().read()
-        return (self._cpu() - before) / _READS
+        return (worker_cpu(self.api) - before) / _READS
 
     def _go(self, which: str, clients: int, seconds: float) -> Did:
         self.clinic.database.engine.dispose()  # the clients are forked from here
@@ -163,11 +162,6 @@ class Contest:
         if did.ends[OUT]:
             raise RuntimeError(f"{which} ran out of wishes: fewer seconds or rounds, please")
         return did
-
-    def _cpu(self) -> float:
-        """CPU seconds of the workers so far."""
-        fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.api.worker_pids())
-        return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
 
     def _places(self, session: Session, call: Call) -> list[dict[str, Any]]:
         """For every full hour ahead as many wishes as visits of the kind fit into it, each by a patient of its own."""

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import _lru_cache_wrapper, partial
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from bench.clinic import LARGE, Clinic
 from bench.databases import postgresql, server, sqlite
 from bench.history import History
 from bench.report import Sheet, spread
+from bench.stopwatch import timed, unasked, worker_cpu
 from scheduler.core.call import Call
 from scheduler.core.errors import NoFeasiblePlan
-from scheduler.database import engine_options, transact
+from scheduler.database import transact
 from scheduler.services import courses, planning, protocols
 from scheduler.services.courses import WantedCourse
-from tests.plumbing.servers import Server, serving
+from tests.plumbing.servers import serving
 
 ABOUT = "a course's plan from stored bookings: cold, warm, and over HTTP (gunicorn, 2 workers x 4 threads)"
 PROTOCOL = "iv_ketamine_induction"
 #: So many days are filled ahead; the other bookings lie in the past.
 AHEAD = 26 * 7
 _OK = 200
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +93,7 @@ class Watch:
         engine = self.clinic.database.engine
         for course_id in self.course_ids:  # each looks at days of its own
             self._plan(engine, course_id)
-        warm = [_timed(lambda each=each: self._plan(engine, each)) for each in self.course_ids]  # type: ignore[misc]
+        warm = [timed(lambda each=each: self._plan(engine, each)) for each in self.course_ids]  # type: ignore[misc]
         planned = sum(found for _, _, found in warm)
         return [
             f"{planned} of {len(warm)}",
@@ -114,9 +111,9 @@ class Watch:
                 self._request(connection, course_id, proven=False)
             found, cpu = [], []
             for proven in (False, True):
-                before = _cpu(api)
+                before = worker_cpu(api)
                 found.append([self._request(connection, each, proven=proven) for each in self.course_ids])
-                cpu.append((_cpu(api) - before) / len(self.course_ids) * 1000)
+                cpu.append((worker_cpu(api) - before) / len(self.course_ids) * 1000)
             return [*(spread(each) for each in found), " and ".join(f"{each:.0f}" for each in cpu)]
 
     def _request(self, connection: HTTPConnection, course_id: UUID, *, proven: bool) -> float:
@@ -142,25 +139,5 @@ class Watch:
             return transact(session, self.clinic.call, act, dry_run=True)
 
     def _cold(self, course_id: UUID) -> tuple[float, float, bool]:
-        url = self.clinic.database.url
-        engine = create_engine(url, **engine_options(url))
-        engine.connect().close()
-        for found in gc.get_objects():
-            if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scheduler."):
-                found.cache_clear()
-        spent = _timed(lambda: self._plan(engine, course_id))
-        engine.dispose()
-        return spent
-
-
-def _cpu(api: Server) -> float:
-    """The CPU seconds of the server's workers so far."""
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split() for pid in api.worker_pids()]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
-
-
-def _timed(act: Any) -> tuple[float, float, bool]:
-    """Milliseconds on the wall, and of this process's CPU; and what came of it."""
-    began, ran = time.perf_counter(), time.process_time()
-    found = act()
-    return (time.perf_counter() - began) * 1000, (time.process_time() - ran) * 1000, found
+        with unasked(self.clinic.database.url) as engine:
+            return timed(lambda: self._plan(engine, course_id))

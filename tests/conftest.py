@@ -1,13 +1,14 @@
 """The fixtures: every test that asks for `engine`, `app` or `client` runs on SQLite and on a real PostgreSQL.
 
-The schema is built once per process by the migrations, on a template; each test gets a copy of its own. To run a test
-on one of the two only, and to say so: `@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)`.
+The schema is built once per process by the migrations, on a template; each test has a copy to itself, as good as new.
+To run one on one of the two only, and to say so: `@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)`.
 """
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine, event, make_url
+from werkzeug.serving import make_server
 
 from scheduler.config import Settings
 from tests.plumbing import effort, postgres, sockets  # noqa: F401 - effort registers its profile before it is looked for
@@ -204,3 +206,15 @@ def app(settings: Settings, clock: Clock, engine: Engine) -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """A front desk's HTTP client, without a key."""
     return app.test_client()
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """The application behind a socket, on this test's database and clock."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

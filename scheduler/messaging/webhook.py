@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +39,8 @@ def signed(message_id: str, secrets: Sequence[str], now: datetime, body: str) ->
 class Webhook:
     """Posts an envelope's body to its address. With `private`, plain http and addresses of one's own network may be.
 
-    `timeout` is for the whole of it, in seconds. `resolve` replaces the system's names, `context` its trust.
+    `timeout`, in seconds, is for the whole of it but the name, with which the system has its own patience. `resolve`
+    replaces the system's names, `context` its trust.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Webhook:
         parts = urlsplit(envelope.to)
         secure, host = parts.scheme == "https", parts.hostname or ""
         port = parts.port or (443 if secure else 80)
-        context = (self._context or ssl.create_default_context()) if secure else None
+        context = self._trusted if secure else None
         connection = _Pinned(host, port, self._address(host, port), self._timeout, context)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = {"Content-Type": "application/json", "User-Agent": "Regimen", **envelope.headers}
@@ -76,6 +78,11 @@ class Webhook:
             answer = connection.getresponse()  # of which the status is all that matters: nothing else is read
             after = answer.headers.get("Retry-After", "")
             return answer.status, float(after) if after.isascii() and after.isdigit() else None
+
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        """Whom to believe: read from the system once, and not before somebody is told."""
+        return self._context or ssl.create_default_context()
 
     def _address(self, host: str, port: int) -> str:
         """The one IP address to connect to. All that the name stands for must be public, lest one be chosen later."""

@@ -20,9 +20,8 @@ _TABLE = cast("Table", AuditEvent.__table__)
 _INSERT = insert(_TABLE)
 #: Whether anybody outside wants to be told, as a column of whatever else is asked.
 LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("organization"), Webhook.enabled).exists()
-_LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("told"), Webhook.enabled)
 #: Asks in the same statement whether anybody outside wants to be told.
-_INSERT_ASKING = _INSERT.returning(_LISTENING.exists())
+_INSERT_ASKING = _INSERT.returning(LISTENING)
 
 
 def note(
@@ -44,7 +43,7 @@ def note(
     _, [row] = event(call, action, subject_type, subject_id, before=before, after=after, reason=reason)
     if action not in EVENTS:
         session.execute(_INSERT, row)
-    elif session.execute(_INSERT_ASKING, row | {"told": call.organization_id}).scalar_one():
+    elif session.execute(_INSERT_ASKING, row | {"organization": call.organization_id}).scalar_one():
         publish(session, call, action, subject_id)
 
 
@@ -60,7 +59,7 @@ def event(
 ) -> tuple[Table, list[dict[str, Any]]]:
     """The same as a row of its table, for a sheet of other rows that belong to it.
 
-    Whoever puts the sheet down owes what webhooks are owed, by `tell`, if somebody is `LISTENING`.
+    Whoever puts the sheet down owes what webhooks are owed, by `events.publish`, if somebody is `LISTENING`.
     """
     return _TABLE, [
         {
@@ -78,11 +77,6 @@ def event(
             "reason": reason,
         }
     ]
-
-
-def tell(session: Session, call: Call, action: str, subject_id: UUID) -> None:
-    """Owe webhooks a change whose event was written as a row among others."""
-    publish(session, call, action, subject_id)
 
 
 def list_events(

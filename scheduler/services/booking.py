@@ -21,7 +21,17 @@ from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, Hold, new_id
-from scheduler.services import audit, consequences, course_rules, groups, openings, outbox, overrides, visit_tasks
+from scheduler.services import (
+    audit,
+    consequences,
+    course_rules,
+    events,
+    groups,
+    openings,
+    outbox,
+    overrides,
+    visit_tasks,
+)
 from scheduler.services.appointments import AppointmentView, row_of, view
 from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
@@ -60,7 +70,7 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     sheet.add(*audit.event(call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment)))
     sheet.put_down(session)
     if listening:
-        audit.tell(session, call, "appointment.book", appointment.id)
+        events.publish(session, call, "appointment.book", appointment.id)
     return view(session, call, appointment, served=serving)
 
 

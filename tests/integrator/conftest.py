@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,13 +12,11 @@ import pytest
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser.errors import ErrorLevel
-from werkzeug.serving import make_server
 
 from tests.api.conftest import make_key
 from tests.integrator.kit import Kit
 
 if TYPE_CHECKING:
-    from flask import Flask
     from sqlalchemy import Engine
 
     from tests.plumbing.clock import Clock
@@ -44,18 +41,6 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> str:
     assert [each.header for each in complaints if each.level is ErrorLevel.ERROR] == []
     sys.path.insert(0, str(folder))
     return name
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """The application behind a socket, on this test's database and clock."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

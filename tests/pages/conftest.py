@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment
@@ -23,7 +21,6 @@ from tests.api.conftest import Person, alice, organization_id  # noqa: F401 - th
 from tests.api.examples import WEEK, made
 
 if TYPE_CHECKING:
-    from flask import Flask
     from sqlalchemy import Engine
 
     from tests.plumbing.clock import Clock
@@ -119,18 +116,6 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield launched
         launched.close()
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """The application behind a socket."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @contextmanager

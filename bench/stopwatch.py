@@ -1,0 +1,45 @@
+"""How time is taken: of one call, of a server's workers, and as in a process that was never asked. Shows nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import _lru_cache_wrapper
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Engine, create_engine
+
+from scheduler.database import engine_options
+from tests.plumbing.servers import Server
+
+_Found = TypeVar("_Found")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def timed(act: Callable[[], _Found]) -> tuple[float, float, _Found]:
+    """Milliseconds on the wall, and of this process's CPU; and what came of it."""
+    began, ran = time.perf_counter(), time.process_time()
+    found = act()
+    return (time.perf_counter() - began) * 1000, (time.process_time() - ran) * 1000, found
+
+
+def worker_cpu(api: Server) -> float:
+    """The CPU seconds of the server's workers so far."""
+    fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in api.worker_pids())
+    return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
+
+
+@contextmanager
+def unasked(url: str) -> Iterator[Engine]:
+    """An engine as in a process that has never been asked, but for its imports and one open connection."""
+    engine = create_engine(url, **engine_options(url))
+    engine.connect().close()
+    for found in gc.get_objects():
+        if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scheduler."):
+            found.cache_clear()
+    yield engine
+    engine.dispose()
