@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.protocol import GapRule, Gate, Limit, Phase, Protocol, Rest, Step, Window
 from scheduler.core.protocol.values import FIRST_DOSE, PHASE_START
+from scheduler.core.visit import SessionGate, barring
 
 DAY_MINUTES = 24 * 60
 
@@ -62,11 +63,18 @@ class SessionSpec:
     use_by: date | None = None
     #: Whether nothing at all is booked beyond the longest gap.
     hard: bool = False
+    #: What is to be in order before this session alone, besides what its visit type asks.
+    own_gates: tuple[SessionGate, ...] = ()
 
     @property
     def sequence(self) -> int:
         """The number of the session in its course, from 1."""
         return self.index + 1
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The clearances without which it is not booked, besides those of its visit type."""
+        return barring(self.own_gates)
 
     @property
     def gate_key(self) -> str | None:
@@ -112,7 +120,7 @@ def expand(
         main = replace(main, limits=phase.limits, use_within_days=step.use_within_days)
         for ordinal in range(1, sessions + 1):
             rule, place = (rhythm.entry, 0) if ordinal == 1 else (rhythm.gap, ordinal - 2)
-            spec = replace(main, index=len(specs), ordinal=ordinal, anchor=previous)
+            spec = replace(main, index=len(specs), ordinal=ordinal, anchor=previous, own_gates=_own(step, ordinal))
             specs.append(_bounded(_spaced(spec, rule, place, specs), step, specs))
             previous = len(specs) - 1
             if leaf is not None:
@@ -205,7 +213,12 @@ def _leaf(phase: Phase, step: Step, ordinal: int, anchor: int) -> SessionSpec:
         dosing=step.dosing,
         before_next=step.before_next,
         same_day=step.same_day,
+        own_gates=_own(step, ordinal),
     )
+
+
+def _own(step: Step, ordinal: int) -> tuple[SessionGate, ...]:
+    return tuple(gate for gate in step.gates if ordinal == 1 or not gate.first_only)
 
 
 def _gated(protocol: Protocol, specs: list[SessionSpec]) -> tuple[SessionSpec, ...]:

@@ -76,6 +76,8 @@ class Site:
     holidays: Mapping[str, str] = field(default_factory=dict)
     #: Where the patient will be during a visit by video; None when that is not known yet.
     region: str | None = None
+    #: Clearances that are asked for besides those of the visit type.
+    asked: tuple[str, ...] = ()
     #: Why the patient may not be dosed for the time being, if so.
     on_hold: str | None = None
 
@@ -128,7 +130,7 @@ class Site:
             yield Bar("location_not_certified", f"The location holds no valid '{code}' on that day.", missing)
 
     def _clearance_bars(self, visit: VisitType) -> Iterable[Bar]:
-        for kind in visit.clearances:
+        for kind in dict.fromkeys((*visit.clearances, *self.asked)):
             cleared = 0
             for fact in self.clearances:  # in the order in which they were stated: a later one overrules
                 if fact.speaks_of(kind, visit.modality):

@@ -43,6 +43,10 @@ class Desk:
         """One change, under an Idempotency-Key of its own. Raises RefusedRequest."""
         return self._call("POST", path, json=body, headers={"Idempotency-Key": str(uuid4())})
 
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One decision, which may be said twice. Raises RefusedRequest."""
+        return self._call("PUT", path, json=body)
+
     def every(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """All items of a collection, page by page."""
         cursor: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from scheduler.core.civil import day_bounds, to_local
+from scheduler.demo.clinic import CLINICIAN
 from scheduler.demo.clock import StoryClock
 from scheduler.demo.desk import Desk
 from scheduler.demo.seed import PROTOCOL
@@ -57,7 +58,10 @@ def begin(desk: Desk, patient_id: str, location_id: str, start_after: date) -> t
         "location_id": location_id,
         "start_after": start_after.isoformat(),
     }
-    return patient, desk.post("/v1/courses", wanted)
+    course = desk.post("/v1/courses", wanted)
+    # Elsewhere the evaluation comes first; the story's patient was seen before it began.
+    cleared = {"outcome": "passed", "by": CLINICIAN, "note": "Seen and cleared before, for this demonstration."}
+    return patient, desk.put(f"/v1/courses/{course['id']}/gates/clearance", cleared)
 
 
 def plan(desk: Desk, course: dict[str, Any]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked, SessionRules, session_rules
-from scheduler.core.visit import VisitType
+from scheduler.core.visit import SessionGate, VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
 from scheduler.services import opening_days
 from scheduler.services.catalog import protocol_of, visit_kind
@@ -53,6 +53,8 @@ class Link:
     rules: SessionRules
     #: Whether the course holds this session's dose back.
     held: bool = False
+    #: Clearances that its step asks for besides those of the visit type.
+    asked: tuple[str, ...] = ()
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the course forbids."""
@@ -111,7 +113,8 @@ def link(
     minutes = visit_kind(session, call, visit_type).visit.minutes
     opened = opening_days.around(session, call, course.location_id, specs, booked)
     rules = session_rules(specs, step.position, booked, passed, minutes, opened)
-    return Link(course.id, step.id, rules, held=course.status == "on-hold" and spec.dosing and spec.kind == "main")
+    held = course.status == "on-hold" and spec.dosing and spec.kind == "main"
+    return Link(course.id, step.id, rules, held=held, asked=spec.asked)
 
 
 def refuse_held(session: Session, call: Call, row: Appointment, visit: VisitType) -> None:
@@ -120,6 +123,16 @@ def refuse_held(session: Session, call: Call, row: Appointment, visit: VisitType
         course = session.get_one(Course, (call.organization_id, row.course_id))
         if course.status == "on-hold":
             raise Refused([Reason("on_hold", ON_HOLD)])
+
+
+def own_gates(session: Session, call: Call, session_id: UUID | None) -> tuple[SessionGate, ...]:
+    """What the session's step of the protocol asks for before it, besides its visit type."""
+    step = session.get(CourseSession, (call.organization_id, session_id)) if session_id is not None else None
+    if step is None:
+        return ()
+    course = session.get_one(Course, (call.organization_id, step.course_id))
+    _, protocol = protocol_of(session, call, course.protocol_id)
+    return specs_of(protocol, course)[step.position].own_gates
 
 
 def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Booked]:

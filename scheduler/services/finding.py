@@ -91,6 +91,10 @@ class Found:
 class Rules(Protocol):
     """Whatever else bars starts, such as the gaps of a course."""
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Clearances that it asks for besides those of the visit type."""
+
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """Its bars over a timeline."""
 
@@ -214,7 +218,13 @@ class Search:
         further += dose_bars(self.kind.visit, self.doses, site.timeline, site.time_zone)
         earliest, latest = loaded.policies.starts(self.call.now, self.wanted.by)
         return replace(
-            site, pins=pins, further=further, earliest=earliest, latest=latest, region=self.wanted.patient_region
+            site,
+            pins=pins,
+            further=further,
+            earliest=earliest,
+            latest=latest,
+            region=self.wanted.patient_region,
+            asked=self.rules.asked if self.rules is not None else (),
         )
 
     def nearest(self, starts_at: datetime) -> list[datetime]:

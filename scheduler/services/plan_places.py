@@ -116,7 +116,7 @@ def _clinic(
     """The clinic as that session's booking sees it, with the course's rules and the visits before it in place."""
     kind = desk.kinds[spec.visit_type]
     region = desk.preferences.patient_region
-    site = replace(desk.loaded.site, further=bars, calendars=calendars, region=region)
+    site = replace(desk.loaded.site, further=bars, calendars=calendars, region=region, asked=spec.asked)
     return site.clinic(kind.visit, kind.demand, cleared=cleared)
 
 

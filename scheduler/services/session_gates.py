@@ -9,14 +9,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
+from scheduler.core.protocol import Step, parse_protocol
 from scheduler.core.site import ClearanceFact
 from scheduler.core.visit import SessionGate, VisitType
 from scheduler.core.visit_day import is_forfeit, unpassed
-from scheduler.models import Appointment, Clearance, Task
+from scheduler.models import Appointment, Clearance, Course, CourseSession, ProtocolRow, Task
 from scheduler.services import policies, tasks
 from scheduler.services.catalog import visit_kinds
 from scheduler.services.visit_day.letting_go import let_go, locked_together
@@ -33,40 +34,91 @@ def chase(session: Session, call: Call) -> bool:
 
     Visits whose gate lets them go, where the organization's policy says so, are let go first.
     """
-    kinds = {code: kind.visit for code, kind in visit_kinds(session, call).items() if kind.visit.gates}
-    if not kinds:
+    visits = _visits_ahead(session, call)
+    if not visits:
         return False
-    rows = _ahead(session, call, kinds)
-    found = {row.id: gates for row, gates in _unpassed(session, call, rows, kinds)}
+    found = {row.id: gates for row, gates in _unpassed(session, call, visits)}
+    rows = [row for row, _ in visits]
     if policies.current(session, call).release_ungated:
         late = [row.id for row in rows if is_forfeit(found[row.id], row.starts_at, call.now)]
         if late:
-            _release(session, call, late[:_BATCH], kinds)
+            _release(session, call, late[:_BATCH], {row.id: visit for row, visit in visits})
             return True
     _owe(session, call, rows, found)
     return False
 
 
-def _ahead(session: Session, call: Call, kinds: Mapping[str, VisitType]) -> Sequence[Appointment]:
-    furthest = max(gate.due_hours for kind in kinds.values() for gate in kind.gates)
+def _visits_ahead(session: Session, call: Call) -> list[tuple[Appointment, VisitType]]:
+    """The visits before which a gate may be due by now, each with its gates and those of its step of a course."""
+    kinds = {code: kind.visit for code, kind in visit_kinds(session, call).items()}
+    steps = _gated_steps(session, call, kinds)
+    codes = {code for code, kind in kinds.items() if kind.gates} | {step.visit_type for step in steps.values()}
+    gates = [gate for kind in kinds.values() for gate in kind.gates]
+    gates += [gate for step in steps.values() for gate in step.gates]
+    if not gates:
+        return []
     chosen = select(Appointment).where(
         Appointment.organization_id == call.organization_id,
         Appointment.status.in_(_STATUSES),
-        Appointment.visit_type.in_(sorted(kinds)),
+        Appointment.visit_type.in_(sorted(codes)),
         Appointment.starts_at > call.now,
-        Appointment.starts_at <= call.now + timedelta(hours=furthest),
+        Appointment.starts_at <= call.now + timedelta(hours=max(gate.due_hours for gate in gates)),
     )
-    return session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id)).all()
+    rows = session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id)).all()
+    own = _own_gates(session, call, rows, steps) if steps else {}
+    return [(row, kinds[row.visit_type].gated(own.get(row.course_session_id, ()))) for row in rows]
+
+
+def _gated_steps(session: Session, call: Call, kinds: Mapping[str, VisitType]) -> dict[tuple[UUID, str], Step]:
+    """The steps with gates of their own, by protocol and key; of protocols that courses can have."""
+    mine = ProtocolRow.organization_id == call.organization_id
+    chosen = select(ProtocolRow.id, ProtocolRow.definition).where(mine, ProtocolRow.status != "draft")
+    return {
+        (row.id, step.key): step
+        for row in session.execute(chosen)
+        if any(step.get("gates") for phase in row.definition["phases"] for step in phase["steps"])
+        for _, step in parse_protocol(row.definition, kinds).steps()
+        if step.gates
+    }
+
+
+def _own_gates(
+    session: Session, call: Call, rows: Sequence[Appointment], steps: Mapping[tuple[UUID, str], Step]
+) -> dict[UUID | None, tuple[SessionGate, ...]]:
+    """What their steps ask for before the visits, by session of a course."""
+    fellow = aliased(CourseSession)
+    first = (
+        select(func.min(fellow.position))
+        .where(
+            fellow.organization_id == call.organization_id,
+            fellow.course_id == CourseSession.course_id,
+            fellow.step == CourseSession.step,
+        )
+        .scalar_subquery()
+    )
+    chosen = (
+        select(CourseSession.id, Course.protocol_id, CourseSession.step, CourseSession.position == first)
+        .join(Course, and_(Course.organization_id == call.organization_id, Course.id == CourseSession.course_id))
+        .where(
+            CourseSession.organization_id == call.organization_id,
+            CourseSession.id.in_({row.course_session_id for row in rows}),
+            CourseSession.step.in_({key for _, key in steps}),
+        )
+    )
+    return {
+        session_id: tuple(gate for gate in steps[protocol_id, key].gates if is_first or not gate.first_only)
+        for session_id, protocol_id, key, is_first in session.execute(chosen)
+        if (protocol_id, key) in steps
+    }
 
 
 def _unpassed(
-    session: Session, call: Call, rows: Collection[Appointment], kinds: Mapping[str, VisitType]
+    session: Session, call: Call, visits: Sequence[tuple[Appointment, VisitType]]
 ) -> Iterator[tuple[Appointment, tuple[SessionGate, ...]]]:
-    facts = _clearances(session, call, {row.patient_id for row in rows})
-    for row in rows:
+    facts = _clearances(session, call, {row.patient_id for row, _ in visits})
+    for row, visit in visits:
         stated = facts.get(row.patient_id, [])
-        kind = kinds[row.visit_type]
-        yield row, unpassed(kind, row.checklist, stated, row.starts_at, row.time_zone, call.now)
+        yield row, unpassed(visit, row.checklist, stated, row.starts_at, row.time_zone, call.now)
 
 
 def _clearances(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[ClearanceFact]]:
@@ -115,10 +167,10 @@ _SAYS = {
 }
 
 
-def _release(session: Session, call: Call, ids: Collection[UUID], kinds: Mapping[str, VisitType]) -> None:
+def _release(session: Session, call: Call, ids: Collection[UUID], visits: Mapping[UUID, VisitType]) -> None:
     """Let the visits go whose gate is still not passed, now that nobody else can change them."""
     rows = [row for row in locked_together(session, call, ids) if row.status in _STATUSES]
-    for row, gates in list(_unpassed(session, call, rows, kinds)):
+    for row, gates in list(_unpassed(session, call, [(row, visits[row.id]) for row in rows])):
         gate = is_forfeit(gates, row.starts_at, call.now)
         if gate is not None:
             let_go(session, call, row, f"Not in order in time: {gate.label}."[:500])

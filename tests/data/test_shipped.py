@@ -228,19 +228,45 @@ def test_the_days_are_those_of_the_clinical_page(
 def test_an_induction_of_six_has_an_integration_after_each() -> None:
     specs = expand(PROTOCOLS["iv_ketamine_induction"])
     assert [spec.step for spec in specs] == ["evaluation", *["dose", "integration"] * 6]
-    assert through_gate(specs) == specs
+    assert through_gate(specs, {"clearance"}) == specs
     assert {spec.gap[2] for spec in specs if spec.step == "dose" and spec.ordinal > 1 and spec.gap} == {5}
     slower = expand(PROTOCOLS["iv_ketamine_induction"], "twice_weekly")
     assert {spec.gap[2] for spec in slower if spec.step == "dose" and spec.ordinal > 1 and spec.gap} == {7}
 
 
 def test_nothing_beyond_an_evaluation_is_booked_before_clearance() -> None:
-    for code in ("iv_ketamine", "im_ketamine", "esketamine_trd", "esketamine_mddsi", "oral_sl_clinic", "oral_sl_home"):
+    dosing = [code for code, protocol in PROTOCOLS.items() if any(step.dosing for _, step in protocol.steps())]
+    assert len(dosing) == 7
+    for code in dosing:
         specs = expand(PROTOCOLS[code])
         assert [spec.step for spec in through_gate(specs)] == ["evaluation"], code
         cleared = through_gate(specs, {"clearance"})
-        assert len(cleared) < len(specs) or code == "esketamine_mddsi"
+        assert len(cleared) < len(specs) or code in {"esketamine_mddsi", "iv_ketamine_induction"}
         assert any(spec.dosing for spec in cleared)
+
+
+def test_labs_are_back_before_the_first_dose_of_a_series() -> None:
+    asked = {
+        code: [
+            (spec.sequence, gate.effect, gate.due_hours)
+            for spec in expand(protocol)
+            for gate in spec.own_gates
+            if gate.key == "labs"
+        ]
+        for code, protocol in PROTOCOLS.items()
+    }
+    first = [(2, "blocks_checkin", 72)]
+    assert {code: gates for code, gates in asked.items() if gates} == {
+        "iv_ketamine": first,
+        "iv_ketamine_induction": first,
+        "im_ketamine": first,
+        "oral_sl_clinic": [(3, "blocks_checkin", 72)],
+    }
+
+
+def test_at_home_a_chaperone_and_the_medication_are_there_before_each_dose() -> None:
+    doses = [spec for spec in expand(PROTOCOLS["oral_sl_home"]) if spec.dosing]
+    assert {tuple(gate.key for gate in spec.own_gates) for spec in doses} == {("consent", "chaperone", "medication")}
 
 
 def test_reviews_are_soft_after_the_third_dose_and_hard_after_the_sixth() -> None:

@@ -23,11 +23,12 @@ from scheduler.core.protocol.values import (
     Rhythm,
     Step,
 )
-from scheduler.core.visit import VisitType
+from scheduler.core.visit import VisitType, read_gates
 
-_LEAF_KEYS = PROVENANCE | {"key", "visit_type", "each", "window", "before_next", "same_day", "dosing"}
+_LEAF_KEYS = PROVENANCE | {"key", "visit_type", "each", "window", "before_next", "same_day", "dosing", "gates"}
 _MAIN_KEYS = PROVENANCE | {
     "key", "visit_type", "count", "block", "sessions", "entry", "gap", "offsets", "optional", "supply", "dosing",
+    "gates",
 }  # fmt: skip
 _PROTOCOL_KEYS = PROVENANCE | {
     "code", "name", "modality", "continuity", "phases", "cadences", "default_cadence", "gates", "enabled",
@@ -102,6 +103,7 @@ def _read_step(item: Node, visit_types: Mapping[str, VisitType]) -> Step:
     if visit is not None and item.flag("dosing", default=dosing) != dosing:
         item.fault("dosing", "dosing_mismatch", f"Visit type '{visit_type}' is {'' if dosing else 'not '}for dosing.")
     key = item.code("key")
+    gates = read_gates(item, PROVENANCE, visit.checklist if visit else (), besides=visit.gates if visit else ())
     if leaf:
         return Step(
             key,
@@ -111,6 +113,7 @@ def _read_step(item: Node, visit_types: Mapping[str, VisitType]) -> Step:
             before_next=item.flag("before_next", default=False),
             same_day=item.flag("same_day", default=False),
             dosing=dosing,
+            gates=gates,
         )
     count, block = _read_count(item)
     return Step(
@@ -125,6 +128,7 @@ def _read_step(item: Node, visit_types: Mapping[str, VisitType]) -> Step:
         dosing=dosing,
         sessions=_read_sessions(item, count),
         use_within_days=_read_supply(item, dosing=dosing),
+        gates=gates,
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from scheduler.core.visit import SessionGate
+
 MOST_SESSIONS = 100
 
 #: Anchors that are no step: the first session with a dose, and the first session of the step's own phase.
@@ -90,7 +92,8 @@ class Step:
     `each` makes it a leaf; `entry` leads to its first session, `gap` from one of its sessions to the next. A leaf that
     is `same_day` may fall on the day of a main session. An `optional` step is left out unless a course wants it.
     `sessions` are the least and the most of them that a course may have instead of `count`. What is received for one
-    patient alone is given within `use_within_days` of that day; None: it has no such clock.
+    patient alone is given within `use_within_days` of that day; None: it has no such clock. `gates` stand before its
+    sessions besides those of the visit type.
     """
 
     key: str
@@ -108,6 +111,7 @@ class Step:
     offsets: Offsets | None = None
     sessions: tuple[int, int] | None = None
     use_within_days: int | None = None
+    gates: tuple[SessionGate, ...] = ()
 
     @property
     def most(self) -> int | None:

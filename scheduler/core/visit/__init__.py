@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.core.visit.floors import check_floors
+from scheduler.core.visit.gates import read_gates
 from scheduler.core.visit.reading import GRID_MINUTES, LONGEST_LIMIT_DAYS, parse_visit_type
 from scheduler.core.visit.values import (
     CheckItem,
@@ -17,6 +18,7 @@ from scheduler.core.visit.values import (
     SessionGate,
     VisitTask,
     VisitType,
+    barring,
 )
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "SessionGate",
     "VisitTask",
     "VisitType",
+    "barring",
     "check_floors",
     "parse_visit_type",
+    "read_gates",
 ]

@@ -14,11 +14,21 @@ MOST_HOURS = 366 * 24
 _EFFECTS = ("blocks_booking", "blocks_checkin", "warns")
 
 
-def read_gates(node: Node, provenance: AbstractSet[str], checklist: Sequence[CheckItem]) -> tuple[SessionGate, ...]:
-    """The items of `gates`, in their order; none when it is not there."""
+def read_gates(
+    node: Node,
+    provenance: AbstractSet[str],
+    checklist: Sequence[CheckItem],
+    *,
+    besides: Sequence[SessionGate] | None = None,
+) -> tuple[SessionGate, ...]:
+    """The items of `gates`, in their order; none when it is not there.
+
+    In a step of a protocol they stand `besides` those of its visit type.
+    """
     found: list[SessionGate] = []
     items = {item.key: item for item in checklist}
     keys = {"key", "label", "effect", "clearance", "item", "due_hours", "remind_hours", "release_hours"}
+    keys |= {"first_only"} if besides is not None else set()
     for each in node.children("gates", required=False):
         each.allow_only(provenance | keys)
         gate = SessionGate(
@@ -30,6 +40,7 @@ def read_gates(node: Node, provenance: AbstractSet[str], checklist: Sequence[Che
             item=each.optional_code("item"),
             remind_hours=each.wholes("remind_hours", least=0, most=MOST_HOURS),
             release_hours=each.optional_whole("release_hours", least=0, most=MOST_HOURS),
+            first_only=each.flag("first_only", default=False),
         )
         if each.has("clearance") == each.has("item"):
             each.fault((), "needs_one_proof", "A gate is passed either by a clearance or by an item of the checklist.")
@@ -41,6 +52,8 @@ def read_gates(node: Node, provenance: AbstractSet[str], checklist: Sequence[Che
             each.fault(
                 "release_hours", "cannot_release", "A visit is let go once its gate is due, and for one that blocks."
             )
+        if gate.key and any(gate.key == earlier.key for earlier in besides or ()):
+            each.fault("key", "duplicate_gate", f"The visit type has a gate '{gate.key}' already.")
         if gate.key and any(gate.key == earlier.key for earlier in found):
             each.fault("key", "duplicate_gate", f"Two gates have the key '{gate.key}'.")
         found.append(gate)

@@ -25,6 +25,7 @@ from scheduler.core.visit.values import (
     Observation,
     Segment,
     VisitType,
+    barring,
 )
 
 GRID_MINUTES = 5
@@ -62,7 +63,6 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
     segments = _read_segments(node)
     checklist = read_checklist(node, _PROVENANCE)
     gates = read_gates(node, _PROVENANCE, checklist)
-    barring = [gate.clearance for gate in gates if gate.effect == "blocks_booking" and gate.clearance is not None]
     requires = node.child("requires") or Node({}, node.at("requires"), faults)
     requires.allow_only(_PROVENANCE | {"site_certifications", "clearances"})
     visit = VisitType(
@@ -73,7 +73,7 @@ def parse_visit_type(doc: Mapping[str, Any], floors: Mapping[str, Any]) -> Visit
         modality=None if node.value.get("modality") == "none" else node.optional_code("modality"),
         segments=segments,
         site_certifications=requires.codes("site_certifications"),
-        clearances=tuple(dict.fromkeys((*requires.codes("clearances"), *barring))),
+        clearances=tuple(dict.fromkeys((*requires.codes("clearances"), *barring(gates)))),
         forms=node.codes("forms"),
         instructions=_read_instructions(node),
         observation=_read_observation(node),

@@ -6,7 +6,7 @@ Nothing is read or judged here: documents are read in `reading`, the legal floor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Mode = Literal["exclusive", "shared", "present"]
@@ -135,6 +135,13 @@ class SessionGate:
     item: str | None = None
     remind_hours: tuple[int, ...] = ()
     release_hours: int | None = None
+    #: In a step of a protocol: before the first of its sessions only.
+    first_only: bool = False
+
+
+def barring(gates: Sequence[SessionGate]) -> tuple[str, ...]:
+    """The clearances without which nobody is booked."""
+    return tuple(gate.clearance for gate in gates if gate.effect == "blocks_booking" and gate.clearance is not None)
 
 
 @dataclass(frozen=True)
@@ -207,6 +214,11 @@ class VisitType:
         """What patients of these locales, the first one first, are told that it is."""
         languages = [tag.replace("_", "-").partition("-")[0].lower() for tag in locales]
         return dict(self.public_names).get(languages[0], self.public_name) if languages else self.public_name
+
+    def gated(self, gates: Sequence[SessionGate]) -> VisitType:
+        """The visit with these gates before it as well, such as those of its step of a protocol."""
+        clearances = tuple(dict.fromkeys((*self.clearances, *barring(gates))))
+        return replace(self, gates=(*self.gates, *gates), clearances=clearances) if gates else self
 
     @property
     def received_with(self) -> tuple[str, ...]:

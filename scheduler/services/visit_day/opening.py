@@ -164,8 +164,8 @@ def refuse_ungated(
     without, besides what nobody is booked without.
     """
     kind = visit_kind(session, call, row.visit_type)
-    if received:
-        kind = replace(kind, visit=replace(kind.visit, clearances=kind.visit.received_with))
+    visit = kind.visit.gated(course_rules.own_gates(session, call, row.course_session_id))
+    kind = replace(kind, visit=replace(visit, clearances=visit.received_with) if received else visit)
     start = row.starts_at
     wanted = Wanted(
         row.patient_id, row.visit_type, row.location_id, start, pins=pins_of(row), patient_region=row.patient_region
