@@ -25,7 +25,7 @@ from scheduler.config import Settings
 from scheduler.messaging import open_channel
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.models import Organization
-from scheduler.services import booking, message_rules, tasks
+from scheduler.services import booking, tasks
 from scheduler.services.patient_links import Links
 from scheduler.worker import Worker
 from tests.clinic import Clinic
@@ -144,12 +144,6 @@ def trial(engine: Engine, clock: Clock, app: Flask, address: str) -> Iterator[Tr
 
     def furnish(session: Session, call: Any) -> None:
         session.get_one(Organization, call.organization_id).phone = "+12125550142"
-        by_mail = {"rescheduled", "cancelled"}  # this clinic tells of changes by mail, which calendars understand
-        rules = [
-            {**rule, "channels": ["email", "sms"]} if rule["key"] in by_mail else rule
-            for rule in message_rules.current(session, call).items
-        ]
-        message_rules.change(session, call, rules)
 
     clinic.do(furnish)
     with ExitStack() as stack:
@@ -205,7 +199,7 @@ def the_ride_is_named(trial: Trial, phone: Page) -> None:
 
 
 def the_dose_is_moved(trial: Trial, phone: Page) -> None:
-    """By the patient, on the page: the old link is over, and one letter tells of it when it can't be undone at once."""
+    """By the patient, on the page: the old link is over, and one text and one letter tell of it, later."""
     old, letters, texts = phone.url.partition("?")[0], len(trial.letters), len(trial.texts)
     was = phone.locator(".when time").get_attribute("datetime")
     phone.get_by_role("link", name="Elegir otra hora").click()
@@ -219,8 +213,9 @@ def the_dose_is_moved(trial: Trial, phone: Page) -> None:
     trial.run("2030-03-03 12:02")
     assert (len(trial.letters), len(trial.texts)) == (letters, texts), "it may still be undone"
     trial.run("2030-03-03 12:05")
-    assert len(trial.letters) == letters + 1
+    assert (len(trial.letters), len(trial.texts)) == (letters + 1, texts + 1), "the letter is for the calendar"
     news = trial.mailbox.mails[-1]
+    assert trial.texts[-1].startswith("Harbor: su cita pasa a ")
     assert (news["Subject"], moved in body_of(news)) == ("Su cita ha cambiado", True)
     assert "no debe conducir durante 24 horas" in body_of(news)
     method, events = events_of(news)

@@ -18,6 +18,7 @@ from scheduler.services.outbox.asking import raise_tasks
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send, judge
 from scheduler.services.outbox.letters import Letter
+from scheduler.services.outbox.mailbox import MAIL, owe_copies
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.scene import Scene
 from scheduler.services.patient_links import Links
@@ -116,6 +117,8 @@ def claim(
     session.flush()  # what was merged
     patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])
     _write(session, judged, call.now + lease, token)
+    elsewhere = [one for one, judged_so in judged if isinstance(judged_so, Send) and judged_so.channel != MAIL]
+    owe_copies(session, call, scene, elsewhere)
     # What a host that is dropped was to say for others, they say themselves.
     dropped = [message.id for message, judgement in judged if isinstance(judgement, Drop)]
     if any(scene.merged.get(key) for key in dropped):

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.models import Message, Patient
 from scheduler.services import opt_outs
+from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.parting import part
@@ -37,6 +38,10 @@ def fall(session: Session, call: Call, row: Message, channel: str, why: str) -> 
     row.reason, row.provider_id, row.sent_at, row.sent_to, row.body = why[:300], None, None, None, None
     row.context = row.context | {"failed": [*row.context.get("failed", ()), channel]}
     other = _next(session, call, row)
+    told = None if other is None else mailbox.copy_of(session, row, other)
+    if told is not None:
+        row.status, row.reason, row.merged_into = "suppressed", "merged", told.id
+        return
     if other is not None and call.now < row.expires_at:
         row.status, row.channel, row.due_at = "pending", other, call.now
         session.flush()
@@ -45,7 +50,8 @@ def fall(session: Session, call: Call, row: Message, channel: str, why: str) -> 
     row.status = "failed"
     session.flush()
     part(session, row.organization_id, [row.id])
-    owe_task(session, call, row, "patient_untold")
+    if not mailbox.is_copy(row):  # the other has told it, or does now
+        owe_task(session, call, row, "patient_untold")
 
 
 def _next(session: Session, call: Call, row: Message) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from scheduler.core.reminders import HELD_CLASSES, TASK, in_order, next_open, resting
 from scheduler.models import Appointment, Message
+from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.passing import passed
 from scheduler.services.outbox.scene import Scene
 
@@ -148,6 +149,10 @@ def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement
     route = scene.route(message, visit, [name for name in wished if name not in refused])
     if route.channel is None:
         return Drop("suppressed", route.reason or "no_channel")
+    copy = mailbox.copy_of(scene.session, message, route.channel) if message.attempts else None
+    if copy is not None:
+        message.merged_into = copy.id
+        return Drop("suppressed", "merged")
     if route.channel == "sms":
         scene.note_text(message.patient_id)
     return Send(route.channel, scene.addresses(message.patient_id, message.context["class"])[route.channel])

@@ -20,6 +20,9 @@ _METHODS: dict[str, Method] = {
     "series_overview": "PUBLISH",
     "course_changed": "PUBLISH",
 }
+#: What puts visits into calendars, and what changes there what others have put.
+IN_CALENDARS = frozenset(_METHODS)
+CHANGING = frozenset({"rescheduled", "cancelled", "course_changed"})
 
 
 def shows_page(scene: Scene, message: Message, channel: str) -> bool:

@@ -65,7 +65,7 @@ def repair(session: Session, call: Call, visits: Sequence[Appointment]) -> None:
             base, follows, _ = key.partition("+")
             if follows and (base not in there or there[base].status != "pending"):
                 continue  # it follows what has left, and keeps its distance
-            if row.status == "pending" and row.attempts == 0 and key not in news:
+            if row.status == "pending" and row.attempts == 0 and base not in news:
                 _mend(session, call, row, wanted.get(key))
     if missing:
         insert(session, missing)

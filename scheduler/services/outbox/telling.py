@@ -66,7 +66,7 @@ def about_owner(owner: Course | Series) -> ColumnElement[bool]:
 
 
 def digests(session: Session, call: Call, appointment: Appointment, statuses: Sequence[str]) -> Sequence[Message]:
-    """The messages about several changes of the patient's visits, newest first."""
+    """The messages about several changes of the patient's visits, newest first, without their copies by e-mail."""
     return session.scalars(
         select(Message)
         .where(
@@ -75,6 +75,7 @@ def digests(session: Session, call: Call, appointment: Appointment, statuses: Se
             Message.kind == DIGEST,
             Message.status.in_(statuses),
             Message.called_off_at.is_(None),
+            Message.rule.not_like("%+%"),
         )
         .order_by(Message.created_at.desc(), Message.sequence.desc())
         .execution_options(populate_existing=True)
