@@ -118,7 +118,7 @@ def load(
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
     resources = _resources(session, call, place, patient_id, only)
-    if patient_id is not None and patient_id not in resources:
+    if patient_id is not None and (patient_id not in resources or resources[patient_id].kind != "patient"):
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
     revisions = _revisions(resources, patient_id, at)

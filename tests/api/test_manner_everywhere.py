@@ -32,6 +32,9 @@ NASTY = (
     "0001-01-01T00:00:00Z", "-1", -1, 0, 2**63, 1.5, 1e300, True, [], [None], [{}], [[]], {}, {"a": {"b": 1}},
 )  # fmt: skip
 
+#: Ids that exist, to be put where others are meant.
+KINDS = ("patient_id", "practitioner_id", "appointment_id")
+
 
 @pytest.fixture
 def known(alice: Person) -> Known:
@@ -248,6 +251,23 @@ def test_no_nonsense_in_a_query_breaks_anything(app: Flask, alice: Person, known
                 if not _is_whole(answer):
                     broken.append((route.name, name, repr(nasty)[:40], answer.status_code))
         methods.add(route.method)
+    assert broken == []
+
+
+def test_no_id_of_another_kind_is_taken_for_ones_own(app: Flask, alice: Person, known: Known) -> None:
+    """A room where a patient is meant, a patient where a visit is: named in the address it is not found."""
+    ours = {name: known.of(alice, next(iter(routes(app))), name)[name] for name in KINDS}
+    broken = []
+    for route in routes(app):
+        mine = ids(route, alice, known)
+        places = {*route.ids, *route.body_ids(), *route.query_ids()}
+        for name, kind in ((name, kind) for name in places for kind in KINDS if ours[kind] != mine.get(name)):
+            asked = mine | {name: ours[kind]}
+            query = route.query({each: asked[each] for each in (*route.required_ids(), name) if each in asked})
+            answer = route.ask(alice, asked, json=route.body(asked), query=query, dry_run=True)
+            fair = answer.status_code in {404, 409, 412, 422} or name not in route.ids
+            if not _is_whole(answer) or not fair:
+                broken.append((route.name, name, kind, answer.status_code))
     assert broken == []
 
 

@@ -98,11 +98,16 @@ def test_a_day(clinic: Clinic, kit: Kit, clock: Clock, engine: Engine, settings:
     filled = kit.do("accept_waitlist_offer", entry.id, body=kit.body("OfferAnswer", offer_id=str(offer.id)))
     assert (filled.patient_id, filled.status.value) == (lee, "booked")
 
-    clock.set(other.start + timedelta(hours=1))
+    clock.set(other.start + timedelta(minutes=20))
+    late = clinic.wait(lee)
     kit.do("miss_appointment", other.id)
+    work(engine, clock, settings)
+    (offer,) = kit.do("get_waitlist_entry", late.id).offers
+    assert other.start < offer.start < other.end, "what is left of the day that somebody missed"
+    refill = kit.do("accept_waitlist_offer", late.id, body=kit.body("OfferAnswer", offer_id=str(offer.id)))
     assert [step.action for step in kit.do("list_appointment_history", visit.id).items][-1] == "fulfill"
     shown = {each.id: each.status.value for each in kit.do("show_day", clinic.site, date=visit.start.date()).visits}
-    assert shown == {visit.id: "fulfilled", other.id: "noshow"}
+    assert shown == {visit.id: "fulfilled", other.id: "noshow", refill.id: "booked"}
 
 
 def the_day_before(clinic: Clinic, robin: UUID, kim: UUID) -> tuple[Any, Any]:
