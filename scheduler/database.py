@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import Connection, Engine, Executable, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -29,6 +29,12 @@ class _Session(FlaskSession):
     """A session that asks once which engine is its own, and not for each statement: there is but one."""
 
     _own: Engine | Connection | None = None
+
+    def execute(self, statement: Executable, params: Any = None, **more: Any) -> Any:
+        """Send a statement about tables straight to the connection: what a session adds is for mapped classes."""
+        if more or statement._propagate_attrs:  # noqa: SLF001 - no public word for "about mapped classes"
+            return super().execute(statement, params, **more)
+        return self.connection().execute(statement, params)
 
     def get_bind(self, *_args: Any, bind: Engine | Connection | None = None, **_more: Any) -> Engine | Connection:
         """The application's engine."""

@@ -17,9 +17,10 @@ from scheduler.services.events import publish
 from scheduler.services.paging import Page, page
 
 _TABLE = cast("Table", AuditEvent.__table__)
+_HOOKS = cast("Table", Webhook.__table__).c
 _INSERT = insert(_TABLE)
 #: Whether anybody outside wants to be told, as a column of whatever else is asked.
-LISTENING = select(Webhook.id).where(Webhook.organization_id == bindparam("organization"), Webhook.enabled).exists()
+LISTENING = select(_HOOKS.id).where(_HOOKS.organization_id == bindparam("organization"), _HOOKS.enabled).exists()
 #: Asks in the same statement whether anybody outside wants to be told.
 _INSERT_ASKING = _INSERT.returning(LISTENING)
 

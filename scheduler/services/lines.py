@@ -5,7 +5,7 @@ What the lines mean for a resource, and how long they are remembered, is `busy`'
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
@@ -18,15 +18,17 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    any_,
     bindparam,
     case,
     func,
-    literal,
+    literal_column,
     null,
     select,
     union_all,
 )
 from sqlalchemy import cast as as_type
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import SLOT, Timeline
@@ -79,7 +81,7 @@ def lines(
     """What is taken of these resources over the timeline; what the appointments `apart` take is told once more."""
     base = (timeline.origin - _EPOCH) // SLOT
     rows = session.execute(
-        _STATEMENT,
+        _STATEMENTS[session.get_bind().dialect.name],
         {
             "organization": call.organization_id,
             "ids": list(ids),
@@ -98,17 +100,32 @@ def _piece(text: str, base: int) -> Piece:
     return (int(first) - base, int(past) - base), owner
 
 
-def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any], whose: Any = "") -> ColumnElement[str]:
-    run = as_type(slot_of(starts_at), Text) + "/" + as_type(slot_after(ends_at), Text) + whose
-    return func.aggregate_strings(run, ",")
+def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any], whose: Any = None) -> ColumnElement[str]:
+    run = as_type(slot_of(starts_at), Text) + _said("/") + as_type(slot_after(ends_at), Text)
+    return func.aggregate_strings(run if whose is None else run + whose, _said(","))
 
 
-def _statement() -> Any:
+def _said(text: str) -> Any:
+    """A word that is part of the statement's text: each parameter costs something whenever the statement is asked."""
+    return literal_column(f"'{text}'", Text())
+
+
+#: The column is one of the values of that name. On PostgreSQL one text for any number of them, and so one plan.
+_Among = Callable[[ColumnElement[UUID], str], ColumnElement[bool]]
+
+
+def _one_of(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
+    return column == any_(bindparam(name, type_=ARRAY(Uuid())))
+
+
+def _listed(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
+    return column.in_(bindparam(name, expanding=True))
+
+
+def _statement(among: _Among) -> Any:
     wanted = (
         select(_RESOURCES.id)
-        .where(
-            _RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id.in_(bindparam("ids", expanding=True))
-        )
+        .where(_RESOURCES.organization_id == bindparam("organization"), among(_RESOURCES.id, "ids"))
         .cte("wanted")
     )
     within = (
@@ -118,15 +135,16 @@ def _statement() -> Any:
         _ROWS.starts_at < bindparam("end", type_=UtcDateTime()),
         _ROWS.ends_at > bindparam("origin", type_=UtcDateTime()),
     )
-    owner = func.replace(as_type(_ROWS.appointment_id, Text), "-", "")
-    whose = case((_ROWS.role.like("room:%"), literal("/") + owner + case((_ROWS.fixed, "/1"), else_="/0")), else_="")
+    owner = func.replace(as_type(_ROWS.appointment_id, Text), _said("-"), _said(""))
+    fixed = case((_ROWS.fixed, _said("/1")), else_=_said("/0"))
+    whose = case((_ROWS.role.like(_said("room:%")), _said("/") + owner + fixed), else_=_said(""))
     hold = and_(_HOLDS.organization_id == _ROWS.organization_id, _HOLDS.id == _ROWS.hold_id)
     taken = (
         select(
-            case((_ROWS.hold_id.is_(None), "visits"), else_="hold"),
+            case((_ROWS.hold_id.is_(None), _said("visits")), else_=_said("hold")),
             _ROWS.resource_id,
             _ROWS.unit,
-            _line(_ROWS.starts_at, _ROWS.ends_at, func.coalesce(whose, "")),
+            _line(_ROWS.starts_at, _ROWS.ends_at, func.coalesce(whose, _said(""))),
             _ROWS.hold_id,
             _HOLDS.expires_at,
         )
@@ -136,14 +154,14 @@ def _statement() -> Any:
     )
     freed = (
         select(
-            literal("freed"),
+            _said("freed"),
             _ROWS.resource_id,
             _ROWS.unit,
             _line(_ROWS.starts_at, _ROWS.ends_at),
             _ROWS.appointment_id,
             as_type(null(), UtcDateTime),
         )
-        .where(*within, _ROWS.appointment_id.in_(bindparam("apart", expanding=True)))
+        .where(*within, among(_ROWS.appointment_id, "apart"))
         .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.appointment_id)
     )
     return union_all(taken, freed, *(_besides(what, table, place, wanted) for what, table, place in _BESIDES))
@@ -156,7 +174,7 @@ _BESIDES = (("away", _ABSENCES, None), ("shift", _SHIFTS, _SHIFTS.location_id))
 def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
     return (
         select(
-            literal(what),
+            _said(what),
             table.resource_id,
             as_type(null(), Integer),
             _line(table.starts_at, table.ends_at),
@@ -173,5 +191,5 @@ def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
     )
 
 
-#: Made once: it is asked whenever somebody's calendar has changed.
-_STATEMENT = _statement()
+#: Made once: they are asked whenever somebody's calendar has changed.
+_STATEMENTS = {"postgresql": _statement(_one_of), "sqlite": _statement(_listed)}
