@@ -53,6 +53,8 @@ class SessionSpec:
     before_next: bool = False
     gates: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
+    #: Whether nothing at all is booked beyond the days of the span.
+    span_hard: bool = False
     clinic_days: bool = False
     rest: Rest | None = None
     bounds: tuple[Bound, ...] = ()
@@ -117,7 +119,7 @@ def expand(
         began = firsts.setdefault(phase.key, len(specs))
         span = None if phase.max_days is None else (began, phase.max_days)
         main = SessionSpec(0, phase.key, step.key, 1, step.visit_type, "main", None, dosing=step.dosing, span=span)
-        main = replace(main, limits=phase.limits, use_within_days=step.use_within_days)
+        main = replace(main, limits=phase.limits, use_within_days=step.use_within_days, span_hard=phase.hard)
         for ordinal in range(1, sessions + 1):
             rule, place = (rhythm.entry, 0) if ordinal == 1 else (rhythm.gap, ordinal - 2)
             spec = replace(main, index=len(specs), ordinal=ordinal, anchor=previous, own_gates=_own(step, ordinal))

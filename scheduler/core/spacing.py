@@ -196,6 +196,8 @@ def _hard_days(spec: SessionSpec) -> Iterator[tuple[int, int, bool]]:
     if spec.hard and spec.anchor is not None and spec.gap and spec.gap[2] is not None:
         yield spec.anchor, spec.gap[2], spec.clinic_days
     yield from ((bound.anchor, bound.most, False) for bound in spec.bounds if bound.hard and bound.most is not None)
+    if spec.span_hard and spec.span is not None and spec.span[0] != spec.index:
+        yield spec.span[0], spec.span[1], False
 
 
 def _latest(

@@ -163,11 +163,11 @@ def _planned(session: Session, call: Call, case: Case, desk: Desk) -> tuple[Cour
 
 
 def widened(desk: Desk, days: int) -> Desk:
-    """The desk with longest gaps and phases that many days longer."""
+    """The desk with longest gaps and phases that many days longer, where they are not hard."""
     if not days:
         return desk
     scene = Scene(desk.specs, {}, desk.loaded.site, desk.preferences)
-    phases = {spec.span[0] for spec in desk.specs if spec.span is not None}
+    phases = {spec.span[0] for spec in desk.specs if spec.span is not None and not spec.span_hard}
     rules = [Rule("gap_max", amount=days), *(Rule("phase_max", index=first, amount=days) for first in sorted(phases))]
     longer = lifted(scene, rules).specs
     return replace(desk, specs=tuple(a if a.hard else b for a, b in zip(desk.specs, longer, strict=True)))

@@ -121,6 +121,7 @@ ALONE: list[tuple[str, object, str, str]] = [
     (f"{TALK}/window/target", "noon", f"{TALK}/window/target", "wrong_type"),
     (f"{TALK}/before_next", "yes", f"{TALK}/before_next", "wrong_type"),
     ("/phases/1/max_days", 9, "/phases/1/max_days", "span_too_short"),
+    ("/phases/1/hard_max", True, "/phases/1/hard_max", "hard_without_max"),
     ("/phases/1/max_days", -1, "/phases/1/max_days", "out_of_range"),
     ("/default_cadence", "hourly", "/default_cadence", "unknown_cadence"),
     ("/default_cadence", GONE, "/default_cadence", "required"),

@@ -96,6 +96,13 @@ class TestHardLimits:
         assert self._days(hard, 3, {5: place(11)}) == [0, 1, 2, 3, 4, 5]
         assert self._days(series(), 3, {1: place(3), 5: place(11)}) == []
 
+    def test_the_length_of_a_phase_bars_from_both_sides(self) -> None:
+        length = ("/phases/1/max_days", 11)
+        hard = series(length, ("/phases/1/hard_max", True))
+        assert self._days(hard, 11, {1: place(1)}) == [13]
+        assert self._days(hard, 1, {9: place(11), 11: place(13)}) == [0, 1]
+        assert self._days(series(length), 11, {1: place(1)}) == []
+
     def test_a_window_bars_to_the_hour(self) -> None:
         window = {"edge": "end", "unit": "hours", "min": 24, "target": 48, "max": 71, "hard_max": True}
         hard = series((f"{TALK}/window", window))

@@ -155,3 +155,18 @@ def test_days_counted_from_a_session_further_back_can_be_granted(clinic: Clinic)
     [bound] = [each for each in refusal.relaxations if each["rules"][0]["code"] == "bound_max"]
     assert bound["who"] == "prescriber"
     assert "dose 2 4 days later than 2 days after dose 1" in bound["change"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("hard", [False, True])
+def test_the_length_of_a_phase_is_named_and_offered_unless_it_is_hard(clinic: Clinic, *, hard: bool) -> None:
+    """On Mondays alone three doses take two weeks."""
+    document = protocol(gap=(2, 7, 14))
+    induction = document["phases"][1]
+    induction |= {"max_days": 9, "hard_max": hard, "steps": induction["steps"][:1]}
+    approve(clinic, document)
+    refusal = refused(clinic, weekdays=["mon"])
+    blocks = {each["code"]: each["detail"] for each in refusal.blocking}
+    assert blocks["phase_max"] == "induction within 9 days" + ", which its protocol makes hard" * hard
+    longer = [change for who, change in offered(refusal) if who == "prescriber"]
+    assert longer == ([] if hard else ["let induction take up to 14 days longer"])

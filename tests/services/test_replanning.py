@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,9 +29,17 @@ from tests.coursework import accept, approve, course, offer, open_course_clinic,
 class Running:
     """A course that is booked."""
 
-    def __init__(self, clinic: Clinic, gap: tuple[int, int, int] = (2, 2, 5), **wishes: Any) -> None:
+    def __init__(
+        self,
+        clinic: Clinic,
+        gap: tuple[int, int, int] = (2, 2, 5),
+        phase: Mapping[str, Any] | None = None,
+        **wishes: Any,
+    ) -> None:
         self.clinic = clinic
-        approve(clinic, protocol(4, gap=gap))
+        document = protocol(4, gap=gap)
+        document["phases"][1] |= phase or {}
+        approve(clinic, document)
         self.id = course(clinic, **wishes).id
         [best] = offer(clinic, self.id)
         accept(clinic, self.id, best.token)
@@ -188,6 +196,19 @@ def test_a_plan_that_keeps_no_limit_shows_what_it_breaks(running: Running) -> No
     assert "the protocol allows at most 5" in plan.broken[0].detail
     running.accept(plan, now=now)
     assert {each.code for each in running.view(now=now).broken} == {"gap_too_long"}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("hard", [False, True])
+def test_only_the_length_of_a_phase_that_is_not_hard_is_exceeded(engine: Engine, *, hard: bool) -> None:
+    running = Running(open_course_clinic(engine), (2, 2, 9), {"max_days": 8, "hard_max": hard})
+    missed = running.visit("dose", 4)
+    change, late = Change(missed.id, "noshow"), missed.starts_at + timedelta(days=3)
+    if hard:
+        with pytest.raises(NoFeasiblePlan, match="which its protocol makes hard"):
+            running.propose(change, now=late)
+    else:
+        assert [each.code for each in running.propose(change, now=late).broken] == ["phase_too_long"]
 
 
 def test_a_replan_that_cannot_be_is_explained(running: Running) -> None:

@@ -116,8 +116,9 @@ def _of_prescriber(scene: Scene) -> Iterator[Rule]:
         rule = Rule(code, "prescriber", amount=AMOUNTS[code][-1])
         if _bound(scene, rule):
             yield rule
-    for first in sorted({spec.span[0] for spec in scene.specs if spec.span is not None and spec.span[0] != spec.index}):
-        yield Rule("phase_max", "prescriber", index=first, amount=PHASE_DAYS)
+    spans = {spec.span[0]: spec.span_hard for spec in scene.specs if spec.span and spec.span[0] != spec.index}
+    for first, hard in sorted(spans.items()):
+        yield Rule("phase_max", None if hard else "prescriber", index=first, amount=PHASE_DAYS)
     for phase in dict.fromkeys(spec.phase for spec in scene.specs if spec.limits):
         capped = [spec for spec in scene.specs if spec.phase == phase and spec.limits]
         # Doses closer together than their protocol allows are like a shorter least gap: named, and never offered.

@@ -114,7 +114,8 @@ def _limit(rule: Rule, spoken: Spoken) -> tuple[str, str]:
         return f"{name} within {spec.gap[2]} days of the first possible day", f"begin up to {rule.amount} days later"
     if rule.code == "phase_max" and spec.span is not None:
         phase = spec.phase.replace("_", " ")
-        return f"{phase} within {spec.span[1]} days", f"let {phase} take up to {rule.amount} days longer"
+        hard = ", which its protocol makes hard" * spec.span_hard
+        return f"{phase} within {spec.span[1]} days{hard}", f"let {phase} take up to {rule.amount} days longer"
     if rule.code == "cap":
         return _cap(rule, spec)
     return _most(rule, spec, specs, by_index), _longer(rule, spoken, by_index)

@@ -77,14 +77,17 @@ def _read_missed(node: Node) -> Missed:
 
 
 def _read_phase(item: Node, visit_types: Mapping[str, VisitType]) -> Phase:
-    item.allow_only(PROVENANCE | {"key", "steps", "max_days", "per_week", "limits"})
+    item.allow_only(PROVENANCE | {"key", "steps", "max_days", "hard_max", "per_week", "limits"})
     per_week = item.optional_whole("per_week", least=1, most=MOST_SESSIONS)
     weekly = () if per_week is None else (Limit(per_week, None),)
+    if item.has("hard_max") and not item.has("max_days"):
+        item.fault("hard_max", "hard_without_max", "Only a phase with 'max_days' has a limit that could be hard.")
     return Phase(
         key=item.code("key"),
         steps=tuple(_read_step(step, visit_types) for step in item.children("steps")),
         max_days=item.optional_whole("max_days", least=0, most=MOST_DAYS),
         limits=(*weekly, *(_read_limit(limit) for limit in item.children("limits", required=False))),
+        hard=item.flag("hard_max", default=False),
     )
 
 

@@ -131,12 +131,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps under one name; `max_days` limits the days from its first main session to its last, `limits` how many."""
+    """Steps under one name; `max_days` limits the days from its first main session to its last, `limits` how many.
+
+    When it is `hard`, nothing at all is booked beyond those days.
+    """
 
     key: str
     steps: tuple[Step, ...]
     max_days: int | None = None
     limits: tuple[Limit, ...] = ()
+    hard: bool = False
 
 
 @dataclass(frozen=True)
