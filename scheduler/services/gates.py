@@ -69,6 +69,26 @@ def dismiss(session: Session, call: Call, course_id: UUID) -> None:
     tasks.withdraw(session, call, "ended", Task.kind == KIND, Task.course_id == course_id)
 
 
+def not_reached(session: Session, call: Call, row: Appointment) -> None:
+    """The visit is not over after all: nobody is asked about the gates behind it until it is."""
+    if row.course_session_id is None or row.status == "fulfilled":
+        return
+    behind = (
+        select(GateRow.key)
+        .join(
+            CourseSession,
+            and_(
+                CourseSession.organization_id == GateRow.organization_id,
+                CourseSession.course_id == GateRow.course_id,
+                CourseSession.position == GateRow.after_position,
+            ),
+        )
+        .where(GateRow.organization_id == call.organization_id, CourseSession.id == row.course_session_id)
+    )
+    asked = Task.kind == KIND, Task.course_id == row.course_id, Task.item.in_(behind)
+    tasks.withdraw(session, call, "undone", *asked)
+
+
 def chase(session: Session, call: Call) -> bool:
     """A chore: each gate whose session is over and that nobody has decided is a task, once; nothing is left to do."""
     for gate, course, after in _reached(session, call):

@@ -3,7 +3,7 @@ what is off."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition, Invalid, ProtocolNotApproved
 from scheduler.models import Appointment, Task
-from scheduler.services import booking, course_life, courses, gates, resources, visit_types
+from scheduler.services import booking, course_life, courses, gates, resources, visit_day, visit_types
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, need, segment, visit_type, week
@@ -65,6 +65,36 @@ def test_a_gate_that_is_reached_is_a_task_until_somebody_decides(clinic: Clinic)
     decide(clinic, made.id)
     clinic.do(gates.chase)
     assert tasks(clinic) == [("review", "done")]
+
+
+def test_a_discharge_that_is_undone_leaves_nothing_to_decide_until_the_next(clinic: Clinic) -> None:
+    approve(clinic, protocol(gate=2))
+    made = course(clinic)
+    accept(clinic, made.id, offer(clinic, made.id, through="all")[0].token)
+    for row in sorted(made_doses(clinic, made), key=lambda each: each.starts_at)[:2]:
+        for action in ("check_in", "start", "fulfill"):
+            move(clinic, row.id, action, row.starts_at)
+    clinic.do(gates.chase, now=row.ends_at)
+    assert tasks(clinic) == [("review", "open")]
+    clinic.do(lambda s, c: visit_day.undo(s, c, row.id), now=row.ends_at)
+    assert tasks(clinic) == [("review", "dismissed")]
+    clinic.do(gates.chase, now=row.ends_at)
+    assert tasks(clinic) == [("review", "dismissed")]
+    move(clinic, row.id, "fulfill", row.ends_at)
+    clinic.do(gates.chase, now=row.ends_at)
+    assert tasks(clinic) == [("review", "open")]
+    clinic.do(lambda s, c: gates.decide(s, c, made.id, "review", outcome="passed", by="Dr. Lee"))
+    clinic.do(lambda s, c: visit_day.undo(s, c, row.id), now=row.ends_at)
+    assert tasks(clinic) == [("review", "done")], "what a clinician has decided stays decided"
+
+
+def made_doses(clinic: Clinic, made: CourseView) -> list[Appointment]:
+    view = clinic.do(lambda s, c: courses.get(s, c, made.id))
+    return [row for row in view.booked.values() if row.visit_type == "dose"]
+
+
+def move(clinic: Clinic, visit: UUID, action: str, now: datetime) -> None:
+    clinic.do(lambda s, c: getattr(visit_day, action)(s, c, visit), now=now)
 
 
 @ON_ONE
