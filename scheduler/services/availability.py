@@ -13,6 +13,7 @@ from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
+from scheduler.models import Appointment
 from scheduler.services import course_rules
 from scheduler.services.appointments import Participation, in_time, participants
 from scheduler.services.calendars import Loaded
@@ -127,13 +128,27 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
         question.since,
         by=question.by,
         patient_region=question.patient_region,
+        pencilled=_is_pencilled(session, call, question.exclude_appointment),
     )
     rules = course_rules.link(
-        session, call, question.course_session_id, question.patient_id, question.visit_type, moving=True, reading=True
+        session,
+        call,
+        question.course_session_id,
+        question.patient_id,
+        question.visit_type,
+        moving=True,
+        pencilled=wanted.pencilled,
+        reading=True,
     )
     look = Search(session, call, kind, wanted, rules, question.exclude_appointment, question.hold_id, at)
     loaded = look.load(start, end)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
+
+
+def _is_pencilled(session: Session, call: Call, moving: UUID | None) -> bool:
+    """Whether the visit that would move is only pencilled in: its gates bar its confirmation, and no time."""
+    row = session.get(Appointment, (call.organization_id, moving)) if moving is not None else None
+    return row is not None and row.status == "pending"
 
 
 def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from scheduler.core.errors import Invalid, PlanStale
 from scheduler.models import Message
 from scheduler.services import (
     absences,
+    availability,
     booking,
     course_life,
     courses,
@@ -21,7 +23,9 @@ from scheduler.services import (
     planning,
     rebooking,
     replanning,
+    visit_day,
 )
+from scheduler.services.availability import Question
 from scheduler.services.course_changes import Change
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
@@ -85,6 +89,36 @@ def test_a_pencilled_visit_moves_by_itself_and_stays_pencilled(clinic: Clinic) -
     with pytest.raises(PlanStale):
         accept(clinic, made.id, rest.token)
     assert clinic.do(lambda s, c: courses.get(s, c, made.id)).booked[dose.row.course_session_id].status == "pending"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_pencilled_visit_is_offered_other_times_and_goes_back(clinic: Clinic) -> None:
+    made = course(clinic)
+    booked = accept(clinic, made.id, offer(clinic, made.id, through="all")[0].token)
+    dose = next(view.row for view in booked if view.row.status == "pending")
+    asked = Question(
+        "dose",
+        clinic.location_id,
+        dose.starts_at,
+        dose.starts_at + timedelta(days=1),
+        patient_id=dose.patient_id,
+        exclude_appointment=dose.id,
+        course_session_id=dose.course_session_id,
+    )
+    offers, _ = clinic.do(lambda s, c: availability.search(s, c, asked, limit=2))
+    first, later = [each.start for each in offers]
+    assert first == dose.starts_at
+    assert clinic.do(lambda s, c: availability.explain(s, c, replace(asked, since=later))).bookable
+    until = dose.pencilled_until
+
+    def goes_back() -> bool:
+        row = clinic.do(lambda s, c: visit_day.undo(s, c, dose.id)).row
+        return (row.status, row.pencilled_until, row.starts_at) == ("pending", until, first)
+
+    clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, later))
+    assert goes_back()
+    clinic.do(lambda s, c: booking.cancel(s, c, dose.id, reason="x", by="staff"))
+    assert goes_back()
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

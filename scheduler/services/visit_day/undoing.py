@@ -22,6 +22,7 @@ from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.occupying import resources_of
+from scheduler.services.pencilling import pencilled_until
 from scheduler.services.settling import settle
 from scheduler.services.visit_day.opening import locked
 from scheduler.services.visit_day.releasing import keep_rooms
@@ -64,6 +65,7 @@ def undo(
     if found is not None:
         place(row, replace(found.wanted, pins=found.pins), found.found)
         settle(session, call, [(row, found.found)], freed=resources_of(session, call, row.id))
+        row.pencilled_until = pencilled_until(session, call, row) if row.status == "pending" else row.pencilled_until
     if last.action == "check-in" or (found is not None and row.checked_in_at is not None):
         keep_rooms(session, call, row, taken=row.checked_in_at is not None)
     session.flush()
@@ -145,9 +147,11 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
         start,
         pins=(*original, *same),
         patient_region=row.patient_region,
+        pencilled=was["status"] == "pending",
     )
     moving = last.action == "reschedule"
-    link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=moving)
+    place_in_course = row.course_session_id, row.patient_id, row.visit_type
+    link = course_rules.link(session, call, *place_in_course, moving=moving, pencilled=wanted.pencilled)
     kind = visit_kind(session, call, row.visit_type)
     search = Search(session, call, kind, wanted, link, row.id)
     if call.last_try:
@@ -156,7 +160,8 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     site = search.site(loaded)
     # It was booked in time once: only who and what is free, and the other rules of the clinic, are asked again.
     site = replace(site, earliest=min(site.earliest, start), latest=max(site.latest, start))
-    clinic, slot = site.clinic(kind.visit, kind.demand), site.timeline.slot(start)
+    clinic = site.clinic(kind.visit, kind.demand, cleared=not wanted.pencilled)
+    slot = site.timeline.slot(start)
     found = search.place(loaded, clinic, slot, search.joinable(loaded))
     if found is None:
         raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(start))
