@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import Fault, InUse, Invalid
+from scheduler.core.errors import InUse, Invalid
 from scheduler.core.hours import closure_faults, hours_faults, validity_faults
 from scheduler.models import Appointment, Course, Location, Resource
-from scheduler.services import consequences, impact, records
+from scheduler.services import consequences, disclosing, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations
 from scheduler.services.paging import Page
@@ -129,7 +129,7 @@ def remove(session: Session, call: Call, location_id: UUID, revision: int) -> No
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    faults: list[Fault] = []
+    faults = disclosing.faults_of(values, ("name", "address"))
     if "time_zone" in values:
         try:
             zone(values["time_zone"])

@@ -14,7 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Messaging, Policies, merged
 from scheduler.models import Organization
-from scheduler.services import audit, contacts, message_rules, protocols, records, shipped, visit_types
+from scheduler.services import audit, contacts, disclosing, message_rules, protocols, records, shipped, visit_types
 
 #: What patients read as the sender until the organization chooses: it gives nothing away.
 NEUTRAL_SENDER = "Your clinic"
@@ -62,8 +62,9 @@ def create(
 ) -> OrganizationView:
     """Begin the organization `call.organization_id`, with copies of all that is shipped: its own from here on.
 
-    Protocols come as drafts, for a clinician of the organization to approve.
+    Protocols come as drafts, for a clinician of the organization to approve. Raises Invalid for a telling sender.
     """
+    disclosing.refuse({"sender_name": sender_name}, "sender_name")
     row = Organization(
         id=call.organization_id,
         name=name,
@@ -97,6 +98,7 @@ def change(session: Session, call: Call, revision: int, values: Mapping[str, Any
     """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision, Invalid."""
     row = _find(session, call)
     records.expect(row, revision)
+    disclosing.refuse(values, "sender_name")
     if values.get("phone"):
         values = dict(values) | {"phone": contacts.phone(values["phone"], "/phone")}
     before = vars(_view(row))

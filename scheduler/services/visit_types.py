@@ -16,7 +16,7 @@ from scheduler.core.errors import Fault, InUse, Invalid
 from scheduler.core.protocol import parse_protocol
 from scheduler.core.visit import VisitType, parse_visit_type
 from scheduler.models import ProtocolRow, VisitTypeRow, new_id
-from scheduler.services import records, shipped
+from scheduler.services import disclosing, records, shipped
 from scheduler.services.paging import Page
 
 #: As many characters as a code's column has.
@@ -43,7 +43,7 @@ KIND = records.Kind("visit_type", VisitTypeRow, _view, taken="There is already a
 
 def create(session: Session, call: Call, definition: Mapping[str, Any]) -> VisitTypeView:
     """A new visit type. Raises Invalid with every fault, the legal floors included, and AlreadyExists."""
-    visit = _parsed(definition)
+    visit = _parsed(definition, definition)
     row = VisitTypeRow(
         organization_id=call.organization_id,
         id=new_id(),
@@ -78,7 +78,7 @@ def change(
     if document.get("code") != row.code:
         faults.append(Fault("/code", "immutable", "Protocols and bookings know the visit type by its code."))
     try:
-        visit = _parsed(document | {"code": row.code})
+        visit = _parsed(document | {"code": row.code}, values)
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
     if faults:
@@ -107,8 +107,9 @@ def code_faults(code: object) -> list[Fault]:
     return []
 
 
-def _parsed(definition: Mapping[str, Any]) -> VisitType:
-    faults = code_faults(definition.get("code"))
+def _parsed(definition: Mapping[str, Any], new: Mapping[str, Any]) -> VisitType:
+    """The visit type; of what is `new` in it, patients' names for it give nothing away."""
+    faults = [*code_faults(definition.get("code")), *disclosing.faults_of(new, ("public_name", "public_names"))]
     try:
         visit = parse_visit_type(definition, shipped.floors())
     except Invalid as error:
