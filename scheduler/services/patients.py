@@ -16,7 +16,7 @@ from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.names import folded, words
 from scheduler.models import Patient, PatientKey, Resource, ResourceUnit, new_id
-from scheduler.services import contacts, records
+from scheduler.services import contacts, outbox, records
 from scheduler.services.paging import Page
 
 _OLDEST = date(1900, 1, 1)
@@ -90,6 +90,8 @@ def change(session: Session, call: Call, patient_id: UUID, revision: int, values
     records.expect(row, revision)
     view = records.change(session, call, KIND, row, _checked(call, values))
     _index(session, row)
+    if values.keys() & {"contacts", "consents"}:
+        outbox.regain(session, call, [row])
     return view
 
 

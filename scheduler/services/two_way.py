@@ -18,7 +18,7 @@ from scheduler.core.policies import Messaging
 from scheduler.core.replies import Reply, meaning
 from scheduler.messaging.answers import answer
 from scheduler.models import InboundText, Organization, PatientKey, new_id
-from scheduler.services import opt_outs, tasks, texted, visit_day
+from scheduler.services import opt_outs, outbox, tasks, texted, visit_day
 
 #: How soon somebody should read what a patient wrote.
 _SOON = timedelta(hours=1)
@@ -110,6 +110,7 @@ def _start(session: Session, call: Call, incoming: Incoming, _reply: Reply) -> _
     source = f"text '{incoming.provider}'"
     opt_outs.open_again(session, call, incoming.number, source)
     opt_outs.record_start(session, call, incoming.number, source)
+    outbox.regain(session, call, opt_outs.sharing(session, call, incoming.number))
     return _Done("started")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.policies import Messaging
 from scheduler.models import Organization, Patient
-from scheduler.services import audit, opt_outs
+from scheduler.services import audit, opt_outs, outbox
 from scheduler.services.patient_links import Ending
 
 Wish = Literal["kind", "all", "none"]
@@ -53,6 +53,7 @@ def wish(session: Session, call: Call, link: Ending, wanted: Wish, source: str) 
         if wanted == "none":
             opt_outs.open_again(session, call, address, source)
             opt_outs.record_start(session, call, address, source)
+            outbox.regain(session, call, opt_outs.sharing(session, call, address))
         else:
             opt_outs.close(session, call, address, opt_outs.ALL if wanted == "all" else link.message_class, source)
         if wanted == "all":

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.lifecycle import OPEN
+from scheduler.core.reminders import UNREACHABLE
 from scheduler.core.visit import VisitTask, VisitType
 from scheduler.core.visit_day import tasks_of, urgent_at
 from scheduler.models import Appointment, Task
@@ -23,7 +24,7 @@ from scheduler.services.consequences import AFFECTED
 #: A task of the visit type that is due after the visit.
 KIND = "visit_task"
 #: Tasks that ask somebody to look at a visit while it can still be prepared for.
-PREPARING = ("session_gate", "held_visit", "credential", AFFECTED)
+PREPARING = ("session_gate", "held_visit", "credential", AFFECTED, UNREACHABLE)
 
 
 def settle(session: Session, call: Call, row: Appointment, *, moved: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from scheduler.core.errors import Invalid
 from scheduler.core.reminders import CALL, Owed, Recipient, Visit, parse_rules, plan_messages
+from scheduler.services import shipped
 
 START = datetime(2027, 1, 14, 19, tzinfo=UTC)
 NOW = START - timedelta(days=10)
@@ -53,6 +55,32 @@ def test_the_patients_own_channel_comes_first() -> None:
     assert unknown["ask"].channel == "sms"
 
 
+def test_a_visit_without_a_fast_may_be_left_alone() -> None:
+    asks: dict[str, Any] = {"escalate": {"minutes": 60, "fasting": True}}
+    assert list(planned(**asks)) == ["ask"]
+    fasted = planned(visit=replace(VISIT, solids_minutes=360), **asks)
+    assert sorted(fasted) == ["ask", "ask+call", "ask+email"]
+
+
+def test_the_shipped_rules_climb_for_who_must_fast() -> None:
+    """SMS, e-mail, call: the word on eating and drinking is not left at one text."""
+    rules, who = parse_rules(shipped.message_rules()), Recipient("America/New_York", BOTH)
+
+    def climbs(modality: str, local: int) -> set[tuple[str, str]]:
+        start = datetime(2027, 1, 14, local + 5, tzinfo=UTC)  # EST
+        visit = Visit(start, start + 2 * HOUR, "America/New_York", "dosing", modality, 360)
+        found = plan_messages(rules, visit, who, NOW)
+        return {(each.rule, each.channel) for each in found if "+" in each.rule and each.suppressed is None}
+
+    assert climbs("iv", 15) == {("remind_24h+email", "email"), ("remind_24h+call", "task")}
+    assert climbs("iv", 9) == {("night_before+email", "email"), ("night_before+call", "task")}
+    assert climbs("esketamine", 15) == {
+        *climbs("iv", 15), ("eske_nasal+email", "email"), ("eske_nasal+call", "task"),
+    }  # fmt: skip
+    talk = plan_messages(rules, VISIT, who, NOW)
+    assert [each.rule for each in talk if "+" in each.rule] == []
+
+
 def test_whom_nothing_reaches_a_person_calls_at_once() -> None:
     found = planned(Recipient("America/New_York", frozenset()))
     assert (found["ask"].suppressed, found["ask+call"].due_at) == ("no_channel", found["ask"].due_at)
@@ -75,7 +103,8 @@ def test_what_was_never_asked_is_not_followed_up() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"class": "instruction", "merges": False}, "escalate_what"),
+        ({"class": "check_in", "side": "after", "at": {"anchor": "end", "minutes": 60}}, "escalate_what"),
+        ({"escalate": {"minutes": 60, "fasting": "yes"}}, "wrong_type"),
         ({"escalate": {"minutes": 5}}, "out_of_range"),
         ({"escalate": {"hours": 5}}, "unknown_field"),
         ({"key": "x" * 51}, "too_long"),

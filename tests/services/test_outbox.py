@@ -33,6 +33,7 @@ class TestOwing:
         assert set(owed) == {
             "booked", "remind_72h", "night_before", "day_of", "arrival_no_show", "d_instructions", "evening_check",
             "next_day_scale", "integration_prompt",
+            "night_before+email", "night_before+call",
         }  # fmt: skip
         assert owed["booked"].due_at == clinic.call.now
         assert owed["remind_72h"].due_at == clinic.at("2030-03-08 09:00"), "by the wall, over the change of clocks"
@@ -59,12 +60,12 @@ class TestOwing:
         book(clinic, clinic.patient(), "fasted", MONDAY)
         event.remove(clinic.engine, "before_cursor_execute", note)
         assert len(inserts) == 1
-        assert len(messages(clinic)) == 9
+        assert len(messages(clinic)) == 11
 
     def test_who_cannot_be_reached_is_seen_to_be_so(self, clinic: Clinic) -> None:
         book(clinic, clinic.patient(contacts=[]), "fasted", MONDAY)
         pending = [row.rule for row in messages(clinic, Message.status == "pending")]
-        assert pending == ["arrival_no_show"], "which is the staff's"
+        assert pending == ["staff+no_channel", "night_before+call", "arrival_no_show"], "which are the staff's"
         assert {row.reason for row in messages(clinic)} == {"no_channel", "quiet_hours", None}
 
     def test_a_revoked_consent_closes_its_channel(self, clinic: Clinic) -> None:
@@ -98,7 +99,7 @@ class TestOwing:
     def test_owing_twice_is_owing_once(self, clinic: Clinic) -> None:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)
         clinic.do(lambda s, c: outbox.owe_for_appointment(s, c, s.get_one(Appointment, (c.organization_id, made.id))))
-        assert len(messages(clinic)) == 9
+        assert len(messages(clinic)) == 11
 
     def test_a_pencilled_visit_owes_nothing_until_it_is_confirmed(self, clinic: Clinic) -> None:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)

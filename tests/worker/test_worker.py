@@ -90,6 +90,8 @@ class TestTheLifeOfAVisit:
             (clinic.at("2030-03-01 10:00"), "booked"),
             (clinic.at("2030-03-08 09:00"), "remind_72h"),
             (clinic.at("2030-03-10 18:00"), "night_before"),
+            (clinic.at("2030-03-10 18:30"), "night_before+email"),  # for nobody has confirmed
+            (clinic.at("2030-03-10 19:00"), "night_before+call"),  # which is for the staff
             (clinic.at("2030-03-11 09:15"), "arrival_no_show"),  # which is for the staff
             (clinic.at("2030-03-11 11:00"), "d_instructions"),
             (clinic.at("2030-03-11 18:00"), "evening_check"),
@@ -97,7 +99,7 @@ class TestTheLifeOfAVisit:
             (clinic.at("2030-03-12 11:00"), "next_day_scale"),
         ]
         channels = [envelope.channel for envelope in pigeon.carried]
-        assert channels == ["email", "sms", "sms", "email", "sms", "sms", "sms"]
+        assert channels == ["email", "sms", "sms", "email", "email", "sms", "sms", "sms"]
         night = pigeon.carried[2].body
         assert night.startswith(
             "Harbor: appointment tomorrow, Mon, Mar 11 09:00 EDT. No food from 03:00, no drinks from 07:00."
@@ -233,7 +235,7 @@ class TestWhatGoesWrong:
         clock.move(timedelta(minutes=3))
         worker.tick()
         bodies = [envelope.body for envelope in pigeon.carried]
-        assert len(bodies) == 3
+        assert len(bodies) == 4, "the calendar is told by mail"
         assert any("ignore our last message about Mon, Mar 11 09:00 EDT" in body for body in bodies)
         assert any("is cancelled" in body for body in bodies)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.reminders.ladder import CALL, in_order
+from scheduler.core.reminders.ladder import CALL, UNREACHABLE, in_order
 from scheduler.core.reminders.plan import HELD_CLASSES, plan_messages
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.reading import parse_rules
@@ -29,6 +29,7 @@ __all__ = [
     "PASSING",
     "TASK",
     "TASK_KINDS",
+    "UNREACHABLE",
     "Event",
     "Owed",
     "Recipient",

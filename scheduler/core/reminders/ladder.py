@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from scheduler.core.reminders.quiet import next_open
 from scheduler.core.reminders.values import TASK, Owed, Recipient, Rule, Visit
 
-#: What a person is asked to do when every channel has been tried.
+#: What a person is asked to do when every channel has been tried, and where there is none to try.
 CALL = "confirm_by_call"
+UNREACHABLE = "patient_unreachable"
+
+#: Of these a patient must hear in some way. News of a change sees to that by itself.
+_HEARD = frozenset({"reminder", "instruction", "change"})
+_OWED_AHEAD = frozenset({"visit", "booked", "course"})
 
 
 def in_order(channels: Iterable[str], preferred: str | None) -> tuple[str, ...]:
@@ -26,6 +31,8 @@ def reach(rule: Rule, recipient: Recipient) -> tuple[str, ...]:
 def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterator[Owed]:
     """What follows `first` unless somebody confirms: the same over each further channel, and then a call."""
     if not rule.escalate_minutes or first.suppressed not in {None, "no_channel"}:
+        return
+    if rule.escalate_fasting and visit.fast_start is None:
         return
     step, channels = timedelta(minutes=rule.escalate_minutes), reach(rule, recipient)
     rung = replace(
@@ -44,3 +51,19 @@ def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterat
         rung, rule=f"{rule.key}+call", kind=CALL, cls="staff_task", channel=TASK, channels=(TASK,), due_at=due,
         suppressed=rung.suppressed or ("too_late" if due >= first.expires_at else None),
     )  # fmt: skip
+
+
+def unreached(rules: Sequence[Rule], owed: Sequence[Owed]) -> Iterator[Owed]:
+    """One task in place of all that no channel brings to this patient, when the first of it would have been due."""
+    lost = [
+        one
+        for rule, one in zip(rules, owed, strict=True)
+        if one.suppressed == "no_channel" and one.cls in _HEARD and rule.event in _OWED_AHEAD
+    ]
+    if lost:
+        first = min(lost, key=lambda one: one.due_at)
+        yield replace(
+            first, rule="staff+no_channel", of=first.rule, kind=UNREACHABLE, cls="staff_task", channel=TASK,
+            channels=(TASK,), expires_at=max(one.expires_at for one in lost), suppressed=None, note="",
+            unless=frozenset(), merges=False, urgent=False, arrive_by=None,
+        )  # fmt: skip

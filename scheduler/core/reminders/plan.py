@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from scheduler.core.civil import to_instant, to_local
-from scheduler.core.reminders.ladder import in_order, reach, rungs
+from scheduler.core.reminders.ladder import in_order, reach, rungs, unreached
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.values import TASK, Event, Owed, Recipient, Rule, Visit, When, Window
 
@@ -36,8 +36,10 @@ def plan_messages(
     owed = [_owe(rule, visit, recipient, now) for rule in wanted]
     for place, rule in enumerate(wanted):
         owed[place] = _yielded(rule, owed[place], owed)
-    for rule, first in zip(wanted, list(owed), strict=True):
+    firsts = tuple(owed)
+    for rule, first in zip(wanted, firsts, strict=True):
         owed += rungs(rule, visit, recipient, first)
+    owed += unreached(wanted, firsts)
     return tuple(sorted(owed, key=lambda one: (one.due_at, one.rule)))
 
 

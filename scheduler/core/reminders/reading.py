@@ -104,7 +104,7 @@ def _read_rule(node: Node) -> Rule:
         yields_minutes=near,
         merges=node.flag("merges", default=False),
         exempt=node.flag("exempt", default=False),
-        escalate_minutes=_read_escalate(node),
+        **_read_escalate(node),
         enabled=node.flag("enabled", default=True),
     )
     _check_whole(node, rule, evening)
@@ -121,8 +121,8 @@ def _check_whole(node: Node, rule: Rule, evening: Window | None) -> None:
         node.fault("class", "class_and_event", "News of a change has an event of its own, and nothing else has.")
     if rule.cls == "instruction" and (rule.yields_to or rule.merges):
         node.fault("yields" if rule.yields_to else "merges", "instruction_kept", "An instruction is never merged away.")
-    if rule.escalate_minutes and not (rule.cls == "reminder" and rule.side == "before"):
-        node.fault("escalate", "escalate_what", "Only a reminder before a visit asks for a word, and can miss one.")
+    if rule.escalate_minutes and not (rule.cls in {"reminder", "instruction"} and rule.side == "before"):
+        node.fault("escalate", "escalate_what", "Only what is said before a visit asks for a word, and can miss one.")
     if len(rule.key) > _LONGEST_KEY:
         node.fault("key", "too_long", f"The key of a rule has {_LONGEST_KEY} characters at most.")
     if evening is not None and rule.side != "before":
@@ -215,12 +215,13 @@ def _read_yields(node: Node) -> tuple[frozenset[str], int]:
     return frozenset(item.codes("to")), item.whole("minutes", least=0, most=7 * 24 * 60) or 0
 
 
-def _read_escalate(node: Node) -> int:
+def _read_escalate(node: Node) -> dict[str, Any]:
     item = node.child("escalate")
     if item is None:
-        return 0
-    item.allow_only({"minutes"})
-    return item.whole("minutes", least=30, most=7 * 24 * 60) or 0
+        return {}
+    item.allow_only({"minutes", "fasting"})
+    minutes = item.whole("minutes", least=30, most=7 * 24 * 60) or 0
+    return {"escalate_minutes": minutes, "escalate_fasting": item.flag("fasting", default=False)}
 
 
 def _maybe(node: Node, key: str) -> bool | None:

@@ -78,7 +78,8 @@ class Rule:
     once what was due before it was owed. One that `merges` may be said in a line of another within half a day.
     `unless` holds what would make it pointless by then, of PASSING. `exempt` may be texted without consent, under the
     exemption for health care messages. With `escalate_minutes`, a visit that nobody has confirmed so long after is told
-    of over the next channel, and so on; so long after the last a person is to call.
+    of over the next channel, and so on; so long after the last a person is to call. With `escalate_fasting` only one is
+    for which to fast.
     """
 
     key: str
@@ -108,6 +109,7 @@ class Rule:
     merges: bool = False
     exempt: bool = False
     escalate_minutes: int = 0
+    escalate_fasting: bool = False
     enabled: bool = True
 
 

@@ -20,6 +20,7 @@ from scheduler.services.outbox.owing import (
 )
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.pulse import beat
+from scheduler.services.outbox.regaining import regain
 from scheduler.services.outbox.reviewing import review
 from scheduler.services.outbox.texts import in_words
 
@@ -44,6 +45,7 @@ __all__ = [
     "owe_for_course",
     "owe_for_course_change",
     "part",
+    "regain",
     "release",
     "review",
     "settle",

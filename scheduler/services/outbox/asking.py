@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.reminders import UNREACHABLE
 from scheduler.models import Message
 from scheduler.services import tasks
 from scheduler.services.outbox.judging import Ask, Drop, Judgement
@@ -21,6 +22,7 @@ _TITLES = {
     "confirm_by_call": "Nobody has confirmed the visit: call the patient",
     "message_expired": "A message could not be sent in time",
     "patient_untold": "The patient must be told in another way",
+    UNREACHABLE: "No message reaches the patient: tell them, or ask how to",
 }
 
 
@@ -33,17 +35,20 @@ def raise_tasks(session: Session, call: Call, message: Message, judgement: Judge
             owe_task(session, call, message, "message_expired")
         case Drop(reason=reason) if reason in _UNTOLD and message.context.get("class") in {"change", "instruction"}:
             owe_task(session, call, message, "patient_untold")
+        case Drop(reason="no_channel") if message.context.get("class") == "reminder":
+            owe_task(session, call, message, UNREACHABLE)
         case _:
             pass
 
 
 def owe_task(session: Session, call: Call, message: Message, kind: str) -> None:
-    """Owe one task of that kind about the message's visit; the same one twice is owed once."""
+    """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once."""
+    about = message.appointment_id if kind == UNREACHABLE else None
     tasks.owe(
         session,
         call,
         kind=kind,
-        key=str(message.id),
+        key=str(about or message.id),
         title=_TITLES[kind],
         detail=f"Message '{message.kind}'.",
         due_at=call.now + SOON,
