@@ -39,7 +39,8 @@ def asked_about(session: Session, call: Call, number: str, people: Collection[UU
             Message.organization_id == call.organization_id, Message.merged_into.in_([row.id for row in recent])
         )
     ).all()
-    told = {(row.appointment_id, row.sequence) for row in (*recent, *merged) if row.appointment_id is not None}
+    alone = [row for row in recent if "visits" not in row.context]
+    told = {(row.appointment_id, row.sequence) for row in (*alone, *merged) if row.appointment_id is not None}
     chosen = select(Appointment).where(
         Appointment.organization_id == call.organization_id,
         Appointment.id.in_({appointment_id for appointment_id, _ in told}),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
-from scheduler.models import Message
-from scheduler.services import series, visit_day
+from scheduler.models import Message, Resource
+from scheduler.services import disruptions, series, visit_day
 from scheduler.services.outbox import Letter
 from tests.clinic import Clinic
-from tests.desk import wanted
+from tests.desk import book, wanted
 from tests.postroom import begin, cancel, claim, messages, move, open_postroom, settle
 
 MONDAY = "2030-03-11 09:00"
@@ -135,3 +137,37 @@ def test_a_series_cancelled_as_a_whole_is_one_message(clinic: Clinic, visits: li
     clinic.do(lambda s, c: series.cancel(s, c, visits[0], "all", reason="moved away", by="patient"))
     (letter,) = news(clinic, UNDO)
     assert [now for _, now in times(clinic, letter)] == [None, None, None]
+
+
+def test_visits_of_no_course_that_a_disruption_moves_are_one_message(clinic: Clinic) -> None:
+    """Of one day, of which the therapist is away; the last of them is cancelled before the message leaves."""
+    patient, now = clinic.patient(), clinic.call.now
+    alone = [book(clinic, patient, "session", f"2030-03-11 {hour}:00").id for hour in ("09", "10", "11")]
+    other = book(clinic, clinic.patient(), "session", "2030-03-11 14:00").id
+    for letter in claim(clinic, now):
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now)
+    with Session(clinic.engine) as session:
+        therapist = session.scalars(select(Resource.id).where(Resource.name == "therapist")).one()
+    away = clinic.at("2030-03-11 00:00"), clinic.at("2030-03-12 00:00")
+    found = clinic.do(lambda s, c: disruptions.offer(s, c, therapist, *away, "ill"))
+    clinic.call = replace(clinic.call, now=now + UNDO)
+    clinic.do(lambda s, c: disruptions.accept(s, c, found.token, everything=True))
+    to = {line.appointment_id: line.to for line in found.lines}
+    last = max(alone, key=lambda each: (to[each], each))
+    cancel(clinic, last)
+    letters = {letter.kind: letter for letter in news(clinic, UNDO)}
+    assert letters.keys() == {"course_changed", "rescheduled"}
+    told = letters["course_changed"]
+    was = {line.appointment_id: line.start for line in found.lines}
+    assert {turn.was: turn.now for turn in told.turns} == {
+        was[each]: None if each == last else to[each] for each in alone
+    }
+    assert len(told.calendar) == 3
+    assert letters["rescheduled"].about == to[other]
+    assert begin(clinic, told, now + UNDO * 2)
+    settle(clinic, told, now + UNDO * 2)
+    kept = next(each for each in alone if each != last)
+    move(clinic, kept, "2030-03-20 09:00", now=now + UNDO * 2)
+    after = next(letter for letter in news(clinic, UNDO * 2) if letter.about == clinic.at("2030-03-20 09:00"))
+    assert (after.kind, after.previous) == ("rescheduled", to[kept])

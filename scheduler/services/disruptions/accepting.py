@@ -63,8 +63,10 @@ def accept(
     _lock(session, call, row, lines, chosen)
     absence_id = row.absence_id or _write_absence(session, call, row)
     row.absence_id = absence_id
+    moved: list[outbox.Changed] = []
     for location_id in sorted({line.location_id for line in chosen}):
-        _Stage(session, call, row, [line for line in chosen if line.location_id == location_id]).carry_out()
+        moved += _Stage(session, call, row, [line for line in chosen if line.location_id == location_id]).carry_out()
+    outbox.owe_for_course_change(session, call, moved)  # one message to a patient for all that moves
     done = {line.appointment_id for line in chosen}
     after = [replace(line, done=line.done or line.appointment_id in done) for line in lines]
     row.body = {"lines": [line.document() for line in after]}
@@ -141,8 +143,8 @@ class _Stage:
             for line in lines
         }
 
-    def carry_out(self) -> None:
-        """Raises PlanStale."""
+    def carry_out(self) -> list[outbox.Changed]:
+        """The visits that have another time now, of which nobody has been told. Raises PlanStale."""
         desks, loaded = self._look()
         for each_desk in desks.values():
             self._expect_lawful(each_desk)
@@ -157,7 +159,7 @@ class _Stage:
             own = of_patient(line.patient_id, mine.site.timeline, start, end)
             scratch.put(line.appointment_id, (own, *found.takings))
             places.append((self._visits[line.appointment_id], found, line))
-        self._write(places, loaded[self._lines[0].appointment_id])
+        return self._write(places, loaded[self._lines[0].appointment_id])
 
     def _look(self) -> tuple[dict[UUID, Desk], dict[UUID, Loaded]]:
         views = [
@@ -224,7 +226,7 @@ class _Stage:
         if faults:
             raise PlanStale(f"The repair no longer keeps the rules of a protocol: {faults[0]}.")
 
-    def _write(self, places: Sequence[tuple[Appointment, Found, Line]], loaded: Loaded) -> None:
+    def _write(self, places: Sequence[tuple[Appointment, Found, Line]], loaded: Loaded) -> list[outbox.Changed]:
         session, call = self._session, self._call
         visits, ids = [], set()
         before = {row.id: snapshot(row) for row, _, _ in places}
@@ -267,8 +269,7 @@ class _Stage:
                 by="clinic",
                 category="disruption",
             )
-        moved = [outbox.Changed.since(row, before[row.id]) for row, _, line in places if row.starts_at != line.start]
-        outbox.owe_for_course_change(session, call, moved)  # one message for all that moves of a course
+        return [outbox.Changed.since(row, before[row.id]) for row, _, line in places if row.starts_at != line.start]
 
 
 def load_one(

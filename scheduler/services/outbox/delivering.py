@@ -95,7 +95,8 @@ def _may_go(session: Session, call: Call, letter: Letter, held: Any, shut: Mappi
         _write(session, letter, status="pending", attempts=letter.attempts)
         return False
     visit = _Visit(*held[5:])
-    reason = None if held.appointment_id is None else outdated_by(held.kind, held.context, held.sequence, visit)
+    of_one = held.appointment_id is not None and "visits" not in held.context
+    reason = outdated_by(held.kind, held.context, held.sequence, visit) if of_one else None
     if reason is not None:
         _write(session, letter, status="suppressed", reason=reason)
         part(session, letter.organization_id, [letter.id])

@@ -42,8 +42,8 @@ class Changed:
 def owe_for_course_change(session: Session, call: Call, changes: Sequence[Changed]) -> None:
     """Owe the reminders of visits that changed together, and one message for all of them to each patient.
 
-    It is a message of the first course or series among them; a visit that changed alone is told of as such, and so are
-    those of a patient of which none belongs to either. The caller has called off what was owed for each before
+    It is a message of the first course or series among them, or else of the last of the visits; one that changed alone
+    is told of as such. The caller has called off what was owed for each before
     (`call_off`), and tells nobody itself.
     """
     standing = [each.appointment for each in changes if each.appointment.status == "booked"]
@@ -53,11 +53,10 @@ def owe_for_course_change(session: Session, call: Call, changes: Sequence[Change
         groups[each.appointment.patient_id].append(each)
     for together in groups.values():
         told = [each for each in together if each.was is not None or each.appointment.status == "booked"]
-        owner = next(filter(None, (_owner(each.appointment) for each in told)), None)
-        if owner is None or len(told) == 1:
-            for each in told:
-                _tell_alone(session, call, each)
+        if len(told) == 1:
+            _tell_alone(session, call, told[0])
         elif told:
+            owner = next(filter(None, (_owner(each.appointment) for each in told)), None)
             _tell_together(session, call, owner, told)
 
 
@@ -77,11 +76,7 @@ def _tell_alone(session: Session, call: Call, change: Changed) -> None:
         owe_change(session, call, visit, "rescheduled")
 
 
-def _tell_together(session: Session, call: Call, key: Owner, changes: Sequence[Changed]) -> None:
-    kind, owner_id = key
-    found = session.get_one(kind, (call.organization_id, owner_id))
-    assert isinstance(found, Course | Series)  # noqa: S101 - by its kind
-    owner: Course | Series = found
+def _tell_together(session: Session, call: Call, key: Owner | None, changes: Sequence[Changed]) -> None:
     entries = {str(each.appointment.id): _entry(each) for each in changes}
     for waiting in digests(session, call, changes[0].appointment, ("pending",)):
         # What it was to tell is told by the new one, from where the patient still believes the visits to be.
@@ -90,23 +85,34 @@ def _tell_together(session: Session, call: Call, key: Owner, changes: Sequence[C
             entries[entry["id"]] = new | {"was": entry["was"]}
         waiting.status, waiting.reason, waiting.called_off_at = "suppressed", "merged", call.now
     session.flush()
-    last: int | None = session.scalars(
-        select(func.max(Message.sequence)).where(Message.organization_id == call.organization_id, about_owner(owner))
-    ).one()
+    owner = None if key is None else _row_of(session, call, key)
     rules = [rule for rule in message_rules.in_force(session, call) if rule.event == DIGEST]
     # It is of use until the last of the visits that it tells of would have begun.
     latest = max((each.appointment for each in changes), key=lambda visit: visit.starts_at)
     soonest = min(filter(None, (each.was for each in changes)), default=None)
-    sequence = 0 if last is None else last + 1
     write(
         Batch(session, call, [latest]),
         rules,
         DIGEST,
         owner=owner,
-        sequence=sequence,
+        sequence=None if owner is None else _next(session, call, owner),
         previous=soonest,
         more={"visits": list(entries.values())},
     )
+
+
+def _row_of(session: Session, call: Call, key: Owner) -> Course | Series:
+    kind, owner_id = key
+    found = session.get_one(kind, (call.organization_id, owner_id))
+    assert isinstance(found, Course | Series)  # noqa: S101 - by its kind
+    return found
+
+
+def _next(session: Session, call: Call, owner: Course | Series) -> int:
+    last: int | None = session.scalars(
+        select(func.max(Message.sequence)).where(Message.organization_id == call.organization_id, about_owner(owner))
+    ).one()
+    return 0 if last is None else last + 1
 
 
 def _entry(change: Changed) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def calendar_of(scene: Scene, message: Message, visit: Appointment, channel: str
     if method is None or channel != "email":
         return (), "PUBLISH"
     changed = [scene.appointments[UUID(entry["id"])] for entry in message.context.get("visits", ())]
-    told = [visit] if message.appointment_id is not None else changed or scene.stops_of(message)
+    told = changed or ([visit] if message.appointment_id is not None else scene.stops_of(message))
     locales = scene.locales_of(message.patient_id)
     return tuple(
         Entry.of(

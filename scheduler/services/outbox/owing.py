@@ -112,7 +112,8 @@ def owe_for_course(session: Session, call: Call, owner: Course | Series, appoint
 def call_off(session: Session, call: Call, appointment: Appointment, why: str) -> None:
     """Nothing owed for the visit so far may start to leave any more, for the reason `why` (one word).
 
-    What is on its way in this moment can't be called back: the patient is owed a correction.
+    What is on its way in this moment can't be called back: the patient is owed a correction. A message for several
+    changes stays: it tells of the others too, and of this visit as it is by then.
     """
     # One statement for both: a message that a worker puts back meanwhile must not slip between two.
     never_left = (Message.status == "pending") | (Message.attempts == 0)
@@ -121,6 +122,7 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
         .where(
             Message.organization_id == call.organization_id,
             Message.appointment_id == appointment.id,
+            Message.kind != telling.DIGEST,
             Message.status.in_(("pending", "sending")),
             Message.called_off_at.is_(None),
         )

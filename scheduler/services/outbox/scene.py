@@ -91,11 +91,11 @@ class Scene:
 
     def visit_of(self, message: Message) -> Appointment | None:
         """The visit that a message is about; of several, the first that still stands, or else any that did."""
-        if message.appointment_id is not None:
-            return self.appointments.get(message.appointment_id)
         if "visits" in message.context:
             told = [self.appointments[UUID(entry["id"])] for entry in message.context["visits"]]
             return min(told, key=lambda visit: (visit.status != "booked", visit.starts_at), default=None)
+        if message.appointment_id is not None:
+            return self.appointments.get(message.appointment_id)
         stops = self.stops_of(message)
         return stops[0] if stops else None
 

@@ -41,7 +41,7 @@ def told_before(session: Session, call: Call, appointment: Appointment) -> Told 
             Message.organization_id == call.organization_id,
             Message.appointment_id == appointment.id,
             Message.sequence < appointment.sequence,
-            Message.kind != "correction",
+            Message.kind.not_in(("correction", DIGEST)),
             Message.channel != TASK,
         )
         .order_by(Message.sequence, Message.id)
