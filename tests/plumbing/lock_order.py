@@ -31,6 +31,7 @@ class Watch:
 
     faults: list[str] = field(default_factory=list)
     taken: int = 0
+    _saved: dict[int, list[dict[str, set[UUID]]]] = field(default_factory=lambda: defaultdict(list))
     _held: dict[int, dict[str, set[UUID]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
     def saw(self, connection: Connection, statement: str, parameters: Any) -> None:
@@ -48,9 +49,23 @@ class Watch:
             self.faults.append(f"{table} out of the order of its ids: {statement}")
         held[table] |= new
 
+    def saved(self, connection: Connection, _name: str) -> None:
+        """A savepoint was set."""
+        held = {table: set(ids) for table, ids in self._held[id(connection)].items()}
+        self._saved[id(connection)].append(held)
+
+    def undone(self, connection: Connection, _name: str, _context: Any) -> None:
+        """The locks since the savepoint are gone with it."""
+        self._held[id(connection)] = defaultdict(set, self._saved[id(connection)].pop())
+
+    def kept(self, connection: Connection, _name: str, _context: Any) -> None:
+        """The savepoint is gone, and what was locked since is not."""
+        self._saved[id(connection)].pop()
+
     def over(self, connection: Connection) -> None:
         """The transaction is over: it holds nothing any more."""
         self._held.pop(id(connection), None)
+        self._saved.pop(id(connection), None)
 
 
 def _ids(parameters: Any, table: str) -> Iterator[UUID]:
@@ -66,13 +81,15 @@ def _ids(parameters: Any, table: str) -> Iterator[UUID]:
 
 @contextmanager
 def watching(engine: Engine) -> Iterator[Watch]:
-    """Watch every transaction of the engine. Refused rows, savepoints and other tables are not looked at."""
+    """Watch every transaction of the engine. Refused rows and other tables are not looked at."""
     watch = Watch()
 
     def saw(connection: Connection, _c: Any, statement: str, parameters: Any, _x: Any, _m: bool) -> None:  # noqa: FBT001
         watch.saw(connection, statement, parameters)
 
-    hooks = [("before_cursor_execute", saw), ("commit", watch.over), ("rollback", watch.over)]
+    hooks: list[tuple[str, Any]] = [("savepoint", watch.saved), ("rollback_savepoint", watch.undone)]
+    hooks += [("release_savepoint", watch.kept)]
+    hooks += [("before_cursor_execute", saw), ("commit", watch.over), ("rollback", watch.over)]
     for name, hook in hooks:
         event.listen(engine, name, hook)
     try:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Invalid, NotFound, PlanStale
 from scheduler.core.intervals import Span
@@ -19,11 +20,12 @@ from scheduler.models import Absence, Appointment, Disruption, Message, Occupanc
 from scheduler.services import booking, disruptions
 from scheduler.services.consequences import AFFECTED
 from scheduler.services.disruptions import Accepted, Offer
-from scheduler.services.finding import Wanted
+from scheduler.services.finding import Pin, Wanted
 from tests.clinic import Clinic
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer, open_course_clinic, protocol
 from tests.desk import count
+from tests.plumbing.lock_order import watching
 
 
 @pytest.fixture
@@ -182,6 +184,40 @@ def test_a_stage_that_no_longer_fits_changes_nothing_and_can_be_made_anew(clinic
     assert count(clinic, Absence) == 0
     fresh = clinic.do(lambda s, c: disruptions.anew(s, c, found.token))
     assert accept(clinic, fresh.token, everything=True).open == ()
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_whoever_stands_in_instead_is_locked_before_the_look(clinic: Clinic) -> None:
+    """The stand-in of the repair was booked by another meanwhile: a third one serves, in one go and in order."""
+    for _ in range(2):
+        clinic.staff("therapist")
+        clinic.room("consult")
+    start = clinic.at("2030-03-05 09:00")
+    mine = Wanted(clinic.patient(), "talk", clinic.location_id, start)
+    visit = clinic.do(lambda s, c: booking.book(s, c, mine))
+    therapist = next(each.resource_id for each in visit.participants if each.role == "therapist")
+    found = propose(clinic, therapist, day_of(visits(clinic)[0]))
+    [line] = found.lines
+    assert line.outcome == "kept"
+    taken = next(each for each in line.people if each in therapists(clinic))
+    rival = Wanted(clinic.patient(), "talk", clinic.location_id, start, pins=(Pin("role:therapist", taken),))
+    clinic.do(lambda s, c: booking.book(s, c, rival))
+    tries = 0
+
+    def work(session: Session, call: Call) -> Accepted:
+        nonlocal tries
+        tries += 1
+        return disruptions.accept(session, call, found.token, everything=True)
+
+    with watching(clinic.engine) as watch:
+        assert clinic.do(work).open == ()
+    assert (tries, watch.faults) == (1, [])
+    assert serving(clinic, visit.id) & therapists(clinic) == therapists(clinic) - {therapist, taken}
+
+
+def therapists(clinic: Clinic) -> set[UUID]:
+    with Session(clinic.engine) as session:
+        return set(session.scalars(select(Resource.id).where(Resource.name == "therapist")))
 
 
 def test_every_struck_visit_has_one_line_and_none_is_served_by_who_is_away(clinic: Clinic) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar, assign
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.errors import Fault, Invalid, PlanStale
+from scheduler.core.errors import Fault, Invalid, LostRace, PlanStale
 from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.models import Appointment, Course, Disruption, Resource
@@ -28,7 +28,7 @@ from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
-from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
+from scheduler.services.occupying import CHANGED, Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.scratch import Scratch, common_span, of_patient
 from scheduler.services.sheet import Sheet
@@ -60,12 +60,17 @@ def accept(
     row = opened(session, call, token)
     lines = [Line.read(each) for each in row.body["lines"]]
     chosen = _chosen(lines, session_ids, appointment_ids, everything=everything)
-    _lock(session, call, row, lines, chosen)
-    absence_id = row.absence_id or _write_absence(session, call, row)
-    row.absence_id = absence_id
-    moved: list[outbox.Changed] = []
-    for location_id in sorted({line.location_id for line in chosen}):
-        moved += _Stage(session, call, row, [line for line in chosen if line.location_id == location_id]).carry_out()
+    own = _lock(session, call, row, lines, chosen)
+    with session.begin_nested() as savepoint:
+        moved = _carried_out(session, call, row, chosen, own)
+        if moved is None:
+            savepoint.rollback()  # its locks go with it: more of them can be taken in order only by whoever holds none
+    if moved is None:
+        moved = _carried_out(session, call, row, chosen, own | _anybody(session, call, chosen))
+    if moved is None:
+        raise LostRace(CHANGED)
+    absence_id = row.absence_id
+    assert absence_id is not None  # noqa: S101 - it was written, or had been
     outbox.owe_for_course_change(session, call, moved)  # one message to a patient for all that moves
     done = {line.appointment_id for line in chosen}
     after = [replace(line, done=line.done or line.appointment_id in done) for line in lines]
@@ -103,8 +108,30 @@ def _chosen(
     ]
 
 
-def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], chosen: Sequence[Line]) -> None:
-    """Everything at once, in the order of all: locations alone, courses, appointments, then people and rooms."""
+def _carried_out(
+    session: Session, call: Call, row: Disruption, chosen: Sequence[Line], ids: Collection[UUID]
+) -> list[outbox.Changed] | None:
+    """Carry the lines out with these people and rooms locked; None when somebody else is needed by now."""
+    lock_resources(session, call, ids)
+    row.absence_id = row.absence_id or _write_absence(session, call, row)
+    moved: list[outbox.Changed] = []
+    for location_id in sorted({line.location_id for line in chosen}):
+        stage = _Stage(session, call, row, [line for line in chosen if line.location_id == location_id])
+        changed = stage.carry_out(ids)
+        if changed is None:
+            return None
+        moved += changed
+    return moved
+
+
+def _anybody(session: Session, call: Call, chosen: Sequence[Line]) -> set[UUID]:
+    """Whoever and whatever could serve any of the visits."""
+    first = {line.location_id: line for line in chosen}
+    return set().union(*(load_one(session, call, line, (), (line.start, line.end)).units for line in first.values()))
+
+
+def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], chosen: Sequence[Line]) -> set[UUID]:
+    """Everything at once, in the order of all: locations alone, courses, appointments. The people and rooms to lock."""
     resource = session.get_one(Resource, (call.organization_id, row.resource_id))
     lock_locations(
         session, call, {line.location_id for line in lines} | absences.sites(session, call, resource), share=False
@@ -119,8 +146,7 @@ def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], 
         ids |= {line.patient_id, *line.people} | resources_of(session, call, line.appointment_id)
     wanted = select(Resource.id).where(Resource.organization_id == call.organization_id, Resource.kind == "room")
     at = {line.location_id for line in chosen}
-    ids |= set(session.scalars(wanted.where(Resource.location_id.in_(at))))  # rooms may be bound anew
-    lock_resources(session, call, ids)
+    return ids | set(session.scalars(wanted.where(Resource.location_id.in_(at))))  # rooms may be bound anew
 
 
 def _write_absence(session: Session, call: Call, row: Disruption) -> UUID:
@@ -143,8 +169,11 @@ class _Stage:
             for line in lines
         }
 
-    def carry_out(self) -> list[outbox.Changed]:
-        """The visits that have another time now, of which nobody has been told. Raises PlanStale."""
+    def carry_out(self, ids: Collection[UUID]) -> list[outbox.Changed] | None:
+        """The visits that have another time now, of which nobody has been told; None when others than `ids` are needed.
+
+        Raises PlanStale.
+        """
         desks, loaded = self._look()
         for each_desk in desks.values():
             self._expect_lawful(each_desk)
@@ -159,7 +188,8 @@ class _Stage:
             own = of_patient(line.patient_id, mine.site.timeline, start, end)
             scratch.put(line.appointment_id, (own, *found.takings))
             places.append((self._visits[line.appointment_id], found, line))
-        return self._write(places, loaded[self._lines[0].appointment_id])
+        needed = {taking.resource_id for _, found, _ in places for taking in found.takings if taking.units != 0}
+        return self._write(places, loaded[self._lines[0].appointment_id]) if needed <= set(ids) else None
 
     def _look(self) -> tuple[dict[UUID, Desk], dict[UUID, Loaded]]:
         views = [
