@@ -1,11 +1,12 @@
 """Odd combinations as a front desk would ask for them over HTTP: anything at any moment, wrong ids among it.
 
-What must hold of the calendar whatever comes is said in `tests.services.test_odd_combinations`. Besides: no answer is
-a fault of the server, every refusal is a whole problem, and what was refused or rehearsed has changed nothing.
+What must hold of the calendar whatever comes is said in `tests.services.test_odd_combinations`, and what of every
+answer in `tests.api.attacker`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,8 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.services import waitlist
-from tests.api.conftest import Person, make_key
-from tests.api.problem import assert_problem
+from tests.api.attacker import Attacker
 from tests.plumbing.effort import at_length
 from tests.services.test_odd_combinations import CODES, Desk
 
@@ -41,47 +41,21 @@ ACTS: dict[str, dict[str, Any]] = {
 
 
 class Counter(Desk):
-    """A desk that has nothing but addresses, remembers every id it was told, and mixes some of them up."""
+    """A desk that has nothing but addresses."""
 
     def __init__(self, app: Flask, engine: Engine, clock: Clock, seed: int) -> None:
         super().__init__(engine, seed)
-        self.clock = clock
         clock.set(self.now)
-        organization = self.clinic.call.organization_id
-        self.person = Person(app, organization, make_key(engine, clock, organization, "admin")[1])
-        self.ids = [str(each) for each in (*self.people, *self.patients, self.clinic.location_id)]
-        self.watch = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self.attacker = Attacker(app, self.clinic, clock, self.rng)
+        self.ask, self.person, self.ids = self.attacker.ask, self.attacker.person, self.attacker.ids
+        self.said = self.attacker.said
+        self.ids += [str(each) for each in (*self.people, *self.patients)]
         self.kept: list[tuple[dict[str, Any], str]] = []
         self.waiting: list[str] = []
         self.off: list[str] = []
 
-    def written(self) -> Any:
-        """A number that changes whenever another connection commits anything."""
-        return self.watch.exec_driver_sql("PRAGMA data_version").scalar()
-
-    def ask(self, path: str, body: Any = None, method: str = "POST", **options: Any) -> Any:
-        """The answer's body, or None if it was refused or only rehearsed."""
-        rehearsed = self.rng.random() < 0.1
-        before = self.written()
-        query = {"dry_run": "true"} if rehearsed else {}
-        answer = self.person.call(method, f"/v1/{path}", json=body, query_string=query, **options)
-        name = f"{method} {path}".translate(str.maketrans("", "", "0123456789abcdef-"))
-        if answer.status_code >= 400:
-            assert answer.status_code < 500, (name, body, answer.text)
-            problem = assert_problem(answer, answer.status_code, answer.json["code"])
-            assert answer.status_code != 409 or problem["code"] != "lost_race", "nobody else was there"
-            self.said[f"{name} {problem['code']}"] += 1
-        else:
-            self.said[name] += 1
-        if answer.status_code >= 400 or rehearsed:
-            assert self.written() == before, (name, body, answer.text)
-            return None
-        return answer.json
-
-    def some(self, keys: list[Any]) -> str:
-        """One of these, or seldom an id of quite another thing."""
-        mixed = self.rng.random() < 0.05
-        return str(self.rng.choice(self.ids if mixed or not keys else keys))
+    def some(self, keys: Sequence[Any]) -> str:
+        return self.attacker.some([str(each) for each in keys])
 
     def wished(self, **more: Any) -> dict[str, Any]:
         place = str(self.clinic.location_id) if self.rng.random() < 0.97 else self.some([])
@@ -102,7 +76,6 @@ class Counter(Desk):
     def book(self) -> None:
         """By the law: what `explain` calls bookable is booked, all else refused for its first reason."""
         body = self.wished()
-        self.clinic.call = self.clinic.call
         why = self.person.get("/v1/availability/explain", query_string=body)
         assert why.status_code < 500, why.text
         before = self.said.total()
@@ -187,7 +160,7 @@ class Counter(Desk):
 
     def later(self) -> None:
         super().later()
-        self.clock.set(self.now)
+        self.attacker.move_on(self.now)
 
     def step(self) -> None:
         act = self.rng.choices(
@@ -205,7 +178,7 @@ def test_whatever_is_asked_for_the_calendar_holds_and_refusals_change_nothing(
     app: Flask, engine: Engine, clock: Clock, seed: int
 ) -> None:
     desk = Counter(app, engine, clock, seed)
-    with desk.watch:
+    with desk.attacker:
         for _ in range(90):
             desk.step()
     assert len({each for each in desk.said if " " not in each.partition(" ")[2]}) > 6, "most succeed now and then"
