@@ -20,6 +20,7 @@ from scheduler.core.lifecycle import GONE
 from scheduler.models import Appointment, CourseSession, Message, Resource
 from scheduler.services import visit_day
 from tests.api.attacker import Attacker
+from tests.api.examples import CLINICAL_HOLD
 from tests.coursework import approve, open_course_clinic, protocol
 from tests.desk import overlaps
 from tests.plumbing.effort import at_length
@@ -149,12 +150,19 @@ class Ward(Attacker):
         self.ask(f"appointments/{self.some(self.visits())}/reschedule", {"start": self.start()})
 
     def fall_ill(self) -> None:
+        """Somebody or something is not there, usually just when it is needed; often the repair is taken at once."""
         start = datetime.fromisoformat(self.start())
-        body = {"resource_id": self.some(self.resources), "from": start.isoformat(),
-                "to": (start + timedelta(hours=self.rng.choice((2, 8, 48)))).isoformat(), "reason": "x"}  # fmt: skip
-        made = self.ask("disruptions", body)
+        with Session(self.clinic.engine) as session:
+            booked = list(session.scalars(select(Appointment.starts_at).where(Appointment.status == "booked")))
+        if booked and self.rng.random() < 0.8:
+            start = self.rng.choice(sorted(booked))
+        hours = self.rng.choice((2, 8, 48))
+        times = {"from": start.isoformat(), "to": (start + timedelta(hours=hours)).isoformat()}
+        made = self.ask("disruptions", {"resource_id": self.some(self.resources), "reason": "x"} | times)
         if made and "token" in made:
             self.repairs.append(made)
+            if self.rng.random() < 0.7:
+                self.repair()
 
     def repair(self) -> None:
         if self.repairs:
@@ -172,7 +180,7 @@ class Ward(Attacker):
         if standing and self.rng.random() < 0.8:
             self.ask(f"patients/{patient}/holds/{standing[0]}/release", BY)
         elif self.rng.random() < 0.4:
-            self.ask(f"patients/{patient}/holds", {"reason": "flu"})
+            self.ask(f"patients/{patient}/holds", CLINICAL_HOLD)
 
     def draw(self) -> None:
         answer = self.person.get(f"/v1/courses/{self.some(self.courses)}/timeline.svg")
