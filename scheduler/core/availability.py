@@ -15,7 +15,7 @@ from uuid import UUID
 
 from scheduler.core.bitmap import Timeline, bits, erode, moved, run_from
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
-from scheduler.core.near import BLOCK, Near, near, near_present
+from scheduler.core.near import BLOCK, Near, near_present, row_of
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
 
 
@@ -37,6 +37,7 @@ class Calendar:
     serves: Mapping[str, int]
     buffers: Buffers = (0, 0)
     _starts: dict[Thread, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _rows: dict[tuple[Thread, int], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def there(self) -> int:
@@ -53,6 +54,13 @@ class Calendar:
         known = self._starts.get(thread)
         if known is None:
             known = self._starts[thread] = self._found(thread)
+        return known
+
+    def row(self, thread: Thread, block: int) -> str:
+        """The starts of one block as a search looks at them; found once."""
+        known = self._rows.get((thread, block))
+        if known is None:
+            known = self._rows[thread, block] = row_of(self.starts(thread), self.taken[0], thread, block)
         return known
 
     def _found(self, thread: Thread) -> int:
@@ -144,16 +152,15 @@ class Clinic:
 
     def near(self, thread: Thread, slot: int) -> Near:
         """The pool of a thread around a start."""
-        key = thread, slot // BLOCK
-        known = self._near.get(key)
+        block = slot // BLOCK * BLOCK
+        known = self._near.get((thread, block))
         if known is None:
-            block = slot // BLOCK * BLOCK
-            known = (
-                near_present(thread, block, self.pool(thread))
-                if thread.present
-                else near(thread, block, self.able(thread))
-            )
-            self._near[key] = known
+            if thread.present:
+                known = near_present(thread, block, self.pool(thread))
+            else:
+                able = [(each, row) for each, _ in self.able(thread) if (row := each.row(thread, block))]
+                known = Near(block, members=tuple(each for each, _ in able), rows="".join(row for _, row in able))
+            self._near[thread, block] = known
         return known
 
 
@@ -301,6 +308,8 @@ def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
             stay = run_from(there, at - around.origin, end - around.origin)
             if stay > longest:
                 longest, who = stay, each.resource_id
+                if at + stay == end:
+                    break
         if who is None:
             return None
         cover.append(Taking(who, thread.selector, at, at + longest, 0))
@@ -353,7 +362,7 @@ def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Takin
     late = {}
     for thread in demand.threads:
         if thread.selector in clinic.pools and demand.counts[thread] == 1:
-            if clinic.near(thread, slot).can(slot):
+            if clinic.near(thread, slot).able(slot).count:
                 continue
             taking = late_room(thread, clinic, slot)
             if taking is not None:
@@ -366,23 +375,23 @@ def _serve(
 ) -> dict[int, UUID] | None:
     """One resource for each thread, by its place; different ones for threads that meet. Backtracks, scarcest first."""
     able = {
-        place: clinic.near(thread, slot).able(thread, slot)
+        place: clinic.near(thread, slot).able(slot)
         for place, thread in enumerate(demand.threads)
         if not thread.present and thread not in late
     }
-    order = sorted(able, key=lambda place: len(able[place]))
-    wanted = {id(clinic.calendars[key]) for key in prefer if key in clinic.calendars}
+    order = sorted(able, key=lambda place: able[place].count)
+    wanted = [clinic.calendars[key] for key in prefer if key in clinic.calendars]
     chosen: dict[int, Calendar] = {}
 
-    def candidates(place: int) -> list[Calendar]:
+    def candidates(place: int) -> Iterator[Calendar]:
         """Wanted people first, then whoever serves already; nobody who is needed elsewhere at the same time."""
         selector, meeting = demand.threads[place].selector, demand.meeting[place]
-        barred = [id(who) for other, who in chosen.items() if other in meeting]
-        same = [id(who) for other, who in chosen.items() if demand.threads[other].selector == selector]
-        free = [each for each in able[place] if id(each) not in barred] if barred else able[place]
-        if not wanted and not same:
-            return free
-        return sorted(free, key=lambda each: (id(each) not in wanted, id(each) not in same))
+        barred = {id(who) for other, who in chosen.items() if other in meeting}
+        same = [who for other, who in chosen.items() if demand.threads[other].selector == selector]
+        early = able[place].among(wanted, same) if wanted or same else []
+        yield from (each for each in early if id(each) not in barred)
+        barred.update(id(each) for each in early)
+        yield from (each for each in able[place].best_first() if id(each) not in barred)
 
     def place_from(depth: int) -> bool:
         if depth == len(order):

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.core.availability import Calendar, Clinic
+from scheduler.core.availability import Calendar, Clinic, assign
 from scheduler.core.bitmap import Timeline
-from scheduler.core.demand import Stretch, Thread
+from scheduler.core.demand import Demand, Stretch, Thread
 from scheduler.core.near import BLOCK
 from tests.plumbing.clock import NOON
 
@@ -28,7 +28,12 @@ def clinic(rng: Random) -> Clinic:
     """Ten who are there and taken at random, in runs that are long enough to serve."""
 
     def mask(share: float) -> int:
-        return sum(((1 << 24) - 1) << at for at in range(0, SLOTS, 24) if rng.random() < share) & TIMELINE.everything
+        found, at = 0, 0
+        while at < SLOTS:
+            length = rng.randint(4, 30)
+            found |= ((1 << length) - 1) << at if rng.random() < share else 0
+            at += length
+        return found & TIMELINE.everything
 
     calendars = {}
     for ordinal in range(10):
@@ -59,10 +64,11 @@ def test_a_cut_says_who_is_able_and_who_is_best(seed: int) -> None:
     served = 0
     for thread in THREADS:
         for slot in STARTS:
-            near = place.near(thread, slot)
-            assert [each.resource_id for each in near.able(thread, slot)] == ranked(thread, place, slot)
-            assert near.can(slot) == bool(ranked(thread, place, slot))
-            served += near.can(slot)
+            able = place.near(thread, slot).able(slot)
+            expected = ranked(thread, place, slot)
+            assert [each.resource_id for each in able.best_first()] == expected
+            assert able.count == len(expected)
+            served += able.count
     assert served, "nobody could ever serve, so nothing was compared"
 
 
@@ -76,3 +82,56 @@ def test_a_cut_says_who_is_on_site(seed: int) -> None:
             for slot in range(start + 3, start + 18):
                 whole = (each.there & each.serves["role:nurse"]) >> slot & 1
                 assert there >> (slot - near.origin) & 1 == whole
+
+
+def plainly_served(demand: Demand, place: Clinic, slot: int, prefer: list[UUID]) -> set[tuple[str, int, UUID]] | None:
+    """Who serves what, chosen by sorting everybody who can: the scarcest thread first, and back when stuck."""
+    able = [ranked(thread, place, slot) for thread in demand.threads]
+    order = sorted(range(len(able)), key=lambda each: len(able[each]))
+
+    def chosen(depth: int, so_far: dict[int, UUID]) -> dict[int, UUID] | None:
+        if depth == len(order):
+            return so_far
+        thread = order[depth]
+        selector = demand.threads[thread].selector
+        same = {who for other, who in so_far.items() if demand.threads[other].selector == selector}
+        for who in sorted(able[thread], key=lambda each: (each not in prefer, each not in same)):
+            if not any(so_far[other] == who for other in demand.meeting[thread] if other in so_far):
+                found = chosen(depth + 1, so_far | {thread: who})
+                if found is not None:
+                    return found
+        return None
+
+    found = chosen(0, {})
+    if found is None:
+        return None
+    return {
+        (demand.threads[each].selector, stretch.start, who)
+        for each, who in found.items()
+        for stretch in demand.threads[each].stretches
+    }
+
+
+#: One after the other, so that the same person may serve several, and rooms that are wanted at once.
+IN_TURN = [
+    Thread("role:nurse", (Stretch(0, 4, None, "prep"),)),
+    Thread("role:nurse", (Stretch(4, 8, 1, "dose"),)),
+    Thread("role:nurse", (Stretch(8, 10, None, "discharge"),)),
+    Thread("room:bay", (Stretch(-2, 9, None, "prep"),)),
+    Thread("room:bay", (Stretch(0, 4, None, "prep"),)),
+]
+
+
+def test_the_choice_is_that_of_sorting_everybody() -> None:
+    served = 0
+    for seed in range(40):
+        rng = Random(seed)
+        place = clinic(rng)
+        demand = Demand("visit", tuple(rng.sample(IN_TURN, k=rng.randint(2, 5))), 12, -2, 14, ())
+        for slot in STARTS:
+            prefer = rng.sample(sorted(place.calendars), rng.choice([0, 0, 1, 3]))
+            found = assign(demand, place, slot, prefer)
+            said = found and {(each.selector, each.start - slot, each.resource_id) for each in found}
+            assert said == plainly_served(demand, place, slot, prefer)
+            served += found is not None
+    assert served > 200, "hardly anything was served, so hardly anything was compared"
