@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, or_, select
@@ -14,13 +14,15 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
-from scheduler.core.intervals import Span, union
 from scheduler.core.visit_day import Times
 from scheduler.models import Appointment, GroupPlace, Occupancy
 from scheduler.services.group_places import Served
 from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
+
+#: Where a moment stands in time: an instant, or a slot.
+T = TypeVar("T", datetime, int)
 
 #: What the first part of a selector says about the resource behind it.
 KINDS = {"role": "practitioner", "room": "room", "device": "device"}
@@ -172,26 +174,55 @@ def participants(segments: Sequence[Mapping[str, Any]], served: Sequence[Served]
     Who only turns over while a segment that needs them no more goes on takes no part in it.
     """
     edges = [(segment["name"], segment["start"], segment["end"], segment.get("needs")) for segment in segments]
-    stays: dict[tuple[int, str], list[tuple[UUID, datetime, datetime]]] = {}
-    for resource_id, selector, start, end in served:
-        stays.setdefault((resource_id.int, selector), []).append((resource_id, start, end))
     found = []
-    for (_, selector), pieces in stays.items():
-        kind, _, role = selector.partition(":")
-        if kind not in KINDS:
-            continue
-        for resource_id, since, until in pieces if len(pieces) == 1 else _joined(pieces):
-            for segment, start, end, needs in edges:
-                begins, ends = max(since, start), min(until, end)
-                if begins < ends and (needs is None or selector in needs):
-                    found.append(Participation(resource_id, KINDS[kind], role, segment, begins, ends))
-    return tuple(sorted(found, key=lambda each: (each.start, each.kind, each.role, each.resource_id)))
+    for resource_id, selector, pieces in stays(served):
+        kind, role = as_what(selector)
+        found += [Participation(resource_id, kind, role, *part) for part in cut(edges, selector, pieces)]
+    return tuple(sorted(found, key=in_order))
 
 
-def _joined(pieces: Sequence[tuple[UUID, datetime, datetime]]) -> list[tuple[UUID, datetime, datetime]]:
-    """One resource's pieces as unbroken stays, in however many units they are."""
-    spans = union(Span(start, end) for _, start, end in pieces)
-    return [(pieces[0][0], span.start, span.end) for span in spans]
+def in_order(each: Participation) -> tuple[datetime, str, str, UUID]:
+    """How participants are listed."""
+    return each.start, each.kind, each.role, each.resource_id
+
+
+def as_what(selector: str) -> tuple[str, str]:
+    """The kind of resource, and as what it serves."""
+    kind, _, role = selector.partition(":")
+    return KINDS[kind], role
+
+
+def stays(served: Iterable[tuple[UUID, str, T, T]]) -> list[tuple[UUID, str, tuple[tuple[T, T], ...]]]:
+    """(resource, selector, pieces) of whoever shows; unbroken pieces are one, in however many units they are."""
+    found: dict[tuple[int, str], tuple[UUID, list[tuple[T, T]]]] = {}
+    for resource_id, selector, start, end in served:
+        if selector.partition(":")[0] in KINDS:
+            found.setdefault((resource_id.int, selector), (resource_id, []))[1].append((start, end))
+    return [(who, selector, _joined(pieces)) for (_, selector), (who, pieces) in found.items()]
+
+
+def cut(
+    edges: Iterable[tuple[str, T, T, Collection[str] | None]], selector: str, pieces: Iterable[tuple[T, T]]
+) -> list[tuple[str, T, T]]:
+    """The (segment, start, end) in which somebody takes part with these pieces; in instants, slots, whatever."""
+    return [
+        (name, max(since, start), min(until, end))
+        for since, until in pieces
+        for name, start, end, needs in edges
+        if max(since, start) < min(until, end) and (needs is None or selector in needs)
+    ]
+
+
+def _joined(pieces: list[tuple[T, T]]) -> tuple[tuple[T, T], ...]:
+    if len(pieces) == 1:
+        return tuple(pieces)
+    joined: list[tuple[T, T]] = []
+    for start, end in sorted(pieces):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return tuple(joined)
 
 
 def _occupancies(session: Session, call: Call, ids: Sequence[UUID]) -> dict[UUID, list[Served]]:

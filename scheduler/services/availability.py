@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from scheduler.core.bitmap import SLOT, SLOT_MINUTES, Timeline
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
@@ -15,10 +17,10 @@ from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment
 from scheduler.services import course_rules
-from scheduler.services.appointments import Participation, in_time, participants
+from scheduler.services.appointments import Participation, as_what, cut, in_order, in_time, participants, stays
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind, require_on
-from scheduler.services.finding import Pin, Search, Wanted
+from scheduler.services.finding import Found, Pin, Search, Wanted
 from scheduler.services.group_places import OpenGroup
 from scheduler.services.licences import expect_region
 from scheduler.services.premises import premises
@@ -80,7 +82,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
         raise Invalid([Fault("/to", "bad_span", detail)])
     look, loaded = _look(session, call, question, max(question.since, call.now), max(question.until, call.now))
     timeline, zone = loaded.site.timeline, loaded.site.time_zone
-    outline, minutes = look.kind.visit.outline(), timedelta(minutes=look.kind.visit.minutes)
+    shown, minutes = _Shown(look.kind, timeline), timedelta(minutes=look.kind.visit.minutes)
     among = timeline.from_slot(timeline.slot_after(question.since))
     among &= ~timeline.from_slot(timeline.slot_after(question.until)) & wished_starts(question.wish, zone, timeline)
     found: list[Offer] = []
@@ -88,14 +90,43 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
         start = timeline.instant(slot)
         if len(found) == limit:
             return found, start
-        parts = in_time(outline, start)
-        group = place.group
-        served = [
-            (each.resource_id, each.selector, timeline.instant(each.start), timeline.instant(each.end))
-            for each in place.takings
-        ]
-        found.append(Offer(start, start + minutes, zone, participants(parts, group.served if group else served), group))
+        found.append(Offer(start, start + minutes, zone, shown.by(place, slot, start), place.group))
     return found, None
+
+
+class _Shown:
+    """Who serves the offers of one answer. Most take part in the same segments as in the offer before."""
+
+    def __init__(self, kind: Kind, timeline: Timeline) -> None:
+        self._outline, self._timeline = kind.visit.outline(), timeline
+        self._edges = [
+            (each["name"], each["start"] // SLOT_MINUTES, each["end"] // SLOT_MINUTES, each["needs"])
+            for each in self._outline
+        ]
+        self._known: dict[Any, tuple[str, str, list[tuple[str, timedelta, timedelta]]]] = {}
+
+    def by(self, place: Found, slot: int, start: datetime) -> tuple[Participation, ...]:
+        """The participants of the visit that starts then."""
+        if place.group is not None:
+            return participants(in_time(self._outline, start), place.group.served)
+        found = []
+        for who, selector, pieces in stays(
+            (t.resource_id, t.selector, t.start - slot, t.end - slot) for t in place.takings
+        ):
+            kind, role, parts = self._parts(selector, pieces)
+            found += [
+                Participation(who, kind, role, name, start + since, start + until) for name, since, until in parts
+            ]
+        return tuple(sorted(found, key=in_order))
+
+    def _parts(
+        self, selector: str, pieces: tuple[tuple[int, int], ...]
+    ) -> tuple[str, str, list[tuple[str, timedelta, timedelta]]]:
+        known = self._known.get((selector, pieces))
+        if known is None:
+            parts = [(name, since * SLOT, until * SLOT) for name, since, until in cut(self._edges, selector, pieces)]
+            known = self._known[selector, pieces] = (*as_what(selector), parts)
+        return known
 
 
 def explain(session: Session, call: Call, question: Question) -> Explanation:
