@@ -15,7 +15,6 @@ from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
-from scheduler.models import Appointment
 from scheduler.services import course_rules
 from scheduler.services.appointments import Participation, as_what, cut, in_order, in_time, participants, stays
 from scheduler.services.calendars import Loaded
@@ -147,7 +146,14 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
 
 def _look(session: Session, call: Call, question: Question, start: datetime, end: datetime) -> tuple[Search, Loaded]:
     """The search that answers the question, and the calendars from `start` to `end`."""
-    at = premises(session, call, question.location_id, visit_type=question.visit_type, patient_id=question.patient_id)
+    at = premises(
+        session,
+        call,
+        question.location_id,
+        visit_type=question.visit_type,
+        patient_id=question.patient_id,
+        moving=question.exclude_appointment,
+    )
     kind = at.asked_for
     if question.exclude_appointment is None:
         require_on(kind.visit)
@@ -159,7 +165,7 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
         question.since,
         by=question.by,
         patient_region=question.patient_region,
-        pencilled=_is_pencilled(session, call, question.exclude_appointment),
+        pencilled=at.pencilled,  # its gates bar its confirmation, and no time
     )
     rules = course_rules.link(
         session,
@@ -174,12 +180,6 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
     look = Search(session, call, kind, wanted, rules, question.exclude_appointment, question.hold_id, at)
     loaded = look.load(start, end)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
-
-
-def _is_pencilled(session: Session, call: Call, moving: UUID | None) -> bool:
-    """Whether the visit that would move is only pencilled in: its gates bar its confirmation, and no time."""
-    row = session.get(Appointment, (call.organization_id, moving)) if moving is not None else None
-    return row is not None and row.status == "pending"
 
 
 def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:

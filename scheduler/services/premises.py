@@ -14,7 +14,16 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.policies import Policies
 from scheduler.core.site import ClearanceFact
-from scheduler.models import Clearance, ClinicalHold, Location, Organization, Patient, Resource, VisitTypeRow
+from scheduler.models import (
+    Appointment,
+    Clearance,
+    ClinicalHold,
+    Location,
+    Organization,
+    Patient,
+    Resource,
+    VisitTypeRow,
+)
 from scheduler.services.audit import LISTENING
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
 from scheduler.services.locks import turn_at
@@ -29,6 +38,7 @@ _CLEARANCES = cast("Table", Clearance.__table__)
 _HOLDS = cast("Table", ClinicalHold.__table__)
 _RESOURCES = cast("Table", Resource.__table__)
 _PATIENTS = cast("Table", Patient.__table__)
+_APPOINTMENTS = cast("Table", Appointment.__table__)
 
 
 class Addressee(NamedTuple):
@@ -55,6 +65,8 @@ class Premises:
     on_hold: str | None = None
     #: Of the patient's calendar when all that was read: whoever places a clinical hold bumps it.
     patient_revision: int | None = None
+    #: Whether the appointment that was asked about is only pencilled in.
+    pencilled: bool = False
     #: To whom a visit would be told, when the location was to be shared.
     addressee: Addressee | None = None
     #: Whether any webhook wants to be told, likewise.
@@ -74,13 +86,22 @@ def premises(
     *,
     visit_type: str | None = None,
     patient_id: UUID | None = None,
+    moving: UUID | None = None,
     share: bool = False,
 ) -> Premises:
-    """Read them; with `share` the location is locked as by `lock_locations`, in the same statement.
+    """Read them, and how it stands with the appointment that would move, where that matters.
+
+    With `share` the location is locked as by `lock_locations`, in the same statement.
 
     Raises NotFound for a location that the organization does not have, Invalid for such a visit type.
     """
-    asked = {"organization": call.organization_id, "location": location_id, "code": visit_type, "patient": patient_id}
+    asked = {
+        "organization": call.organization_id,
+        "location": location_id,
+        "code": visit_type,
+        "patient": patient_id,
+        "moving": moving,
+    }
     if share and session.get_bind().dialect.name == "postgresql":
         rows = session.execute(_IN_TURN, asked | {"turn": turn_at(call, location_id)}).all()
     else:
@@ -101,6 +122,7 @@ def premises(
         kind=None if row.kind_id is None else kind_of(row.kind_id, row.definition),
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
+        pencilled=row.moving == "pending",
         addressee=_addressee(row) if share else None,
         listening=bool(share and row.listening),
     )
@@ -144,6 +166,10 @@ _STATEMENT = (
         .where(_RESOURCES.c.organization_id == bindparam("organization"), _RESOURCES.c.id == bindparam("patient"))
         .scalar_subquery()
         .label("patient_revision"),
+        select(_APPOINTMENTS.c.status)
+        .where(_APPOINTMENTS.c.organization_id == bindparam("organization"), _APPOINTMENTS.c.id == bindparam("moving"))
+        .scalar_subquery()
+        .label("moving"),
     )
     .join_from(_LOCATIONS, _ORGANIZATIONS, _ORGANIZATIONS.c.id == _LOCATIONS.c.organization_id)
     .outerjoin(
