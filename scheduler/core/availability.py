@@ -17,6 +17,7 @@ from scheduler.core.bitmap import Timeline, bits, erode, moved, run_from
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, near_present, row_of
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
+from scheduler.core.seating import seated
 
 
 @dataclass(frozen=True)
@@ -373,35 +374,12 @@ def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Takin
 def _serve(
     demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID], late: Mapping[Thread, Taking]
 ) -> dict[int, UUID] | None:
-    """One resource for each thread, by its place; different ones for threads that meet. Backtracks, scarcest first."""
+    """One resource for each thread, by its place."""
     able = {
         place: clinic.near(thread, slot).able(slot)
         for place, thread in enumerate(demand.threads)
         if not thread.present and thread not in late
     }
-    order = sorted(able, key=lambda place: able[place].count)
     wanted = [clinic.calendars[key] for key in prefer if key in clinic.calendars]
-    chosen: dict[int, Calendar] = {}
-
-    def candidates(place: int) -> Iterator[Calendar]:
-        """Wanted people first, then whoever serves already; nobody who is needed elsewhere at the same time."""
-        selector, meeting = demand.threads[place].selector, demand.meeting[place]
-        barred = {id(who) for other, who in chosen.items() if other in meeting}
-        same = [who for other, who in chosen.items() if demand.threads[other].selector == selector]
-        early = able[place].among(wanted, same) if wanted or same else []
-        yield from (each for each in early if id(each) not in barred)
-        barred.update(id(each) for each in early)
-        yield from (each for each in able[place].best_first() if id(each) not in barred)
-
-    def place_from(depth: int) -> bool:
-        if depth == len(order):
-            return True
-        place = order[depth]
-        for member in candidates(place):
-            chosen[place] = member
-            if place_from(depth + 1):
-                return True
-            del chosen[place]
-        return False
-
-    return {place: who.resource_id for place, who in chosen.items()} if place_from(0) else None
+    chosen = seated(demand, able, wanted)
+    return None if chosen is None else {place: who.resource_id for place, who in chosen.items()}
