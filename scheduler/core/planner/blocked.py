@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 
 from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.planner.explain import feasible
+from scheduler.core.planner.glance import Glance
 from scheduler.core.planner.grid import Bools, Ints
 from scheduler.core.planner.leaves import follow
 from scheduler.core.planner.planes import OPEN, Choice, Planes, Sheet, possible
 from scheduler.core.planner.problem import Blocked, Leaf, Main, Problem
-from scheduler.core.planner.search import Search
 
 Days = tuple[tuple[date, int], ...]
 
@@ -26,17 +27,25 @@ def blocked(problem: Problem) -> Blocked | None:
     person serves them, and spans, are not asked there.
     """
     ids = [visit.session_id for visit in problem.visits()]
-    # A plan for more sessions holds one for fewer: the shortest impossible beginning is found by halving.
-    length = 1 + bisect_left(range(1, len(ids) + 1), 1, key=lambda length: _impossible(_beginning(problem, length)))
-    if length > len(ids):
+    longest = Glance(Planes(problem)).impossible or len(ids)
+    if feasible(_beginning(problem, longest)):
         return None
+    length = _shortest(problem, longest)
     beginning = _beginning(problem, length)
     days = _Reach(beginning).days_of_last()
     return Blocked(ids[length - 1], _cause(beginning, days), days)
 
 
-def _impossible(problem: Problem) -> bool:
-    return Search(problem).run() is None
+def _shortest(problem: Problem, longest: int) -> int:
+    """How many sessions the shortest beginning has that is impossible, as that of so many is.
+
+    Where the days alone tell, it is mostly that one. A plan for more sessions holds one for fewer, so that otherwise it
+    is found by halving.
+    """
+    if longest == 1 or feasible(_beginning(problem, longest - 1)):
+        return longest
+    shorter = range(1, longest)
+    return 1 + bisect_left(shorter, 1, key=lambda length: not feasible(_beginning(problem, length)))
 
 
 def _beginning(problem: Problem, length: int) -> Problem:
@@ -60,11 +69,11 @@ def _beginning(problem: Problem, length: int) -> Problem:
 def _cause(problem: Problem, days: Days) -> Literal["no_start", "no_fit", "continuity", "span", "cap"]:
     if not any(starts for _, starts in days):
         return "no_start"
-    if not _impossible(replace(problem, continuity="none")):
+    if feasible(replace(problem, continuity="none")):
         return "continuity"
-    if not _impossible(replace(problem, spans=())):
+    if feasible(replace(problem, spans=())):
         return "span"
-    return "no_fit" if _impossible(replace(problem, spans=(), caps=())) else "cap"
+    return "cap" if feasible(replace(problem, spans=(), caps=())) else "no_fit"
 
 
 class _Reach:

@@ -10,7 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import TypeVar
 
-from scheduler.core.planner.problem import Preferences, Problem, Weights
+from scheduler.core.planner.attempt import attempt
+from scheduler.core.planner.glance import DAY, Glance
+from scheduler.core.planner.grid import calendar_of
+from scheduler.core.planner.planes import Planes
+from scheduler.core.planner.problem import Leaf, Preferences, Problem, Weights
 from scheduler.core.planner.search import Search
 
 T = TypeVar("T")
@@ -21,10 +25,37 @@ Possible = Callable[[frozenset[T]], bool]
 #: But that the course ends early: a search that has an order need not look at every day.
 _NO_WISHES = replace(Weights(*[0] * len(fields(Weights))), finish=1)
 
+#: A plan that ends soon is looked for within whole stretches of so many days: clinics then share a few grids.
+NEAR_DAYS = 28
+
 
 def feasible(problem: Problem) -> bool:
-    """Whether any plan exists; wishes, which only rank plans, are not asked."""
-    return Search(bare(problem)).run() is not None
+    """Whether any plan exists; wishes, which only rank plans, are not asked.
+
+    The days alone rule out most courses that have none; a quick try finds a plan of most others. The exact search has
+    the last word, first about the days that a plan which ends soon would need.
+    """
+    problem = bare(problem)
+    glance = Glance(Planes(problem))
+    if glance.impossible is not None:
+        return False
+    if attempt(problem, glance) is not None:
+        return True
+    near = _near(problem, glance.soonest)
+    if near is not None and Search(near).run(effort=0) is not None:
+        return True
+    return Search(problem).run(effort=0) is not None
+
+
+def _near(problem: Problem, last: int) -> Problem | None:
+    """The problem without the days that a plan which ends soon after that day has no use for; None: with all."""
+    leaves = [visit.window.max // DAY + 2 for visit in problem.visits() if isinstance(visit, Leaf)]
+    days = (max(last, 0) + max(leaves, default=0)) // NEAR_DAYS * NEAR_DAYS + 2 * NEAR_DAYS
+    pinned = max(problem.pinned.values(), default=0)
+    grid = problem.grid
+    if days >= grid.days or pinned >= calendar_of(grid).midnight(days):
+        return None
+    return replace(problem, grid=replace(grid, days=days))
 
 
 def bare(problem: Problem) -> Problem:

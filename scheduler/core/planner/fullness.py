@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import Timeline, dilate
 from scheduler.core.demand import Demand
+from scheduler.core.planner.grid import bitmap_of
 
 NURSE = "role:nurse"
 #: Shares of the nurses' units on site, in percent, from which on one more visit is a level worse.
@@ -19,7 +20,7 @@ NURSE_SHARES = (50, 75, 90)
 STARTS = (2, 4, 6)
 _QUARTER_SLOTS = 3
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,14 @@ def fullness(calendars: Iterable[Calendar], timeline: Timeline) -> Fullness:
     on_site = _count((there[each.resource_id] for each in nurses for _ in range(each.units)), timeline)
     rooms = [each.taken[0] for each in every if each.kind == "room" and each.taken]
     begun = _count((taken & ~(taken << 1) for taken in rooms), timeline)
-    hundredths = np.where(on_site > 0, 100 * at_work, -1)
-    near = np.convolve(begun, np.ones(2 * _QUARTER_SLOTS - 1, dtype=np.int64), mode="same")
+    hundredths = np.where(on_site > 0, 100 * at_work.astype(np.int32), -1)
+    near = begun.copy()
+    for apart in range(1, _QUARTER_SLOTS):
+        near[apart:] += begun[:-apart]
+        near[:-apart] += begun[apart:]
     return Fullness(
-        starts=tuple(_mask(near >= level) for level in STARTS),
-        nurses=tuple(_mask(hundredths >= share * on_site) for share in NURSE_SHARES),
+        starts=tuple(bitmap_of(near >= level) for level in STARTS),
+        nurses=tuple(bitmap_of(hundredths >= share * on_site.astype(np.int32)) for share in NURSE_SHARES),
     )
 
 
@@ -66,13 +70,9 @@ def _count(masks: Iterator[int] | Iterable[int], timeline: Timeline) -> Counts:
         else:
             digits.append(carried)
     size = -(-timeline.slots // 8)
-    total: Counts = np.zeros(timeline.slots, dtype=np.int64)
+    total: Counts = np.zeros(timeline.slots, dtype=np.int16)
     for place, digit in enumerate(digits):
         known = (digit & timeline.everything).to_bytes(size, "little")
         bits = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")[: timeline.slots]
-        total += bits.astype(np.int64) << place
+        total += bits.astype(np.int16) << place
     return total
-
-
-def _mask(slots: NDArray[np.bool_]) -> int:
-    return int.from_bytes(np.packbits(slots, bitorder="little").tobytes(), "little")

@@ -6,7 +6,7 @@ Everything later works on these indexes, so that a change of clocks is settled h
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,21 @@ class Calendar:
         self.slot: Ints = self._slots()
         for shared in (self.minute, self._midnights, self.slot):
             shared.setflags(write=False)
+
+    @cached_property
+    def rows(self) -> int:
+        """The slots of all rows, as a bitmap."""
+        bits = np.zeros(self.grid.slots, dtype=np.bool_)
+        bits[self.slot[self.slot != NOWHERE]] = True
+        return bitmap_of(bits)
+
+    def days_with(self, bitmap: int) -> int:
+        """The local days of the grid on which some slot is set, as a bitmap of days."""
+        size = self.grid.slots // 8 + 1  # the slot after the last one is never set
+        bits = np.unpackbits(np.frombuffer(bitmap.to_bytes(size, "little"), dtype=np.uint8), bitorder="little")
+        edges = np.clip(self._midnights, 0, self.grid.slots)
+        some = np.bitwise_or.reduceat(bits, edges)[:-1] > 0
+        return bitmap_of(some & (edges[1:] > edges[:-1]))
 
     def local(self, slot: int) -> tuple[int, int]:
         """The local day of a slot and its minute on the wall clock."""
@@ -77,6 +92,11 @@ class Calendar:
             return NOWHERE
         slot, rest = divmod(readings.pop() - self.grid.origin, SLOT)
         return NOWHERE if rest else slot
+
+
+def bitmap_of(bits: Bools) -> int:
+    """The set places as a number."""
+    return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
 
 
 @lru_cache(maxsize=64)

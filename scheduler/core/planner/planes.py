@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -93,7 +94,6 @@ class Planes:
         self._made: dict[Hashable, Any] = {}
         #: Points worked out so far: the same on every machine, so that a search can be given an end.
         self.effort = 0
-        self.rows = self._rows_in_use()
 
     def kind(self, visit: Visit) -> Hashable:
         """Equal for visits that differ in their bars and persons at most."""
@@ -180,6 +180,15 @@ class Planes:
         made: T = self._made[key]
         return made
 
+    @cached_property
+    def rows(self) -> slice:
+        """From the first to the last row at which any main session could start on any day."""
+        used = np.zeros(len(self.calendar.minute), dtype=np.bool_)
+        for bitmap in {main.starts for main in self.problem.mains if main.session_id not in self.problem.pinned}:
+            used |= self.served(bitmap, self.calendar.slot).any(axis=1)
+        rows = np.nonzero(used)[0]
+        return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 1)
+
     @property
     def whole(self) -> range:
         """Every local day of the grid."""
@@ -223,14 +232,6 @@ class Planes:
             key = type(visit), visit.minutes, visit.starts, by, levels, booked
             self._alike[same] = self._kinds.setdefault(key, len(self._kinds))
         return self._alike[same]
-
-    def _rows_in_use(self) -> slice:
-        """From the first to the last row at which any main session could start on any day."""
-        used = np.zeros(len(self.calendar.minute), dtype=np.bool_)
-        for bitmap in {main.starts for main in self.problem.mains if main.session_id not in self.problem.pinned}:
-            used |= self.served(bitmap, self.calendar.slot).any(axis=1)
-        rows = np.nonzero(used)[0]
-        return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 1)
 
     def _new_sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Sheet:
         first, minute, slot = self.frame(main, days)

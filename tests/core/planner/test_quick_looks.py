@@ -1,0 +1,51 @@
+"""The quick looks before the search: days never rule out a plan, what is tried out is one, and neither is idle."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from scheduler.core.planner import Plan, Problem, plan, verify
+from scheduler.core.planner.attempt import attempt
+from scheduler.core.planner.explain import bare, feasible
+from scheduler.core.planner.glance import Glance
+from scheduler.core.planner.planes import Planes
+from tests.core.planner.instances import course, ruled
+
+SEEDS = range(80)
+
+
+def looked(problem: Problem) -> tuple[Glance, dict[str, int] | None]:
+    glance = Glance(Planes(problem))
+    return glance, attempt(problem, glance)
+
+
+def test_neither_look_contradicts_the_search() -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        problem = bare((course, ruled)[seed % 3 == 0](seed))
+        glance, slots = looked(problem)
+        exists = plan(problem) is not None
+        assert feasible(problem) == exists, seed
+        assert exists or slots is None, seed
+        assert not exists or glance.impossible is None, seed
+        seen["ruled out"] += glance.impossible is not None
+        seen["come across"] += slots is not None
+        if slots is not None:
+            starts = tuple(sorted(slots.items(), key=lambda start: (start[1], start[0])))
+            faults = verify(problem, Plan(starts, 0, {}, {}))
+            assert all("cost" in fault or "points" in fault for fault in faults), (seed, faults)
+    assert seen["ruled out"] > 20, "most courses without a plan are told by their days"
+    assert seen["come across"] > 5
+
+
+@pytest.mark.parametrize("seed", SEEDS[:30])
+def test_a_beginning_that_is_ruled_out_has_no_plan_and_the_days_left_hold_every_plan(seed: int) -> None:
+    problem = course(seed)
+    glance, found = Glance(Planes(problem)), plan(problem)
+    if found is None or problem.pinned:
+        return
+    days = [glance.calendar.local(dict(found.starts)[main.session_id])[0] for main in problem.mains]
+    assert all(left >> day & 1 for left, day in zip(glance.reached, days, strict=True))
+    assert glance.soonest <= days[-1]
