@@ -9,6 +9,7 @@ from uuid import UUID
 from scheduler.core.availability import Calendar
 from scheduler.core.course import SessionSpec
 from scheduler.core.easing.rules import Rule, Scene
+from scheduler.core.licences import selector_in
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.site import Site
 
@@ -100,7 +101,14 @@ def _site(scene: Scene, rules: Collection[Rule]) -> Site:
         site = replace(site, certifications=tuple({"code": code} for code in sorted(wanted)))
     if "patient_busy" in codes and site.patient is not None:
         site = replace(site, patient=replace(site.patient, taken=(0,) * site.patient.units))
-    return replace(site, calendars=_calendars(scene, site, rules))
+    # What is added belongs to no pool of rooms that may change places: all rooms of its kind are then looked at singly.
+    pools = {key: pool for key, pool in site.pools.items() if not any(_adds(rule, key) for rule in rules)}
+    return replace(site, calendars=_calendars(scene, site, rules), pools=pools)
+
+
+def _adds(rule: Rule, selector: str | None) -> bool:
+    """Whether lifting the rule adds somebody, or something, of that kind."""
+    return rule.code in {"no_resource", "not_qualified"} and rule.selector == selector
 
 
 def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUID, Calendar]:
@@ -108,9 +116,9 @@ def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUI
     for rule in sorted(
         rules, key=lambda rule: (rule.code, rule.selector or "", str(rule.resource_id), str(rule.start))
     ):
-        if rule.code in {"no_resource", "not_qualified"} and rule.selector is not None:
+        if rule.selector is not None and _adds(rule, rule.selector):
             for _ in range(_most_at_once(scene, rule.selector)):
-                calendars[UUID(int=number)] = _anybody(site, UUID(int=number), rule.selector)
+                calendars[UUID(int=number)] = _anybody(scene, UUID(int=number), rule.selector)
                 number += 1
         elif rule.run is not None and rule.resource_id is not None:
             known, (first, past) = calendars[rule.resource_id], rule.run
@@ -119,14 +127,17 @@ def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUI
         elif rule.code in {"off_duty", "resource_busy"}:
             for key, known in site.calendars.items():
                 if rule.selector in known.serves:
-                    free = {"rostered": site.timeline.everything & ~site.closed}
+                    free = {"rostered": known.rostered | site.timeline.everything & ~site.closed}
                     none = {"taken": (0,) * known.units}
                     changes = free if rule.code == "off_duty" else none
                     calendars[key] = replace(calendars[key], **changes)
     return calendars
 
 
-def _anybody(site: Site, key: UUID, selector: str) -> Calendar:
+def _anybody(scene: Scene, key: UUID, selector: str) -> Calendar:
+    """Somebody who is always there, and licensed where the patient is."""
+    site, region = scene.site, scene.preferences.patient_region
+    licenses = {} if region is None else {selector_in(selector, region): -1}
     return Calendar(
         resource_id=key,
         kind="practitioner" if selector.startswith("role:") else selector.partition(":")[0],
@@ -134,7 +145,7 @@ def _anybody(site: Site, key: UUID, selector: str) -> Calendar:
         rostered=site.timeline.everything,
         absent=0,
         taken=(0,) * UNITS,
-        serves={selector: -1},
+        serves={selector: -1} | licenses,
     )
 
 

@@ -1,0 +1,85 @@
+"""Lifting a rule never takes a start away, and whoever is added can serve wherever the rule was in the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+from scheduler.core.availability import Calendar, exact_starts
+from scheduler.core.bitmap import Timeline
+from scheduler.core.course import SessionSpec
+from scheduler.core.demand import demand_of
+from scheduler.core.easing import Rule, Scene, finer, lifted, rules_of
+from scheduler.core.preferences import CoursePreferences
+from scheduler.core.rooms import RoomPool
+from scheduler.core.site import Site
+from scheduler.core.visit import VisitType, parse_visit_type
+from tests.clinic import need, segment, visit_type
+
+TIMELINE = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 3)
+HOURS = sum(((1 << 96) - 1) << (288 * day + 108) for day in range(3))
+NIGHT = ((1 << 12) - 1) << 204
+ROOM = "room:bay"
+
+
+def parsed(*segments: Any, **more: Any) -> VisitType:
+    return parse_visit_type(visit_type("stay", *segments, **more), {})
+
+
+def calendar(number: int, selector: str, kind: str, **more: Any) -> Calendar:
+    known: dict[str, Any] = {"rostered": HOURS, "absent": 0, "taken": (0,)} | more
+    return Calendar(resource_id=UUID(int=number << 20), kind=kind, units=1, serves={selector: -1}, **known)
+
+
+def scene(visit: VisitType, *calendars: Calendar, **more: Any) -> Scene:
+    pools = more.pop("pools", {})
+    spec = SessionSpec(0, "phase", "stay", 1, "stay", "main", None, (0, 0, None))
+    site = Site(
+        TIMELINE, "UTC", HOURS, 0, (), {each.resource_id: each for each in calendars}, None, (),
+        TIMELINE.origin, TIMELINE.end + timedelta(days=9), TIMELINE.origin, pools=pools,
+    )  # fmt: skip
+    return Scene((spec,), {"stay": demand_of(visit)}, site, CoursePreferences(**more))
+
+
+def starts(visit: VisitType, seen: Scene) -> int:
+    demand, site = seen.demands["stay"], seen.site
+    wishes = seen.preferences.bars(TIMELINE, "UTC")
+    site = replace(site, further=wishes, region=seen.preferences.patient_region)
+    return exact_starts(demand, site.clinic(visit, demand, cleared=False))
+
+
+def test_one_more_room_helps_where_rooms_are_bound_late() -> None:
+    visit = parsed(segment("stay", 60, need(ROOM)))
+    rooms = [calendar(number, ROOM, "room", taken=(HOURS,)) for number in (1, 2)]
+    pool = RoomPool(tuple(room.resource_id for room in rooms), lambda: (), {})
+    full = scene(visit, *rooms, pools={ROOM: pool})
+    assert not starts(visit, full)
+    assert starts(visit, lifted(full, [Rule("no_resource", "manager", selector=ROOM)]))
+
+
+def test_one_more_therapist_is_licensed_where_the_patient_is() -> None:
+    visit = parsed(segment("talk", 60, need("role:therapist")), video=True, psychotherapy=True)
+    far = scene(visit, calendar(1, "role:therapist", "practitioner"), patient_region="US-NY")
+    assert not starts(visit, far), "nobody here is licensed for New York"
+    assert starts(visit, lifted(far, [Rule("no_resource", "manager", selector="role:therapist")]))
+
+
+def test_lifting_more_rules_never_leaves_fewer_starts() -> None:
+    """A nurse who is here at night sets up while the clinic is closed, which the hours of nobody else allow."""
+    setup = segment("setup", 30, need("role:nurse"), patient=False)
+    visit = parsed(setup, segment("stay", 60, need("role:nurse"), need(ROOM)))
+    nurse = calendar(1, "role:nurse", "practitioner", rostered=HOURS | NIGHT, absent=HOURS & ~(HOURS << 24))
+    seen = scene(visit, nurse, calendar(2, ROOM, "room", taken=(HOURS & (HOURS << 40),)), weekdays=frozenset({0, 2}),
+                 earliest=540, latest=900)  # fmt: skip
+    seen = replace(seen, site=replace(seen.site, closed=NIGHT | NIGHT >> 98, open=HOURS | NIGHT >> 98))
+    coarse = rules_of(seen)
+    rules = dict.fromkeys([*coarse, *(part for rule in coarse for part in finer(seen, rule, ()))])
+    few = [set(), *({one} for one in rules), *({one, other} for one, other in combinations(rules, 2))]
+    found = [(lifting, starts(visit, lifted(seen, lifting))) for lifting in few]
+    assert len({mask for _, mask in found}) > 10
+    for lifting, mask in found:
+        for more, wider in found:
+            assert not lifting <= more or not mask & ~wider, (lifting, more)
