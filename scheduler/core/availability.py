@@ -282,9 +282,7 @@ def exact(demand: Demand, clinic: Clinic) -> bool:
     Equal threads are counted together by `starts`, so they do not matter here. Counting rooms of a pool is exact while
     none of them is fixed.
     """
-    if clinic.pins.keys() & clinic.pools.keys() or any(
-        stay.fixed for pool in clinic.pools.values() for stay in pool.stays
-    ):
+    if clinic.pins.keys() & clinic.pools.keys() or any(pool.fixed for pool in clinic.pools.values()):
         return False
     groups = [thread for thread in demand.counts if not thread.present]
     pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -75,6 +76,7 @@ def to_local(instant: datetime, zone_name: str) -> datetime:
     return instant.astimezone(zone(zone_name)).replace(tzinfo=None, fold=0)
 
 
+@lru_cache(maxsize=4096)
 def day_bounds(day: date, zone_name: str) -> tuple[datetime, datetime]:
     """First instant of the local day and of the one after it, aware UTC; 23 to 25 hours apart as a rule."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall time, made an instant at once

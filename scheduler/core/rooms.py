@@ -52,6 +52,11 @@ class RoomPool:
         """By start."""
         return tuple(sorted(self.look(), key=lambda stay: stay.start))
 
+    @cached_property
+    def fixed(self) -> bool:
+        """Whether some stay may not move to another room."""
+        return any(stay.fixed for stay in self.stays)
+
     def touching(self, start: int, end: int) -> list[Stay]:
         """The stays that share a slot with [start, end)."""
         starts, longest = self._starts
