@@ -73,7 +73,7 @@ def _explained(session: Session, call: Call, *, course_id: UUID, told: Told) -> 
     spent = 1000 * (process_time() - began)
     if plans:
         return
-    refusal = explaining.refusal(session, call, desk, explaining.Planner(planning.problem_of, planning.solve))
+    refusal = explaining.refusal(session, call, desk, explaining.Planner(planning.rules_of, planning.solve))
     told.proof.append(spent)
     told.whole.append(1000 * (process_time() - began))
     told.blocking.append(len(refusal.blocking))

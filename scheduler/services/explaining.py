@@ -41,8 +41,9 @@ class Planner:
 def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFeasiblePlan:
     """The refusal of a course for which no plan exists, with a minimal set of rules in the way and verified changes.
 
-    The set is minimal for the course up to the first session that cannot be placed: without any one of them, and with
-    every other rule lifted, that much could be planned. The easiest change to be granted comes first.
+    The set is minimal: with every other rule lifted there is no plan, and without any one of them as well there is one.
+    Where the course has no plan even then, that is said of its beginning up to the first session that cannot be placed.
+    The easiest change to be granted comes first.
     """
     case = _Case(desk, planner)
     rules = case.to_blame()
@@ -72,16 +73,19 @@ class _Case:
     def __init__(self, desk: Desk, planner: Planner) -> None:
         self._desk, self._planner = desk, planner
         demands = {code: kind.demand for code, kind in desk.kinds.items()}
-        #: What was asked before: about the whole course or its beginning, and which rules are lifted.
-        self._known: dict[tuple[bool, frozenset[Rule]], bool] = {}
+        #: For the whole course (True) and its beginning: whether there is a plan once these rules are lifted.
+        self._known: dict[bool, dict[frozenset[Rule], bool]] = {True: {}, False: {}}
         self._whole = Scene(desk.specs, demands, desk.loaded.site, desk.preferences, desk.doses)
-        found = blocked(bare(planner.problem_of(desk)))
-        by_id = {str(desk.session_id(spec)): place for place, spec in enumerate(desk.specs)}
-        place = by_id[found.session_id] if found else len(desk.specs) - 1
+        self._locate(())
+        self._beginning = replace(self._whole, specs=desk.specs[: desk.specs.index(self._spec) + 1])
+
+    def _locate(self, lifting: Collection[Rule]) -> None:
+        """Find the first session that cannot be placed once these rules are lifted."""
+        found = blocked(bare(self._planner.problem_of(self._desk_of(lifted(self._whole, lifting)))))
         self._days = [day for day, _ in found.days] if found else []
         self._cause = found.cause if found else "no_fit"
-        self._spec = desk.specs[place]
-        self._beginning = replace(self._whole, specs=desk.specs[: place + 1])
+        by_id = {str(self._desk.session_id(spec)): spec for spec in self._whole.specs}
+        self._spec = by_id[found.session_id] if found else self._whole.specs[-1]
 
     @cached_property
     def name_of_blocked(self) -> str:
@@ -96,8 +100,20 @@ class _Case:
             return ()
         others = frozenset(coarse) - frozenset(guilty)
         fine = [each for rule in guilty for each in finer(self._beginning, rule, self._days)]
-        found = conflict(fine, lambda lifting: self._possible(self._beginning, others | lifting))
-        return guilty if found is None else found
+        found = conflict(fine, lambda lifting: self._possible(self._beginning, others | lifting)) or guilty
+        return self._of_whole(found, guilty)
+
+    def _of_whole(self, found: tuple[Rule, ...], guilty: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        """What is minimal for the beginning need not be for the whole: fewer of the rules may rule that out."""
+        parts = [each for rule in guilty if rule not in found for each in finer(self._whole, rule, self._days)]
+        others = frozenset([*rules_of(self._whole), *parts]) - frozenset([*guilty, *found])
+        if all(self._possible(self._whole, others | {rule}) for rule in found):
+            return found
+        fewer = conflict(found, lambda lifting: self._possible(self._whole, others | lifting))
+        if fewer is None or len(fewer) == len(found):
+            return found
+        self._locate(others | (frozenset(found) - frozenset(fewer)))
+        return fewer
 
     def offers(self, rules: Sequence[Rule]) -> list[tuple[tuple[Rule, ...], CoursePlan]]:
         """Changes with the plan that each leads to: single ones, or else one set of a few that help together."""
@@ -127,15 +143,21 @@ class _Case:
 
     def _least(self, rule: Rule) -> Rule | None:
         if rule.code not in AMOUNTS:
-            return rule  # it is planned with next, which tells as much
+            return rule if self._possible(self._whole, {rule}) else None
         amount = least(AMOUNTS[rule.code], lambda more: self._possible(self._whole, {replace(rule, amount=more)}))
         return None if amount is None else replace(rule, amount=amount)
 
     def _possible(self, scene: Scene, lifting: Collection[Rule]) -> bool:
-        key = scene is self._whole, frozenset(lifting)
-        if key not in self._known:
-            self._known[key] = feasible(self._planner.problem_of(self._desk_of(lifted(scene, lifting))))
-        return self._known[key]
+        """Whether a plan exists once these rules are lifted: lifting more never leaves fewer."""
+        asked, is_whole = frozenset(lifting), scene is self._whole
+        for rules, answer in self._known[is_whole].items():
+            if rules <= asked if answer else rules >= asked:
+                return answer
+        found = feasible(self._planner.problem_of(self._desk_of(lifted(scene, asked))))
+        # What leaves the whole a plan leaves its beginning one, and what leaves that none leaves the whole none.
+        for each in {is_whole, not found}:
+            self._known[each][asked] = found
+        return found
 
     def _plan_with(self, lifting: Collection[Rule]) -> CoursePlan | None:
         plans = self._planner.solve(self._desk_of(lifted(self._whole, lifting)))

@@ -66,6 +66,20 @@ def test_a_wish_is_to_blame_together_with_what_it_meets(clinic: Clinic) -> None:
     assert first["completes_on"] == max(each.start for each in best.plan.sessions).date().isoformat()
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_rules_out_the_whole_course_by_itself_is_named_alone(clinic: Clinic) -> None:
+    """Talk 1 could be on a later Monday with a longer window, but no window is so long that the debriefing could."""
+    document = protocol(1)
+    booster, debrief = (dict(step) for step in document["phases"][1]["steps"])
+    booster |= {"key": "booster", "entry": {"unit": "days", "min": 7, "target": 7, "max": 14}}
+    debrief |= {"key": "debrief", "each": "booster"}
+    debrief["window"] = {"edge": "end", "unit": "hours", "min": 1, "target": 24, "max": 25}
+    document["phases"].append({"key": "boosters", "steps": [booster, debrief]})
+    approve(clinic, document)
+    refusal = refused(clinic, weekdays=["mon"])
+    assert refusal.detail == "No plan exists: debrief ⇄ the patient comes on Mondays only."
+
+
 def test_an_absence_is_named_with_its_days_and_the_limits_that_it_meets(clinic: Clinic) -> None:
     away(clinic, "nurse", "2030-03-05 00:00", "2030-03-30 00:00")
     refusal = refused(clinic)
