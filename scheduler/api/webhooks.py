@@ -7,8 +7,9 @@ from uuid import UUID
 
 from flask import current_app
 
-from scheduler.api.fields import Choice, Flag, Id, Instant, List, Text, Whole
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
+from scheduler.api.kept import InstantText
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.core.webhooks import EVENTS
@@ -107,6 +108,20 @@ class DeliverySchema(Schema):
     created_at = Instant(required=True)
 
 
+class TrySchema(Schema):
+    """One try at a delivery. Without an end its worker has not said yet how it went, or died first."""
+
+    began_at = InstantText(required=True)
+    ended_at = InstantText(required=True, allow_none=True)
+    error = Text(300, required=True, allow_none=True, metadata={"description": "Null when it was taken"})
+
+
+class WholeDeliverySchema(DeliverySchema):
+    """One delivery with its tries, the last thirty of them, oldest first."""
+
+    tried = Nested(TrySchema, many=True, required=True)
+
+
 class DeliveriesQuery(PageQuery):
     """Which deliveries are wanted."""
 
@@ -166,6 +181,13 @@ def rotate_webhook_secret(session: Session, call: Call, *, webhook_id: UUID) -> 
 def list_deliveries(session: Session, call: Call, query: dict[str, Any], *, webhook_id: UUID) -> Page[Any]:
     """List what it was told, newest first; kept for thirty days."""
     return webhooks.deliveries(session, call, webhook_id, **query)
+
+
+@blp.get("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>")
+@endpoint(scope="webhooks:read", gives=WholeDeliverySchema, refuses=(NotFound,))
+def get_delivery(session: Session, call: Call, *, webhook_id: UUID, delivery_id: UUID) -> Any:
+    """Show one delivery and every try at it."""
+    return webhooks.delivery(session, call, webhook_id, delivery_id)
 
 
 @blp.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/replay")

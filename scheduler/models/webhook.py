@@ -36,7 +36,7 @@ class WebhookDelivery(Owned, Base):
     """One event on its way to one address, written with the change. Its id is the same at every try.
 
     `number` counts what this address is told of the subject, from 1. `lease_until` and `token` say which worker holds
-    it until when.
+    it until when. `tried` are its last tries, {began_at, ended_at, error}.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -53,6 +53,7 @@ class WebhookDelivery(Owned, Base):
     tried_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(300))
+    tried: Mapped[list[dict[str, Any]]] = mapped_column(Document, default=list, server_default="[]")
     created_at: Mapped[datetime]
 
     __table_args__ = (

@@ -289,6 +289,8 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "/v1/appointments/<uuid:appointment_id>/reschedule-series appointment_id": occurrence,
     "/v1/courses/<uuid:course_id>/plans/<string:plan_token>/timeline.svg course_id": planned_course,
     "/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/replay webhook_id": webhook,
+    "/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id> webhook_id": webhook,
+    "/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id> delivery_id": stored.delivery,
     "absence_id": absence,
     "appointment_id": appointment,
     "clinical_hold_id": clinical_hold,

@@ -126,6 +126,12 @@ def test_it_is_signed_and_the_same_at_every_try(alice: Person, desk: Gateway, wo
     tell(worker)
     (done,) = told(alice, webhook)
     assert (done["status"], done["attempts"], done["error"]) == ("delivered", 3, None)
+    one = alice.get(f"/v1/webhooks/{webhook['id']}/deliveries/{done['id']}").json
+    tried = one.pop("tried")
+    assert one == done
+    assert [each["error"] for each in tried] == ["It answered 503.", "It answered 500.", None]
+    assert [each["began_at"] for each in tried] == sorted({each["began_at"] for each in tried})
+    assert all(each["ended_at"] for each in tried)
     assert {sent["webhook-id"] for sent in desk.headers} == {done["id"]}
     assert desk.asked[0] == desk.asked[1] == desk.asked[2]
     text = json.dumps(desk.asked[0], sort_keys=True, separators=(",", ":"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from scheduler.services.webhooks.endpoints import WebhookView, change, create, get, listed, remove, rotate
 from scheduler.services.webhooks.parcels import Arrival, Parcel, claim, due, forget, settle
-from scheduler.services.webhooks.telling import deliveries, replay
+from scheduler.services.webhooks.telling import deliveries, delivery, replay
 
 __all__ = [
     "Arrival",
@@ -18,6 +18,7 @@ __all__ = [
     "claim",
     "create",
     "deliveries",
+    "delivery",
     "due",
     "forget",
     "get",

@@ -23,6 +23,8 @@ from scheduler.services.webhooks.endpoints import TASK
 
 #: What has ended is kept so long.
 KEPT = timedelta(days=30)
+#: So many tries of one delivery are kept: more than there are of one, unless it was told again by hand.
+TRIES_KEPT = 30
 #: How soon somebody should see to an address that was switched off.
 _SOON = timedelta(hours=4)
 _OPEN = WebhookDelivery.status.in_(("pending", "sending"))
@@ -30,7 +32,7 @@ _OPEN = WebhookDelivery.status.in_(("pending", "sending"))
 
 @dataclass(frozen=True)
 class Parcel:
-    """One delivery as it leaves. `secrets` sign it, the newest first."""
+    """One delivery as it leaves. `secrets` sign it, the newest first; `tried` are its tries, this one the last."""
 
     id: UUID
     organization_id: UUID
@@ -40,6 +42,7 @@ class Parcel:
     secrets: tuple[str, ...]
     body: str
     attempts: int
+    tried: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,12 @@ def claim(session: Session, call: Call, webhook_id: UUID, *, limit: int, lease: 
     for row in rows:
         row.status, row.token, row.lease_until, row.tried_at = "sending", token, call.now + lease, call.now
         row.attempts += 1
+        begun = {"began_at": call.now.isoformat(), "ended_at": None, "error": None}
+        row.tried = [*row.tried, begun][-TRIES_KEPT:]
     session.flush()
+    said = (webhook.url, tuple(keys))
     return [
-        Parcel(row.id, row.organization_id, webhook_id, token, webhook.url, tuple(keys), _text(row), row.attempts)
+        Parcel(row.id, row.organization_id, webhook_id, token, *said, _text(row), row.attempts, tuple(row.tried))
         for row in rows
     ]
 
@@ -102,9 +108,11 @@ def settle(session: Session, call: Call, arrival: Arrival, *, left: Sequence[Par
     """
     parcel = arrival.parcel
     for other in left:
-        _end(session, other, status="pending", attempts=other.attempts - 1)
+        _end(session, other, status="pending", attempts=other.attempts - 1, tried=list(other.tried[:-1]))
+    ended = {"ended_at": call.now.isoformat(), "error": arrival.error[:300] or None}
+    tried = [*parcel.tried[:-1], *({**each, **ended} for each in parcel.tried[-1:])]
     if not arrival.error:
-        _end(session, parcel, status="delivered", delivered_at=call.now, error=None)
+        _end(session, parcel, status="delivered", delivered_at=call.now, error=None, tried=tried)
         arrived = Webhook.organization_id == parcel.organization_id, Webhook.id == parcel.webhook_id
         session.execute(update(Webhook).where(*arrived, Webhook.failing_since.is_not(None)).values(failing_since=None))
         return
@@ -114,6 +122,7 @@ def settle(session: Session, call: Call, arrival: Arrival, *, left: Sequence[Par
         parcel,
         status="failed" if again is None else "pending",
         error=arrival.error[:300],
+        tried=tried,
         **({} if again is None else {"due_at": again}),
     )
     webhook = session.get_one(

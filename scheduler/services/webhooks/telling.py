@@ -34,6 +34,15 @@ def deliveries(
     return page(session, call, chosen, [WebhookDelivery.id], limit=limit, cursor=cursor, descending=True)
 
 
+def delivery(session: Session, call: Call, webhook_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+    """One thing that the address was told, or is to be. Raises NotFound."""
+    records.find(session, call, KIND, webhook_id)
+    row = session.get(WebhookDelivery, (call.organization_id, delivery_id), populate_existing=True)
+    if row is None or row.webhook_id != webhook_id:
+        raise NotFound("There is no such delivery.")
+    return row
+
+
 def replay(session: Session, call: Call, webhook_id: UUID, delivery_id: UUID) -> WebhookDelivery:
     """Tell it again, under the same id, at once, and as often as the first time.
 
