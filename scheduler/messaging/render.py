@@ -44,6 +44,15 @@ Custom = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
+class Spoken:
+    """What is said in a call: `words` to the reader in person, `machine` to whatever or whoever else answers."""
+
+    words: str
+    machine: str
+    locale: str
+
+
+@dataclass(frozen=True)
 class Text:
     """A finished text. `subject` is empty for an SMS; `sender` is the neutral name to send under."""
 
@@ -111,6 +120,13 @@ def render(
     raise AssertionError  # pragma: no cover - English is always there
 
 
+def speak(facts: Facts, locales: Sequence[str]) -> Spoken:
+    """The words for a call about a visit: what must be known of it, and nothing to whoever else picks up."""
+    language = next(tag for tag in locale_chain(locales) if tag in shipped_locales())
+    manner = next((name for name in locales if name.replace("_", "-").startswith(f"{language}-")), language)
+    return _Saying("", facts, manner, language, words_of(language), None).call()
+
+
 class _Saying:
     """One message in one language."""
 
@@ -141,6 +157,12 @@ class _Saying:
             if septets(text) <= LIMIT:
                 break
         return Text("", text, self._locale, _cut(to_gsm7(self._sender()), _SENDER_AT[0]))
+
+    def call(self) -> Spoken:
+        values = self._values()
+        said = _environment().get_template(f"{self._language}/voice.txt").render(values)
+        machine = self._words["machine" if values["phone"] else "machine_no_phone"]
+        return Spoken(" ".join(said.split()), machine.format(**values), self._locale)
 
     def _steps(self, values: Mapping[str, Any], *, phone_first: bool) -> Iterator[dict[str, Any]]:
         """What is said with ever fewer words: first with the link, where the text has one, then without."""

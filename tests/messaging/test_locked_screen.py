@@ -22,7 +22,7 @@ from scheduler.messaging.disclosure import WORDS
 from scheduler.messaging.facts import Facts
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.messaging.longest import longest
-from scheduler.messaging.render import neutral, render, shipped_locales
+from scheduler.messaging.render import neutral, render, shipped_locales, speak
 from scheduler.services.tokens import derive_short
 from tests.house.source import PRODUCT
 
@@ -58,6 +58,17 @@ def cases() -> Iterator[Facts]:
             for link in ("", "https://visits.example.org/p/" + "x" * 22):
                 facts = longest("")
                 yield replace(facts, now=facts.starts_at - ahead, link=link, **names)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_call_says_what_for_and_a_machine_hears_of_no_appointment(locale: str) -> None:
+    for facts in cases():
+        for facing in (facts, replace(facts, phone="")):
+            said = speak(facing, [locale])
+            assert TELLING.findall(f"{said.words} {said.machine}") == []
+            assert facts.visit not in said.words
+            assert re.search(r"\d", said.machine.replace(facts.phone, "")) is None
+            assert len(said.words.split()) <= 130, "a minute"
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -62,6 +62,18 @@ def test_nobody_answers(clinic: Clinic) -> None:
 
 
 @one_database
+def test_whoever_calls_has_the_words_for_it_in_the_patients_language(clinic: Clinic) -> None:
+    booked(clinic, locale="es")
+    for when in ("2030-03-08 14:00", "2030-03-08 17:00", "2030-03-08 20:00"):
+        send(clinic, when)
+    with Session(clinic.engine) as session:
+        (detail,) = session.scalars(select(Task.detail).where(Task.kind == "confirm_by_call"))
+    assert "Hola, le llamamos de Harbor por su cita: lunes, 11 de marzo de 2030, 14:00" in detail
+    machine = detail.partition("a machine: ")[2]
+    assert machine == "Le llamamos de Harbor. Por favor, llámenos al +12125550142. Gracias."
+
+
+@one_database
 def test_somebody_answers(clinic: Clinic) -> None:
     visit = booked(clinic)
     send(clinic, "2030-03-08 14:00")

@@ -7,10 +7,14 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.reminders import UNREACHABLE
-from scheduler.models import Message
+from scheduler.core.errors import Invalid
+from scheduler.core.reminders import CALL, UNREACHABLE
+from scheduler.models import Message, new_id
 from scheduler.services import tasks
-from scheduler.services.outbox.judging import Ask, Drop, Judgement
+from scheduler.services.outbox.composing import plain_letter
+from scheduler.services.outbox.judging import Ask, Drop, Judgement, Send
+from scheduler.services.outbox.scene import Scene
+from scheduler.services.outbox.texts import spoken
 
 #: How soon somebody should see to it.
 SOON = timedelta(hours=1)
@@ -26,22 +30,44 @@ _TITLES = {
 }
 
 
-def raise_tasks(session: Session, call: Call, message: Message, judgement: Judgement) -> None:
+#: Tasks for which somebody calls the patient, and so needs words.
+_CALLS = frozenset({CALL, UNREACHABLE, "patient_untold"})
+
+
+def raise_tasks(session: Session, call: Call, scene: Scene, message: Message, judgement: Judgement) -> None:
     """Owe the task that this judgement of a message calls for, if any."""
+    kind = _kind(message, judgement)
+    if kind is not None:
+        owe_task(session, call, message, kind, say=_words(scene, message) if kind in _CALLS else "")
+
+
+def _kind(message: Message, judgement: Judgement) -> str | None:
     match judgement:
         case Ask():
-            owe_task(session, call, message, message.kind)
+            return message.kind
         case Drop(status="expired_unsent"):
-            owe_task(session, call, message, "message_expired")
+            return "message_expired"
         case Drop(reason=reason) if reason in _UNTOLD and message.context.get("class") in {"change", "instruction"}:
-            owe_task(session, call, message, "patient_untold")
+            return "patient_untold"
         case Drop(reason="no_channel") if message.context.get("class") == "reminder":
-            owe_task(session, call, message, UNREACHABLE)
+            return UNREACHABLE
         case _:
-            pass
+            return None
 
 
-def owe_task(session: Session, call: Call, message: Message, kind: str) -> None:
+def _words(scene: Scene, message: Message) -> str:
+    """What to say in the call, of a visit that stands."""
+    visit = scene.visit_of(message)
+    if visit is None or visit.status != "booked" or "visits" in message.context:
+        return ""
+    try:
+        letter = plain_letter(scene, message, Send("voice", ""), new_id())
+    except Invalid:  # its visit type is gone
+        return ""
+    return f" {spoken(letter, scene.call.now)}"
+
+
+def owe_task(session: Session, call: Call, message: Message, kind: str, *, say: str = "") -> None:
     """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once."""
     about = message.appointment_id if kind == UNREACHABLE else None
     tasks.owe(
@@ -50,7 +76,7 @@ def owe_task(session: Session, call: Call, message: Message, kind: str) -> None:
         kind=kind,
         key=str(about or message.id),
         title=_TITLES[kind],
-        detail=f"Message '{message.kind}'.",
+        detail=f"Message '{message.kind}'.{say}",
         due_at=call.now + SOON,
         patient_id=message.patient_id,
         appointment_id=message.appointment_id,

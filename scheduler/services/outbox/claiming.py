@@ -112,7 +112,7 @@ def claim(
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             judgement = _set_aside(message, call.now, error)
             broken.append((message.id, type(error).__name__))
-        raise_tasks(session, call, message, judgement)
+        raise_tasks(session, call, scene, message, judgement)
         judged.append((message, judgement))
     session.flush()  # what was merged
     patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])

@@ -17,7 +17,7 @@ from scheduler.services.outbox.texts import in_words
 
 def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
     """The letter. It takes along what is due soon and can be said in a line of it, as far as its channel has room."""
-    letter = _plain(scene, message, judgement, token)
+    letter = plain_letter(scene, message, judgement, token)
     held = [
         other for other in scene.merged.get(message.id, ()) if unwanted(scene, other, scene.visit_of(other)) is None
     ]
@@ -65,7 +65,8 @@ def _with(letter: Letter, also: list[Stop]) -> Letter:
     return replace(letter, also=tuple(sorted(also, key=lambda stop: stop.starts_at)))
 
 
-def _plain(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
+def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
+    """The letter by itself."""
     visit = scene.visit_of(message)
     assert visit is not None  # noqa: S101 - judged before
     patient, organization = scene.patients[message.patient_id], scene.organization

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from scheduler.core.civil import zone
 from scheduler.messaging.facts import Facts, Line, Moved
-from scheduler.messaging.render import Text, render
+from scheduler.messaging.render import Text, render, speak
 from scheduler.services.outbox.letters import Letter, Stop
 
 
@@ -15,6 +15,12 @@ def in_words(letter: Letter, now: datetime) -> Text:
     return render(
         letter.kind, letter.channel, facts_of(letter, now), letter.locales, letter.own, one_sms=letter.one_sms
     )
+
+
+def spoken(letter: Letter, now: datetime) -> str:
+    """What whoever calls in place of the letter may say, in the patient's language, as one line for a task."""
+    said = speak(facts_of(letter, now), letter.locales)
+    return f"To the patient: {said.words} To anybody else, or a machine: {said.machine}"
 
 
 def facts_of(letter: Letter, now: datetime) -> Facts:
