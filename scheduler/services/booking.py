@@ -7,7 +7,6 @@ all its visits at once.
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -58,14 +57,13 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
     # While the course was waited for, much may have changed.
     at = premises_of(session, call, wanted) if link is not None else at
-    look = partial(find, session, call, wanted, rules=link, own_hold=hold.id if hold else None)
-    found = look(at=at)
+    found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None, at=at)
     appointment = draft(call, wanted, found)
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id
     overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
-    sheet, places = Sheet(), [(appointment, found)]
-    serving = settle(session, call, places, hold=hold, look=partial(look, suggest=False), sheet=sheet)
+    sheet = Sheet()
+    serving = settle(session, call, [(appointment, found)], hold=hold, sheet=sheet)
     outbox.owe_for_appointment(session, call, appointment, kind=found.kind, to=told, sheet=sheet)
     sheet.add(*audit.event(call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment)))
     sheet.put_down(session)
@@ -114,8 +112,7 @@ def reschedule(
     link = course_rules.link(
         session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True, pencilled=wanted.pencilled
     )
-    look = partial(find, session, call, wanted, rules=link, moving=row.id)
-    found = look()
+    found = find(session, call, wanted, rules=link, moving=row.id)
     before = snapshot(row) | {"served": served(session, call, row.id)}
     moves = found.starts_at != row.starts_at
     if moves:
@@ -125,7 +122,7 @@ def reschedule(
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
     freed = resources_of(session, call, row.id)
-    serving = settle(session, call, [(row, found)], freed=freed, look=partial(look, suggest=False))
+    serving = settle(session, call, [(row, found)], freed=freed)
     if wanted.pencilled:
         row.pencilled_until = pencilled_until(session, call, row)
     tell_moved(session, call, row, before, moves=moves, reason=reason, by=by, category=category)

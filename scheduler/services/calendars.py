@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import cast
@@ -42,6 +42,7 @@ _STATEMENT = (
         _RESOURCES.c.buffer_after_minutes,
         as_type(_RESOURCES.c.roles, Text).label("roles"),
         as_type(_RESOURCES.c.hours, Text).label("hours"),
+        _RESOURCES.c.revision,
         _RESOURCES.c.calendar_revision,
     )
     .where(
@@ -86,9 +87,20 @@ class Loaded:
     policies: Policies
     units: Mapping[UUID, int]
     revisions: Mapping[UUID, int]
-    held: Mapping[UUID, list[Held]]
+    #: What counts of each calendar.
+    standing: Mapping[UUID, Busy]
     #: Resources whose way is blocked by a hold that has expired but was not swept.
-    expired: frozenset[UUID] = field(default_factory=frozenset)
+    expired: frozenset[UUID]
+    rows: Mapping[UUID, Columns]
+    place: Place
+    #: Appointments whose occupancies do not count, and with them the hold that does not.
+    ignoring: tuple[UUID, ...]
+    out: frozenset[UUID]
+
+    @property
+    def held(self) -> Mapping[UUID, list[Held]]:
+        """The units taken of each resource."""
+        return HeldUnits(self.standing)
 
 
 def load(
@@ -122,9 +134,8 @@ def load(
         detail = f"No patient {patient_id}."
         raise NotFound(detail)
     revisions = _revisions(resources, patient_id, at)
-    known, freed = busy(session, call, timeline, revisions, ignoring)
-    out = {*ignoring, *([own_hold] if own_hold is not None else [])}
-    standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}
+    out = frozenset(ignoring) if own_hold is None else frozenset((*ignoring, own_hold))
+    standing, expired = _standing(session, call, timeline, revisions, tuple(ignoring), out)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     site = Site(
         timeline=timeline,
@@ -148,9 +159,43 @@ def load(
         policies=policies,
         units={key: row.units for key, row in resources.items()},
         revisions=revisions,
-        held=HeldUnits(standing),
-        expired=frozenset(key for key, each in known.items() if any(h.expires_at <= call.now for h in each.holds)),
+        standing=standing,
+        expired=expired,
+        rows=resources,
+        place=place,
+        ignoring=tuple(ignoring),
+        out=out,
     )
+
+
+def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUID, int]) -> Loaded:
+    """The same with these calendars as they are now, under their locks: one statement.
+
+    Rooms that change places are left out: which of them are free is another matter by now.
+    """
+    site = loaded.site
+    standing, expired = _standing(session, call, site.timeline, revisions, loaded.ignoring, loaded.out)
+    fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
+    return replace(
+        loaded,
+        site=replace(site, calendars={**site.calendars, **fresh}, pools={}),
+        standing={**loaded.standing, **standing},
+        expired=expired | (loaded.expired - standing.keys()),
+    )
+
+
+def _standing(
+    session: Session,
+    call: Call,
+    timeline: Timeline,
+    revisions: Mapping[UUID, int],
+    ignoring: tuple[UUID, ...],
+    out: frozenset[UUID],
+) -> tuple[dict[UUID, Busy], frozenset[UUID]]:
+    """What counts of each calendar now, and on whose some hold has expired."""
+    known, freed = busy(session, call, timeline, revisions, ignoring)
+    expired = (key for key, each in known.items() if any(hold.expires_at <= call.now for hold in each.holds))
+    return {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}, frozenset(expired)
 
 
 def _resources(

@@ -108,14 +108,12 @@ def find(
     moving: UUID | None = None,
     own_hold: UUID | None = None,
     at: Premises | None = None,
-    suggest: bool = True,
 ) -> Found:
     """The place of a wanted visit in the calendar, decided by the core's law.
 
     `moving` is the appointment whose own occupancies do not count, `own_hold` a hold likewise, `at` the location when
-    it has been read before. Raises NotFound,
-    Invalid, LocalTimeFault, or Refused with every reason and the nearest starts that can be booked (none
-    without `suggest`).
+    it has been read before. Raises NotFound, Invalid, LocalTimeFault, or Refused with every reason and the nearest
+    starts that can be booked.
     """
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
@@ -140,10 +138,10 @@ def find(
         if found is not None:
             return replace(found, local=local)
     if wanted.override is None:
-        raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(starts_at) if suggest else [])
+        raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(starts_at))
     lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
     if lifted is None:
-        raise Refused(reasons, alternatives=search.nearest(starts_at) if suggest else [])
+        raise Refused(reasons, alternatives=search.nearest(starts_at))
     return Found(kind, loaded, local, starts_at, lifted.takings, lifted)
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +18,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, NotTheHolder, Reason, Refused
+from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason, Refused
 from scheduler.models import ApiKey, Hold, Occupancy, new_id
 from scheduler.services import audit, booking, course_rules, groups, overrides, policies, records
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
 from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import CHANGED, Owner, Visit, end_hold, held_by, sweep, take, write
+from scheduler.services.occupying import Owner, Visit, end_hold, held_by, sweep, write
 from scheduler.services.paging import Page, page
-from scheduler.services.settling import again
+from scheduler.services.settling import take_up
 from scheduler.services.sheet import Sheet
 
 #: How long a hold lasts unless it is told, and at most.
@@ -63,9 +62,8 @@ def create(session: Session, call: Call, wanted: Wanted, *, lasting: timedelta =
     lock_locations(session, call, [wanted.location_id], share=True)
     link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
     _refuse_hoarding(session, call)
-    look = partial(find, session, call, wanted, rules=link)
-    found, until = look(), call.now + lasting
-    row, token = keep(session, call, wanted, found, until=until, key_id=call.key_id, look=partial(look, suggest=False))
+    found, until = find(session, call, wanted, rules=link), call.now + lasting
+    row, token = keep(session, call, wanted, found, until=until, key_id=call.key_id)
     return replace(view(session, call, row), token=token)
 
 
@@ -77,11 +75,10 @@ def keep(
     *,
     until: datetime,
     key_id: UUID | None = None,
-    look: Callable[[], Found] | None = None,
 ) -> tuple[Hold, str]:
     """Write a hold of the place found, under the locks; it and its token. `key_id` is the key it counts for, if any.
 
-    With `look`, whoever has changed meanwhile is looked at once more. Raises LostRace or SlotTaken.
+    Whoever has changed meanwhile is looked at once more, under the locks. Raises LostRace or SlotTaken.
     """
     token = secrets.token_urlsafe(32)
     row = Hold(
@@ -107,15 +104,11 @@ def keep(
     if found.group is not None:
         groups.lock_open(session, call, found.group.id)
     ids = visit.resource_ids
-    if not take(session, call, ids, found.loaded):
-        if look is None:
-            raise LostRace(CHANGED)
-        found = again(found, look, lambda now: _visit(row, wanted, now).resource_ids <= ids)
-        visit = _visit(row, wanted, found)
-    sweep(session, call, found.loaded, ids)
+    loaded = take_up(session, call, ids, [found])
+    sweep(session, call, loaded, ids)
     sheet = Sheet()
     sheet.add_new(row)
-    write(session, call, found.loaded, [visit], sheet)
+    write(session, call, loaded, [visit], sheet)
     sheet.add(*audit.event(call, "hold.create", "hold", row.id, after=_snapshot(row)))
     sheet.put_down(session)
     if found.group is not None:

@@ -8,7 +8,7 @@ SQLite has one writer, whose lock was taken when the transaction began, so there
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Table, Uuid, any_, bindparam, event, func, select, update
@@ -57,8 +57,15 @@ _TAKE_AND_BUMP = (
     update(cast("Table", Resource.__table__))
     .where(_RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id == _IN_ORDER.c.id)
     .values(calendar_revision=_RESOURCES.calendar_revision + 1)
-    .returning(_RESOURCES.id, (_RESOURCES.calendar_revision - 1).label("before"))
+    .returning(_RESOURCES.id, _RESOURCES.revision, (_RESOURCES.calendar_revision - 1).label("calendar"))
 )
+
+
+class Revisions(NamedTuple):
+    """How often a resource itself was changed, and how often its calendar."""
+
+    own: int
+    calendar: int
 
 
 def lock_locations(session: Session, call: Call, ids: Collection[UUID], *, share: bool) -> None:
@@ -113,7 +120,7 @@ def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[
     return {row.id: row.calendar_revision for row in session.execute(_TAKE_RESOURCES, _named(call, ids))}
 
 
-def take_and_bump(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, int]:
+def take_and_bump(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, Revisions]:
     """`lock_resources` and `bump_calendars` in one statement; returns the revisions as they were under the lock.
 
     From here on the transaction trusts no calendar that is kept in memory.
@@ -122,7 +129,8 @@ def take_and_bump(session: Session, call: Call, ids: Collection[UUID]) -> dict[U
         bump_calendars(session, call, ids)
         return {}
     session.info[_CHANGED] = True
-    return {row.id: row.before for row in session.execute(_TAKE_AND_BUMP, _named(call, ids))}
+    rows = session.execute(_TAKE_AND_BUMP, _named(call, ids))
+    return {key: Revisions(own, calendar) for key, own, calendar in rows.all()}
 
 
 def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locked: bool = False) -> None:

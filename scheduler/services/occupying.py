@@ -19,7 +19,7 @@ from scheduler.core.packing import Held, lowest_free
 from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
 from scheduler.services.group_places import Served
-from scheduler.services.locks import take_and_bump
+from scheduler.services.locks import Revisions, take_and_bump
 from scheduler.services.repacking import is_near, rebind, repacked
 from scheduler.services.sheet import Sheet
 
@@ -70,15 +70,15 @@ def take_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]
 
     Raises LostRace when somebody changed one of their calendars since: the whole transaction is to be tried again.
     """
-    if not take(session, call, ids, loaded):
+    if take(session, call, ids, loaded):
         raise LostRace(CHANGED)
     sweep(session, call, loaded, ids)
 
 
-def take(session: Session, call: Call, ids: Collection[UUID], loaded: Loaded) -> bool:
-    """Lock these resources in order and bump their calendars; whether what was looked at is still so."""
+def take(session: Session, call: Call, ids: Collection[UUID], loaded: Loaded) -> dict[UUID, Revisions]:
+    """Lock these resources in order and bump their calendars; says which of these were changed since the look."""
     now = take_and_bump(session, call, ids)
-    return all(loaded.revisions.get(key, revision) == revision for key, revision in now.items())
+    return {key: each for key, each in now.items() if loaded.revisions.get(key, each.calendar) != each.calendar}
 
 
 def sweep(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -> None:

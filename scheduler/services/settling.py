@@ -6,16 +6,18 @@ Every way of booking and moving comes through here: one visit, a course, a serie
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from scheduler.core.availability import Clinic, still_free
 from scheduler.core.call import Call
 from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused
 from scheduler.models import Appointment, Hold
 from scheduler.services import groups
+from scheduler.services.calendars import Loaded, renewed
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found
 from scheduler.services.group_places import Served
@@ -31,16 +33,15 @@ def settle(
     freed: Collection[UUID] = (),
     ending: Collection[UUID] = (),
     hold: Hold | None = None,
-    look: Callable[[], Found] | None = None,
     sheet: Sheet | None = None,
 ) -> dict[UUID, list[Served]]:
     """Lock everyone concerned in order, make sure that nothing has changed since the look, and write the visits.
 
     All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
     already stored give their old occupancies back first, and so do those that are `ending` with it and the `hold` that
-    is used up. With `look`, whoever has changed meanwhile is looked at once more, under the locks. With `sheet`, new
-    rows wait on it for others. Returns who serves each visit, as far as that is known without reading it. Raises
-    LostRace or SlotTaken; nothing may be kept then.
+    is used up. Whoever has changed meanwhile is looked at once more, under the locks. With `sheet`, new rows wait on
+    it for others. Returns who serves each visit, as far as that is known without reading it. Raises LostRace or
+    SlotTaken; nothing may be kept then.
     """
     if len(places) > 1:
         _mind_each_others_doses(session, call, places)
@@ -49,10 +50,7 @@ def settle(
     ids = set(freed).union(*(visit.resource_ids for visit in visits))
     if hold is not None:
         ids |= held_by(session, call, hold.id)
-    if not take(session, call, ids, places[0][1].loaded):
-        places = [_still(places, ids, look)]
-        visits = [_visit(*places[0])]
-    loaded = places[0][1].loaded
+    loaded = take_up(session, call, ids, [found for _, found in places])
     sweep(session, call, loaded, ids)
     if hold is not None and not end_hold(session, call, hold.id):
         detail = "The hold was used at the same moment."
@@ -75,29 +73,27 @@ def settle(
     return serving
 
 
-def _still(
-    places: Sequence[tuple[Appointment, Found]], ids: Collection[UUID], look: Callable[[], Found] | None
-) -> tuple[Appointment, Found]:
-    """The one place as it is found once more. Raises LostRace when there are others, or nobody looks."""
-    (appointment, before), *others = places
-    if look is None or others:
-        raise LostRace(CHANGED)
-    return appointment, again(before, look, lambda found: _visit(appointment, found).resource_ids <= set(ids))
+def take_up(session: Session, call: Call, ids: Collection[UUID], places: Sequence[Found]) -> Loaded:
+    """Lock everyone concerned, in order; the calendars of the look that these places share, as they are by now.
 
-
-def again(before: Found, look: Callable[[], Found], fits: Callable[[Found], bool]) -> Found:
-    """The place as it is found once more under the locks, when it `fits` them: needs nobody else.
-
-    Most who change a calendar want another hour of the same person: nobody need begin anew for that. Raises LostRace.
+    Most who change a calendar want another hour of the same person: nobody need begin anew for that. Only calendars are
+    read again. The patient's stands for more (other doses, clinical holds), and a resource that was changed itself may
+    serve no longer. Raises LostRace for these, and when somebody is not free any more.
     """
-    try:
-        found = look()
-    except Refused as refusal:  # which is to be told with alternatives, and without locks
-        raise LostRace(CHANGED) from refusal
-    plain = all(each.lifted is None and each.group is None for each in (before, found))
-    if plain and found.kind == before.kind and fits(found):
-        return found
-    raise LostRace(CHANGED)
+    loaded = places[0].loaded
+    changed = take(session, call, ids, loaded)
+    if not changed:
+        return loaded
+    plain = all(found.lifted is None and found.kind.visit.group is None for found in places)
+    rows = {key: loaded.rows[key] for key in changed}
+    if not plain or any(row.kind == "patient" or row.revision != changed[key].own for key, row in rows.items()):
+        raise LostRace(CHANGED)
+    now = renewed(session, call, loaded, {key: each.calendar for key, each in changed.items()})
+    theirs = Clinic(now.site.timeline, {key: now.site.calendars[key] for key in changed})
+    takings = (taking for found in places for taking in found.takings)
+    if not still_free(theirs, (each for each in takings if changed.keys() & {each.resource_id, *each.pool})):
+        raise LostRace(CHANGED)
+    return now
 
 
 def concerned(places: Sequence[tuple[Appointment, Found]]) -> set[UUID]:

@@ -21,6 +21,7 @@ from scheduler.core.availability import (
     occupied,
     offers,
     starts,
+    still_free,
 )
 from scheduler.core.bitmap import Timeline, bits
 from scheduler.core.demand import Demand, Stretch, Thread, with_pauses
@@ -159,6 +160,8 @@ def test_what_is_assigned_can_be_taken(seed: int) -> None:
             rungs = after.calendars[resource_id].taken
             assert [rung >> at & 1 for rung in rungs] == [int(total > j) for j in range(len(rungs))]
         assert all(taking.start >= slot - by_id[taking.resource_id].buffers[0] for taking in takings)
+        room = all(by_id[key].taken[at] + 2 * units <= by_id[key].units for (key, at), units in load.items())
+        assert (still_free(clinic, takings), still_free(after, takings)) == (True, room)
 
 
 NURSE, GUIDE, BAY = "role:nurse", "role:guide", "room:bay"
@@ -269,6 +272,14 @@ def test_presence_may_be_shared_out_and_names_the_fewest_people() -> None:
 def test_being_on_site_takes_nothing_from_anybody() -> None:
     demand = visit(Thread("role:nurse", (Stretch(0, 4, None, "dose"),), present=True))
     assert assign(demand, clinic(one("role:nurse", busy=0b1111)), 0) is not None
+
+
+def test_who_is_on_site_still_is_however_busy_and_a_room_to_be_bound_late_is_not_told_apart() -> None:
+    busy, away = one("role:nurse", busy=-1), one("role:nurse", absent=0b10)
+    there, one_of = Taking(busy.resource_id, "role:nurse", 0, 4, 0), Taking(busy.resource_id, "room:bay", 4, 6, None)
+    assert [still_free(clinic(each), [there]) for each in (busy, away)] == [True, False]
+    assert still_free(clinic(one("room:bay")), [one_of])
+    assert not still_free(clinic(one("room:bay")), [replace(one_of, pool=(busy.resource_id,))])
 
 
 def test_cover_stays_with_one_person_when_it_can() -> None:
