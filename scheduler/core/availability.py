@@ -7,7 +7,7 @@ writing them, is done elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -274,20 +274,6 @@ def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
                 rungs[j], carried = rung | carried, rung & carried
         calendars[taking.resource_id] = replace(calendar, taken=tuple(rungs))
     return replace(clinic, calendars=calendars)
-
-
-def still_free(clinic: Clinic, takings: Iterable[Taking]) -> bool:
-    """Whether those who were chosen can serve, all of it together: nobody else is looked for.
-
-    A room that is to be bound late is not told apart: for it the answer is no.
-    """
-    for taking in takings:
-        calendar = clinic.calendars[taking.resource_id]
-        slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
-        if taking.pool or slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units)):
-            return False
-        clinic = occupied(clinic, [taking])
-    return True
 
 
 def exact(demand: Demand, clinic: Clinic) -> bool:

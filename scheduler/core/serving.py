@@ -1,12 +1,13 @@
 """Who serves several visits of one patient together: people and rooms that no two of them take at once, exactly.
 
 One visit by itself is `availability.assign`. Visits that draw on the calendar at the same minutes (one room is made
-ready while the other is cleaned) are decided together here, by trying all there is.
+ready while the other is cleaned) are decided together here, by trying all there is. Whether those who were chosen can
+still serve is asked here too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -117,3 +118,17 @@ def _choices(
     for who in able[place]:
         if who.resource_id not in barred:
             yield from _choices(demand, able, chosen | {place: who})
+
+
+def still_free(clinic: Clinic, takings: Iterable[Taking]) -> bool:
+    """Whether those who were chosen can serve, all of it together: nobody else is looked for.
+
+    A room that is to be bound late is not told apart: for it the answer is no.
+    """
+    for taking in takings:
+        calendar = clinic.calendars[taking.resource_id]
+        slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+        if taking.pool or slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units)):
+            return False
+        clinic = occupied(clinic, [taking])
+    return True

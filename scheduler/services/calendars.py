@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 from uuid import UUID
 
@@ -85,7 +85,6 @@ class Loaded:
     site: Site
     location: Columns
     policies: Policies
-    units: Mapping[UUID, int]
     revisions: Mapping[UUID, int]
     #: What counts of each calendar.
     standing: Mapping[UUID, Busy]
@@ -93,9 +92,14 @@ class Loaded:
     expired: frozenset[UUID]
     rows: Mapping[UUID, Columns]
     place: Place
-    #: Appointments whose occupancies do not count, and with them the hold that does not.
-    ignoring: tuple[UUID, ...]
-    out: frozenset[UUID]
+    #: Appointments whose occupancies do not count, and the hold that does not.
+    ignoring: Sequence[UUID]
+    own_hold: UUID | None
+
+    @cached_property
+    def units(self) -> Mapping[UUID, int]:
+        """How many regular ones each resource has."""
+        return {key: row.units for key, row in self.rows.items()}
 
     @property
     def held(self) -> Mapping[UUID, list[Held]]:
@@ -131,11 +135,9 @@ def load(
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
     resources = _resources(session, call, place, patient_id, only)
     if patient_id is not None and (patient_id not in resources or resources[patient_id].kind != "patient"):
-        detail = f"No patient {patient_id}."
-        raise NotFound(detail)
+        raise NotFound(f"No patient {patient_id}.")
     revisions = _revisions(resources, patient_id, at)
-    out = frozenset(ignoring) if own_hold is None else frozenset((*ignoring, own_hold))
-    standing, expired = _standing(session, call, timeline, revisions, tuple(ignoring), out)
+    standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     site = Site(
         timeline=timeline,
@@ -157,14 +159,13 @@ def load(
         site=site,
         location=location,
         policies=policies,
-        units={key: row.units for key, row in resources.items()},
         revisions=revisions,
         standing=standing,
         expired=expired,
         rows=resources,
         place=place,
-        ignoring=tuple(ignoring),
-        out=out,
+        ignoring=ignoring,
+        own_hold=own_hold,
     )
 
 
@@ -174,7 +175,7 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
     Rooms that change places are left out: which of them are free is another matter by now.
     """
     site = loaded.site
-    standing, expired = _standing(session, call, site.timeline, revisions, loaded.ignoring, loaded.out)
+    standing, expired = _standing(session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold)
     fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
     return replace(
         loaded,
@@ -189,11 +190,12 @@ def _standing(
     call: Call,
     timeline: Timeline,
     revisions: Mapping[UUID, int],
-    ignoring: tuple[UUID, ...],
-    out: frozenset[UUID],
+    ignoring: Sequence[UUID],
+    own_hold: UUID | None,
 ) -> tuple[dict[UUID, Busy], frozenset[UUID]]:
     """What counts of each calendar now, and on whose some hold has expired."""
     known, freed = busy(session, call, timeline, revisions, ignoring)
+    out = {*ignoring, *([own_hold] if own_hold is not None else [])}
     expired = (key for key, each in known.items() if any(hold.expires_at <= call.now for hold in each.holds))
     return {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}, frozenset(expired)
 

@@ -11,10 +11,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Clinic, still_free
+from scheduler.core.availability import Clinic
 from scheduler.core.call import Call
 from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused
+from scheduler.core.serving import still_free
 from scheduler.models import Appointment, Hold
 from scheduler.services import groups
 from scheduler.services.calendars import Loaded, renewed

@@ -21,11 +21,11 @@ from scheduler.core.availability import (
     occupied,
     offers,
     starts,
-    still_free,
 )
 from scheduler.core.bitmap import Timeline, bits
 from scheduler.core.demand import Demand, Stretch, Thread, with_pauses
 from scheduler.core.explain import why_not
+from scheduler.core.serving import still_free
 
 TIMELINE = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 1)
 #: The naive reader looks at the first slots of the day only.
