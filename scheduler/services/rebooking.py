@@ -84,11 +84,13 @@ def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[A
         for each in stored.body["sessions"]
         if UUID(each["session_id"]) in case.view.booked and case.position_of[UUID(each["session_id"])] not in case.gone
     }
-    for key in sorted({*moving.values(), *(change.appointment_id for change in changes)}):
-        row_of(session, call, key, lock=True)
+    concerned = sorted({*moving.values(), *(change.appointment_id for change in changes)})
+    rows = [row_of(session, call, key, lock=True) for key in concerned]
+    freed = set().union(*(resources_of(session, call, key) for key in concerned))
+    groups.lock_to_move(session, call, rows, ())
+    for row in rows:  # before new places are looked for: what one of them carries goes to whoever stays in the group
+        groups.leave(session, call, row)
     ending = _ended(session, call, case, by)
-    freed = set().union(*(resources_of(session, call, each.row.id) for each in ending))
-    freed = freed.union(*(resources_of(session, call, key) for key in moving.values()))
     ignoring = [*moving.values(), *(each.row.id for each in ending)]
     course_now = courses.get(session, call, course_id)
     later = stored.body.get("later", 0)  # limits that had to be exceeded, as whoever accepts this was shown
@@ -136,7 +138,6 @@ def _ended(session: Session, call: Call, case: Case, by: Initiator) -> list[_End
         else:
             row.status, row.outcome = lifecycle.after("not-dosed", row.status), lifecycle.NOT_DOSED
             row.outcome_reason, row.fulfilled_at = "The course was planned anew.", call.now
-        groups.leave(session, call, row)
         consequences.settled(session, call, row.id, "The visit does not take place.")
         openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
         found.append(_Ending(row, change.action, before))
@@ -161,7 +162,6 @@ def _in_place(
             continue
         row = row_of(session, call, key)
         row.status = lifecycle.after("reschedule", row.status)
-        groups.leave(session, call, row)
         consequences.settled(session, call, row.id, "The visit was booked anew.")
         overrides.permit(session, call, row, "reschedule", by, start=found.starts_at)
         was[key] = snapshot(row) | {"served": served(session, call, key)}

@@ -18,12 +18,14 @@ from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, Pl
 from scheduler.models import Appointment, Message, Occupancy
 from scheduler.services import absences, booking, course_life, courses, rebooking, replanning, visit_day
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.course_changes import Change
+from scheduler.services.course_changes import Action, Change
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
 from scheduler.services.replanning import Replan
 from tests.clinic import Clinic, week
-from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+from tests.coursework import DOSE, EVALUATION, TALK, accept, approve, course, offer, open_course_clinic, protocol
+from tests.desk import book
+from tests.plumbing.lock_order import watching
 
 
 class Running:
@@ -306,3 +308,28 @@ def _pending(clinic: Clinic, appointment_id: UUID) -> int:
     with Session(clinic.engine) as session:
         rows = session.scalars(select(Message).where(Message.appointment_id == appointment_id)).all()
         return sum(row.status == "pending" for row in rows)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("change", ["cancel", "move"])
+def test_a_group_is_handed_on_in_the_order_of_locks(engine: Engine, change: Action) -> None:
+    """The course's visit carries the group's room and staff; they go to who stays before new places are looked for."""
+    clinic = Clinic(engine)
+    for document in (EVALUATION, DOSE, {**TALK, "group": {"minimum": 1, "maximum": 3, "decide_hours": 1}}):
+        clinic.visit(document)
+    for role in ("nurse", "prescriber", "therapist", "therapist"):
+        clinic.staff(role)
+    for room in ("bay", "consult", "consult"):
+        clinic.room(room)
+    running = Running(clinic)
+    visit = running.visit("talk", 2)
+    other = book(clinic, clinic.patient(), "talk", to_local(visit.starts_at, clinic.time_zone).isoformat(" "))
+    assert other.row.group_id == visit.group_id is not None
+    plan = running.propose(Change(visit.id, change))
+    with watching(engine) as watch:
+        running.accept(plan)
+    assert watch.faults == []
+    assert running.visit("talk", 2).group_id != other.row.group_id
+    with Session(engine) as session:
+        carried = select(Occupancy.role).where(Occupancy.appointment_id == other.id)
+        assert set(session.scalars(carried)) == {"patient", "role:therapist", "room:consult"}
