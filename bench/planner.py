@@ -16,9 +16,8 @@ from bench.peers import PEERS, Desk
 from bench.planner_clinic import COURSES, SIZES, Clinic, course
 from bench.report import spread, table
 from scheduler.core.planner import Plan, Problem, plan, verify
+from scheduler.services.planning import EFFORT
 
-#: The work at which a budgeted search ends, in thousands of points: about 50 ms of CPU time here.
-EFFORT = 1_500
 FINE_MINUTES = 5
 
 ABOUT = "whole courses on synthetic clinics: the exact planner beside peer-style booking"

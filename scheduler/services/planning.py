@@ -54,8 +54,8 @@ By = Mapping[str, Mapping[Hashable, int]]
 
 #: How many days past the sum of its longest gaps a course is looked for; the clinic's horizon cuts it short.
 SLACK_DAYS = 56
-#: The work after which a search that need not prove anything ends, in thousands of points: some 50 ms of CPU time.
-EFFORT = 1_500
+#: The work after which a search that need not prove anything ends, in thousands of points: seldom over 50 ms of CPU.
+EFFORT = 1_200
 #: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
 ROW_MINUTES = 15
 

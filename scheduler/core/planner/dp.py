@@ -17,7 +17,7 @@ from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
 from scheduler.core.planner.memory import FORBIDDEN, Memory
-from scheduler.core.planner.planes import INF, QUARTER, STEP, Bars, Choice, Planes, Points, Sheet
+from scheduler.core.planner.planes import INF, PASS, QUARTER, STEP, Bars, Choice, Planes, Points, Sheet
 from scheduler.core.planner.problem import Main
 
 #: The first and the last local day of something.
@@ -135,6 +135,7 @@ class Chain:
         return found
 
     def _look_ahead(self) -> None:
+        self._planes.effort += PASS
         end = len(self._stages) - 1
         for place in range(end, -1, -1):
             stage = self._stages[place]

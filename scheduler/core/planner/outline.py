@@ -14,7 +14,7 @@ import numpy as np
 from scheduler.core.planner.dp import Ends
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import Follow, follow
-from scheduler.core.planner.planes import INF, STEP, Bars, Choice, Planes, Sheet
+from scheduler.core.planner.planes import INF, LAYOUT, STEP, Bars, Choice, Planes, Sheet
 
 #: A gap, the places of the days from which it leads to the next main session, and its price for each of them.
 Step = tuple[int, slice, Ints]
@@ -25,6 +25,7 @@ class Outline:
 
     def __init__(self, planes: Planes, bars: Bars, choice: Choice) -> None:
         self._planes, self._weights = planes, planes.problem.weights
+        planes.effort += LAYOUT
         mains, lanes, whole = planes.problem.mains, (choice,), planes.whole
         self._sheets = [planes.sheet(main, bars, lanes, whole) for main in mains]
         self._follows = [follow(planes, main, bars, lanes, whole) for main in mains]

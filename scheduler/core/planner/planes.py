@@ -26,6 +26,8 @@ Points = NDArray[np.int32]
 
 #: What a step between two sessions takes besides its points, in points; with a leaf between them.
 STEP, LEAF_STEP = 1_500, 7_500
+#: What a pass takes besides its steps, and what laying out the sheets for new bars does.
+PASS, LAYOUT = 30_000, 100_000
 QUARTER = 15
 
 #: For each role, the place of the primary person among the candidates; OPEN where that is not decided yet.
@@ -165,9 +167,10 @@ class Planes:
     def effort_of(self, days: Sequence[tuple[int, int]], lanes: int) -> int:
         """The effort of so many choices of persons in one pass, when each main session has these days at most."""
         cells, steps = (self.rows.stop - self.rows.start) * lanes, enumerate(days[:-1])
-        return sum(
+        points: int = PASS + sum(
             (cells * (last - first + 1) + self.step(place)) * len(self.gaps(place)) for place, (first, last) in steps
         )
+        return points
 
     def step(self, place: int) -> int:
         """What one step from a main session takes besides its points, in points."""

@@ -68,17 +68,20 @@ class Search:
             node, _ = heappop(heap)
             branches = first_clash(self._planes, node.itinerary) if node.traced else None
             if node.traced and branches is None:
-                found = priced(self._problem, node.itinerary)
+                found = self._priced(node.itinerary)
                 if self._is_decided(node, found):
                     return found
                 self._remember(node.itinerary)
-                if node.choice.count(OPEN) == 1 or self._ends:
+                if node.choice.count(OPEN) == 1 or (effort is not None and self._forecast(node) > 1000 * effort):
                     self._dive(node)
             if effort is not None and self._known is not None and self._forecast(node) > 1000 * effort:
                 return replace(self._known, optimal=self._known.cost <= node.cost)
             for child in self._smaller(node, branches):
                 heappush(heap, (child, next(ticket)))
         return None
+
+    def _priced(self, itinerary: Itinerary) -> Plan:
+        return self._planes.once(("priced", itinerary), lambda: priced(self._problem, itinerary))
 
     def _root(self) -> Node:
         """All plans there are."""
@@ -141,7 +144,7 @@ class Search:
     def _most_seen(self, node: Node) -> Iterator[tuple[int, ...]]:
         """For each role, the persons of the lanes to look at: the best by the node's plan, the later roles varied."""
         plan, open_roles = (
-            priced(self._problem, node.itinerary),
+            self._priced(node.itinerary),
             [place for place, who in enumerate(node.choice) if who == OPEN],
         )
         for place, role in enumerate(self._planes.roles):
@@ -156,7 +159,7 @@ class Search:
 
     def _remember(self, itinerary: Itinerary, *, lawful: bool = False) -> None:
         """Keep a lawful itinerary, with the persons that suit it best, if it is the best so far."""
-        found = priced(self._problem, itinerary)
+        found = self._priced(itinerary)
         better = self._known is None or (found.cost, found.starts) < (self._known.cost, self._known.starts)
         if better and (lawful or self._problem.continuity != "required"):
             self._known = found

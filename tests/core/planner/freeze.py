@@ -1,7 +1,8 @@
 """A thousand courses with their proven answers: `python -m tests.core.planner.freeze` makes `frozen.json` anew.
 
 Each line says which course it is, the hash of the whole problem, who proved the answer, and the answer. Courses from
-HELD_OUT on are never frozen and never tuned on: `--held-out` plans them and asks the slow planners at once.
+HELD_OUT on are never frozen and never tuned on: `--held-out FILE` plans them and asks the slow planners, a thousand of
+them in as many runs as it takes: each writes what it has done to the file, and goes on where the one before ended.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import date, datetime
+from itertools import product
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 from scheduler.core.planner import Cap, Problem, plan
@@ -24,7 +29,8 @@ from tests.core.planner.instances import course, long_course, ruled
 
 FROZEN = Path(__file__).with_name("frozen.json")
 HELD_OUT = 100_000
-HELD_OUT_COURSES = 60
+#: A slow planner that takes more CPU seconds than this for one course is not asked further.
+PATIENCE = 60
 
 
 def capped(seed: int) -> Problem:
@@ -104,24 +110,61 @@ def frozen(count: float = 1.0) -> Iterator[dict[str, Any]]:
             seed += 1
 
 
-def held_out() -> int:
-    """How many answers to courses that nobody has seen before are not the slow planners'."""
-    wrong = 0
-    for kind, (make, _, _) in KINDS.items():
-        for seed in range(HELD_OUT, HELD_OUT + HELD_OUT_COURSES):
-            problem = make(seed)
-            proven = answer(kind, problem)
-            wrong += proven not in (UNPROVEN, planned(kind, problem))
-    return wrong
+class _TooSlowError(Exception):
+    pass
+
+
+def _give_up(_number: int, _frame: object) -> None:
+    raise _TooSlowError
+
+
+def held_out(file: Path, seconds: float) -> None:
+    """Try courses that nobody has seen before until the seconds (of CPU time) are over, or all have been tried."""
+    done = {(each["kind"], each["seed"]) for each in _tried(file)}
+    signal.signal(signal.SIGPROF, _give_up)
+    # One of each kind in turn, so that whatever was tried by the end is of all kinds.
+    rounds = range(max(wanted for _, wanted, _ in KINDS.values()))
+    for number, (kind, (_, wanted, _)) in product(rounds, KINDS.items()):
+        if number >= wanted or (kind, HELD_OUT + number) in done:
+            continue
+        if process_time() > seconds:
+            return
+        line = {"kind": kind, "seed": HELD_OUT + number, "said": _compared(kind, HELD_OUT + number)}
+        with file.open("a") as lines:
+            lines.write(json.dumps(line) + "\n")
+
+
+def _compared(kind: str, seed: int) -> str:
+    problem = KINDS[kind][0](seed)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+    try:
+        proven = answer(kind, problem)
+    except _TooSlowError:
+        proven = UNPROVEN
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    if proven == UNPROVEN:
+        return "unproven"
+    return "agreed" if proven == planned(kind, problem) else "differed"
+
+
+def _tried(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def main() -> None:
     """Make the file, or try the courses that are held out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--held-out", action="store_true")
-    if parser.parse_args().held_out:
-        sys.stdout.write(f"{held_out()} of {HELD_OUT_COURSES * len(KINDS)} answers differ\n")
-        return
+    parser.add_argument("--held-out", type=Path, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=200, help="CPU time of this run with held-out courses")
+    chosen = parser.parse_args()
+    if chosen.held_out is not None:
+        held_out(chosen.held_out, chosen.seconds)
+        said = Counter(each["said"] for each in _tried(chosen.held_out))
+        total = sum(wanted for _, wanted, _ in KINDS.values())
+        told = ", ".join(f"{number} {word}" for word, number in sorted(said.items()))
+        sys.stdout.write(f"{said.total()} of {total} tried: {told}\n")
+        sys.exit(bool(said["differed"]))
     FROZEN.write_text("\n".join(json.dumps(each, separators=(",", ":")) for each in frozen()) + "\n")
 
 
