@@ -101,7 +101,8 @@ class TestTheDatabaseItself:
         def blind(*args: Any, **kwargs: Any) -> Loaded:
             loaded = look(*args, **kwargs)
             empty = {key: replace(each, taken=(0,) * each.units) for key, each in loaded.site.calendars.items()}
-            return replace(loaded, site=replace(loaded.site, calendars=empty), held={})
+            nothing = {key: replace(each, lanes={}) for key, each in loaded.standing.items()}
+            return replace(loaded, site=replace(loaded.site, calendars=empty), standing=nothing)
 
         monkeypatch.setattr(finding, "load", blind)
         with pytest.raises(SlotTaken):
