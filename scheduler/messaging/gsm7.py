@@ -22,11 +22,15 @@ _STAND_INS = str.maketrans(
 
 def to_gsm7(text: str) -> str:
     """The text in that alphabet: plain punctuation, letters without the accents that it lacks, the rest left out."""
-    return " ".join("".join(map(_spell, text.translate(_STAND_INS))).split())
+    if not _BASIC.issuperset(text):
+        text = "".join(map(_spell, text.translate(_STAND_INS)))
+    return " ".join(text.split())
 
 
 def septets(text: str) -> int:
     """How much of LIMIT a text in that alphabet takes; characters of the extension count twice."""
+    if _EXTENDED.isdisjoint(text):
+        return len(text)
     return sum(2 if mark in _EXTENDED else 1 for mark in text)
 
 

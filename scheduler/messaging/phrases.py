@@ -7,7 +7,9 @@ the custom there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -23,17 +25,14 @@ class Phrases:
     """The manner of one locale. `words` holds that language's `today`, `tomorrow`, `in` and `now`."""
 
     def __init__(self, locale: str, words: Mapping[str, str]) -> None:
-        self._locale = parse_locale(locale)
+        self._tag, self._has_territory = _known(locale)
         self._words = words
 
     def clock(self, moment: datetime) -> str:
         """03:00, or 3:00 AM where that is the custom."""
-        if self._locale.territory is None:
-            return moment.strftime("%H:%M")
-        # CLDR puts a narrow no-break space before AM, which many readers show as a box, and a full stop after a.m.,
-        # which would meet the sentence's own.
-        text = format_time(moment, "short", tzinfo=moment.tzinfo, locale=self._locale)
-        return " ".join(text.replace(".", "").split())
+        if not self._has_territory:
+            return f"{moment.hour:02}:{moment.minute:02}"
+        return _clock(self._tag, time(moment.hour, moment.minute))
 
     def short(self, moment: datetime, *, zone: bool = True) -> str:
         """Tue, Jan 5 09:00 EST."""
@@ -41,24 +40,23 @@ class Phrases:
 
     def date(self, moment: datetime) -> str:
         """Tue, Jan 5."""
-        return str(format_skeleton("MMMEd", moment, moment.tzinfo, locale=self._locale))
+        return _by_skeleton(self._tag, "MMMEd", moment.date())
 
     def full(self, moment: datetime, recipient_zone: str) -> str:
         """Tuesday, January 5, 2027, 09:00 (Eastern Standard Time); the city too for a reader elsewhere."""
-        name = get_timezone_name(moment, "long", locale=self._locale)
+        named = _zone(self._tag, moment)
+        name = named.name
         if isinstance(moment.tzinfo, ZoneInfo) and moment.tzinfo.key != recipient_zone:
-            city = get_timezone_location(moment.tzinfo, self._locale, return_city=True).rpartition("/")[2]
-            name = f"{name}, {city}" if city not in name else name
+            name = f"{name}, {named.city}" if named.city not in name else name
         return f"{self.day(moment)}, {self.clock(moment)} ({name})"
 
     def day(self, moment: datetime) -> str:
         """Tuesday, January 5, 2027."""
-        return format_date(moment.date(), "full", locale=self._locale)
+        return _day(self._tag, moment.date())
 
     def near(self, moment: datetime, other: datetime) -> str:
         """A time beside another: with its weekday on another day, with its zone when the clocks change in between."""
-        weekday = format_skeleton("E", moment, moment.tzinfo, locale=self._locale)
-        day = "" if moment.date() == other.date() else f"{weekday} "
+        day = "" if moment.date() == other.date() else f"{_by_skeleton(self._tag, 'E', moment.date())} "
         zone = "" if moment.utcoffset() == other.utcoffset() else f" {short_zone(moment)}"
         return f"{day}{self.clock(moment)}{zone}"
 
@@ -76,7 +74,59 @@ class Phrases:
         return {0: self._words["today"], 1: self._words["tomorrow"]}.get(days) or self._in(days, "day")
 
     def _in(self, count: int, unit: str) -> str:
-        return self._words["in"].format(format_unit(count, f"duration-{unit}", "long", locale=self._locale))
+        return self._words["in"].format(_count(self._tag, count, unit))
+
+
+# What a due hour's messages say is mostly the same few days, times and zones, and Babel takes its time over each.
+
+
+@lru_cache(maxsize=256)
+def _known(locale: str) -> tuple[str, bool]:
+    found = parse_locale(locale)
+    return str(found), found.territory is not None
+
+
+@lru_cache(maxsize=2048)
+def _clock(tag: str, clock: time) -> str:
+    # CLDR puts a narrow no-break space before AM, which many readers show as a box, and a full stop after a.m., which
+    # would meet the sentence's own.
+    return " ".join(format_time(clock, "short", locale=tag).replace(".", "").split())
+
+
+@lru_cache(maxsize=2048)
+def _by_skeleton(tag: str, skeleton: str, day: date) -> str:
+    return str(format_skeleton(skeleton, datetime.combine(day, time(12)), locale=tag))
+
+
+@lru_cache(maxsize=2048)
+def _day(tag: str, day: date) -> str:
+    return format_date(day, "full", locale=tag)
+
+
+@lru_cache(maxsize=2048)
+def _count(tag: str, count: int, unit: str) -> str:
+    return format_unit(count, f"duration-{unit}", "long", locale=tag)
+
+
+class _Zone(NamedTuple):
+    """What a zone is called at a time, and its city, empty for one that has none."""
+
+    name: str
+    city: str
+
+
+#: By locale, zone, offset, and whether that is its summer time: all that its names depend on.
+_zones: dict[tuple[str, str, timedelta | None, timedelta | None], _Zone] = {}
+
+
+def _zone(tag: str, moment: datetime) -> _Zone:
+    key = tag, str(moment.tzinfo), moment.utcoffset(), moment.dst()
+    named = _zones.get(key)
+    if named is None:
+        is_named = isinstance(moment.tzinfo, ZoneInfo)
+        city = get_timezone_location(moment.tzinfo, tag, return_city=True).rpartition("/")[2] if is_named else ""
+        named = _zones[key] = _Zone(get_timezone_name(moment, "long", locale=tag), city)
+    return named
 
 
 def parse_locale(name: str) -> Locale:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from scheduler.messaging.custom import fill
-from scheduler.messaging.disclosure import disclosures
-from scheduler.messaging.facts import Facts, Moved
+from scheduler.messaging.facts import Facts
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.phrases import Phrases
+from scheduler.messaging.values import Values, quiet
 
 TEMPLATES = Path(__file__).parent / "templates"
 LAST_RESORT = "en"
@@ -73,7 +72,7 @@ def locale_chain(preferred: Sequence[str]) -> tuple[str, ...]:
 
 def neutral(name: str, locales: Sequence[str]) -> str:
     """The name on one line; when it would give the patient away, "Appointment" in their language, or nothing."""
-    said = _quiet(name)
+    said = quiet(name)
     if said or not locales:
         return said
     return words_of(next(tag for tag in locale_chain(locales) if tag in shipped_locales()))["visit"]
@@ -141,7 +140,6 @@ class _Saying:
     ) -> None:
         self._kind, self._language, self._locale, self._own = kind, language, manner, own
         self._words, self._facts = words, facts
-        self._phrases = Phrases(manner, words)
 
     def email(self) -> Text:
         values = self._values()
@@ -152,118 +150,46 @@ class _Saying:
         """In 160 characters: said with fewer words until it fits."""
         text = ""
         values = self._values()
-        for changes in self._steps(values, phone_first=phone_first):
-            text = to_gsm7(self._part("sms", values | changes))
+        sender = to_gsm7(values["sender"])
+        for changes in self._steps(values, sender, phone_first=phone_first):
+            values.update(changes)
+            text = to_gsm7(self._part("sms", values))
             if septets(text) <= LIMIT:
                 break
-        return Text("", text, self._locale, _cut(to_gsm7(self._sender()), _SENDER_AT[0]))
+        return Text("", text, self._locale, _cut(sender, _SENDER_AT[0]))
 
     def call(self) -> Spoken:
         values = self._values()
-        said = _environment().get_template(f"{self._language}/voice.txt").render(values)
+        said = self._shipped(f"{self._language}/voice.txt", values)
         machine = self._words["machine" if values["phone"] else "machine_no_phone"]
-        return Spoken(" ".join(said.split()), machine.format(**values), self._locale)
+        return Spoken(" ".join(said.split()), machine.format_map(values), self._locale)
 
-    def _steps(self, values: Mapping[str, Any], *, phone_first: bool) -> Iterator[dict[str, Any]]:
+    def _values(self) -> Values:
+        return Values(self._facts, Phrases(self._locale, self._words), self._words)
+
+    def _steps(self, values: Values, sender: str, *, phone_first: bool) -> Iterator[dict[str, Any]]:
         """What is said with ever fewer words: first with the link, where the text has one, then without."""
-        if self._own is None and values["link"] and self._kind in LINKED["sms"]:
+        phone = values["phone"]
+        if self._own is None and self._kind in LINKED["sms"] and values["link"]:
             for brief, length in enumerate(_SENDER_WITH_LINK[: 1 if phone_first else None]):
-                yield {"brief": brief, "sender": self._short(length)} | ({"phone": ""} if brief else {})
+                yield {"brief": brief, "sender": _cut(sender, length), "phone": "" if brief else phone}
         for brief, length in enumerate(_SENDER_AT):
-            changes = {"brief": brief, "sender": self._short(length)}
+            changes = {"brief": brief, "sender": _cut(sender, length), "phone": phone}
             changes |= {"when_short": values["when_brief"]} if brief == len(_SENDER_AT) - 1 else {}
             yield changes if self._own is not None else changes | {"link": ""}
 
-    def _short(self, length: int) -> str:
-        return _cut(to_gsm7(self._sender()), length)
-
-    def _part(self, name: str, values: Mapping[str, Any]) -> str:
+    def _part(self, name: str, values: Values) -> str:
         if self._own is not None:
-            said = fill(self._own[name], {key: value for key, value in values.items() if isinstance(value, str)})
+            said = fill(self._own[name], values)
             # Whatever a clinic writes, every SMS says how to end them.
             missing = name == "sms" and values["opt_out"] and "STOP" not in said
             return f"{said.strip()} {values['opt_out']}" if missing else said
-        return _environment().get_template(f"{self._language}/{self._kind}/{name}.txt").render(values)
+        return self._shipped(f"{self._language}/{self._kind}/{name}.txt", values)
 
-    def _sender(self) -> str:
-        name = _one_line(self._facts.sender_name)
-        return self._words["sender"] if disclosures(name) or not to_gsm7(name) else name
-
-    def _values(self) -> dict[str, Any]:
-        """Everything that a template may name; what does not apply is empty."""
-        facts, phrases = self._facts, self._phrases
-        start, before = facts.starts_at, facts.previous_starts_at
-
-        def beside(moment: Any) -> str:
-            return phrases.near(moment, start) if moment else ""
-
-        def over(moment: datetime | None) -> bool:
-            return moment is not None and moment <= facts.now
-
-        lines = [
-            f"{phrases.full(line.starts_at, facts.recipient_zone)} - {self._neutral(line.visit)}"
-            for line in facts.visits
-        ]
-        return {
-            "sender": self._sender(),
-            "phone": _one_line(facts.phone),
-            "link": "" if disclosures(facts.link) else facts.link,
-            "visit": self._neutral(facts.visit),
-            "place": ", ".join(filter(None, map(_quiet, (facts.location, facts.address)))),
-            "when": phrases.full(start, facts.recipient_zone),
-            "when_short": phrases.short(start),
-            "when_brief": phrases.short(start, zone=str(start.tzinfo) != facts.recipient_zone),
-            "when_date": phrases.date(start),
-            "day": phrases.day(start),
-            "in_words": phrases.until(start, facts.now),
-            "arrive_at": beside(facts.arrive_at),
-            "food_until": beside(facts.food_until),
-            "food_over": over(facts.food_until),
-            "liquids_over": over(facts.liquids_until),
-            "alcohol_over": over(facts.alcohol_until),
-            "liquids_until": beside(facts.liquids_until),
-            "alcohol_until": beside(facts.alcohol_until),
-            "ride": facts.ride,
-            "sheet_from": beside(facts.sheet_from),
-            "drive": self._words[f"drive_{facts.no_driving}"] if facts.no_driving else "",
-            "previous": phrases.full(before, facts.recipient_zone) if before else "",
-            "previous_short": phrases.short(before) if before else "",
-            "visits": "\n".join(lines),
-            **self._others(),
-            "opt_out": self._words["opt_out"] if facts.opt_out else "",
-            "brief": 0,
-        }
-
-    def _others(self) -> dict[str, str]:
-        """Visits besides the one that the message is about: those to be reminded of as well, and those that changed."""
-        facts, phrases, zone = self._facts, self._phrases, self._facts.recipient_zone
-        offset = facts.starts_at.utcoffset()
-        also = [phrases.short(each.starts_at, zone=each.starts_at.utcoffset() != offset) for each in facts.also]
-        new = [each.now for each in facts.moved if each.now is not None]
-        return {
-            "also": "\n".join(
-                f"{phrases.full(each.starts_at, zone)} - {self._neutral(each.visit)}" for each in facts.also
-            ),
-            "also_short": ", ".join(also),
-            "changes": "\n".join(self._change(each, lambda moment: phrases.full(moment, zone)) for each in facts.moved),
-            "changes_short": "; ".join(self._change(each, phrases.short) for each in facts.moved),
-            "first_new": phrases.short(min(new)) if new else "",
-        }
-
-    def _change(self, moved: Moved, said: Callable[[datetime], str]) -> str:
-        if moved.now is None:
-            return self._words["change_cancelled"].format(was=said(moved.was) if moved.was else "")
-        if moved.was is None:
-            return self._words["change_new"].format(now=said(moved.now))
-        return self._words["change_moved"].format(was=said(moved.was), now=said(moved.now))
-
-    def _neutral(self, name: str) -> str:
-        return _quiet(name) or self._words["visit"]
-
-
-def _quiet(name: str) -> str:
-    """A name on one line; nothing when it would give the patient away."""
-    return "" if disclosures(name) else _one_line(name)
+    def _shipped(self, name: str, values: Values) -> str:
+        template = _environment().get_template(name)
+        # Shared, that is not copied: a copy would ask for every value there is.
+        return "".join(template.root_render_func(template.new_context(values, shared=True)))
 
 
 def _cut(name: str, length: int) -> str:
@@ -271,10 +197,6 @@ def _cut(name: str, length: int) -> str:
     if len(name) <= length:
         return name
     return (name[: length + 1].rpartition(" ")[0] or name[:length]).rstrip(" -,&")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _tidy(text: str) -> str:

@@ -1,0 +1,132 @@
+"""What a template may name: finished phrases in the reader's language, each made when a text first asks for it.
+
+Most texts name a few of them, and to phrase all would cost more than the text. What does not apply is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from scheduler.messaging.disclosure import disclosures
+from scheduler.messaging.facts import Facts, Line, Moved
+from scheduler.messaging.gsm7 import to_gsm7
+from scheduler.messaging.phrases import Phrases
+
+
+class Values(dict[str, Any]):
+    """The values of one message in one language by their names. What is set replaces what would be made."""
+
+    def __init__(self, facts: Facts, phrases: Phrases, words: Mapping[str, str]) -> None:
+        super().__init__(brief=0)
+        self.facts, self.phrases, self.words = facts, phrases, words
+
+    def __missing__(self, name: str) -> Any:
+        made = self[name] = _MADE[name](self)
+        return made
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MADE or super().__contains__(name)
+
+    def beside(self, moment: datetime | None) -> str:
+        """A time near that of the visit."""
+        return self.phrases.near(moment, self.facts.starts_at) if moment else ""
+
+    def is_over(self, moment: datetime | None) -> bool:
+        """Whether a time that applies has passed."""
+        return moment is not None and moment <= self.facts.now
+
+    def full(self, moment: datetime) -> str:
+        """A time with all that tells it."""
+        return self.phrases.full(moment, self.facts.recipient_zone)
+
+    def line(self, one: Line) -> str:
+        """One visit of a list."""
+        return f"{self.full(one.starts_at)} - {self.neutral(one.visit)}"
+
+    def change(self, moved: Moved, said: Callable[[datetime], str]) -> str:
+        """What became of one visit."""
+        if moved.now is None:
+            return self.words["change_cancelled"].format(was=said(moved.was) if moved.was else "")
+        if moved.was is None:
+            return self.words["change_new"].format(now=said(moved.now))
+        return self.words["change_moved"].format(was=said(moved.was), now=said(moved.now))
+
+    def neutral(self, name: str) -> str:
+        """The name of a visit, as far as it may be said."""
+        return quiet(name) or self.words["visit"]
+
+
+def quiet(name: str) -> str:
+    """A name on one line; nothing when it would give the patient away."""
+    return "" if disclosures(name) else _one_line(name)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _sender(values: Values) -> str:
+    name = _one_line(values.facts.sender_name)
+    return values.words["sender"] if disclosures(name) or not to_gsm7(name) else name
+
+
+def _when_brief(values: Values) -> str:
+    start = values.facts.starts_at
+    return values.phrases.short(start, zone=str(start.tzinfo) != values.facts.recipient_zone)
+
+
+def _drive(values: Values) -> str:
+    return values.words[f"drive_{values.facts.no_driving}"] if values.facts.no_driving else ""
+
+
+def _previous(values: Values, said: Callable[[datetime], str]) -> str:
+    before = values.facts.previous_starts_at
+    return said(before) if before else ""
+
+
+def _also_short(values: Values) -> str:
+    offset = values.facts.starts_at.utcoffset()
+    times = (each.starts_at for each in values.facts.also)
+    return ", ".join(values.phrases.short(time, zone=time.utcoffset() != offset) for time in times)
+
+
+def _first_new(values: Values) -> str:
+    new = [each.now for each in values.facts.moved if each.now is not None]
+    return values.phrases.short(min(new)) if new else ""
+
+
+_MADE: dict[str, Callable[[Values], Any]] = {
+    "sender": _sender,
+    "phone": lambda v: _one_line(v.facts.phone),
+    "link": lambda v: "" if disclosures(v.facts.link) else v.facts.link,
+    "visit": lambda v: v.neutral(v.facts.visit),
+    "place": lambda v: ", ".join(filter(None, map(quiet, (v.facts.location, v.facts.address)))),
+    "when": lambda v: v.full(v.facts.starts_at),
+    "when_short": lambda v: v.phrases.short(v.facts.starts_at),
+    "when_brief": _when_brief,
+    "when_date": lambda v: v.phrases.date(v.facts.starts_at),
+    "day": lambda v: v.phrases.day(v.facts.starts_at),
+    "in_words": lambda v: v.phrases.until(v.facts.starts_at, v.facts.now),
+    "arrive_at": lambda v: v.beside(v.facts.arrive_at),
+    "food_until": lambda v: v.beside(v.facts.food_until),
+    "food_over": lambda v: v.is_over(v.facts.food_until),
+    "liquids_over": lambda v: v.is_over(v.facts.liquids_until),
+    "alcohol_over": lambda v: v.is_over(v.facts.alcohol_until),
+    "liquids_until": lambda v: v.beside(v.facts.liquids_until),
+    "alcohol_until": lambda v: v.beside(v.facts.alcohol_until),
+    "ride": lambda v: v.facts.ride,
+    "sheet_from": lambda v: v.beside(v.facts.sheet_from),
+    "drive": _drive,
+    "previous": lambda v: _previous(v, v.full),
+    "previous_short": lambda v: _previous(v, v.phrases.short),
+    # Visits besides the one that the message is about: those to be reminded of as well, and those that changed.
+    "visits": lambda v: "\n".join(map(v.line, v.facts.visits)),
+    "also": lambda v: "\n".join(map(v.line, v.facts.also)),
+    "also_short": _also_short,
+    "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
+    "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
+    "first_new": _first_new,
+    "opt_out": lambda v: v.words["opt_out"] if v.facts.opt_out else "",
+}
