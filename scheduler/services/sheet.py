@@ -6,21 +6,18 @@ event go to the database together. Foreign keys are checked when the statement e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
-from uuid import UUID
 
-from sqlalchemy import JSON, Insert, String, Table, bindparam, column, func, insert, select, text
-from sqlalchemy import cast as as_type
+from sqlalchemy import Insert, Table, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from scheduler.core.errors import LostRace, SlotTaken
 from scheduler.models import NO_DOUBLE_BOOKING, Base
+from scheduler.services.given import as_text, given
 
 
 class _Part(NamedTuple):
@@ -63,7 +60,7 @@ class Sheet:
 
     def _write(self, session: Session) -> None:
         if session.get_bind().dialect.name == "postgresql":
-            rows = {f"rows_{place}": _text(each) for place, each in enumerate(self._parts.values())}
+            rows = {f"rows_{place}": as_text(each) for place, each in enumerate(self._parts.values())}
             session.execute(_together(tuple(self._parts)), rows)
             return
         for part, each in self._parts.items():
@@ -94,14 +91,8 @@ def _together(parts: tuple[_Part, ...]) -> Insert:
 
 
 def _part(place: int, part: _Part) -> Insert:
-    types = {name: part.table.c[name].type for name in part.columns}
-    rows = as_type(bindparam(f"rows_{place}", type_=String()), JSON())
-    given = (
-        func.json_to_recordset(rows)
-        .table_valued(*(column(name, kind) for name, kind in types.items()), name=f"given_{place}")
-        .render_derived(with_types=True)
-    )
-    chosen = select(text("*")).select_from(given)  # short: psycopg takes a statement of over 4096 characters apart anew
+    rows = given(f"rows_{place}", {name: part.table.c[name].type for name in part.columns})
+    chosen = select(text("*")).select_from(rows)  # short: psycopg takes a statement of over 4096 characters apart anew
     made = postgresql.insert(part.table).from_select(list(part.columns), chosen, include_defaults=False)
     return made.on_conflict_do_nothing() if part.once else made
 
@@ -109,19 +100,6 @@ def _part(place: int, part: _Part) -> Insert:
 @cache
 def _one_by_one(part: _Part) -> Insert:
     return sqlite.insert(part.table).on_conflict_do_nothing() if part.once else insert(part.table)
-
-
-def _text(rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(rows, default=_plain, ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime) and value.utcoffset() is not None:
-        return value.isoformat()
-    msg = f"{type(value).__name__} cannot be written"
-    raise TypeError(msg)
 
 
 @cache

@@ -62,6 +62,8 @@ def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:
 
 
 def _with(letter: Letter, also: list[Stop]) -> Letter:
+    if not (also or letter.also):
+        return letter
     return replace(letter, also=tuple(sorted(also, key=lambda stop: stop.starts_at)))
 
 

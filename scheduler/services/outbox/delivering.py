@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Message
 from scheduler.services import opt_outs
+from scheduler.services.given import as_text, given
 from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.falling import refused
@@ -113,38 +114,42 @@ def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
     accepted = [outcome for outcome in outcomes if not outcome.error]
     written = sum(_fail(session, call, outcome) for outcome in outcomes if outcome.error)
     if accepted:
-        done = session.execute(_SENT, [_sent(call, outcome) for outcome in accepted])
+        rows = [_sent(outcome) for outcome in accepted]
+        shared = {"owner": accepted[0].letter.organization_id, "at": call.now}
+        if session.get_bind().dialect.name == "postgresql":
+            done = session.execute(_SENT_ALL, shared | {"sent": as_text(rows)})
+        else:
+            done = session.execute(_SENT, [shared | {f"its_{name}": row[name] for name in row} for row in rows])
         written += cast("CursorResult[Any]", done).rowcount
     return written
 
 
+_KEPT = ("provider_id", "sent_to", "body")
+_DONE: dict[str, Any] = {
+    "status": "sent",
+    "reason": None,
+    "token": None,
+    "lease_until": None,
+    "sent_at": bindparam("at"),
+}
+_sent_rows = given("sent", {name: _message[name].type for name in ("id", "token", *_KEPT)})
+_BEING_SENT = _message.organization_id == bindparam("owner"), _message.status == "sending"
 _SENT = _update.where(
-    _message.organization_id == bindparam("owner"),
-    _message.id == bindparam("key"),
-    _message.status == "sending",
-    _message.token == bindparam("held_by"),
-).values(
-    status="sent",
-    reason=None,
-    token=None,
-    lease_until=None,
-    sent_at=bindparam("at"),
-    provider_id=bindparam("provider"),
-    sent_to=bindparam("address"),
-    body=bindparam("text"),
+    *_BEING_SENT, _message.id == bindparam("its_id"), _message.token == bindparam("its_token")
+).values(_DONE | {name: bindparam(f"its_{name}") for name in _KEPT})
+_SENT_ALL = _update.where(*_BEING_SENT, _message.id == _sent_rows.c.id, _message.token == _sent_rows.c.token).values(
+    _DONE | {name: _sent_rows.c[name] for name in _KEPT}
 )
 
 
-def _sent(call: Call, outcome: Outcome) -> dict[str, Any]:
+def _sent(outcome: Outcome) -> dict[str, Any]:
     letter = outcome.letter
     return {
-        "owner": letter.organization_id,
-        "key": letter.id,
-        "held_by": letter.token,
-        "at": call.now,
-        "provider": outcome.provider_id,
-        "address": letter.to,
-        "text": {
+        "id": letter.id,
+        "token": letter.token,
+        "provider_id": outcome.provider_id,
+        "sent_to": letter.to,
+        "body": {
             "subject": letter.for_keeping(outcome.subject),
             "body": letter.for_keeping(outcome.body),
             "locale": outcome.locale,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.policies import Messaging
+from scheduler.core.policies import Basis, Caps, Messaging
 from scheduler.core.reminders import Recipient
 from scheduler.core.reminders.budget import Route, Sendable, route
 from scheduler.core.visit import VisitType
@@ -57,6 +57,10 @@ class Scene:
     #: What has its own letter in this batch, and so is nobody else's line.
     handled: set[UUID] = field(default_factory=set)
     _kinds: dict[str, VisitType] = field(default_factory=dict)
+    # Of each patient the same is asked for message after message.
+    _recipients: dict[tuple[UUID, str], Recipient] = field(default_factory=dict)
+    _addresses: dict[tuple[UUID, str], Mapping[str, str]] = field(default_factory=dict)
+    _manners: dict[UUID, tuple[Basis, Caps]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
@@ -132,8 +136,11 @@ class Scene:
 
     def recipient(self, visit: Appointment) -> Recipient:
         """The patient as the rules see them."""
-        patient = self.patients[visit.patient_id]
-        return recipient_of(self.organization, patient, visit.time_zone, self.call.now)
+        key = visit.patient_id, visit.time_zone
+        if key not in self._recipients:
+            patient = self.patients[visit.patient_id]
+            self._recipients[key] = recipient_of(self.organization, patient, visit.time_zone, self.call.now)
+        return self._recipients[key]
 
     def locales_of(self, patient_id: UUID) -> tuple[str, ...]:
         """The patient's locale and the organization's."""
@@ -141,26 +148,34 @@ class Scene:
 
     def addresses(self, patient_id: UUID, message_class: str) -> Mapping[str, str]:
         """The channels that are open for messages of the class, and the address of each."""
-        return {
-            channel: address
-            for channel, address in addresses_of(self.patients[patient_id], self.call.now).items()
-            if not opt_outs.is_closed(self.shut.get(address, ()), message_class)
-        }
+        key = patient_id, message_class
+        if key not in self._addresses:
+            self._addresses[key] = {
+                channel: address
+                for channel, address in addresses_of(self.patients[patient_id], self.call.now).items()
+                if not opt_outs.is_closed(self.shut.get(address, ()), message_class)
+            }
+        return self._addresses[key]
 
     def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
         """By which channel the message goes now, by the caps of the patient's own days."""
-        patient, context = self.patients[message.patient_id], message.context
-        basis, caps = self.manners.of_patient(basis_of(patient, self.call.now))
+        patient_id, context = message.patient_id, message.context
+        basis, caps = self._manners_of(patient_id)
         zone = self.recipient(visit).time_zone
-        days = [to_local(sent_at, zone).date() for sent_at in self.texts.get(patient.id, ())]
+        days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(patient_id, ()))
         one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
         today = to_local(self.call.now, zone).date()
-        return route(one, self.addresses(patient.id, one.cls), basis, caps, days, today)
+        return route(one, self.addresses(patient_id, one.cls), basis, caps, days, today)
 
     def is_exempt(self, message: Message) -> bool:
         """Whether the patient is texted under the exemption, in one SMS at a time."""
-        patient = self.patients[message.patient_id]
-        return self.manners.of_patient(basis_of(patient, self.call.now))[0] == "exemption"
+        return self._manners_of(message.patient_id)[0] == "exemption"
+
+    def _manners_of(self, patient_id: UUID) -> tuple[Basis, Caps]:
+        if patient_id not in self._manners:
+            recorded = basis_of(self.patients[patient_id], self.call.now)
+            self._manners[patient_id] = self.manners.of_patient(recorded)
+        return self._manners[patient_id]
 
     def note_text(self, patient_id: UUID) -> None:
         """Count a text that is about to be sent."""

@@ -1,0 +1,36 @@
+"""Rows that a statement is given as one JSON text, on PostgreSQL: many at the price of one. Writes nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, String, TableValuedAlias, bindparam, cast, column, func
+from sqlalchemy.types import TypeEngine
+
+
+def given(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
+    """The rows of the parameter of that name, as a table with these columns."""
+    rows = cast(bindparam(name, type_=String()), JSON())
+    return (
+        func.json_to_recordset(rows)
+        .table_valued(*(column(key, kind) for key, kind in columns.items()), name=f"given_{name}")
+        .render_derived(with_types=True)
+    )
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as that parameter wants them."""
+    return json.dumps(rows, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return value.isoformat()
+    msg = f"{type(value).__name__} cannot be written"
+    raise TypeError(msg)
