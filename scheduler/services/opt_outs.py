@@ -18,11 +18,15 @@ from scheduler.models import OptOut, Patient, PatientKey
 ALL = "*"
 
 # Made once: it is asked just before every delivery.
-_CLOSED = select(OptOut.number, OptOut.message_class).where(
-    OptOut.organization_id == bindparam("owner"),
-    OptOut.number.in_(bindparam("numbers", expanding=True)),
-    OptOut.ended_at.is_(None),
+_opt_out = cast("Table", OptOut.__table__).c
+_IS_SHUT = (
+    _opt_out.organization_id == bindparam("owner"),
+    _opt_out.number.in_(bindparam("numbers", expanding=True)),
+    _opt_out.ended_at.is_(None),
 )
+_CLOSED = select(_opt_out.number, _opt_out.message_class).where(*_IS_SHUT)
+#: For a statement that has the parameters `owner` and `numbers`: whether `closed` would find anything for these.
+SOME_SHUT = select(_opt_out.id).where(*_IS_SHUT).correlate(None).exists()
 
 
 def close(session: Session, call: Call, number: str, message_class: str, source: str) -> None:

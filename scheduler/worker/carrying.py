@@ -146,9 +146,7 @@ class Rounds:
 
     def _tell(self, wanted: Sequence[Letter]) -> Sequence[Letter]:
         def work(session: Session, call: Call) -> tuple[Letter, ...]:
-            outbox.settle(session, call, self._ended)
-            outbox.release(session, self._left)
-            return outbox.begin_deliveries(session, call, wanted, self._lease)
+            return outbox.turn(session, call, self._ended, self._left, wanted, self._lease)
 
         began = time.monotonic()
         try:

@@ -73,13 +73,15 @@ def test_without_the_last_look_a_cancelled_message_would_leave(
     clinic = open_postroom(engine, **NO_LIMITS)
     visit = book(clinic, clinic.patient(), "session", "2030-03-04 09:00").id
     owed = {str(key) for key in heap(clinic, [visit], each=30)}
-    real = outbox.begin_deliveries
+    real = outbox.turn
     cancelled: list[bool] = []
 
-    def begin(*asked: Any) -> Any:
-        return tuple(asked[2]) if sabotaged and cancelled else real(*asked)
+    def turn(*asked: Any) -> Any:
+        *_, wanted, _lease = asked
+        begun = real(*asked)
+        return tuple(wanted) if sabotaged and cancelled else begun
 
-    monkeypatch.setattr(outbox, "begin_deliveries", begin)
+    monkeypatch.setattr(outbox, "turn", turn)
 
     class Canceller:
         """Has the visit cancelled while the first text is on its way, and waits until that has committed."""

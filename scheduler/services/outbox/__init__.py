@@ -6,7 +6,7 @@ Nothing leaves from here: a worker is given plain letters and says afterwards ho
 from __future__ import annotations
 
 from scheduler.services.outbox.claiming import Claimed, claim, next_due, organizations_due
-from scheduler.services.outbox.delivering import begin_deliveries, release, settle
+from scheduler.services.outbox.delivering import begin_deliveries, release, settle, turn
 from scheduler.services.outbox.digest import Changed, owe_for_course_change
 from scheduler.services.outbox.falling import fall
 from scheduler.services.outbox.letters import Letter, Outcome, Stop
@@ -49,4 +49,5 @@ __all__ = [
     "release",
     "review",
     "settle",
+    "turn",
 ]

@@ -1,78 +1,94 @@
-"""Each delivery is recorded before it starts and again when it has ended: what was tried, when, and what came of it."""
+"""Each delivery is recorded before it starts and again when it has ended: what was tried, when, and what came of it.
+
+All that a round has to say of its deliveries is one statement on PostgreSQL, where each costs more than its rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import CursorResult, Table, Uuid, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.models import MessageAttempt
+from scheduler.models import Message, MessageAttempt
 from scheduler.services.given import as_text, given
 from scheduler.services.outbox.letters import Letter, Outcome
-from scheduler.services.sheet import Sheet
 
-_table = cast("Table", MessageAttempt.__table__)
-_END = ("ended_at", "outcome", "provider_id", "error")
-_CONCLUDE = (
-    update(_table)
-    .where(
-        _table.c.organization_id == bindparam("owner"),
-        _table.c.message_id == bindparam("message"),
-        _table.c.number == bindparam("count"),
-    )
-    .values({name: bindparam(f"new_{name}") for name in _END})
+_messages, _attempts = cast("Table", Message.__table__), cast("Table", MessageAttempt.__table__)
+_message, _attempt = _messages.c, _attempts.c
+
+_BEGUN = ("message_id", "number", "channel")
+_ENDED = ("outcome", "provider_id", "error")
+_KEPT = ("provider_id", "sent_to", "body")
+_SAYS_IT = _attempt.organization_id == bindparam("owner")
+_HOLDS_IT = _message.organization_id == bindparam("owner"), _message.status == "sending"
+_SENT: dict[str, Any] = {
+    "status": "sent", "reason": None, "token": None, "lease_until": None, "sent_at": bindparam("at"),
+}  # fmt: skip
+
+# One by one, as SQLite likes it. A transaction whose commit went through though its answer was lost is done again, and
+# has recorded already what begins.
+_BEGIN_EACH = sqlite.insert(_attempts).on_conflict_do_nothing()
+_END_EACH = (
+    update(_attempts)
+    .where(_SAYS_IT, _attempt.message_id == bindparam("its_message_id"), _attempt.number == bindparam("its_number"))
+    .values({"ended_at": bindparam("at")} | {name: bindparam(f"its_{name}") for name in _ENDED})
 )
-_ended = given("ended", {name: _table.c[name].type for name in ("message_id", "number", *_END)})
-_CONCLUDE_ALL = (
-    update(_table)
-    .where(
-        _table.c.organization_id == bindparam("owner"),
-        _table.c.message_id == _ended.c.message_id,
-        _table.c.number == _ended.c.number,
-    )
-    .values({name: _ended.c[name] for name in _END})
+_SEND_EACH = (
+    update(_messages)
+    .where(*_HOLDS_IT, _message.id == bindparam("its_id"), _message.token == bindparam("its_token"))
+    .values(_SENT | {name: bindparam(f"its_{name}") for name in _KEPT})
 )
 
 
-def record(session: Session, call: Call, letters: Sequence[Letter]) -> None:
-    """These deliveries start now."""
-    rows = [
-        {
-            "organization_id": letter.organization_id,
-            "message_id": letter.id,
-            "number": letter.attempts + 1,
-            "channel": letter.channel,
-            "began_at": call.now,
-        }
-        for letter in letters
-    ]
-    sheet = Sheet()
-    # A transaction whose commit went through though its answer was lost is done again, and has recorded it already.
-    sheet.add(_table, rows, once=True)
-    sheet.put_down(session)
+def _all() -> Any:
+    """The same for all of them together."""
+    begun = given("begun", {name: _attempt[name].type for name in _BEGUN})
+    ended = given("ended", {name: _attempt[name].type for name in ("message_id", "number", *_ENDED)})
+    sent = given("sent", {name: _message[name].type for name in ("id", "token", *_KEPT)})
+    rows = select(bindparam("owner", type_=Uuid()), *(begun.c[name] for name in _BEGUN), bindparam("at"))
+    begin = postgresql.insert(_attempts).from_select(["organization_id", *_BEGUN, "began_at"], rows)
+    end = (
+        update(_attempts)
+        .where(_SAYS_IT, _attempt.message_id == ended.c.message_id, _attempt.number == ended.c.number)
+        .values({"ended_at": bindparam("at")} | {name: ended.c[name] for name in _ENDED})
+    )
+    return (
+        update(_messages)
+        .where(*_HOLDS_IT, _message.id == sent.c.id, _message.token == sent.c.token)
+        .values(_SENT | {name: sent.c[name] for name in _KEPT})
+        .add_cte(begin.on_conflict_do_nothing().cte("beginning"), end.cte("ending"))
+    )
 
 
-def conclude(session: Session, call: Call, outcomes: Sequence[Outcome]) -> None:
-    """So they ended, whoever holds the message by now."""
-    if not outcomes:
-        return
-    rows = [_end(call, outcome) for outcome in outcomes]
+_ALL = _all()
+
+
+def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Sequence[Outcome]) -> int:
+    """These deliveries start now, and so those ended, whoever holds the messages by now.
+
+    What was accepted has been sent, as far as the lease was still the sender's: returns how many are.
+    """
+    if not (begun or ended):
+        return 0
+    shared = {"owner": call.organization_id, "at": call.now}
+    begins, ends = list(map(_begin, begun)), list(map(_end, ended))
+    sends = [_sent(outcome) for outcome in ended if not outcome.error]
     if session.get_bind().dialect.name == "postgresql":
-        asked = {"owner": outcomes[0].letter.organization_id, "ended": as_text(rows)}
-        session.execute(_CONCLUDE_ALL, asked)
-        return
-    session.execute(
-        _CONCLUDE,
-        [
-            {"owner": outcome.letter.organization_id, "message": row["message_id"], "count": row["number"]}
-            | {f"new_{name}": row[name] for name in _END}
-            for outcome, row in zip(outcomes, rows, strict=True)
-        ],
-    )
+        told = {"begun": as_text(begins), "ended": as_text(ends), "sent": as_text(sends)}
+        return cast("CursorResult[Any]", session.connection().execute(_ALL, shared | told)).rowcount
+    if begins:
+        of = {"organization_id": call.organization_id, "began_at": call.now}
+        session.connection().execute(_BEGIN_EACH, [of | row for row in begins])
+    if ends:
+        session.connection().execute(_END_EACH, list(_its(shared, ends)))
+    if not sends:
+        return 0
+    return cast("CursorResult[Any]", session.connection().execute(_SEND_EACH, list(_its(shared, sends)))).rowcount
 
 
 def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAttempt]:
@@ -81,12 +97,34 @@ def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAt
     return list(session.scalars(select(MessageAttempt).where(*mine).order_by(MessageAttempt.number)))
 
 
-def _end(call: Call, outcome: Outcome) -> dict[str, Any]:
+def _its(shared: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    return ({**shared, **{f"its_{name}": value for name, value in row.items()}} for row in rows)
+
+
+def _begin(letter: Letter) -> dict[str, Any]:
+    return {"message_id": letter.id, "number": letter.attempts + 1, "channel": letter.channel}
+
+
+def _end(outcome: Outcome) -> dict[str, Any]:
     return {
         "message_id": outcome.letter.id,
         "number": outcome.letter.attempts + 1,
-        "ended_at": call.now,
         "outcome": outcome.end,
         "provider_id": outcome.provider_id,
         "error": outcome.error[:300] or None,
+    }
+
+
+def _sent(outcome: Outcome) -> dict[str, Any]:
+    letter = outcome.letter
+    return {
+        "id": letter.id,
+        "token": letter.token,
+        "provider_id": outcome.provider_id,
+        "sent_to": letter.to,
+        "body": {
+            "subject": letter.for_keeping(outcome.subject),
+            "body": letter.for_keeping(outcome.body),
+            "locale": outcome.locale,
+        },
     }

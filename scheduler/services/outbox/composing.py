@@ -110,6 +110,8 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         one_sms=scene.is_exempt(message),
         link=link_of(scene, message, visit, judgement.channel, page=page),
         shows_page=page,
+        owed_at=message.sequence if message.appointment_id is not None and "visits" not in context else None,
+        context=context,
         calendar=calendar,
         method=method,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, ScalarSelect, Table, bindparam, case, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Table, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Message
 from scheduler.services import opt_outs
-from scheduler.services.given import as_text, given
 from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.falling import refused
@@ -35,6 +35,16 @@ def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:
     return select(column).where(*mine).correlate(Message.__table__).scalar_subquery()
 
 
+class _Held(NamedTuple):
+    """A message that is still this worker's, its visit as it stands, and whether any of the numbers is shut."""
+
+    id: UUID
+    sequence: int
+    status: str
+    outcome: str | None
+    some_shut: bool
+
+
 #: Of these letters of one organization, those whose lease is still that under which they were claimed.
 _OURS = (
     _message.organization_id == bindparam("owner"),
@@ -48,11 +58,8 @@ _BEGIN = (
     .values(lease_until=bindparam("until"), attempts=_message.attempts + 1)
     .returning(
         _message.id,
-        _message.appointment_id,
-        _message.sequence,
-        _message.kind,
-        _message.context,
         *(_of_visit(column) for column in (_visit.sequence, _visit.status, _visit.outcome)),
+        opt_outs.SOME_SHUT,
     )
 )
 _RELEASE = _update.where(*_OURS, _message.called_off_at.is_(None)).values(
@@ -63,6 +70,24 @@ _PUT_AWAY = _update.where(*_OURS, _message.called_off_at.is_not(None)).values(
 )
 
 
+def turn(
+    session: Session,
+    call: Call,
+    ended: Sequence[Outcome],
+    unwanted: Sequence[Letter],
+    wanted: Sequence[Letter],
+    lease: timedelta,
+) -> tuple[Letter, ...]:
+    """What a round does between deliveries: write down what ended, give back, and say who of the wanted may begin."""
+    release(session, unwanted)
+    begun = _begun(session, call, wanted, lease)
+    attempts.write_down(session, call, begun, ended)
+    for outcome in ended:
+        if outcome.error:
+            _fail(session, call, outcome)
+    return begun
+
+
 def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
     """Those of one claim whose delivery may start now: the lease is still this worker's, the visit still as it was.
 
@@ -70,38 +95,9 @@ def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], le
     one that commits after it finds the message on its way and owes a correction. So what may start must start at once:
     ask for no more letters than there are hands free.
     """
-    if not letters:
-        return ()
-    held = {row.id: row for row in session.execute(_BEGIN, _ours(letters) | {"until": call.now + lease})}
-    if len(held) < len(letters):
-        # Called off while another worker had begun them; those of another's lease are let be.
-        session.execute(_PUT_AWAY, _ours([letter for letter in letters if letter.id not in held]))
-    shut = opt_outs.closed(session, call.organization_id, {letter.to for letter in letters})
-    begun = tuple(
-        letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id], shut)
-    )
-    attempts.record(session, call, begun)
+    begun = _begun(session, call, letters, lease)
+    attempts.write_down(session, call, begun, ())
     return begun
-
-
-def _may_go(session: Session, call: Call, letter: Letter, held: Any, shut: Mapping[str, Collection[str]]) -> bool:
-    if call.now >= letter.expires_at:
-        _write(session, letter, status="expired_unsent", reason="too_late")
-        owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
-        part(session, letter.organization_id, [letter.id])
-        return False
-    # The number or address may have said since the claim that it wants no more of these.
-    if opt_outs.is_closed(shut.get(letter.to, ()), held.context.get("class", "reminder")):
-        # It may still go another way, or needs a person: whoever claims it next decides.
-        _write(session, letter, status="pending", attempts=letter.attempts)
-        return False
-    visit = _Visit(*held[5:])
-    of_one = held.appointment_id is not None and "visits" not in held.context
-    reason = outdated_by(held.kind, held.context, held.sequence, visit) if of_one else None
-    if reason is not None:
-        _write(session, letter, status="suppressed", reason=reason)
-        part(session, letter.organization_id, [letter.id])
-    return reason is None
 
 
 def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
@@ -110,51 +106,43 @@ def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
     What failed for now is tried again after 1 minute, then twice that and so on to 6 hours, until it is of no use;
     what was refused for good goes the next way (`falling`); what was called off meanwhile is not tried again.
     """
-    attempts.conclude(session, call, outcomes)
-    accepted = [outcome for outcome in outcomes if not outcome.error]
-    written = sum(_fail(session, call, outcome) for outcome in outcomes if outcome.error)
-    if accepted:
-        rows = [_sent(outcome) for outcome in accepted]
-        shared = {"owner": accepted[0].letter.organization_id, "at": call.now}
-        if session.get_bind().dialect.name == "postgresql":
-            done = session.execute(_SENT_ALL, shared | {"sent": as_text(rows)})
-        else:
-            done = session.execute(_SENT, [shared | {f"its_{name}": row[name] for name in row} for row in rows])
-        written += cast("CursorResult[Any]", done).rowcount
-    return written
+    written = attempts.write_down(session, call, (), outcomes)
+    return written + sum(_fail(session, call, outcome) for outcome in outcomes if outcome.error)
 
 
-_KEPT = ("provider_id", "sent_to", "body")
-_DONE: dict[str, Any] = {
-    "status": "sent",
-    "reason": None,
-    "token": None,
-    "lease_until": None,
-    "sent_at": bindparam("at"),
-}
-_sent_rows = given("sent", {name: _message[name].type for name in ("id", "token", *_KEPT)})
-_BEING_SENT = _message.organization_id == bindparam("owner"), _message.status == "sending"
-_SENT = _update.where(
-    *_BEING_SENT, _message.id == bindparam("its_id"), _message.token == bindparam("its_token")
-).values(_DONE | {name: bindparam(f"its_{name}") for name in _KEPT})
-_SENT_ALL = _update.where(*_BEING_SENT, _message.id == _sent_rows.c.id, _message.token == _sent_rows.c.token).values(
-    _DONE | {name: _sent_rows.c[name] for name in _KEPT}
-)
+def _begun(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
+    if not letters:
+        return ()
+    ours = _ours(letters) | {"until": call.now + lease, "numbers": list({letter.to for letter in letters})}
+    held = {row.id: _Held(*row) for row in session.connection().execute(_BEGIN, ours)}
+    if len(held) < len(letters):
+        # Called off while another worker had begun them; those of another's lease are let be.
+        session.execute(_PUT_AWAY, _ours([letter for letter in letters if letter.id not in held]))
+    shut: Mapping[str, Collection[str]] = {}
+    if any(one.some_shut for one in held.values()):
+        shut = opt_outs.closed(session, call.organization_id, ours["numbers"])
+    return tuple(
+        letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id], shut)
+    )
 
 
-def _sent(outcome: Outcome) -> dict[str, Any]:
-    letter = outcome.letter
-    return {
-        "id": letter.id,
-        "token": letter.token,
-        "provider_id": outcome.provider_id,
-        "sent_to": letter.to,
-        "body": {
-            "subject": letter.for_keeping(outcome.subject),
-            "body": letter.for_keeping(outcome.body),
-            "locale": outcome.locale,
-        },
-    }
+def _may_go(session: Session, call: Call, letter: Letter, visit: _Held, shut: Mapping[str, Collection[str]]) -> bool:
+    if call.now >= letter.expires_at:
+        _write(session, letter, status="expired_unsent", reason="too_late")
+        owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
+        part(session, letter.organization_id, [letter.id])
+        return False
+    # The number or address may have said since the claim that it wants no more of these.
+    if opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder")):
+        # It may still go another way, or needs a person: whoever claims it next decides.
+        _write(session, letter, status="pending", attempts=letter.attempts)
+        return False
+    about_one = letter.owed_at is not None
+    reason = outdated_by(letter.kind, letter.context, letter.owed_at or 0, visit) if about_one else None
+    if reason is not None:
+        _write(session, letter, status="suppressed", reason=reason)
+        part(session, letter.organization_id, [letter.id])
+    return reason is None
 
 
 def _fail(session: Session, call: Call, outcome: Outcome) -> bool:
@@ -176,12 +164,6 @@ def release(session: Session, letters: Sequence[Letter]) -> None:
     """Give back what was claimed and not begun, for any worker to take at once."""
     if letters:
         session.execute(_RELEASE, _ours(letters))
-
-
-class _Visit(NamedTuple):
-    sequence: int
-    status: str
-    outcome: str | None
 
 
 def _ours(letters: Sequence[Letter]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from scheduler.core.calendar_entry import Entry, Method
@@ -36,7 +37,8 @@ class Letter:
     before that time; None does not apply. `locales` are the recipient's and the organization's. `also` are other
     visits whose reminders it takes along, `turns` what changed, `own` the organization's texts for its kind by locale;
     with `one_sms` a text must fit into one. `link` opens the visit's page, which the text names when `shows_page`;
-    `calendar` are the visits for the patient's calendar, which takes them by `method`.
+    `calendar` are the visits for the patient's calendar, which takes them by `method`. `owed_at` is the sequence of the
+    one visit that it is about, `context` what the rule said of the message.
     """
 
     id: UUID
@@ -72,6 +74,8 @@ class Letter:
     one_sms: bool = False
     link: Link | None = None
     shows_page: bool = False
+    owed_at: int | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
     calendar: tuple[Entry, ...] = ()
     method: Method = "PUBLISH"
 
