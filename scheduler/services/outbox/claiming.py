@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, bindparam, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.reminders import CHANNELS, TASK
 from scheduler.models import Message, Organization
+from scheduler.models.base import UtcDateTime
 from scheduler.services import patient_links
 from scheduler.services.outbox.asking import raise_tasks
 from scheduler.services.outbox.composing import letter_of
@@ -26,6 +29,9 @@ from scheduler.services.patient_links import Links
 SET_ASIDE = timedelta(minutes=10)
 #: What would leave by a channel that is shut or busy is looked at again so soon.
 NO_ROOM = timedelta(seconds=30)
+
+#: By all of these a message may be owed.
+WAYS = (*CHANNELS, "webhook", TASK)
 
 _table = cast("Table", Message.__table__)
 _CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until", "sent_at")
@@ -91,11 +97,12 @@ def claim(
     in `rooms` no more are taken than may leave by it now. With `links` the letters lead to the patients' pages.
     """
     left = dict(rooms or {})
-    free = _is_free(call.now) if takes_over else Message.status == "pending"
-    messages = _take(session, call, free, limit, Message.channel.not_in(left) if left else true())
-    for channel, room in left.items():
-        if room > 0:
-            messages += _take(session, call, free, min(room, limit), Message.channel == channel)
+    if left:
+        # One channel after the other: what waits for one that is shut must not have to be looked through each time.
+        rooms = {channel: min(left.get(channel, limit), limit) for channel in WAYS}
+        messages = [row for way, room in rooms.items() for row in _take(session, call, takes_over, room, way)]
+    else:
+        messages = _take(session, call, takes_over, limit)
     if not messages:
         return Claimed((), 0)
     scene = Scene.of(session, call, messages, links)
@@ -142,19 +149,26 @@ def _write(session: Session, judged: Sequence[tuple[Message, Judgement]], lease_
         session.execute(_CHANGE, changes)
 
 
-def _take(
-    session: Session, call: Call, free: ColumnElement[bool], limit: int, which: ColumnElement[bool]
-) -> list[Message]:
-    due = Message.organization_id == call.organization_id, _OPEN, Message.due_at <= call.now
-    return list(
-        session.scalars(
-            select(Message)
-            .where(*due, free, which)
-            .order_by(Message.due_at, Message.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True, key_share=True)
-            .execution_options(populate_existing=True)
-        )
+def _take(session: Session, call: Call, takes_over: bool, limit: int, way: str | None = None) -> list[Message]:  # noqa: FBT001 - of this module
+    if limit <= 0:
+        return []
+    asked = {"owner": call.organization_id, "now": call.now, "room": limit, "way": way}
+    return list(session.scalars(_due(takes_over, way is not None), asked))
+
+
+@cache
+def _due(takes_over: bool, one_way: bool) -> Select[Message]:  # noqa: FBT001 - of this module
+    """What is due, locked: made once each."""
+    now = bindparam("now", type_=UtcDateTime())
+    due = Message.organization_id == bindparam("owner"), _OPEN, Message.due_at <= now
+    return (
+        select(Message)
+        .where(*due, _is_free(now) if takes_over else Message.status == "pending")
+        .where(Message.channel == bindparam("way") if one_way else true())
+        .order_by(Message.due_at, Message.id)
+        .limit(bindparam("room"))
+        .with_for_update(skip_locked=True, key_share=True)
+        .execution_options(populate_existing=True)
     )
 
 
@@ -176,7 +190,7 @@ def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:
     return PutOff(min(now + SET_ASIDE, message.expires_at), why)
 
 
-def _is_free(now: datetime) -> ColumnElement[bool]:
+def _is_free(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Nobody holds it, or nobody alive."""
     return or_(Message.status == "pending", Message.lease_until <= now)
 

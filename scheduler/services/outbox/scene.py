@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -25,6 +25,47 @@ from scheduler.services.outbox.people import addresses_of, basis_of, recipient_o
 from scheduler.services.patient_links import Links
 
 Row = TypeVar("Row", Appointment, Course, Location, Patient)
+
+# Made once: to make these costs more than to send them.
+_ROWS: dict[type[Any], Any] = {
+    table: select(table)
+    .where(table.organization_id == bindparam("owner"), table.id.in_(bindparam("ids", expanding=True)))
+    # What lies in the session may be older than this transaction.
+    .execution_options(populate_existing=True)
+    for table in (Appointment, Course, Location, Patient)
+}
+_SOON = and_(
+    Message.id.not_in(bindparam("here", expanding=True)),  # which are locked
+    Message.patient_id.in_(bindparam("hosts", expanding=True)),
+    Message.status == "pending",
+    Message.due_at > bindparam("since"),
+    Message.due_at <= bindparam("until"),
+    Message.called_off_at.is_(None),
+)
+_BESIDE = (
+    select(Message)
+    .where(
+        Message.organization_id == bindparam("owner"),
+        or_(Message.merged_into.in_(bindparam("here", expanding=True)), _SOON),
+    )
+    .with_for_update(skip_locked=True, key_share=True)
+    .execution_options(populate_existing=True)
+)
+_HELD = select(ClinicalHold.patient_id).where(
+    ClinicalHold.organization_id == bindparam("owner"),
+    ClinicalHold.patient_id.in_(bindparam("patients", expanding=True)),
+    ClinicalHold.released_at.is_(None),
+)
+_TEXTS = select(Message.patient_id, Message.sent_at).where(
+    Message.organization_id == bindparam("owner"),
+    Message.patient_id.in_(bindparam("patients", expanding=True)),
+    Message.channel == "sms",
+    Message.due_at > bindparam("since"),
+    or_(
+        Message.status.in_(("sent", "delivered")),
+        and_(Message.status == "sending", Message.lease_until > bindparam("now")),
+    ),
+)
 
 #: Messages that can say another's as well, and how close the two must be.
 HOSTS = frozenset({"booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"})
@@ -192,9 +233,10 @@ def was_of(entry: Mapping[str, Any]) -> datetime | None:
 
 
 def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID]) -> dict[UUID, Row]:
-    chosen = select(table).where(table.organization_id == call.organization_id, table.id.in_(ids))
-    # What lies in the session may be older than this transaction.
-    return {row.id: row for row in session.scalars(chosen.execution_options(populate_existing=True))}
+    if not ids:
+        return {}
+    asked = {"owner": call.organization_id, "ids": list(ids)}
+    return {row.id: row for row in session.scalars(_ROWS[table], asked)}
 
 
 def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[UUID, list[Appointment]]:
@@ -219,22 +261,16 @@ def _beside(
 ) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]]]:
     """By message: those that it says as well. By patient: those due soon that another might say, locked."""
     mine, hosts = {message.id for message in messages}, {one.patient_id for one in messages if one.kind in HOSTS}
-    soon = and_(
-        Message.id.not_in(mine),  # which are here, and locked
-        Message.patient_id.in_(hosts),
-        Message.status == "pending",
-        Message.due_at > call.now - MERGED_WITHIN,
-        Message.due_at <= call.now + MERGED_WITHIN,
-        Message.called_off_at.is_(None),
-    )
     merged: dict[UUID, list[Message]] = defaultdict(list)
     waiting: dict[UUID, list[Message]] = defaultdict(list)
-    beside = session.scalars(
-        select(Message)
-        .where(Message.organization_id == call.organization_id, or_(Message.merged_into.in_(mine), soon))
-        .with_for_update(skip_locked=True, key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    asked = {
+        "owner": call.organization_id,
+        "here": list(mine),
+        "hosts": list(hosts),
+        "since": call.now - MERGED_WITHIN,
+        "until": call.now + MERGED_WITHIN,
+    }
+    beside = session.scalars(_BESIDE, asked)
     open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now)]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
@@ -251,27 +287,18 @@ def _may_be_said_by_another(message: Message, now: datetime) -> bool:
 
 def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
     """Which of the patients may not be dosed for the time being."""
-    chosen = select(ClinicalHold.patient_id).where(
-        ClinicalHold.organization_id == call.organization_id,
-        ClinicalHold.patient_id.in_(patient_ids),
-        ClinicalHold.released_at.is_(None),
-    )
-    return frozenset(session.scalars(chosen))
+    return frozenset(session.scalars(_HELD, {"owner": call.organization_id, "patients": list(patient_ids)}))
 
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
     """When texts were sent to these patients of late; one that is on its way counts as now."""
-    chosen: Any = select(Message.patient_id, Message.sent_at).where(
-        Message.organization_id == call.organization_id,
-        Message.patient_id.in_(patient_ids),
-        Message.channel == "sms",
-        Message.due_at > call.now - _WEEK,
-        (
-            Message.status.in_(("sent", "delivered"))
-            | ((Message.status == "sending") & (Message.lease_until > call.now))
-        ),
-    )
+    asked = {
+        "owner": call.organization_id,
+        "patients": list(patient_ids),
+        "since": call.now - _WEEK,
+        "now": call.now,
+    }
     found: dict[UUID, list[datetime]] = defaultdict(list)
-    for row in session.execute(chosen):
+    for row in session.execute(_TEXTS, asked):
         found[row.patient_id].append(row.sent_at or call.now)
     return found
