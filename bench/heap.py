@@ -1,4 +1,8 @@
-"""A clinic with any number of texts due now: twenty to a patient, each about a visit that stands. Measures nothing."""
+"""A clinic with any number of texts due now: twenty to a patient, each about a visit that stands. Measures nothing.
+
+The visits begin at many times of the next days, as those do of which a due hour speaks: what has been phrased once
+must not serve for all.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,10 @@ class Heap:
                     connection.execute(insert(model), [patterns[model] | {of: whose} for whose in people])
                 connection.execute(
                     insert(Appointment),
-                    [patterns[Appointment] | {"id": key, "patient_id": whose} for whose, key in visits.items()],
+                    [
+                        patterns[Appointment] | _at(patterns[Appointment], place) | {"id": key, "patient_id": whose}
+                        for place, (whose, key) in enumerate(visits.items())
+                    ],
                 )
                 rows = [self._message(people[n // EACH], visits[people[n // EACH]], n, due) for n in range(size)]
                 connection.execute(insert(Message), rows)
@@ -87,6 +94,13 @@ class Heap:
             "context": {"about": "2030-03-04T14:00:00+00:00", "class": "reminder", "side": "before"},
             "created_at": due,
         }
+
+
+def _at(pattern: dict[str, Any], place: int) -> dict[str, Any]:
+    """Another time of the visit: every five minutes of ten hours, on twenty days."""
+    days, slot = divmod(place % (20 * 120), 120)
+    later = timedelta(days=days, minutes=5 * slot)
+    return {name: pattern[name] + later for name in ("starts_at", "ends_at")}
 
 
 def _values(session: Session, model: Any, key: UUID) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Valve:
     def ended(self, now: datetime, *, down: bool) -> Valve:
         """One has come to its end: whoever took or refused it is there, who is `down` is not."""
         if not down:
+            if not (self.failures or self.shut_until or self.rests or self.probing):
+                return self
             return replace(self, failures=0, shut_until=None, rests=0, probing=False)
         if self.shut_until is None and self.failures + 1 < FAILURES:
             return replace(self, failures=self.failures + 1)

@@ -21,12 +21,17 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.messaging import Envelope
+from scheduler.messaging.render import Text
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.hands import Hands, complain, is_away
 from scheduler.worker.ways import Ways
 
 log = logging.getLogger(__name__)
+
+#: The words of a letter and what a channel is handed, or why it could not be written.
+Written = tuple[Text, Envelope] | str
 
 #: Between tries to reach a database that is away, in seconds.
 _PAUSES = (0.2, 0.5, 1.0)
@@ -39,7 +44,10 @@ LAST_WORDS = 5.0
 
 
 class Rounds:
-    """The deliveries of one organization, one batch after the other. `deliver`, which never raises, runs in a carrier.
+    """The deliveries of one organization, one batch after the other.
+
+    `write` makes of a letter what is to be delivered, here, since carriers that all write at once hinder each other;
+    `deliver` runs in a carrier. Neither raises.
 
     What the database could not be told for a long time is kept in mind: `catch_up` says it before more is claimed, so
     that what has left is not handed over again while this process lives.
@@ -50,7 +58,8 @@ class Rounds:
         hands: Hands,
         organization_id: UUID,
         carriers: ThreadPoolExecutor,
-        deliver: Callable[[Letter], Outcome],
+        write: Callable[[Letter], Written],
+        deliver: Callable[[Letter, Written], Outcome],
         stopping: Event,
         *,
         ways: Ways,
@@ -59,7 +68,8 @@ class Rounds:
         lease: timedelta,
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
-        self._deliver, self._stopping, self._at_once, self._lease = deliver, stopping, at_once, lease
+        self._write, self._deliver = write, deliver
+        self._stopping, self._at_once, self._lease = stopping, at_once, lease
         self._ways = ways
         self._may_begin = may_begin
         self._arriving: SimpleQueue[Outcome] = SimpleQueue()
@@ -81,7 +91,7 @@ class Rounds:
                     self._give_back(waiting)
                 for letter in self._turn(self._next(waiting, self._at_once - under_way)):
                     self._ways.leaves(letter.channel)
-                    self._carriers.submit(self._carry, letter)
+                    self._carriers.submit(self._carry, letter, self._write(letter))
                     under_way += 1
         except Exception:
             self._give_back(waiting)
@@ -103,8 +113,8 @@ class Rounds:
             wanted.append(letter)
         return wanted
 
-    def _carry(self, letter: Letter) -> None:
-        self._arriving.put(self._deliver(letter))
+    def _carry(self, letter: Letter, written: Written) -> None:
+        self._arriving.put(self._deliver(letter, written))
 
     def _hear(self, under_way: int, *, wait: bool) -> int:
         """How many more have ended; with `wait` at least one, and those that end about when it does."""

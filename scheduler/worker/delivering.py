@@ -19,7 +19,7 @@ from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
 from scheduler.services.outbox import Claimed, Letter, Outcome
 from scheduler.services.patient_links import Links
-from scheduler.worker.carrying import Rounds
+from scheduler.worker.carrying import Rounds, Written
 from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
 from scheduler.worker.housekeeping import Housekeeper
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Messages that one worker has on their way at once, so that one slow answer does not hold up the rest. As many may
 #: be repeated, under the same id, when it dies.
-AT_ONCE = 8
+AT_ONCE = 16
 
 #: So long after the database was away a worker takes over nobody's lease, in seconds: they all come back at once, and
 #: whoever is alive says first what has left.
@@ -186,6 +186,7 @@ class Worker(Hands):
                 self,
                 organization_id,
                 self._carriers,
+                self._write,
                 self._deliver,
                 self._stopping,
                 ways=self._ways,
@@ -195,20 +196,25 @@ class Worker(Hands):
             )
         return self._rounds[organization_id]
 
-    def _deliver(self, letter: Letter) -> Outcome:
+    def _write(self, letter: Letter) -> Written:
+        """Whatever goes wrong is this message's alone."""
+        try:
+            return write_letter(letter, self._clock())
+        except Exception as error:  # noqa: BLE001
+            complain(f"message {letter.id} could not be written", error)
+            return f"It could not be written: {type(error).__name__}."
+
+    def _deliver(self, letter: Letter, written: Written) -> Outcome:
         """Deliver, with no transaction open, and count it."""
-        outcome = self._hand_over(letter)
+        outcome = self._hand_over(letter, written)
         self._ways.ended(letter.channel, down=outcome.down)
         self.tally.add(outcome, self._clock())
         return outcome
 
-    def _hand_over(self, letter: Letter) -> Outcome:
-        """Whatever goes wrong is this message's alone."""
-        try:
-            text, envelope = write_letter(letter, self._clock())
-        except Exception as error:  # noqa: BLE001
-            complain(f"message {letter.id} could not be written", error)
-            return Outcome(letter, f"It could not be written: {type(error).__name__}.")
+    def _hand_over(self, letter: Letter, written: Written) -> Outcome:
+        if isinstance(written, str):
+            return Outcome(letter, written)
+        text, envelope = written
         try:
             provider_id = self._channels[letter.channel].deliver(envelope)
         except DeliveryError as error:
