@@ -139,7 +139,10 @@ class Settings:
         60, _whole(5, 3600), "How long a claimed message stays with a worker that went silent"
     )
     worker_at_once: int = _setting(
-        8, _whole(1, 100), "Messages that a worker has on their way at once; as many may repeat when it dies"
+        16, _whole(1, 100), "Messages that a worker has on their way at once, by channels that drop repeats"
+    )
+    worker_at_once_unsafe: int = _setting(
+        1, _whole(1, 100), "The same by channels that do not; as many may arrive twice when it dies"
     )
     worker_batch: int = _setting(200, _whole(1, 10_000), "Messages that a worker claims at once")
     email_channel: str = _setting(
@@ -163,6 +166,11 @@ class Settings:
     smtp_from: str = _setting("", _text, "The sender's address; needed when the e-mail channel is `smtp`")
     sms_http_url: str = _setting("", _web_address, "Where SMS are posted; needed when the SMS channel is `http`")
     sms_http_token: str = _setting("", _text, "The bearer token that goes with posted SMS", secret=True)
+    sms_http_drops_repeats: bool = _setting(
+        default=False,
+        parse=_flag,
+        meaning="Whether the SMS gateway takes what it gets twice under one Idempotency-Key once",
+    )
     sms_http_secret: str = _setting("", _text, "What the SMS gateway signs texts and outcomes with", secret=True)
     twilio_account: str = _setting("", _text, "The Twilio account; needed when the SMS channel is `twilio`")
     twilio_token: str = _setting("", _text, "Its token, which also signs what Twilio posts", secret=True)

@@ -59,7 +59,13 @@ class DeliveryError(Exception):
 
 
 class Channel(Protocol):
-    """A way out of the house."""
+    """A way out of the house.
+
+    `drops_repeats` says that what is handed over twice under one message id reaches people once. Of a channel that
+    keeps no such promise, a worker has few on their way at once (docs/decisions/0028).
+    """
+
+    drops_repeats: bool
 
     def deliver(self, envelope: Envelope) -> str | None:
         """Deliver, and return the provider's own id where it tells one. Raises DeliveryError and nothing else."""

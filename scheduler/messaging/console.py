@@ -11,6 +11,9 @@ from scheduler.messaging.base import DeliveryError, Envelope
 class Console:
     """Writes each message to `stream` (standard output unless given)."""
 
+    #: Nobody but its reader sees any of it.
+    drops_repeats = True
+
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
 

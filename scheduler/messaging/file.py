@@ -15,6 +15,9 @@ from scheduler.messaging.mail import as_mail
 class File:
     """Writes into `folder`, which is made when it is not there."""
 
+    #: The file replaces itself.
+    drops_repeats = True
+
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
 

@@ -9,11 +9,14 @@ from scheduler.messaging.posting import checked_url, named, post
 class SmsHttp:
     """Posts to `url` with `token` as bearer; `sender` is the number or name to send from (else the envelope's).
 
-    Plain http is accepted for this machine only.
+    Plain http is accepted for this machine only. `drops_repeats` says that the gateway keeps to Idempotency-Key.
     """
 
-    def __init__(self, url: str, token: str = "", *, sender: str = "", timeout: float = 10) -> None:
+    def __init__(
+        self, url: str, token: str = "", *, sender: str = "", timeout: float = 10, drops_repeats: bool = False
+    ) -> None:
         self._url, self._sender, self._timeout = checked_url(url, "an SMS gateway"), sender, timeout
+        self.drops_repeats = drops_repeats
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def deliver(self, envelope: Envelope) -> str | None:

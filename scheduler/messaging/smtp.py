@@ -21,6 +21,9 @@ class Smtp:
     server that cannot is refused. `context` replaces the system's trust.
     """
 
+    #: Some mail programs show two mails of one Message-ID once, and no server promises to.
+    drops_repeats = False
+
     def __init__(
         self,
         host: str,

@@ -20,6 +20,8 @@ class Twilio:
     `callback` is where the provider reports what became of a message; empty, it does not.
     """
 
+    drops_repeats = False
+
     def __init__(
         self,
         account: str,

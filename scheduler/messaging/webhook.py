@@ -43,6 +43,9 @@ class Webhook:
     replaces the system's names, `context` its trust.
     """
 
+    #: Its receivers know each by its id.
+    drops_repeats = True
+
     def __init__(
         self,
         *,

@@ -26,6 +26,7 @@ from scheduler.messaging.render import Text
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.hands import Hands, complain, is_away
+from scheduler.worker.unsafe import PATIENCE, Unsafe
 from scheduler.worker.ways import Ways
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,13 @@ class Rounds:
         ways: Ways,
         may_begin: Callable[[], bool],
         at_once: int,
+        unsafe: Unsafe,
         lease: timedelta,
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
         self._write, self._deliver = write, deliver
         self._stopping, self._at_once, self._lease = stopping, at_once, lease
-        self._ways = ways
+        self._ways, self._unsafe = ways, unsafe
         self._may_begin = may_begin
         self._arriving: SimpleQueue[Outcome] = SimpleQueue()
         self._ended: list[Outcome] = []
@@ -86,11 +88,14 @@ class Rounds:
         waiting, under_way = deque(letters), 0
         try:
             while under_way or waiting:
-                under_way -= self._hear(under_way, wait=under_way == self._at_once or not waiting)
+                # With none on its way, nothing is in the way of the next.
+                is_full = under_way == self._at_once or not self._may_leave(waiting)
+                under_way -= self._hear(under_way, wait=is_full, patience=PATIENCE if waiting else None)
                 if not self._may_begin():
                     self._give_back(waiting)
                 for letter in self._turn(self._next(waiting, self._at_once - under_way)):
                     self._ways.leaves(letter.channel)
+                    self._unsafe.begins(letter.channel, letter.id)
                     self._carriers.submit(self._carry, letter, self._write(letter))
                     under_way += 1
         except Exception:
@@ -99,32 +104,52 @@ class Rounds:
                 under_way -= self._hear(under_way, wait=True)
             raise
 
+    def _may_leave(self, waiting: deque[Letter]) -> bool:
+        """Whether any of them may, as far as what is on its way decides."""
+        return bool(waiting and self._unsafe.room()) or any(
+            not self._unsafe.holds(letter.channel) for letter in waiting
+        )
+
     def _next(self, waiting: deque[Letter], free: int) -> list[Letter]:
-        """Who may try to begin. Whose channel has shut meanwhile, or has no room, is given back."""
-        rooms, wanted = self._ways.rooms(), list[Letter]()
+        """Who may try to begin. Whose channel has shut meanwhile, or has no room, is given back; some must wait."""
+        rooms, wanted, unsafe = self._ways.rooms(), list[Letter](), self._unsafe.room()
+        waits = list[Letter]()
         while waiting and len(wanted) < free:
             letter = waiting.popleft()
             room = rooms.get(letter.channel)
             if room == 0:
                 self._left.append(letter)
                 continue
+            if self._unsafe.holds(letter.channel):
+                if not unsafe:
+                    waits.append(letter)
+                    continue
+                unsafe -= 1
             if room is not None:
                 rooms[letter.channel] = room - 1
             wanted.append(letter)
+        waiting.extendleft(reversed(waits))
         return wanted
 
     def _carry(self, letter: Letter, written: Written) -> None:
         self._arriving.put(self._deliver(letter, written))
 
-    def _hear(self, under_way: int, *, wait: bool) -> int:
-        """How many more have ended; with `wait` at least one, and those that end about when it does."""
-        heard = [self._arriving.get()] if wait and under_way else []
-        until = time.monotonic() + self._turns_take / 2
+    def _hear(self, under_way: int, *, wait: bool, patience: float | None = None) -> int:
+        """How many more have ended; with `wait` at least one, or the patience, and those that end about when it does.
+
+        The patience is for what could begin if what is on its way hangs.
+        """
+        heard: list[Outcome] = []
         try:
+            if wait and under_way:
+                heard.append(self._arriving.get(timeout=patience))
+            until = time.monotonic() + self._turns_take / 2
             while len(heard) < under_way:
                 heard.append(self._arriving.get(heard != [], max(0.0, until - time.monotonic())))
         except Empty:
             pass
+        for outcome in heard:
+            self._unsafe.ended(outcome.letter.id)
         self._ended += heard
         return len(heard)
 

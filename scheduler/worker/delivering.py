@@ -26,14 +26,17 @@ from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
 from scheduler.worker.tally import Tally
+from scheduler.worker.unsafe import Unsafe
 from scheduler.worker.ways import Ways
 from scheduler.worker.webhooks import Courier
 
 log = logging.getLogger(__name__)
 
 #: Messages that one worker has on their way at once, so that one slow answer does not hold up the rest. As many may
-#: be repeated, under the same id, when it dies.
+#: be repeated, under the same id, when it dies: that is why so many leave only by channels that drop repeats.
 AT_ONCE = 16
+#: By a channel that does not, what is repeated is read twice.
+AT_ONCE_UNSAFE = 1
 
 #: So long after the database was away a worker takes over nobody's lease, in seconds: they all come back at once, and
 #: whoever is alive says first what has left.
@@ -46,9 +49,10 @@ class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
     `channels` maps `email`, `sms` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how long a
-    claimed message stays with a worker that went silent; `at_once` are on their way together, and by each channel no
-    more in a second than `rates` says. While `guard` holds, for the clock can't be believed, nothing leaves, no chore
-    is done and no pulse is left. With `links` messages lead to the patients' pages.
+    claimed message stays with a worker that went silent. `at_once` are on their way together, `at_once_unsafe` of them
+    by channels that do not drop repeats, and by each channel no more in a second than `rates` says. While `guard`
+    holds, for the clock can't be believed, nothing leaves, no chore is done and no pulse is left. With `links` messages
+    lead to the patients' pages.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Worker(Hands):
         lease: timedelta = timedelta(seconds=60),
         batch: int = 200,
         at_once: int = AT_ONCE,
+        at_once_unsafe: int = AT_ONCE_UNSAFE,
         guard: ClockGuard | None = None,
         rates: Mapping[str, float] | None = None,
         links: Links | None = None,
@@ -68,6 +73,7 @@ class Worker(Hands):
         super().__init__(sessions, clock if guard is None else guard.believed, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
+        self._unsafe = Unsafe({name for name, channel in channels.items() if not channel.drops_repeats}, at_once_unsafe)
         self.tally, self._guard, self._links = Tally(), guard, links
         self._ways, self._turns = Ways(rates or {}, clock), 0
         self._stopping = threading.Event()
@@ -192,6 +198,7 @@ class Worker(Hands):
                 ways=self._ways,
                 may_begin=self._may_begin,
                 at_once=self._at_once,
+                unsafe=self._unsafe,
                 lease=self._lease,
             )
         return self._rounds[organization_id]

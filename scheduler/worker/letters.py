@@ -24,7 +24,11 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
             "password": settings.smtp_password,
             "starttls": settings.smtp_starttls,
         },
-        "http": {"url": settings.sms_http_url, "token": settings.sms_http_token},
+        "http": {
+            "url": settings.sms_http_url,
+            "token": settings.sms_http_token,
+            "drops_repeats": settings.sms_http_drops_repeats,
+        },
         "twilio": {
             "account": settings.twilio_account,
             "token": settings.twilio_token,

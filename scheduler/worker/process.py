@@ -44,6 +44,7 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
         lease=timedelta(seconds=settings.worker_lease_seconds),
         batch=settings.worker_batch,
         at_once=settings.worker_at_once,
+        at_once_unsafe=settings.worker_at_once_unsafe,
         guard=ClockGuard(sessions, clock),
         rates={"email": settings.email_per_second, "sms": settings.sms_per_second},
         links=Links.of(settings.public_url, settings.link_key),

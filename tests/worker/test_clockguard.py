@@ -26,6 +26,8 @@ NO_NIGHT = {"quiet": {"from": "00:00", "to": "00:00"}}
 
 
 class Post:
+    drops_repeats = True
+
     def __init__(self) -> None:
         self.carried: list[str] = []
         self.meanwhile: Callable[[], None] = lambda: None

@@ -86,6 +86,8 @@ def test_without_the_last_look_a_cancelled_message_would_leave(
     class Canceller:
         """Has the visit cancelled while the first text is on its way, and waits until that has committed."""
 
+        drops_repeats = True
+
         def __init__(self) -> None:
             self.began: list[tuple[str, bool]] = []
             self.lock = Lock()

@@ -40,6 +40,8 @@ class Line:
 class Provider:
     """Takes every message; `meanwhile` happens while it does."""
 
+    drops_repeats = True
+
     def __init__(self) -> None:
         self.carried: list[str] = []
         self.name = "p"

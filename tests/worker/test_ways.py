@@ -27,6 +27,8 @@ one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 class Provider:
     """Takes messages of each channel, unless it has a reason against it."""
 
+    drops_repeats = True
+
     def __init__(self) -> None:
         self.taken: list[Envelope] = []
         self.tried = 0
