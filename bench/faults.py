@@ -45,7 +45,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
     """The long form is the default; without faults: `--kills 0 --crashes 0 --cuts 0 --bad 0 --no-steps`."""
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--at-once", type=int, default=8, help="on their way together in each worker")
+    parser.add_argument("--seed", type=int, default=SEED, help="of what the provider spoils")
+    parser.add_argument("--at-once", type=int, default=1, help="on their way together in each worker")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--crashes", type=int, default=4, help="of the database, PostgreSQL only")
     parser.add_argument("--cuts", type=float, default=20.0, help="seconds of cutting all connections every 50 ms")
@@ -63,7 +64,7 @@ def run(chosen: argparse.Namespace) -> None:
         made = stack.enter_context(sqlite() if address is None else postgresql(address))
         gateway = stack.enter_context(sms_gateway())
         crew = stack.enter_context(Crew(made.url, gateway.url, folder))
-        crew.settings["SCHEDULER_WORKER_AT_ONCE"] = str(chosen.at_once)
+        crew.settings["SCHEDULER_WORKER_AT_ONCE_UNSAFE"] = str(chosen.at_once)
         storm = Storm(chosen, made, address, gateway, crew)
         storm.rage()
         storm.judge()
@@ -97,7 +98,7 @@ class Storm:
         self.gateway.delay, self.gateway.fault = 0.01, self._fault()
 
     def _fault(self) -> Callable[[dict[str, Any]], str]:
-        rng, seen, lock = random.Random(SEED), set[str](), threading.Lock()
+        rng, seen, lock = random.Random(self.chosen.seed), set[str](), threading.Lock()
 
         def fate(document: dict[str, Any]) -> str:
             with lock:

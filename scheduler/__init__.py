@@ -29,7 +29,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock = wall_clock) -
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, pool_size=settings.database_pool_size),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(
+            settings.database_url,
+            pool_size=settings.database_pool_size,
+            connect_seconds=settings.database_connect_seconds,
+        ),
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
     app.extensions["settings"] = settings

@@ -131,6 +131,9 @@ class Settings:
         secret=True,
     )
     database_pool_size: int = _setting(8, _whole(1, 1000), "Connections that one process keeps open to PostgreSQL")
+    database_connect_seconds: int = _setting(
+        10, _whole(2, 120), "How long a process waits for PostgreSQL to take a new connection"
+    )
     log_level: str = _setting(
         "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "The least severity that is logged"
     )

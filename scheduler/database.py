@@ -62,7 +62,7 @@ _POSTGRESQL_OPTIONS = (
 )
 
 
-def engine_options(url: str, *, pool_size: int = 8) -> dict[str, Any]:
+def engine_options(url: str, *, pool_size: int = 8, connect_seconds: int = 10) -> dict[str, Any]:
     """Keyword arguments of `create_engine` for that URL: time-outs, pool, and no parameters in error texts."""
     if make_url(url).get_backend_name() == "sqlite":
         return {"hide_parameters": True}
@@ -71,7 +71,8 @@ def engine_options(url: str, *, pool_size: int = 8) -> dict[str, Any]:
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_recycle": 1800,
-        "connect_args": {"options": _POSTGRESQL_OPTIONS},
+        # Without it a server that accepts and never answers is waited for, by psycopg's own patience, two minutes.
+        "connect_args": {"options": _POSTGRESQL_OPTIONS, "connect_timeout": connect_seconds},
     }
 
 

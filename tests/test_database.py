@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from scheduler import database
-from scheduler.database import transact
+from scheduler import create_app, database
+from scheduler.config import Settings
+from scheduler.database import engine_options, transact
 from scheduler.models import Organization
 from tests.clinic import Clinic
 
@@ -25,6 +28,20 @@ def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(engi
         other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": gone})
     with engine.connect() as one, engine.connect() as two:
         assert gone not in {each.execute(backend).scalar_one() for each in (one, two)}
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_not_waited_for() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        url = f"postgresql+psycopg://nobody@127.0.0.1:{mute.getsockname()[1]}/nothing"
+        engine = create_engine(url, **engine_options(url, connect_seconds=2))
+        with pytest.raises(OperationalError, match="timeout"):
+            engine.connect()
+        engine.dispose()
+
+
+def test_every_process_is_patient_for_as_long_as_it_was_told() -> None:
+    app = create_app(Settings(database_url="postgresql+psycopg://nobody@127.0.0.1/nothing", database_connect_seconds=7))
+    assert app.config["SQLALCHEMY_ENGINE_OPTIONS"]["connect_args"]["connect_timeout"] == 7
 
 
 def test_what_sqlite_acknowledges_survives_a_power_cut(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Channel(Protocol):
     """A way out of the house.
 
     `drops_repeats` says that what is handed over twice under one message id reaches people once. Of a channel that
-    keeps no such promise, a worker has few on their way at once (docs/decisions/0028).
+    keeps no such promise, a worker has few on their way at once (docs/decisions/0025).
     """
 
     drops_repeats: bool

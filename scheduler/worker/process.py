@@ -30,7 +30,7 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
     """A ticker over a worker with an engine and channels of its own, not started."""
     channels = channels_of(settings)
     ensure_directory(settings.database_url)
-    options = engine_options(settings.database_url, pool_size=8)
+    options = engine_options(settings.database_url, pool_size=8, connect_seconds=settings.database_connect_seconds)
     # A dead connection is noticed by the transaction that fails on it and is tried again; to ask before each is dear.
     engine = create_engine(settings.database_url, **options | {"pool_pre_ping": False})
 

@@ -1,7 +1,7 @@
 """Which deliveries may begin beside which, by channels that do not drop repeats. Knows no channel, and no message.
 
 What such a channel has on its way when its worker dies is handed over once more, and may be read twice: nobody can know
-whether it had been taken. So it has few on their way at once (docs/decisions/0028).
+whether it had been taken. So it has few on their way at once (docs/decisions/0025).
 """
 
 from __future__ import annotations
