@@ -18,7 +18,8 @@ from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import hurry, messages, open_postroom
 
-pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+#: No database has a part in it.
+one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
 
 class Counter:
@@ -66,6 +67,7 @@ def deliver(clinic: Clinic, channel: Counter, **more: int) -> int:
     return len(messages(clinic, Message.status == "sent", Message.channel != "task"))
 
 
+@one_database
 @pytest.mark.parametrize(("drops", "allowed", "most"), [(False, 1, 1), (False, 2, 2), (True, 1, 4)])
 def test_so_many_are_on_their_way_as_may_arrive_twice(clinic: Clinic, *, drops: bool, allowed: int, most: int) -> None:
     channel = Counter(drops_repeats=drops)
@@ -73,6 +75,7 @@ def test_so_many_are_on_their_way_as_may_arrive_twice(clinic: Clinic, *, drops: 
     assert channel.most >= most if drops else channel.most == most
 
 
+@one_database
 def test_what_hangs_holds_up_no_other(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (carrying, unsafe):
         monkeypatch.setattr(module, "PATIENCE", 0.05)
