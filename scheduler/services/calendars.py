@@ -177,9 +177,10 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
     site = loaded.site
     standing, expired = _standing(session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold)
     fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
+    patient = next((fresh.pop(key) for key, each in list(fresh.items()) if each.kind == "patient"), site.patient)
     return replace(
         loaded,
-        site=replace(site, calendars={**site.calendars, **fresh}, pools={}),
+        site=replace(site, calendars={**site.calendars, **fresh}, patient=patient, pools={}),
         standing={**loaded.standing, **standing},
         expired=expired | (loaded.expired - standing.keys()),
     )

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Clinic
+from scheduler.core.availability import Clinic, Taking
 from scheduler.core.call import Call
+from scheduler.core.clinical_hold import freezes
 from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused
 from scheduler.core.serving import still_free
@@ -78,23 +79,41 @@ def take_up(session: Session, call: Call, ids: Collection[UUID], places: Sequenc
     """Lock everyone concerned, in order; the calendars of the look that these places share, as they are by now.
 
     Most who change a calendar want another hour of the same person: nobody need begin anew for that. Only calendars are
-    read again. The patient's stands for more (other doses, clinical holds), and a resource that was changed itself may
-    serve no longer. Raises LostRace for these, and when somebody is not free any more.
+    read again. The patient's stands for more where it comes to doses (others of them, clinical holds), and a resource
+    that was changed itself may serve no longer. Raises LostRace for these, and when somebody is not free any more.
     """
     loaded = places[0].loaded
     changed = take(session, call, ids, loaded)
     if not changed:
         return loaded
-    plain = all(found.lifted is None and found.kind.visit.group is None for found in places)
-    rows = {key: loaded.rows[key] for key in changed}
-    if not plain or any(row.kind == "patient" or row.revision != changed[key].own for key, row in rows.items()):
+    same = all(loaded.rows[key].revision == each.own for key, each in changed.items())
+    if not same or not all(_is_plain(found, changed) for found in places):
         raise LostRace(CHANGED)
     now = renewed(session, call, loaded, {key: each.calendar for key, each in changed.items()})
-    theirs = Clinic(now.site.timeline, {key: now.site.calendars[key] for key in changed})
-    takings = (taking for found in places for taking in found.takings)
-    if not still_free(theirs, (each for each in takings if changed.keys() & {each.resource_id, *each.pool})):
+    patient = {now.site.patient.resource_id: now.site.patient} if now.site.patient is not None else {}
+    theirs = {key: each for key, each in {**now.site.calendars, **patient}.items() if key in changed}
+    takings = (taking for found in places for taking in _takings(found))
+    if not still_free(
+        Clinic(now.site.timeline, theirs), (each for each in takings if theirs.keys() & {each.resource_id, *each.pool})
+    ):
         raise LostRace(CHANGED)
     return now
+
+
+def _is_plain(found: Found, changed: Collection[UUID]) -> bool:
+    """Whether free calendars are all that the place hangs on: no override, no group, no doses of a patient."""
+    visit, patient = found.kind.visit, found.loaded.site.patient
+    doses = freezes(visit) and patient is not None and patient.resource_id in changed
+    return found.lifted is None and visit.group is None and not doses
+
+
+def _takings(found: Found) -> tuple[Taking, ...]:
+    """What the visit takes of those who serve, and of the patient."""
+    patient, timeline = found.loaded.site.patient, found.loaded.site.timeline
+    if patient is None:
+        return found.takings
+    first, past = timeline.slot(found.starts_at), timeline.slot_after(found.ends_at)
+    return (*found.takings, Taking(patient.resource_id, "patient", first, past, None))
 
 
 def concerned(places: Sequence[tuple[Appointment, Found]]) -> set[UUID]:

@@ -25,10 +25,11 @@ from scheduler.models import Resource
 from scheduler.services import absences, availability, booking, clinical_holds, holds, series, series_moves, waitlist
 from scheduler.services.finding import find, premises_of
 from scheduler.services.settling import settle
-from tests.clinic import Clinic
-from tests.desk import book, open_clinic, wanted
+from tests.clinic import Clinic, need, segment, visit_type
+from tests.desk import TALK, book, open_clinic, wanted
 
 NINE = "2030-03-04 09:00"
+DOSE = visit_type("dose", *TALK["segments"], kind="dosing")
 
 
 class Stop(Exception):
@@ -81,8 +82,9 @@ def test_what_one_books_the_other_knows_at_once(here: Clinic, there: Clinic) -> 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_a_clinical_hold_placed_during_a_look_is_noticed(here: Clinic, there: Clinic) -> None:
     """It is read before the calendars are: the place found must not count as looked at later than it was."""
+    here.visit(DOSE)
     patient = here.patient()
-    asked = wanted(here, patient, "talk", NINE)
+    asked = wanted(here, patient, "dose", NINE)
     with Session(here.engine) as session:
         at = premises_of(session, here.call, asked)
         there.do(
@@ -183,21 +185,32 @@ def test_calendars_that_change_before_the_locks_are_looked_at_again_under_them(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("changed", ["units", "patient"])
-def test_what_more_than_the_calendar_may_have_changed_begins_anew(here: Clinic, there: Clinic, changed: str) -> None:
-    """Somebody who was changed may serve no longer, and a patient's calendar stands for doses and clinical holds."""
+@pytest.mark.parametrize(
+    ("kind", "theirs", "lost"),
+    [
+        ("talk", "2030-03-04 10:00", False),
+        ("talk", "2030-03-04 09:30", True),
+        ("dose", "2030-03-04 10:00", True),  # it might come too soon after another, or be held
+        ("talk", None, True),  # the therapist was changed, and may serve no longer
+    ],
+)
+def test_what_else_may_have_changed_begins_anew(
+    here: Clinic, there: Clinic, kind: str, theirs: str | None, *, lost: bool
+) -> None:
+    """The patient was booked elsewhere meanwhile, or whoever serves is not what they were."""
+    here.visit(DOSE)
+    here.visit(visit_type("check", segment("check", 30, need("room:bay"))))
+    here.room("bay")
     patient = here.patient()
-    asked = wanted(here, patient, "talk", NINE)
+    asked = wanted(here, patient, kind, NINE)
+    more = {"revision": Resource.revision + 1, "calendar_revision": Resource.calendar_revision + 1}
     with Session(here.engine) as session:
-        therapist = session.scalars(select(Resource).where(Resource.kind == "practitioner")).one()
         found = find(session, here.call, asked)
-        if changed == "patient":
-            there.do(lambda s, c: booking.book(s, c, wanted(there, patient, "talk", "2030-03-04 10:00")))
-        else:  # without the lock on the place: it is named by none of the hours
-            more = {"revision": Resource.revision + 1, "calendar_revision": Resource.calendar_revision + 1}
-            bumped = update(Resource).values(more)
-            there.do(lambda s, _: s.execute(bumped.where(Resource.id == therapist.id)))
-        with pytest.raises(LostRace):
+        if theirs is not None:
+            book(there, patient, "check", theirs)
+        else:  # without the lock on the place, since none of the hours names it
+            there.do(lambda s, _: s.execute(update(Resource).where(Resource.kind == "practitioner").values(more)))
+        with pytest.raises(LostRace) if lost else nullcontext():
             settle(session, here.call, [(booking.draft(here.call, asked, found), found)])
 
 
