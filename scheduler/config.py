@@ -114,6 +114,14 @@ def _origins(raw: str) -> tuple[str, ...]:
     return origins
 
 
+def _schemes(raw: str) -> tuple[str, ...]:
+    schemes = tuple(part.strip().lower() for part in raw.split(","))
+    if not all(re.fullmatch(r"[a-z][a-z0-9+.-]{0,29}", scheme) for scheme in schemes):
+        msg = "must be services as Apprise names them, such as slack,mailtos, separated by commas"
+        raise ValueError(msg)
+    return schemes
+
+
 def _setting(default: T, parse: Callable[[str], T], meaning: str, *, secret: bool = False) -> T:
     """Declare one field; `secret` keeps its value out of the repr, and so out of logs and tracebacks."""
     declared: T = field(default=default, repr=not secret, metadata={"parse": parse, "meaning": meaning})
@@ -167,6 +175,9 @@ class Settings:
         default=True, parse=_flag, meaning="Whether SMTP must turn to TLS before anything else"
     )
     smtp_from: str = _setting("", _text, "The sender's address; needed when the e-mail channel is `smtp`")
+    staff_notices: tuple[str, ...] = _setting(
+        (), _schemes, "Services (slack, mailtos, ...) by which staff may be told of due tasks; needs the extra `staff`"
+    )
     sms_http_url: str = _setting("", _web_address, "Where SMS are posted; needed when the SMS channel is `http`")
     sms_http_token: str = _setting("", _text, "The bearer token that goes with posted SMS", secret=True)
     sms_http_drops_repeats: bool = _setting(

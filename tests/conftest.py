@@ -158,7 +158,9 @@ def database_url(dialect: str, request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """The settings of an installation whose every file lies in this test's own folder."""
-    return Settings(database_url=database_url, outbox_dir=str(tmp_path / "outbox"), database_pool_size=20)
+    return Settings(
+        database_url=database_url, outbox_dir=str(tmp_path / "outbox"), database_pool_size=20, staff_notices=("json",)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ __all__ = ["CHANNELS", "Channel", "DeliveryError", "Envelope", "open_channel"]
 
 #: Name in the settings to the class that is imported when a channel is first opened.
 CHANNELS: dict[str, str] = {
+    "apprise": "scheduler.messaging.apprise:Apprise",
     "console": "scheduler.messaging.console:Console",
     "file": "scheduler.messaging.file:File",
     "http": "scheduler.messaging.sms_http:SmsHttp",

@@ -26,6 +26,7 @@ from scheduler.models.place import (
     VisitTypeRow,
 )
 from scheduler.models.series import Series
+from scheduler.models.staff_address import StaffAddress
 from scheduler.models.task import Task
 from scheduler.models.waitlist import WaitlistEntry, WaitlistOffer, WaitlistOpening
 from scheduler.models.webhook import Webhook, WebhookDelivery
@@ -68,6 +69,7 @@ __all__ = [
     "Resource",
     "ResourceUnit",
     "Series",
+    "StaffAddress",
     "StoredPlan",
     "Task",
     "VisitTypeRow",

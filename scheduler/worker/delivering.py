@@ -25,6 +25,7 @@ from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wa
 from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
+from scheduler.worker.staff import Crier
 from scheduler.worker.tally import Tally
 from scheduler.worker.unsafe import Unsafe
 from scheduler.worker.ways import Ways
@@ -82,6 +83,7 @@ class Worker(Hands):
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
         self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
         self.webhooks = Courier(sessions, clock, gate, self._stopping, channel=channels.get("webhook"), lease=lease)
+        self.staff = Crier(sessions, clock, gate, self._stopping, channel=channels.get("staff"))
 
     def tick(self) -> int:
         """Deliver what is due, of every organization in turn, until nothing is. Returns how many rows were taken."""
@@ -117,9 +119,10 @@ class Worker(Hands):
         self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name, self.tally.document()))
 
     def tell(self) -> None:
-        """Set out to every webhook that something is due for."""
+        """Set out to every webhook that something is due for, and to the staff."""
         if not self._is_held():
             self.webhooks.run_due()
+            self.staff.run_due()
 
     def keep_house(self) -> None:
         """Do the chores whose time has come."""
@@ -144,6 +147,7 @@ class Worker(Hands):
         self._stopping.set()
         self._carriers.shutdown(wait=True)
         self.webhooks.close()
+        self.staff.close()
         self._catch_up()
 
     def _catch_up(self) -> None:

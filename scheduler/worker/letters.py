@@ -38,6 +38,8 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
         "webhook": {"private": settings.webhooks_private},
     }
     chosen = {"email": settings.email_channel, "sms": settings.sms_channel, "webhook": "webhook"}
+    if settings.staff_notices:
+        options["apprise"], chosen["staff"] = {"schemes": settings.staff_notices}, "apprise"
     return {name: open_channel(channel, options[channel]) for name, channel in chosen.items()}
 
 

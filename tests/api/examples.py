@@ -96,6 +96,10 @@ def webhook(person: Person) -> str:
     return made(person, "/v1/webhooks", url="https://desk.example.org/told")
 
 
+def staff_address(person: Person) -> str:
+    return made(person, "/v1/staff-addresses", name="Front desk", url="json://127.0.0.1:9/told")
+
+
 def calendar_feed(person: Person) -> str:
     return made(person, "/v1/calendar-feeds", resource_id=practitioner(person))
 
@@ -292,6 +296,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id> webhook_id": webhook,
     "/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id> delivery_id": stored.delivery,
     "absence_id": absence,
+    "address_id": staff_address,
     "appointment_id": appointment,
     "clinical_hold_id": clinical_hold,
     "course_id": course,
@@ -355,6 +360,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/message-rules/preview": {"appointment_id": SOMEBODY},
     "POST /v1/patients/<uuid:patient_id>/holds": CLINICAL_HOLD,
     "POST /v1/protocols": PROTOCOL,
+    "POST /v1/staff-addresses": {"name": "Front desk", "url": "json://127.0.0.1:9/told"},
     "POST /v1/series": REPEATED,
     "POST /v1/series/preview": REPEATED,
     "POST /v1/visit-types": VISIT_TYPE,
