@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 from time import process_time
 
+from bench.capacity import most_courses
 from bench.peers import Desk
 from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, course
 from bench.report import table
@@ -51,12 +52,16 @@ def run(chosen: argparse.Namespace) -> None:
         "rounds",
     ]
     table(header, rows)
-    print(f"courses placed of {chosen.courses}; `at most` is the bound, `more` batch to one by one.")
+    print(
+        f"courses placed of {chosen.courses}; `at most` is what rooms and people can hold, `more` batch to one by one."
+    )
     print("cost: mean cost of a placed course, batch to one by one (over different sets of placed courses).")
 
 
 def _cell(chosen: argparse.Namespace, load: float, seed: int) -> tuple[int, int, int, int, int, float]:
     floor = ClinicFloor(Clinic(chosen.size, chosen.weeks, load, seed), chosen.courses)
+    problems = [floor.problem(number) for number in range(chosen.courses)]
+    most = most_courses(floor.clinic, [each for each in problems if plan(each) is not None])
     greedy = floor.earliest_fit()
     batch = Batch(floor, chosen.courses, seed=seed, rounds=100_000)
     began = process_time()
@@ -64,11 +69,12 @@ def _cell(chosen: argparse.Namespace, load: float, seed: int) -> tuple[int, int,
         if process_time() - began > chosen.seconds:
             break
     first = batch.sequential or Total(chosen.courses, 0)
-    bound = batch.bound or Total(0, 0)
     n = chosen.courses
     placed = n - first.unplaced, n - batch.total.unplaced
+    if placed[1] > most:
+        raise AssertionError("more courses than rooms and people can hold")
     ratio = (batch.total.cost / max(1, placed[1])) / (first.cost / placed[0]) if placed[0] else 1.0
-    return greedy, placed[0], placed[1], n - bound.unplaced, batch.made, ratio
+    return greedy, placed[0], placed[1], most, batch.made, ratio
 
 
 @dataclass
