@@ -233,9 +233,15 @@ def reminders_tell_of_the_new_time(trial: Trial, phone: Page) -> None:
     at = phone.locator(".when time").get_attribute("datetime")
     assert at is not None
     start = datetime.fromisoformat(at)
-    before = len(trial.texts)
+    before, letters = len(trial.texts), len(trial.letters)
     trial.run(f"{start:%Y-%m-%d} 07:00")
     (fasting,) = [text for text in trial.texts[before:] if "No coma desde" in text]
+    # The new time has not been confirmed: so it is said by mail as well, and at last somebody is to call.
+    assert len([letter for letter in trial.letters[letters:] if "comer" in letter]) == 1
+    call = trial.clinic.do(lambda s, c: tasks.listed(s, c, tasks.Filter(kind="confirm_by_call"))).items[-1]
+    assert call.appointment_id == trial.visits["dose"]
+    assert "Hola, le llamamos de Harbor por su cita" in call.detail
+    assert TELLING.search(call.detail) is None
     phone.goto(link_in(fasting))
     assert phone.locator(".when time").get_attribute("datetime") == at
     set_state(trial.clinic, trial.visits["dose"], status="fulfilled", fulfilled_at=start + timedelta(hours=2))
