@@ -2,8 +2,9 @@
 
 import logging
 
-from scheduler import create_app
+from scheduler import create_app, settle_down
 
 app = create_app()
 logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
 logging.getLogger("scheduler").setLevel(app.extensions["settings"].log_level)
+settle_down()

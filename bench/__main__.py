@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bench import availability, batch, booking, demonstration, explain, faults, messages, planner, plans, replan
 from bench.report import machine
+from scheduler import settle_down
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _run(name: str, chosen: argparse.Namespace) -> None:
+    settle_down()  # as every process that serves does
     print(f"\n{name}: {BENCHMARKS[name].about}\n{machine()}")
     BENCHMARKS[name].run(chosen)
     print(machine())

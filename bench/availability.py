@@ -25,6 +25,7 @@ from bench.history import History
 from bench.report import Sheet, extent, spread
 from bench.slotloop import SlotLoop
 from bench.stopwatch import timed, unasked
+from scheduler.database import look
 from scheduler.services import availability
 from scheduler.services.availability import Offer, Question
 from scheduler.services.catalog import visit_kind
@@ -176,6 +177,7 @@ class Watch:
     def _ask(self, engine: Engine, limit: int) -> list[Offer]:
         question = Question(KIND, self.clinic.location_id, self._since, self._until, next(self._patients))
         with Session(engine) as session:
+            look(session)  # as a request does
             return availability.search(session, self.clinic.call, question, limit=limit)[0]
 
     def _touch(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,8 +38,9 @@ def unasked(url: str) -> Iterator[Engine]:
     """An engine as in a process that has never been asked, but for its imports and one open connection."""
     engine = create_engine(url, **engine_options(url))
     engine.connect().close()
-    for found in gc.get_objects():
-        if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scheduler."):
-            found.cache_clear()
+    for name, module in list(sys.modules.items()):
+        for found in vars(module).values() if name.startswith("scheduler.") else ():
+            if isinstance(found, _lru_cache_wrapper):
+                found.cache_clear()
     yield engine
     engine.dispose()

@@ -20,7 +20,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from scheduler import create_app, terminal, wall_clock, worker
+from scheduler import create_app, settle_down, terminal, wall_clock, worker
 from scheduler.api.docs import openapi_yaml
 from scheduler.config import FaultySettings, Settings
 from scheduler.core.call import Call
@@ -163,6 +163,7 @@ def serve(host: str, port: int, threads: int, *, with_worker: bool | None) -> No
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with _worker_beside(settings) if inside else nullcontext():
         click.echo(f"http://{host}:{port}/docs", err=True)
+        settle_down()
         wait(app, host=host, port=port, threads=threads, ident=None)
 
 
@@ -171,6 +172,7 @@ def run_worker() -> None:
     """Deliver what is due, until SIGTERM. Any number may run."""
     settings = _settings()
     _expect_schema(create_app(settings))
+    settle_down()
     with _said_plainly():
         worker.run_worker(settings)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from scheduler.config import Settings
 from scheduler.database import engine_options, transact
 from scheduler.models import Organization
 from tests.clinic import Clinic
+from tests.plumbing.servers import ROOT
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
@@ -61,3 +65,12 @@ def test_a_transaction_sees_what_was_committed_since_the_session_last_looked(eng
             other.scalars(wanted).one().name = "Lighthouse"
         found = transact(session, clinic.call, lambda one, call: one.get_one(Organization, call.organization_id).name)
     assert found == "Lighthouse"
+
+
+def test_a_process_that_serves_leaves_what_it_imported_out_of_collections(tmp_path: Path) -> None:
+    kept = "import gc, wsgi; print(gc.get_freeze_count())"
+    environ = os.environ | {"SCHEDULER_DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", kept], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 50_000, "most of what there is"
