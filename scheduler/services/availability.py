@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.bitmap import SLOT, SLOT_MINUTES, Timeline
+from scheduler.core.bitmap import SLOT, SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
@@ -26,6 +27,8 @@ from scheduler.services.premises import premises
 
 #: The longest span one question may cover: half a year.
 LONGEST_SPAN = timedelta(weeks=26)
+#: Most answers are full within so many days: the others are read only for those that are not.
+NEAR = timedelta(days=7)
 QUARTER_HOURS = Wish(step=15)
 
 
@@ -79,25 +82,35 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
     if not question.since < question.until <= question.since + LONGEST_SPAN:
         detail = "The span must be longer than nothing and at most 26 weeks."
         raise Invalid([Fault("/to", "bad_span", detail)])
-    look, loaded = _look(session, call, question, max(question.since, call.now), max(question.until, call.now))
-    timeline, zone = loaded.site.timeline, loaded.site.time_zone
-    shown, minutes = _Shown(look.kind, timeline), timedelta(minutes=look.kind.visit.minutes)
-    among = timeline.from_slot(timeline.slot_after(question.since))
-    among &= ~timeline.from_slot(timeline.slot_after(question.until)) & wished_starts(question.wish, zone, timeline)
+    since, until = max(question.since, call.now), max(question.until, call.now)
+    middle = min(since + NEAR, until)
+    look, loaded = _look(session, call, question, since, middle, finding=True)
     found: list[Offer] = []
-    for slot, place in look.offers(loaded, among):
-        start = timeline.instant(slot)
-        if len(found) == limit:
-            return found, start
-        found.append(Offer(start, start + minutes, zone, shown.by(place, slot, start), place.group))
+    for first, last in [(since, middle), (middle, until)] if middle < until else [(since, until)]:
+        if first > since:
+            loaded = look.load(first, last, before=loaded)
+        for offer in _offers(look, loaded, question.wish, first, last):
+            if len(found) == limit:
+                return found, offer.start
+            found.append(offer)
     return found, None
+
+
+def _offers(look: Search, loaded: Loaded, wish: Wish, since: datetime, until: datetime) -> Iterator[Offer]:
+    """Every start from `since` to `until`, half-open, earliest first."""
+    timeline, zone = loaded.site.timeline, loaded.site.time_zone
+    shown, minutes = _Shown(look.kind), timedelta(minutes=look.kind.visit.minutes)
+    among = timeline.from_slot(timeline.slot_after(since)) & ~timeline.from_slot(timeline.slot_after(until))
+    for slot, place in look.offers(loaded, among & wished_starts(wish, zone, timeline)):
+        start = timeline.instant(slot)
+        yield Offer(start, start + minutes, zone, shown.by(place, slot, start), place.group)
 
 
 class _Shown:
     """Who serves the offers of one answer. Most take part in the same segments as in the offer before."""
 
-    def __init__(self, kind: Kind, timeline: Timeline) -> None:
-        self._outline, self._timeline = kind.visit.outline(), timeline
+    def __init__(self, kind: Kind) -> None:
+        self._outline = kind.visit.outline()
         self._edges = [
             (each["name"], each["start"] // SLOT_MINUTES, each["end"] // SLOT_MINUTES, each["needs"])
             for each in self._outline
@@ -144,8 +157,10 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
     return Explanation(not reasons, reasons)
 
 
-def _look(session: Session, call: Call, question: Question, start: datetime, end: datetime) -> tuple[Search, Loaded]:
-    """The search that answers the question, and the calendars from `start` to `end`."""
+def _look(
+    session: Session, call: Call, question: Question, start: datetime, end: datetime, *, finding: bool = False
+) -> tuple[Search, Loaded]:
+    """The search that answers the question, and the calendars from `start` to `end`; `finding`: of who might serve."""
     at = premises(
         session,
         call,
@@ -178,7 +193,8 @@ def _look(session: Session, call: Call, question: Question, start: datetime, end
         reading=True,
     )
     look = Search(session, call, kind, wanted, rules, question.exclude_appointment, question.hold_id, at)
-    loaded = look.load(start, end)
+    asked = question.practitioner_ids or question.room_id  # whose names may be wrong
+    loaded = look.load(start, end, narrow=finding and not asked and kind.visit.group is None)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 
 

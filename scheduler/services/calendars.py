@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, and_, bindparam, or_, select
+from sqlalchemy import Table, Text, and_, bindparam, null, or_, select, union_all
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ from scheduler.core.rooms import RoomPool, Stay, settled
 from scheduler.core.site import Site
 from scheduler.models import Resource
 from scheduler.services.busy import Busy, busy
+from scheduler.services.doses import VISITS, asked_for
 from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.public_holidays import closures_with, named
 from scheduler.services.rosters import Place
@@ -31,31 +32,37 @@ _MARGIN = timedelta(days=1)
 
 
 _RESOURCES = cast("Table", Resource.__table__)
-#: Made once: it is asked for every look at a calendar.
-_STATEMENT = (
-    select(
-        _RESOURCES.c.id,
-        _RESOURCES.c.kind,
-        _RESOURCES.c.type_code,
-        _RESOURCES.c.units,
-        _RESOURCES.c.buffer_before_minutes,
-        _RESOURCES.c.buffer_after_minutes,
-        as_type(_RESOURCES.c.roles, Text).label("roles"),
-        as_type(_RESOURCES.c.hours, Text).label("hours"),
-        _RESOURCES.c.revision,
-        _RESOURCES.c.calendar_revision,
-    )
-    .where(
-        _RESOURCES.c.organization_id == bindparam("organization"),
-        _RESOURCES.c.deleted_at.is_(None),
-        or_(
-            _RESOURCES.c.kind == "practitioner",
-            _RESOURCES.c.location_id == bindparam("location"),
-            and_(_RESOURCES.c.kind == "patient", _RESOURCES.c.id == bindparam("patient")),
-        ),
-    )
-    .order_by(_RESOURCES.c.id)
+_PEOPLE = select(
+    _RESOURCES.c.id,
+    _RESOURCES.c.kind,
+    _RESOURCES.c.type_code,
+    _RESOURCES.c.units,
+    _RESOURCES.c.buffer_before_minutes,
+    _RESOURCES.c.buffer_after_minutes,
+    as_type(_RESOURCES.c.roles, Text).label("roles"),
+    as_type(_RESOURCES.c.hours, Text).label("hours"),
+    _RESOURCES.c.revision,
+    _RESOURCES.c.calendar_revision,
+    *(as_type(null(), column.type).label(column.key) for column in VISITS.selected_columns if column.key != "id"),
+).where(
+    _RESOURCES.c.organization_id == bindparam("organization"),
+    _RESOURCES.c.deleted_at.is_(None),
+    or_(
+        _RESOURCES.c.kind == "practitioner",
+        _RESOURCES.c.location_id == bindparam("location"),
+        and_(_RESOURCES.c.kind == "patient", _RESOURCES.c.id == bindparam("patient")),
+    ),
 )
+_COLUMNS = _PEOPLE.selected_columns
+_VISITS = VISITS.subquery("visits")
+#: Made once: it is asked for every look at a calendar. People and things, and the patient's visits, whose `kind` is
+#: null: in one statement, so that a visit that it does not tell of has a later revision of the patient's calendar.
+_STATEMENT = union_all(
+    _PEOPLE,
+    select(
+        *(_VISITS.c.get(key, as_type(null(), each.type)).label(key) for key, each in _PEOPLE.selected_columns.items())
+    ),
+).order_by("id")
 
 
 class HeldUnits(Mapping[UUID, list[Held]]):
@@ -91,6 +98,8 @@ class Loaded:
     #: Resources whose way is blocked by a hold that has expired but was not swept.
     expired: frozenset[UUID]
     rows: Mapping[UUID, Columns]
+    #: The patient's visits, as `doses_among` takes them, where they were asked for.
+    visits: Sequence[Columns]
     place: Place
     #: Appointments whose occupancies do not count, and the hold that does not.
     ignoring: Sequence[UUID]
@@ -119,13 +128,16 @@ def load(
     own_hold: UUID | None = None,
     at: Premises | None = None,
     only: Collection[str] | None = None,
+    dosing: bool = False,
+    before: Loaded | None = None,
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
     `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
     the location when it has been read before, with the patient's clearances; `only` leaves out whoever serves none of
-    these selectors. Raises NotFound for a location or patient that the organization does not have. Two statements, and
-    one for the location.
+    these selectors; with `dosing` the patient's visits are read too; `before` is the same look at another time, whose
+    people need not be read again. Raises NotFound for a location or patient that the organization does not have. Two
+    statements, and one for the location.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     at = at or premises(session, call, location_id, patient_id=patient_id)
@@ -133,7 +145,9 @@ def load(
     years = timeline.origin.year - 1, timeline.end.year + 1
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
-    resources = _resources(session, call, place, patient_id, only)
+    resources, visits = (
+        (before.rows, before.visits) if before else _resources(session, call, place, patient_id, only, dosing=dosing)
+    )
     if patient_id is not None and (patient_id not in resources or resources[patient_id].kind != "patient"):
         raise NotFound(f"No patient {patient_id}.")
     revisions = _revisions(resources, patient_id, at)
@@ -163,6 +177,7 @@ def load(
         standing=standing,
         expired=expired,
         rows=resources,
+        visits=visits,
         place=place,
         ignoring=ignoring,
         own_hold=own_hold,
@@ -202,12 +217,25 @@ def _standing(
 
 
 def _resources(
-    session: Session, call: Call, place: Place, patient_id: UUID | None, only: Collection[str] | None
-) -> dict[UUID, Columns]:
-    """Everyone and everything that could serve at the place (`only` these selectors), and the patient, in id order."""
-    asked = {"organization": call.organization_id, "location": place.location_id, "patient": patient_id}
-    rows = session.execute(_STATEMENT, asked)
-    return {row.id: row for row in rows.all() if only is None or _may_serve(row, place, only)}
+    session: Session,
+    call: Call,
+    place: Place,
+    patient_id: UUID | None,
+    only: Collection[str] | None,
+    *,
+    dosing: bool,
+) -> tuple[dict[UUID, Columns], list[Columns]]:
+    """Everyone and everything that could serve at the place (`only` these selectors), and the patient, in id order.
+
+    And the patient's visits, for a look at a dose.
+    """
+    asked = asked_for(session, call, patient_id if dosing else None)
+    rows = session.execute(_STATEMENT, {**asked, "location": place.location_id, "patient": patient_id}).all()
+    found = (row for row in rows if row.kind is not None)
+    return (
+        {row.id: row for row in found if only is None or _may_serve(row, place, only)},
+        [row for row in rows if row.kind is None],
+    )
 
 
 def _revisions(resources: Mapping[UUID, Columns], patient_id: UUID | None, at: Premises) -> dict[UUID, int]:

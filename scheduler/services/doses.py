@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Text, and_, bindparam, cast, select
+from sqlalchemy import Table, Text, and_, bindparam, select
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -16,31 +18,33 @@ from scheduler.core.visit import LONGEST_LIMIT_DAYS, VisitType
 from scheduler.models import Appointment, VisitTypeRow
 from scheduler.models.base import UtcDateTime
 from scheduler.services.catalog import kind_of
+from scheduler.services.premises import Columns
 
 _REACH = timedelta(days=LONGEST_LIMIT_DAYS + 1)
 
-_SAME_KIND = and_(
-    VisitTypeRow.organization_id == Appointment.organization_id, VisitTypeRow.id == Appointment.visit_type_id
-)
-#: Made once: it is asked for every look on behalf of a patient. A visit that is not flushed yet counts.
-_DOSES = (
+_ROWS = cast("Table", Appointment.__table__).c
+_KINDS = cast("Table", VisitTypeRow.__table__).c
+#: A patient's live visits, as `doses_among` takes them.
+VISITS = (
     select(
-        Appointment.id,
-        Appointment.starts_at,
-        Appointment.local_start,
-        Appointment.dosed_at,
-        VisitTypeRow.id.label("kind_id"),
-        cast(VisitTypeRow.definition, Text).label("definition"),
+        _ROWS.id,
+        _ROWS.starts_at,
+        _ROWS.local_start,
+        _ROWS.dosed_at,
+        _KINDS.id.label("kind_id"),
+        as_type(_KINDS.definition, Text).label("definition"),
     )
-    .join(VisitTypeRow, _SAME_KIND)
+    .join(
+        VisitTypeRow.__table__,
+        and_(_KINDS.organization_id == _ROWS.organization_id, _KINDS.id == _ROWS.visit_type_id),
+    )
     .where(
-        Appointment.organization_id == bindparam("organization"),
-        Appointment.patient_id == bindparam("patient"),
-        Appointment.starts_at > bindparam("since", type_=UtcDateTime()),
-        Appointment.status.in_(sorted(LIVE)),
-        Appointment.outcome.is_distinct_from(NOT_DOSED),
+        _ROWS.organization_id == bindparam("organization"),
+        _ROWS.patient_id == bindparam("dosed"),
+        _ROWS.starts_at > bindparam("since", type_=UtcDateTime()),
+        _ROWS.status.in_(sorted(LIVE)),
+        _ROWS.outcome.is_distinct_from(NOT_DOSED),
     )
-    .order_by(Appointment.starts_at)
 )
 
 
@@ -58,11 +62,21 @@ def doses_of(
     """
     if patient_id is None or visit.kind != "dosing":
         return ()
+    return doses_among(session.execute(VISITS, asked_for(session, call, patient_id)).all(), ignoring)
+
+
+def asked_for(session: Session, call: Call, patient_id: UUID | None) -> dict[str, Any]:
+    """The parameters of `VISITS`. A visit that is not flushed yet counts: it is now."""
+    session.flush()
+    return {"organization": call.organization_id, "dosed": patient_id, "since": call.now - _REACH}
+
+
+def doses_among(visits: Iterable[Columns], ignoring: Collection[UUID] = ()) -> tuple[Dose, ...]:
+    """The doses among these visits, in order."""
     found = []
-    asked = {"organization": call.organization_id, "patient": patient_id, "since": call.now - _REACH}
-    for row in session.execute(_DOSES, asked):
-        other = kind_of(row.kind_id, row.definition).visit
-        if other.kind == "dosing" and row.id not in ignoring:
+    for row in visits:
+        visit = kind_of(row.kind_id, row.definition).visit
+        if visit.kind == "dosing" and row.id not in ignoring:
             day = datetime.fromisoformat(row.local_start).date()
-            found.append(dose_of(other, row.starts_at, day, row.dosed_at))
-    return tuple(found)
+            found.append((row.starts_at, dose_of(visit, row.starts_at, day, row.dosed_at)))
+    return tuple(dose for _, dose in sorted(found, key=lambda each: each[0]))

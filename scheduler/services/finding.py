@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID
@@ -19,7 +18,7 @@ from scheduler.core.availability import Bar, Clinic, Taking, assign, starts
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid, to_local
-from scheduler.core.doses import Dose, dose_bars
+from scheduler.core.doses import dose_bars
 from scheduler.core.errors import Fault, Invalid, Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.overriding import Lifted, Override, lift
@@ -27,7 +26,7 @@ from scheduler.core.policies import Initiator
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
-from scheduler.services.doses import doses_of
+from scheduler.services.doses import doses_among
 from scheduler.services.group_places import OpenGroup, full_at, joinable
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
@@ -130,7 +129,6 @@ def find(
     if not on_grid(starts_at):
         raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
-        search = replace(search)  # the doses are to be read after the calendars, each time
         loaded = search.load(wanted.start, wanted.start, narrow=narrow)
         check_pins(loaded, kind, wanted.pins)
         slot, clinic = loaded.site.timeline.slot(starts_at), search.clinic(loaded)
@@ -177,15 +175,11 @@ class Search:
     def _moving(self) -> list[UUID]:
         return [*([self.moving] if self.moving is not None else []), *self.together]
 
-    @cached_property
-    def doses(self) -> tuple[Dose, ...]:
-        """The patient's other doses. To be read after the calendars: what changes later shows in their revisions."""
-        return doses_of(self.session, self.call, self.wanted.patient_id, self.kind.visit, ignoring=self._moving)
-
-    def load(self, start: datetime, end: datetime, *, narrow: bool = False) -> Loaded:
+    def load(self, start: datetime, end: datetime, *, narrow: bool = False, before: Loaded | None = None) -> Loaded:
         """The site for starts in [start, end]; when `narrow`, without those who serve nothing that the visit needs.
 
-        A refusal needs all of them, to say who could not; to find a place the narrow look is enough.
+        A refusal needs all of them, to say who could not; to find a place the narrow look is enough. `before` is the
+        same look at another time.
         """
         first, past = self.kind.demand.reach
         return load(
@@ -199,6 +193,8 @@ class Search:
             own_hold=self.own_hold,
             at=self.at,
             only={thread.selector for thread in self.kind.demand.threads} if narrow else None,
+            dosing=self.kind.visit.kind == "dosing",
+            before=before,
         )
 
     def clinic(self, loaded: Loaded) -> Clinic:
@@ -213,7 +209,7 @@ class Search:
         for pin in self.wanted.pins:
             pins[pin.selector] = pins.get(pin.selector, frozenset()) | {pin.resource_id}
         further = self.rules.bars(site.timeline, site.time_zone) if self.rules is not None else ()
-        further += dose_bars(self.kind.visit, self.doses, site.timeline, site.time_zone)
+        further += dose_bars(self.kind.visit, doses_among(loaded.visits, self._moving), site.timeline, site.time_zone)
         earliest, latest = loaded.policies.starts(self.call.now, self.wanted.by)
         return replace(
             site,

@@ -28,9 +28,9 @@ from tests.plumbing.clock import Clock
 
 #: Authentication included.
 MOST = 5
-#: Of a dose: location with turn and addressee, people, calendars, doses; locks; all rows at once, on SQLite table by
+#: Of a dose: location with turn and addressee, people and doses, calendars; locks; all rows at once, on SQLite table by
 #: table: visit, who serves it, messages, audit.
-MOST_OF_A_BOOKING = {"postgresql": 6, "sqlite": 9}
+MOST_OF_A_BOOKING = {"postgresql": 5, "sqlite": 8}
 DOSE = segment("dose", 60, need("role:nurse"), need("room:bay"))
 GUARDED = visit_type("guarded", DOSE, kind="dosing", requires={"clearances": ["seen"]})
 
@@ -136,6 +136,17 @@ def test_leaving_out_the_visit_that_moves_costs_nothing_more(
     more = {"exclude_appointment": house.dose.id}
     cold, warm = house.ask("infusion", 31, **more), house.ask("infusion", 31, **more)
     assert warm <= cold <= MOST
+
+
+def test_looking_beyond_the_next_days_costs_one_more_at_most(
+    engine: Engine, app: Flask, client: FlaskClient, moment: Clock
+) -> None:
+    """Few offers: only one hour of one weekday, so that the whole span is looked through."""
+    house = House(engine, app, client, 2)
+    more = {"weekdays": "thu", "earliest": "09:00", "latest": "10:00"}
+    cold, warm = house.ask("infusion", 31, **more), house.ask("infusion", 31, **more)
+    near = house.ask("infusion", 6)
+    assert near == warm < cold <= MOST
 
 
 def test_a_booking_asks_as_often_in_a_large_clinic(engine: Engine, app: Flask, client: FlaskClient) -> None:
