@@ -169,19 +169,7 @@ def load(
         pools=_pools(resources, calendars, standing, timeline.slot(call.now)),
         holidays=named(location.holidays, *years),
     )
-    return Loaded(
-        site=site,
-        location=location,
-        policies=policies,
-        revisions=revisions,
-        standing=standing,
-        expired=expired,
-        rows=resources,
-        visits=visits,
-        place=place,
-        ignoring=ignoring,
-        own_hold=own_hold,
-    )
+    return Loaded(site, location, policies, revisions, standing, expired, resources, visits, place, ignoring, own_hold)
 
 
 def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUID, int]) -> Loaded:
