@@ -5,13 +5,14 @@ Rows are locked in the order opening, location, entry, offer, course, resources.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Invalid, LostRace, NotFound
@@ -58,16 +59,42 @@ def wanted_of(entry: WaitlistEntry, start: datetime) -> Wanted:
     )
 
 
-def reopen(session: Session, call: Call, opening_id: UUID) -> None:
-    """Let an opening go on to the next. It is locked by the caller."""
-    opening = session.get_one(WaitlistOpening, (call.organization_id, opening_id))
-    opening.status = "open" if opening.ends_at > call.now else "closed"
+def reopen(call: Call, openings: Sequence[WaitlistOpening]) -> None:
+    """Let openings go on to the next. They are locked by the caller."""
+    for opening in openings:
+        opening.status = "open" if opening.ends_at > call.now else "closed"
 
 
-def lock_opening(session: Session, call: Call, opening_id: UUID) -> WaitlistOpening:
-    """Take the opening until the transaction ends: it comes before everything else."""
-    mine = WaitlistOpening.organization_id == call.organization_id, WaitlistOpening.id == opening_id
-    return session.scalars(_locked(select(WaitlistOpening).where(*mine))).one()
+def lock_openings(session: Session, call: Call, offer: WaitlistOffer) -> Sequence[WaitlistOpening]:
+    """Take the offer's opening until the transaction ends, and those that passed its entry by; before all else, by id.
+
+    While somebody thinks about one time, no other is offered: what was closed meanwhile they have not been asked about.
+    """
+    opening, another = WaitlistOpening, aliased(WaitlistOffer)
+    given_back = exists().where(
+        another.organization_id == opening.organization_id,
+        another.opening_id == opening.id,
+        another.answered_at >= offer.created_at,
+    )
+    asked = exists().where(
+        another.organization_id == opening.organization_id,
+        another.opening_id == opening.id,
+        another.entry_id == offer.entry_id,
+    )
+    here = select(WaitlistEntry.location_id).where(
+        WaitlistEntry.organization_id == call.organization_id, WaitlistEntry.id == offer.entry_id
+    )
+    passed_by = select(opening.id).where(
+        opening.organization_id == call.organization_id,
+        opening.location_id == here.scalar_subquery(),
+        opening.status == "closed",
+        opening.ends_at > call.now,
+        or_(opening.id > offer.opening_id, given_back),
+        ~asked,
+    )
+    ids = [offer.opening_id, *session.scalars(passed_by)]
+    mine = opening.organization_id == call.organization_id, opening.id.in_(ids)
+    return session.scalars(_locked(select(opening).where(*mine).order_by(opening.id))).all()
 
 
 def lock_entry(session: Session, call: Call, entry_id: UUID) -> WaitlistEntry | None:
@@ -96,13 +123,13 @@ def _expire_one(session: Session, call: Call) -> bool:
     seen = session.scalars(overdue.order_by(WaitlistOffer.expires_at).limit(1)).one_or_none()
     if seen is None:
         return False
-    lock_opening(session, call, seen.opening_id)
+    openings = lock_openings(session, call, seen)
     entry = lock_entry(session, call, seen.entry_id)
     offer = lock_offer(session, call, seen.id)
     if entry is None or offer is None or offer.status != "offered":
         return True  # somebody answered, or another worker was faster
     offer.status, offer.answered_at, entry.status = "expired", call.now, "waiting"
-    reopen(session, call, offer.opening_id)
+    reopen(call, openings)
     session.flush()
     audit.note(session, call, "waitlist.expire", "waitlist_entry", entry.id, after={"offer_id": offer.id})
     return True

@@ -16,13 +16,16 @@ _ROWS = cast("Table", WaitlistOpening.__table__)
 
 
 def note(session: Session, call: Call, location_id: UUID, starts_at: datetime, ends_at: datetime) -> None:
-    """Remember that a visit's time at the location is free again; not when it is over, or when nobody waits there."""
+    """Remember that a visit's time at the location is free again; not when it is over, or when nobody waits there.
+
+    Who was offered another time still waits: it may be declined.
+    """
     if ends_at <= call.now:
         return
     waits = exists().where(
         WaitlistEntry.organization_id == call.organization_id,
         WaitlistEntry.location_id == location_id,
-        WaitlistEntry.status == "waiting",
+        WaitlistEntry.status.in_(("waiting", "offered")),
     )
     values = {
         "organization_id": call.organization_id,

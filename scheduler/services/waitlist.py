@@ -14,7 +14,16 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused
 from scheduler.core.waitlist import window_faults
-from scheduler.models import CourseSession, Hold, Location, Patient, WaitlistEntry, WaitlistOffer, new_id
+from scheduler.models import (
+    CourseSession,
+    Hold,
+    Location,
+    Patient,
+    WaitlistEntry,
+    WaitlistOffer,
+    WaitlistOpening,
+    new_id,
+)
 from scheduler.services import audit, booking, holds, records
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import visit_kind
@@ -24,7 +33,7 @@ from scheduler.services.locks import lock_locations
 from scheduler.services.offering import (
     lock_entry,
     lock_offer,
-    lock_opening,
+    lock_openings,
     organizations_due,
     reopen,
     sweep,
@@ -169,10 +178,10 @@ def change(
 
 def remove(session: Session, call: Call, entry_id: UUID, revision: int) -> None:
     """Let nobody wait any more; a time that was offered goes on to the next. Raises NotFound, StaleRevision."""
-    entry, offer = _locked(session, call, entry_id, None)
+    entry, offer, openings = _locked(session, call, entry_id, None)
     records.expect(entry, revision)
     if offer is not None:
-        _give_back(session, call, offer, "withdrawn")
+        _give_back(session, call, offer, "withdrawn", openings)
     entry.status = "closed"
     records.note_removal(session, call, KIND, entry)
 
@@ -183,7 +192,7 @@ def accept(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> Appo
     Raises NotFound, Invalid for an offer that is not the entry's, Refused (`offer_over`, and as booking does) or
     LostRace.
     """
-    entry, offer = _answered(session, call, entry_id, offer_id)
+    entry, offer, _ = _answered(session, call, entry_id, offer_id)
     hold = session.get_one(Hold, (call.organization_id, offer.hold_id))
     made = booking.book(session, call, wanted_of(entry, offer.starts_at), hold=hold)
     offer.status, offer.answered_at = "accepted", call.now
@@ -196,25 +205,30 @@ def accept(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> Appo
 
 def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> EntryView:
     """Let what was offered go on to the next; the entry waits for another time. Raises as `accept` does."""
-    entry, offer = _answered(session, call, entry_id, offer_id)
-    _give_back(session, call, offer, "declined")
+    entry, offer, openings = _answered(session, call, entry_id, offer_id)
+    _give_back(session, call, offer, "declined", openings)
     entry.status = "waiting"
     session.flush()
     audit.note(session, call, "waitlist.decline", "waitlist_entry", entry.id, after={"offer_id": offer.id})
     return get(session, call, entry_id)
 
 
-def _answered(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> tuple[WaitlistEntry, WaitlistOffer]:
-    entry, offer = _locked(session, call, entry_id, offer_id)
+def _answered(
+    session: Session, call: Call, entry_id: UUID, offer_id: UUID
+) -> tuple[WaitlistEntry, WaitlistOffer, Sequence[WaitlistOpening]]:
+    entry, offer, openings = _locked(session, call, entry_id, offer_id)
     if offer is None or offer.status != "offered" or offer.expires_at <= call.now:
         raise Refused([Reason("offer_over", "This time is not offered any more.")])
-    return entry, offer
+    return entry, offer, openings
 
 
 def _locked(
     session: Session, call: Call, entry_id: UUID, offer_id: UUID | None
-) -> tuple[WaitlistEntry, WaitlistOffer | None]:
-    """The entry and its offer (the live one unless another is named) under their locks, in the order of all."""
+) -> tuple[WaitlistEntry, WaitlistOffer | None, Sequence[WaitlistOpening]]:
+    """The entry and its offer (the live one unless another is named) under their locks, in the order of all.
+
+    With the openings that go on to the next when the offer ends: its own, and those that passed the entry by.
+    """
     seen = records.find(session, call, KIND, entry_id)
     wanted = select(WaitlistOffer).where(
         WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id == entry_id
@@ -223,23 +237,24 @@ def _locked(
     offer = session.scalars(wanted.where(chosen)).one_or_none()
     if offer is None and offer_id is not None:
         raise Invalid([Fault("/offer_id", "unknown_offer", "This entry has no such offer.")])
-    if offer is not None:
-        lock_opening(session, call, offer.opening_id)
+    openings = lock_openings(session, call, offer) if offer is not None else ()
     lock_locations(session, call, [seen.location_id], share=True)
     entry = lock_entry(session, call, entry_id)
     if entry is None or entry.status == "closed":
         raise NotFound("There is no such waitlist entry.")
     if offer is None and entry.status == "offered":
         raise LostRace("The entry was offered a time at the same moment.")
-    return entry, lock_offer(session, call, offer.id) if offer is not None else None
+    return entry, lock_offer(session, call, offer.id) if offer is not None else None, openings
 
 
-def _give_back(session: Session, call: Call, offer: WaitlistOffer, status: str) -> None:
+def _give_back(
+    session: Session, call: Call, offer: WaitlistOffer, status: str, openings: Sequence[WaitlistOpening]
+) -> None:
     """End a living offer without a booking: its time is free, and its opening goes on to the next."""
     if offer.status != "offered":
         return
     offer.status, offer.answered_at = status, call.now
-    reopen(session, call, offer.opening_id)
+    reopen(call, openings)
     session.flush()
     holds.end(session, call, session.get_one(Hold, (call.organization_id, offer.hold_id)))
 

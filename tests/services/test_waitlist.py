@@ -121,6 +121,28 @@ def test_an_offer_that_nobody_answers_goes_on_to_the_next(clinic: Clinic, full: 
     assert clinic.do(lambda s, c: waitlist.get(s, c, first.id)).status == "waiting"
 
 
+@pytest.mark.parametrize("end", ["declined", "expired"])
+@pytest.mark.parametrize("came", ["before", "meanwhile"])
+def test_what_came_while_one_time_was_thought_about_is_offered_next(clinic: Clinic, came: str, end: str) -> None:
+    first, second = (book(clinic, clinic.patient(), "talk", f"2030-03-04 {hour}:00") for hour in (10, 11))
+    entry = wait(clinic)
+    cancel(clinic, first)
+    if came == "before":
+        cancel(clinic, second)
+    sweep(clinic)
+    if came == "meanwhile":
+        cancel(clinic, second)
+        sweep(clinic)
+    assert offers(clinic, entry) == ["offered"]
+    later, offer = clinic.call.now if end == "declined" else clinic.later(minutes=60), live(clinic, entry)
+    if end == "declined":
+        clinic.do(lambda s, c: waitlist.decline(s, c, entry.id, offer))
+    sweep(clinic, now=later)
+    assert offers(clinic, entry, now=later) == [end, "offered"]
+    told = clinic.do(lambda s, c: waitlist.get(s, c, entry.id), now=later).offers
+    assert {offer.start for offer in told} == {first.row.starts_at, second.row.starts_at}
+
+
 def test_a_move_frees_the_time_that_it_leaves(clinic: Clinic) -> None:
     made = book(clinic, clinic.patient(), "talk", TEN)
     entry = wait(clinic, windows=[{"earliest": "10:00", "latest": "10:00"}])
