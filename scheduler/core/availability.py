@@ -13,7 +13,7 @@ from functools import cached_property, reduce
 from operator import or_
 from uuid import UUID
 
-from scheduler.core.bitmap import Timeline, bits, erode, moved, run_from
+from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved, run_from
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, near_present, row_of
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
@@ -250,9 +250,9 @@ def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = (
 def exact_starts(demand: Demand, clinic: Clinic, among: int | None = None) -> int:
     """The starts that can be booked, and no others; `among` narrows the search."""
     candidates = starts(demand, clinic) if among is None else starts(demand, clinic) & among
-    if exact(demand, clinic):
-        return candidates
-    return sum(1 << slot for slot in bits(candidates) if assign(demand, clinic, slot) is not None)
+    doubtful = candidates & in_doubt(demand, clinic)
+    found = candidates & ~doubtful
+    return found | sum(1 << slot for slot in bits(doubtful) if assign(demand, clinic, slot) is not None)
 
 
 def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
@@ -276,22 +276,24 @@ def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
     return replace(clinic, calendars=calendars)
 
 
-def exact(demand: Demand, clinic: Clinic) -> bool:
-    """Whether `starts` is already the whole truth: no two simultaneous threads draw on overlapping pools.
+def in_doubt(demand: Demand, clinic: Clinic) -> int:
+    """The starts at which `starts` may not be the whole truth: all, when threads that meet draw on overlapping pools.
 
-    Equal threads are counted together by `starts`, so they do not matter here. Counting rooms of a pool is exact while
-    none of them is fixed.
+    Equal threads are counted together, so they do not matter here. Counting rooms of a pool is exact where the visit
+    meets nobody, directly or by others, who is fixed.
     """
-    if clinic.pins.keys() & clinic.pools.keys() or any(pool.fixed for pool in clinic.pools.values()):
-        return False
     groups = [thread for thread in demand.counts if not thread.present]
     pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]
-    return not any(
-        first.meets(second) and pools[i] & pools[j]
-        for i, first in enumerate(groups)
-        for j, second in enumerate(groups)
-        if i < j
-    )
+    pairs = ((i, j) for j in range(len(groups)) for i in range(j))
+    if any(pools[i] & pools[j] and groups[i].meets(groups[j]) for i, j in pairs) or clinic.pins.keys() & clinic.pools:
+        return -1
+    found = 0
+    for thread in groups:
+        pool = clinic.pools.get(thread.selector)
+        spoiled = pool.spoiled if pool is not None and pool.fixed else 0
+        for stretch in thread.around(clinic.widest) if spoiled else ():
+            found |= moved(dilate(spoiled, stretch.length), stretch.start)
+    return found
 
 
 def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:

@@ -64,6 +64,19 @@ class RoomPool:
         return [stay for stay in near if stay.end > start]
 
     @cached_property
+    def spoiled(self) -> int:
+        """The slots of stays that meet each other, one by one, as far as a fixed one: elsewhere counting is exact."""
+        found, start, end, fixed = 0, 0, 0, False
+        for stay in (*self.stays, None):
+            if stay is None or stay.start >= end:
+                found |= ((1 << (end - start)) - 1) << start if fixed else 0
+                if stay is not None:
+                    start, end, fixed = max(stay.start, 0), stay.end, False
+            if stay is not None:
+                end, fixed = max(end, stay.end), fixed or stay.fixed
+        return found
+
+    @cached_property
     def _starts(self) -> tuple[list[int], int]:
         longest = max((stay.end - stay.start for stay in self.stays), default=0)
         return [stay.start for stay in self.stays], longest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 from uuid import UUID
 
@@ -100,3 +101,26 @@ def test_what_has_begun_or_lies_in_pieces_is_settled() -> None:
     found = settled([whole, begun, *pieces], 3)
     assert {stay.key: stay.fixed for stay in found} == {"a": False, "b": True, "c": True}
     assert [(stay.room, stay.start) for stay in found] == [(s.room, s.start) for s in (whole, begun, *pieces)]
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_counting_is_exact_where_nobody_who_is_met_is_fixed(seed: int) -> None:
+    rng = random.Random(seed)
+    pool = replace(random_pool(rng), away={})
+    start = rng.randint(0, 15)
+    newcomer = Stay(None, None, start, start + rng.randint(1, 6))
+    slots = range(newcomer.start, newcomer.end)
+    if any(pool.spoiled >> slot & 1 for slot in slots):
+        return
+    counted = all(sum(each.start <= slot < each.end for each in pool.stays) < len(pool.rooms) for slot in slots)
+    assert (rebound(pool, newcomer) is not None) == counted
+
+
+def test_what_a_fixed_stay_spoils_ends_where_nobody_meets_it() -> None:
+    stays = [
+        Stay(1, ROOMS[0], 0, 3, fixed=True),
+        Stay(2, ROOMS[1], 2, 5),
+        Stay(3, ROOMS[0], 5, 8),
+        Stay(4, ROOMS[0], 9, 10),
+    ]
+    assert RoomPool(ROOMS, lambda: stays, {}).spoiled == 0b11111
