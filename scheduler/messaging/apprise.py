@@ -15,6 +15,9 @@ from scheduler.messaging.base import DeliveryError, Envelope
 class Apprise:
     """Notifies an envelope's address, by one of these `schemes` and no other."""
 
+    #: No service that is reached so knows a notice by its id; the crier tells one at a time.
+    drops_repeats = False
+
     def __init__(self, schemes: Collection[str]) -> None:
         if find_spec("apprise") is None:
             msg = "staff notices need Apprise: install the extra `staff`"

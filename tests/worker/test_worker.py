@@ -280,6 +280,7 @@ class TestSettings:
             "email": "Smtp",
             "sms": "File",
             "webhook": "Webhook",
+            "staff": "Apprise",
         }
         chosen = channels_of(
             replace(settings, email_channel="console", sms_channel="http", sms_http_url="https://x.example.org")
@@ -288,6 +289,7 @@ class TestSettings:
             "email": "Console",
             "sms": "SmsHttp",
             "webhook": "Webhook",
+            "staff": "Apprise",
         }
 
     def test_a_token_is_not_sent_in_the_clear(self, settings: Settings) -> None:
