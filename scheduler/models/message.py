@@ -83,10 +83,17 @@ class Message(Owned, Base):
             postgresql_where=text("series_id IS NOT NULL"),
             sqlite_where=text("series_id IS NOT NULL"),
         ),
-        # For the worker, which asks for nothing else.
+        # For the worker, which asks for nothing else while every channel is open.
         Index(
             "ix__messages__due",
             *("organization_id", "due_at", "id"),
+            postgresql_where=text("status IN ('pending', 'sending')"),
+            sqlite_where=text("status IN ('pending', 'sending')"),
+        ),
+        # The same by channel: what waits for one that is shut is not looked through for what may leave by another.
+        Index(
+            "ix__messages__way",
+            *("organization_id", "channel", "due_at", "id"),
             postgresql_where=text("status IN ('pending', 'sending')"),
             sqlite_where=text("status IN ('pending', 'sending')"),
         ),

@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
+from scheduler.core.call import Call
 from scheduler.database import transact
-from scheduler.models import Message, Patient, VisitTypeRow
+from scheduler.models import Message, Patient, VisitTypeRow, new_id
 from scheduler.services import booking, outbox
+from scheduler.services.outbox.claiming import WAYS
 from tests.clinic import Clinic
 from tests.desk import book, wanted
 from tests.postroom import (
@@ -28,6 +30,8 @@ from tests.postroom import (
     set_state,
     settle,
 )
+from tests.services.test_statements import listening, plan
+from tests.worker.crew import heap
 
 MONDAY = "2030-03-11 09:00"
 MINUTE = timedelta(minutes=1)
@@ -279,3 +283,22 @@ def test_a_worker_says_that_it_lives_and_the_dead_are_forgotten(engine: Engine) 
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT worker FROM worker_heartbeats").all()
     assert [row[0] for row in rows] == ["second"]
+
+
+def test_what_waits_for_a_shut_channel_is_not_looked_through(engine: Engine) -> None:
+    clinic = open_postroom(engine)
+    visit = book(clinic, clinic.patient(), "session", "2030-03-11 09:00").id
+    heap(clinic, [visit], each=3000)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+
+    def claimed(session: Session, call: Call) -> outbox.Claimed:
+        return outbox.claim(session, call, limit=50, lease=LEASE, token=new_id(), rooms={"sms": 0})
+
+    with listening(engine) as asked:
+        clinic.do(claimed, now=clinic.call.now + timedelta(minutes=1))
+    looks = [each for each in asked.of("FROM messages") if "ORDER BY messages.due_at, messages.id" in each[0]]
+    assert len(looks) == len(WAYS) - 1, "one for each channel that is open"
+    for statement, values in looks:
+        found = plan(engine, statement, values)
+        assert "ix__messages__way" in found, found

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, exists, func, literal_column, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -47,8 +47,8 @@ _CHANGE = (
     .values({name: bindparam(f"new_{name}") for name in _CHANGED})
 )
 
-#: The partial index holds these and no others.
-_OPEN = Message.status.in_(("pending", "sending"))
+#: The partial indexes hold these and no others: written out, for of a parameter no database knows that it is so.
+_OPEN = Message.status.in_((literal_column("'pending'"), literal_column("'sending'")))
 
 
 @dataclass(frozen=True)
