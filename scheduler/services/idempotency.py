@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import IdempotencyKeyReused
 from scheduler.models import IdempotencyRecord
+
+_TABLE = cast("Table", IdempotencyRecord.__table__)
+_MINE = (
+    _TABLE.c.organization_id == bindparam("organization"),
+    _TABLE.c.key_id == bindparam("bearer"),
+    _TABLE.c.key == bindparam("name"),
+)
+
+
+def _take(fresh: postgresql.Insert | sqlite.Insert) -> Any:
+    """Insert the key, or take over one whose time is over: says whether it did."""
+    anew = {each.name: fresh.excluded[each.name] for each in _TABLE.c if not each.primary_key}
+    over = _TABLE.c.expires_at <= bindparam("now", type_=_TABLE.c.expires_at.type)
+    return fresh.on_conflict_do_update(index_elements=list(_TABLE.primary_key), set_=anew, where=over).returning(
+        _TABLE.c.key
+    )
+
+
+# Made once: every POST with a key asks them.
+_TAKE = {"postgresql": _take(postgresql.insert(_TABLE)), "sqlite": _take(sqlite.insert(_TABLE))}
+_KNOWN = select(_TABLE.c.fingerprint, _TABLE.c.status, _TABLE.c.headers, _TABLE.c.body).where(*_MINE)
+_KEEP = update(_TABLE).where(*_MINE)
 
 
 @dataclass(frozen=True)
@@ -30,8 +52,11 @@ def claim(session: Session, call: Call, key: str, fingerprint: str, *, keep: tim
     Whoever comes second waits here for the first to commit or roll back. Raises `IdempotencyKeyReused` when the key
     was used with another request (`fingerprint`). An answer older than `keep` is forgotten.
     """
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    asked = {"organization": call.organization_id, "bearer": call.key_id, "name": key}
     fresh: dict[str, Any] = {
+        "organization_id": call.organization_id,
+        "key_id": call.key_id,
+        "key": key,
         "fingerprint": fingerprint,
         "status": None,
         "headers": None,
@@ -39,20 +64,10 @@ def claim(session: Session, call: Call, key: str, fingerprint: str, *, keep: tim
         "created_at": call.now,
         "expires_at": call.now + keep,
     }
-    identity = {"organization_id": call.organization_id, "key_id": call.key_id, "key": key}
-    statement = insert(IdempotencyRecord).values(**identity, **fresh)
-    taken = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(identity), set_=fresh, where=IdempotencyRecord.expires_at <= call.now
-        ).returning(IdempotencyRecord.key)
-    ).first()
+    taken = session.execute(_TAKE[session.get_bind().dialect.name], fresh | {"now": call.now}).first()
     if taken is not None:
         return None
-    known = session.execute(
-        select(
-            IdempotencyRecord.fingerprint, IdempotencyRecord.status, IdempotencyRecord.headers, IdempotencyRecord.body
-        ).where(*_identified(call, key))
-    ).one()
+    known = session.execute(_KNOWN, asked).one()
     if known.fingerprint != fingerprint:
         raise IdempotencyKeyReused("This Idempotency-Key was already used with another request.")
     return Kept(known.status, known.headers or {}, known.body)
@@ -60,11 +75,8 @@ def claim(session: Session, call: Call, key: str, fingerprint: str, *, keep: tim
 
 def keep(session: Session, call: Call, key: str, answer: Kept) -> None:
     """Store the answer beside its effect, in the same transaction, under the key that `claim` took."""
-    session.execute(
-        update(IdempotencyRecord)
-        .where(*_identified(call, key))
-        .values(status=answer.status, headers=answer.headers, body=answer.body)
-    )
+    asked = {"organization": call.organization_id, "bearer": call.key_id, "name": key}
+    session.execute(_KEEP, asked | {"status": answer.status, "headers": answer.headers, "body": answer.body})
 
 
 def forget(session: Session, call: Call) -> bool:
@@ -75,11 +87,3 @@ def forget(session: Session, call: Call) -> bool:
         )
     )
     return False
-
-
-def _identified(call: Call, key: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        IdempotencyRecord.organization_id == call.organization_id,
-        IdempotencyRecord.key_id == call.key_id,
-        IdempotencyRecord.key == key,
-    )
