@@ -81,7 +81,7 @@ def lines(
     """What is taken of these resources over the timeline; what the appointments `apart` take is told once more."""
     base = (timeline.origin - _EPOCH) // SLOT
     rows = session.execute(
-        _STATEMENTS[session.get_bind().dialect.name],
+        _STATEMENTS[session.get_bind().dialect.name, bool(apart)],
         {
             "organization": call.organization_id,
             "ids": list(ids),
@@ -122,7 +122,7 @@ def _listed(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
     return column.in_(bindparam(name, expanding=True))
 
 
-def _statement(among: _Among) -> Any:
+def _statement(among: _Among, *, apart: bool) -> Any:
     wanted = (
         select(_RESOURCES.id)
         .where(_RESOURCES.organization_id == bindparam("organization"), among(_RESOURCES.id, "ids"))
@@ -164,7 +164,9 @@ def _statement(among: _Among) -> Any:
         .where(*within, among(_ROWS.appointment_id, "apart"))
         .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.appointment_id)
     )
-    return union_all(taken, freed, *(_besides(what, table, place, wanted) for what, table, place in _BESIDES))
+    return union_all(
+        taken, *([freed] if apart else []), *(_besides(what, table, place, wanted) for what, table, place in _BESIDES)
+    )
 
 
 #: What is said of a resource besides its units: the word for it, the table, and the place that it goes by.
@@ -192,4 +194,9 @@ def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
 
 
 #: Made once: they are asked whenever somebody's calendar has changed.
-_STATEMENTS = {"postgresql": _statement(_one_of), "sqlite": _statement(_listed)}
+#: Without anything to be told apart, SQLite would look for it in all that the organization has stored.
+_STATEMENTS = {
+    (name, apart): _statement(among, apart=apart)
+    for name, among in (("postgresql", _one_of), ("sqlite", _listed))
+    for apart in (False, True)
+}
