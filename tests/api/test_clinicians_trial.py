@@ -1,6 +1,6 @@
-"""A clinician's trial of a template that ships, in a full clinic, over a change of clocks and a holiday week.
+"""A clinician's trial of templates that ship, in a full clinic, over a change of clocks and a holiday week.
 
-Course, plan, booking with the rest pencilled, gate, doses, a missed one, planned anew, held, resumed, ended.
+Course, refusal, plan, booking with the rest pencilled, gates, doses, a missed one, planned anew, held, resumed, ended.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scheduler.config import Settings
 from scheduler.database import engine_options
 from tests.api.fullclinic import CLOSED, NOW, ZONE, fill_a_clinic
 from tests.plumbing.clock import Clock
+from tests.plumbing.effort import at_length
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -28,14 +29,22 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-#: Short enough to be lived through; with the least and the most days between two of its doses.
-TEMPLATE, BETWEEN = "esketamine_mddsi", (2, 5)
-#: A course that finds no place begins later: the second time after the calendar's full weeks.
-STARTS = ("2026-10-19", "2026-11-30")
+#: Templates, and what stands in the way of the first plan: the full calendar, a wish, or nothing.
+TEMPLATES: dict[str, dict[str, Any] | None] = {
+    "iv_ketamine_induction": {"weekdays": ["tue"]},
+    "esketamine_trd": {"weekdays": ["mon"]},
+    "esketamine_mddsi": {},
+}
+#: Longer ones, lived through at length.
+if at_length():
+    TEMPLATES |= {"iv_ketamine": None, "im_ketamine": None, "oral_sl_clinic": None}
+START = "2026-10-19"
+#: What a clinician states of a patient before the first dose.
+CLEARED = ("esketamine_rems_enrollment", "labs", "consent", "chaperone", "medication_delivered")
 ANSWERS = {"ride": "Ann Example, by car", "systolic": 120, "diastolic": 80}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def full(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Clinic]:
     """The clinic that each trial has a copy of."""
     path = Path(shutil.copy(sqlite_template, tmp_path_factory.mktemp("full") / "full.db"))
@@ -87,7 +96,7 @@ class Desk:
         """The visit from check-in to discharge."""
         path, kind = f"/appointments/{visit['id']}", self.kinds[visit["visit_type"]]
         start, end = at(visit["start"]), at(visit["end"])
-        self.clock.set(start)
+        self.clock.set(max(start, self.clock()))
         self.post(f"{path}/check-in", {"checklist": self.answers(visit, "check_in")})
         if kind["kind"] == "dosing":
             self.clock.set(start + timedelta(minutes=30))
@@ -115,49 +124,66 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def begun(desk: Desk, start_after: str) -> dict[str, Any]:
-    """A course of the template for a new patient, once a clinician has approved it."""
-    desk.kinds = {each["code"]: each for each in desk.get("/visit-types", limit=200)["items"]}
-    [draft] = desk.get("/protocols", code=TEMPLATE)["items"]
-    patient = desk.post("/patients", {"name": "Pat Example", "contacts": [
-        {"channel": "email", "value": "pat@example.org", "purpose": "any"}]}, status=201)  # fmt: skip
-    enrolled = {
-        "kind": "esketamine_rems_enrollment",
-        "outcome": "approved",
-        "valid_from": "2026-10-01",
-        "by": "Dr. Lee",
-    }
-    desk.post(f"/patients/{patient['id']}/clearances", enrolled, status=201)
+def begun(desk: Desk, template: str, start_after: str, patient_id: str, **wishes: Any) -> dict[str, Any]:
+    """A course of the template for the patient."""
     wanted = {
-        "patient_id": patient["id"],
-        "protocol": TEMPLATE,
+        "patient_id": patient_id,
+        "protocol": template,
         "location_id": desk.clinic.location_id,
         "start_after": start_after,
+        "preferences": {"patient_region": "US-NY", **wishes},
     }
-    if draft["status"] == "active":
-        return desk.post("/courses", wanted, status=201)  # type: ignore[no-any-return]
-    desk.post(f"/protocols/{draft['id']}/publish", {"approved_by": "Dr. Lee", "note": "Read."})
     return desk.post("/courses", wanted, status=201)  # type: ignore[no-any-return]
 
 
-def test_a_course_from_its_first_plan_to_its_end(desk: Desk) -> None:
+def a_patient(desk: Desk) -> str:
+    patient = desk.post("/patients", {"name": "Pat Example", "contacts": [
+        {"channel": "email", "value": "pat@example.org", "purpose": "any"}]}, status=201)  # fmt: skip
+    for kind in CLEARED:
+        said = {"kind": kind, "outcome": "approved", "valid_from": "2026-10-01", "by": "Dr. Lee"}
+        desk.post(f"/patients/{patient['id']}/clearances", said, status=201)
+    return str(patient["id"])
+
+
+def approved(desk: Desk, template: str) -> dict[str, Any]:
+    """The template's document, once a clinician has turned it on, where it is off, and approved it."""
+    [draft] = desk.get("/protocols", code=template)["items"]
+    desk.kinds = {each["code"]: each for each in desk.get("/visit-types", limit=200)["items"]}
+    if not draft.get("enabled", True):
+        home = desk.kinds["oral_home"]
+        for path in (f"/protocols/{draft['id']}", f"/visit-types/{home['id']}"):
+            tag = {"If-Match": desk.ask("GET", path).headers["ETag"]}
+            desk.call("PATCH", path, 200, {"enabled": True}, headers=tag)
+    return desk.post(f"/protocols/{draft['id']}/publish", {"approved_by": "Dr. Lee", "note": "Read."})  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_course_from_its_first_plan_to_its_end(desk: Desk, template: str) -> None:
     assert 0.8 < desk.clinic.load < 0.9
-    for start_after in STARTS:
-        course = begun(desk, start_after)
-        path = f"/courses/{course['id']}"
-        answer = desk.ask("POST", f"{path}/plans", {"through": "all", "alternatives": 2})
-        if answer.status_code == 200:
-            break
-        the_refusal_says_what_to_do(answer.json)
-    best, other = answer.json["plans"]
-    a_plan_reads_as_a_clinician_expects(course, best)
-    assert other["score"] >= best["score"]
-    booked = desk.post(f"{path}/bookings", {"plan_token": best["token"]}, status=201)["appointments"]
+    document, patient_id, wish = approved(desk, template), a_patient(desk), TEMPLATES[template]
+    start = START if wish is None else a_refusal_that_leads_on(desk, template, patient_id, wish)
+    course = begun(desk, template, start, patient_id)
+    path = f"/courses/{course['id']}"
+    [plan] = desk.post(f"{path}/plans", {"through": "all"})["plans"]
+    a_plan_reads_as_a_clinician_expects(document, course, plan)
+    booked = desk.post(f"{path}/bookings", {"plan_token": plan["token"]}, status=201)["appointments"]
     assert [visit["status"] for visit in booked] == ["booked", *["pending"] * (len(booked) - 1)]
-    the_first_gate_lets_its_sessions_be_confirmed(desk, course)
     the_second_dose_is_missed_and_the_rest_planned_anew(desk, course)
     a_held_course_gives_no_dose(desk, course)
     the_course_comes_to_its_end(desk, course)
+
+
+def a_refusal_that_leads_on(desk: Desk, template: str, patient_id: str, wish: dict[str, Any]) -> str:
+    """What was refused, and one of the changes that were offered granted: the first day of the course as it is then."""
+    course = begun(desk, template, START, patient_id, **wish)
+    refusal = desk.post(f"/courses/{course['id']}/plans", {"through": "all"}, status=422)
+    the_refusal_says_what_to_do(refusal)
+    changes = {(each["who"], rule["code"]) for each in refusal["relaxations"] for rule in each["rules"]}
+    if wish:
+        assert ("patient", "weekdays") in changes, "the patient comes on another weekday after all"
+        return START
+    assert ("front_desk", "entry") in changes, "the course begins later"
+    return (datetime.fromisoformat(START) + timedelta(days=7)).date().isoformat()
 
 
 def the_refusal_says_what_to_do(refusal: dict[str, Any]) -> None:
@@ -168,7 +194,7 @@ def the_refusal_says_what_to_do(refusal: dict[str, Any]) -> None:
     assert all(each["change"] and each["who"] and each["completes_on"] for each in refusal["relaxations"])
 
 
-def a_plan_reads_as_a_clinician_expects(course: dict[str, Any], plan: dict[str, Any]) -> None:
+def a_plan_reads_as_a_clinician_expects(document: dict[str, Any], course: dict[str, Any], plan: dict[str, Any]) -> None:
     """Every session, in wall time that no change of clocks shifts, on no holiday, doses as far apart as they should."""
     assert len(plan["sessions"]) == len(course["sessions"])
     assert sum(plan["score_parts"].values()) == plan["score"]
@@ -183,28 +209,45 @@ def a_plan_reads_as_a_clinician_expects(course: dict[str, Any], plan: dict[str, 
         assert start.utcoffset() == timedelta(hours=-5 if winter else -4)
         if session["step"] == "dose":
             days.append(start.date())
-    assert all(BETWEEN[0] <= (later - sooner).days <= BETWEEN[1] for sooner, later in pairwise(days))
+    least, most = apart(document)
+    assert len(days) > 1
+    assert all(least <= (later - sooner).days <= most for sooner, later in pairwise(days))
 
 
-def the_first_gate_lets_its_sessions_be_confirmed(desk: Desk, course: dict[str, Any]) -> None:
-    path, gates = f"/courses/{course['id']}", [each for each in course["gates"] if each["kind"] == "hard"]
-    evaluation = desk.visits(course)[0]
-    desk.take_place(evaluation)
-    after_it = [each for each in gates if each["after_session_id"] == evaluation["course_session_id"]]
-    for gate in after_it:
-        decision = {"outcome": "passed", "by": "Dr. Lee", "note": "Fit for it."}
-        desk.call("PUT", f"{path}/gates/{gate['key']}", 200, decision)
-    if after_it:
+def apart(document: dict[str, Any]) -> tuple[int, int]:
+    """The least and the most days between two doses of its first series."""
+    steps = [step for phase in document["phases"] for step in phase["steps"]]
+    rules = document.get("cadences", {}).get(document.get("default_cadence"), {})
+    dose = next(step for step in steps if step["key"] == "dose")
+    gap = rules.get("dose", dose).get("gap") or dose["gap"]
+    return gap["min"], gap["max"]
+
+
+def next_visit(desk: Desk, course: dict[str, Any]) -> dict[str, Any]:
+    """The next visit, confirmed: once its gates are passed, a plan brings it."""
+    visit = desk.visits(course)[0]
+    if visit["status"] == "pending":
+        path, shown = f"/courses/{course['id']}", desk.get(f"/courses/{course['id']}")
+        done = {each["id"] for each in shown["sessions"] if each["status"] == "done"}
+        waiting = [g for g in shown["gates"] if g["outcome"] == "pending" and g["after_session_id"] in done]
+        assert waiting
+        refused = desk.post(f"/appointments/{visit['id']}/confirm", {}, status=409)
+        assert refused["code"] == "gate_not_passed"
+        for gate in waiting:
+            decision = {"outcome": "passed", "by": "Dr. Lee", "note": "Fit for it."}
+            desk.call("PUT", f"{path}/gates/{gate['key']}", 200, decision)
         [plan] = desk.post(f"{path}/plans", {})["plans"]
         desk.post(f"{path}/bookings", {"plan_token": plan["token"]}, status=201)
-    assert desk.visits(course)[0]["status"] == "booked"
+        visit = desk.visits(course)[0]
+    assert visit["status"] == "booked"
+    return visit
 
 
 def the_second_dose_is_missed_and_the_rest_planned_anew(desk: Desk, course: dict[str, Any]) -> None:
     """A dose is given, with what lies around it; the second visit for one is missed."""
     path, given = f"/courses/{course['id']}", 0
     while True:
-        visit = desk.visits(course)[0]
+        visit = next_visit(desk, course)
         if desk.kinds[visit["visit_type"]]["kind"] == "dosing":
             if given == 1:
                 break
@@ -233,9 +276,10 @@ def the_second_dose_is_missed_and_the_rest_planned_anew(desk: Desk, course: dict
 
 def a_held_course_gives_no_dose(desk: Desk, course: dict[str, Any]) -> None:
     path = f"/courses/{course['id']}"
-    dose = next(v for v in desk.visits(course) if desk.kinds[v["visit_type"]]["kind"] == "dosing")
+    while desk.kinds[(dose := next_visit(desk, course))["visit_type"]]["kind"] != "dosing":
+        desk.take_place(dose)
     desk.post(f"{path}/hold", {"reason": "Blood pressure"})
-    desk.clock.set(at(dose["start"]))
+    desk.clock.set(max(at(dose["start"]), desk.clock()))
     refused = desk.post(f"/appointments/{dose['id']}/check-in", {}, status=409)
     assert refused["code"] == "on_hold"
     assert desk.post(f"{path}/resume", {"reason": "Well again"})["status"] == "active"
@@ -247,8 +291,8 @@ def the_course_comes_to_its_end(desk: Desk, course: dict[str, Any]) -> None:
     path = f"/courses/{course['id']}"
     early = desk.post(f"{path}/complete", {"by": "Dr. Lee"}, status=409)
     assert "not over yet" in early["detail"]
-    for visit in desk.visits(course):
-        desk.take_place(visit)
+    while desk.visits(course):
+        desk.take_place(next_visit(desk, course))
     assert {each["status"] for each in desk.get(path)["sessions"]} == {"done"}
     assert desk.post(f"{path}/complete", {"by": "Dr. Lee", "note": "In remission."})["status"] == "completed"
     assert desk.post(f"{path}/plans", {}, status=409)["code"] == "illegal_transition"
