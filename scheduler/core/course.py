@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from scheduler.core.errors import Fault, Invalid
+from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.protocol import GapRule, Gate, Limit, Phase, Protocol, Rest, Step, Window
 from scheduler.core.protocol.values import FIRST_DOSE, PHASE_START
 from scheduler.core.visit import SessionGate, barring
@@ -131,18 +132,21 @@ def expand(
 
 
 def windows(
-    specs: Sequence[SessionSpec], start_after: date, given: Mapping[int, date] | None = None
+    specs: Sequence[SessionSpec],
+    start_after: date,
+    given: Mapping[int, date] | None = None,
+    opened: OpenDays = EVERY_DAY,
 ) -> tuple[Dates, ...]:
     """The dates of each session, by chaining the gaps from `start_after` (the first day that is allowed).
 
-    `given` maps the index of a session to its real local date; those that follow count from it. A leaf that must come
-    before the next main session is bounded by it.
+    `opened` are the days that a gap counts where it counts clinic days. `given` maps the index of a session to its real
+    local date; those that follow count from it. A leaf that must come before the next main session is bounded by it.
     """
     given = given or {}
     found: dict[int, Dates] = {}
     for spec in specs:
         if spec.kind == "main":
-            found[spec.index] = _main_dates(spec, found, start_after, given)
+            found[spec.index] = _main_dates(spec, found, start_after, given, opened)
     following = {spec.anchor: found[spec.index] for spec in specs if spec.kind == "main" and spec.anchor is not None}
     for spec in specs:
         if spec.kind == "leaf" and spec.anchor is not None:
@@ -247,7 +251,9 @@ def _cut(protocol: Protocol, gate: Gate, specs: Sequence[SessionSpec]) -> int | 
     return next((spec.index for spec in main if spec.index > after and gate.blocks in {None, spec.phase}), None)
 
 
-def _main_dates(spec: SessionSpec, found: Mapping[int, Dates], start_after: date, given: Mapping[int, date]) -> Dates:
+def _main_dates(
+    spec: SessionSpec, found: Mapping[int, Dates], start_after: date, given: Mapping[int, date], opened: OpenDays
+) -> Dates:
     if spec.index in given:
         day = given[spec.index]
         return Dates(day, day, day)
@@ -257,16 +263,22 @@ def _main_dates(spec: SessionSpec, found: Mapping[int, Dates], start_after: date
     else:
         least, target, most = spec.gap or (1, 1, None)
         anchor = found[spec.anchor]
-    latest = None if most is None else _later(anchor.latest, most)
+    counted = spec.clinic_days and spec.anchor is not None
+    latest = None
+    if most is not None and anchor.latest is not None:
+        latest = opened.within(anchor.latest, most, clinic_days=counted)
     if spec.span is not None and spec.span[0] != spec.index:
         end = _later(found[spec.span[0]].latest, spec.span[1])
         latest = end if latest is None else min(latest, end or latest)
-    earliest = anchor.earliest + timedelta(least)
+    earliest = opened.after(anchor.earliest, least, clinic_days=counted)
     for bound in spec.bounds:
         earliest = max(earliest, found[bound.anchor].earliest + timedelta(bound.least))
         end = None if bound.most is None else _later(found[bound.anchor].latest, bound.most)
         latest = end if latest is None else min(latest, end or latest)
-    return Dates(earliest, max(earliest, anchor.target + timedelta(target)), latest)
+    target_day = max(earliest, opened.after(anchor.target, target, clinic_days=counted))
+    if counted:
+        earliest, target_day = opened.opening(earliest), opened.opening(target_day)
+    return Dates(earliest, target_day, latest)
 
 
 def _leaf_dates(spec: SessionSpec, main: Dates, after: Dates | None) -> Dates:

@@ -33,6 +33,14 @@ class OpenDays:
         """The first day that is at least so many after `day`."""
         return self._stepped(day, number, 1) if clinic_days else day + timedelta(days=number)
 
+    def within(self, day: date, number: int, *, clinic_days: bool) -> date:
+        """The last day that is at most so many after `day`."""
+        return self.after(day, number + 1, clinic_days=clinic_days) - _DAY
+
+    def opening(self, day: date) -> date:
+        """That day or, when it does not count, the next that does."""
+        return self.after(day, 1, clinic_days=True) - _DAY
+
     def before(self, day: date, number: int, *, clinic_days: bool) -> date:
         """The last day that `day` is at least so many after."""
         return self._stepped(day, number, -1) if clinic_days else day - timedelta(days=number)

@@ -111,7 +111,7 @@ def link(
     spec = specs[step.position]
     passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
     minutes = visit_kind(session, call, visit_type).visit.minutes
-    opened = opening_days.around(session, call, course.location_id, specs, booked)
+    opened = opening_days.around(session, call, course.location_id, specs, {each.day for each in booked.values()})
     rules = session_rules(specs, step.position, booked, passed, minutes, opened)
     held = course.status == "on-hold" and spec.dosing and spec.kind == "main"
     return Link(course.id, step.id, rules, held=held, asked=spec.asked)

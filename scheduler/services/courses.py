@@ -98,7 +98,7 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
     )
     session.add(course)
     session.flush()
-    _add_sessions(session, call, course.id, specs, windows(specs, course.start_after))
+    _add_sessions(session, call, course.id, specs, dates_of(session, call, course, specs, {}))
     _add_gates(session, call, course.id, protocol, specs)
     audit.note(
         session, call, "course.create", "course", course.id, after={"protocol": row.code, "version": row.version}
@@ -195,7 +195,7 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
             else ()
         )
         stands = _stands(view)
-        opened = opening_days.around(session, call, row.location_id, specs, stands)
+        opened = opening_days.around(session, call, row.location_id, specs, {each.day for each in stands.values()})
         found.append(replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened))))
     return found
 
@@ -299,10 +299,19 @@ def _active_protocol(session: Session, call: Call, code: str) -> ProtocolRow:
     return active
 
 
+def dates_of(
+    session: Session, call: Call, row: Course, specs: Sequence[SessionSpec], days: Mapping[int, date]
+) -> tuple[Dates, ...]:
+    """Between which dates each session may fall, given the days of some, counting clinic days where gaps do."""
+    plain = windows(specs, row.start_after, days)
+    around = {row.start_after, *(each.target for each in plain)}
+    return windows(specs, row.start_after, days, opening_days.around(session, call, row.location_id, specs, around))
+
+
 def lay_out(session: Session, call: Call, row: Course, protocol: Protocol, view: CourseView) -> None:
     """Add the sessions that the course has by now and that are not among its own yet: those at its end."""
     specs = specs_of(protocol, row, view.sessions)
-    dates = windows(specs, row.start_after, {index: booked.day for index, booked in _stands(view).items()})
+    dates = dates_of(session, call, row, specs, {index: booked.day for index, booked in _stands(view).items()})
     known = len(view.sessions)
     _add_sessions(session, call, row.id, specs[known:], dates[known:])
     session.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
@@ -14,7 +14,6 @@ from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
 from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.site import Site
-from scheduler.core.spacing import Booked
 from scheduler.services.premises import premises
 from scheduler.services.public_holidays import closures_with
 from scheduler.services.rosters import Place
@@ -36,12 +35,11 @@ def at_site(specs: Iterable[SessionSpec], site: Site) -> OpenDays:
 
 
 def around(
-    session: Session, call: Call, location_id: UUID, specs: Sequence[SessionSpec], stands: Mapping[int, Booked]
+    session: Session, call: Call, location_id: UUID, specs: Iterable[SessionSpec], days: Collection[date]
 ) -> OpenDays:
-    """By the location's hours and closures, around where the sessions stand."""
-    if not stands or not any(spec.clinic_days for spec in specs):
+    """By the location's hours and closures, around those days, such as those on which sessions stand."""
+    if not days or not any(spec.clinic_days for spec in specs):
         return EVERY_DAY
-    days = [place.day for place in stands.values()]
     first, last = (datetime.combine(day, time(), tzinfo=UTC) for day in (min(days), max(days)))
     timeline = Timeline.covering(first - _AROUND, last + _AROUND)
     row = premises(session, call, location_id).location

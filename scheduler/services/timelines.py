@@ -15,7 +15,7 @@ from scheduler.core.course import windows
 from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.core.timeline import Bar, Gate, Lost, Mark, State, Timeline
 from scheduler.models import Appointment, Location
-from scheduler.services import course_rules, courses, plans
+from scheduler.services import course_rules, courses, opening_days, plans
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.courses import CourseView
 
@@ -49,11 +49,13 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
             marks[each.position] = Mark(_wall(visit.starts_at, zone), _STATES.get(visit.status, "booked"))
     lost, astray = _lost(session, call, view, zone), {each.index for each in view.broken}
     days = {position: mark.start.date() for position, mark in marks.items()}
+    around = {view.row.start_after, *days.values(), *(each.target for each in view.sessions)}
+    opened = opening_days.around(session, call, view.row.location_id, specs, around)
     bars = []
     for each in view.sessions:
         # The window of a session follows from where those before it stand, not from where it stands itself.
         before = {position: day for position, day in days.items() if position < each.position}
-        dates = windows(specs, view.row.start_after, before)[each.position]
+        dates = windows(specs, view.row.start_after, before, opened)[each.position]
         mark = marks.get(each.position)
         if mark is not None and mark.state != "done":
             wrong = _outside(

@@ -13,7 +13,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import AlreadyExists, Invalid, PlanStale, ProtocolNotApproved, Refused
 from scheduler.models import Appointment, Course, Gate, Message, Occupancy
-from scheduler.services import booking, courses, protocols
+from scheduler.services import booking, courses, protocols, timelines
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
@@ -46,6 +46,24 @@ def test_a_course_is_laid_out_with_its_windows_and_gates(clinic: Clinic) -> None
     assert made.sessions[3].earliest == date(2030, 3, 7)
     assert [(gate.key, gate.after_position, gate.outcome) for gate in made.gates] == [("review", 3, "pending")]
     assert made.row.status == "draft"
+
+
+def test_windows_count_clinic_days_where_the_gap_does(clinic: Clinic) -> None:
+    document = protocol(3, gap=(2, 2, 4))
+    document["phases"][1]["steps"][0]["gap"]["unit"] = "clinic_days"
+    approve(clinic, document)
+    made = course(clinic)  # from Monday 4 March; the clinic is closed at weekends
+    doses = [each for each in made.sessions if each.step == "dose"]
+    assert [each.earliest for each in doses] == [date(2030, 3, day) for day in (5, 7, 11)]
+    assert [each.target for each in doses] == [date(2030, 3, day) for day in (5, 7, 11)]
+    shown = clinic.do(lambda s, c: timelines.of_course(s, c, made.id))
+    assert [bar.earliest for bar in shown.bars if bar.label.startswith("dose")] == [each.earliest for each in doses]
+    [offered] = offer(clinic, made.id)
+    accept(clinic, made.id, offered.token)
+    again = clinic.do(lambda s, c: timelines.of_course(s, c, made.id))
+    bars = [bar for bar in again.bars if bar.label.startswith("dose")]
+    assert all(bar.mark is not None and bar.mark.state == "booked" for bar in bars), "none stands outside its window"
+    assert (bars[1].latest, bars[2].latest) == (date(2030, 3, 11), date(2030, 3, 13))
 
 
 def test_a_new_version_never_alters_a_running_course(clinic: Clinic) -> None:
