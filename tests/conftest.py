@@ -180,7 +180,9 @@ def engine(settings: Settings, engines: dict[str, Engine]) -> Iterator[Engine]:
         options = engine_options(url, pool_size=settings.database_pool_size)
         engines[url] = create_engine(url, query_cache_size=5000, **options)
     yield engines[url]
+    out = engines[url].pool.checkedout()  # type: ignore[attr-defined]
     engines[url].dispose()
+    assert out == 0, "whoever still has a connection closes it too late, in somebody else's test"
     busy._memories.pop(engines[url], None)
 
 
