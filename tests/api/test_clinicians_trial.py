@@ -37,7 +37,7 @@ TEMPLATES: dict[str, dict[str, Any] | None] = {
 }
 #: Longer ones, lived through at length.
 if at_length():
-    TEMPLATES |= {"iv_ketamine": None, "im_ketamine": None, "oral_sl_clinic": None}
+    TEMPLATES |= dict.fromkeys(("iv_ketamine", "im_ketamine", "oral_sl_clinic", "oral_sl_home"))
 START = "2026-10-19"
 #: What a clinician states of a patient before the first dose.
 CLEARED = ("esketamine_rems_enrollment", "labs", "consent", "chaperone", "medication_delivered")
@@ -97,7 +97,8 @@ class Desk:
         path, kind = f"/appointments/{visit['id']}", self.kinds[visit["visit_type"]]
         start, end = at(visit["start"]), at(visit["end"])
         self.clock.set(max(start, self.clock()))
-        self.post(f"{path}/check-in", {"checklist": self.answers(visit, "check_in")})
+        where = {"patient_region": "US-NY"} if kind.get("video") else {}
+        self.post(f"{path}/check-in", {"checklist": self.answers(visit, "check_in"), **where})
         if kind["kind"] == "dosing":
             self.clock.set(start + timedelta(minutes=30))
             last = {"last_device_at": self.clock().isoformat()} if kind["modality"] == "esketamine" else {}
