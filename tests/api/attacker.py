@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+#: What is done to a visit, with a body that fits.
+ACTS: dict[str, dict[str, Any]] = {
+    "cancel": {"reason": "ill", "by": "patient"},
+    "confirm": {},
+    "arrive": {},
+    "check-in": {},
+    "start": {},
+    "fulfill": {},
+    "not-dosed": {"reason": "unwell"},
+    "no-show": {},
+    "undo": {},
+}
+
 
 class Attacker:
     """With an administrator's key of the clinic. On SQLite: it says how often somebody has committed."""

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.lifecycle import GONE
 from scheduler.models import Appointment, CourseSession, Message, Resource
 from scheduler.services import visit_day
-from tests.api.attacker import Attacker
+from tests.api.attacker import ACTS, Attacker
 from tests.api.examples import CLINICAL_HOLD
 from tests.coursework import approve, open_course_clinic, protocol
 from tests.desk import overlaps
@@ -34,18 +34,6 @@ SEEDS = range(60 if at_length() else 1)
 STEPS = 100
 #: What the course's doses keep from each other, in local days.
 APART = 2
-#: What is done to a visit, with a body that fits.
-ACTS: dict[str, dict[str, Any]] = {
-    "cancel": {"reason": "ill", "by": "patient"},
-    "confirm": {},
-    "arrive": {},
-    "check-in": {},
-    "start": {},
-    "fulfill": {},
-    "not-dosed": {"reason": "unwell"},
-    "no-show": {},
-    "undo": {},
-}
 BY = {"by": "A Clinician", "note": "as seen"}
 
 

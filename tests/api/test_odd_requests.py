@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.services import waitlist
-from tests.api.attacker import Attacker
+from tests.api.attacker import ACTS, Attacker
 from tests.plumbing.effort import at_length
 from tests.services.test_odd_combinations import CODES, Desk
 
@@ -25,19 +25,7 @@ if TYPE_CHECKING:
     from tests.plumbing.clock import Clock
 
 SEEDS = range(100 if at_length() else 1)
-#: What is done to a visit, with a body that fits.
-ACTS: dict[str, dict[str, Any]] = {
-    "cancel": {"reason": "ill", "by": "patient"},
-    "confirm": {},
-    "arrive": {},
-    "check-in": {},
-    "start": {},
-    "fulfill": {},
-    "not-dosed": {"reason": "unwell"},
-    "no-show": {},
-    "undo": {},
-    "cancel-series": {"scope": "following", "reason": "ill", "by": "staff"},
-}
+VISIT_ACTS = ACTS | {"cancel-series": {"scope": "following", "reason": "ill", "by": "staff"}}
 
 
 class Counter(Desk):
@@ -100,8 +88,8 @@ class Counter(Desk):
         self.learn(self.ask(f"appointments/{self.some(self.visits)}/reschedule-series", body))
 
     def act(self) -> None:
-        name = self.rng.choice(list(ACTS))
-        self.ask(f"appointments/{self.some(self.visits)}/{name}", ACTS[name])
+        name = self.rng.choice(list(VISIT_ACTS))
+        self.ask(f"appointments/{self.some(self.visits)}/{name}", VISIT_ACTS[name])
 
     def hold(self) -> None:
         body = self.wished()
