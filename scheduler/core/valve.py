@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from scheduler.core.pauses import Pauses
+
 #: So many deliveries in a row must say that the provider is down, lest one bad message speak for all.
 FAILURES = 5
 #: For so long a valve is shut at first; twice that after each probe that fails, up to the longest.
-FIRST_REST = timedelta(seconds=30)
-LONGEST_REST = timedelta(minutes=10)
+RESTS = Pauses(timedelta(seconds=30), timedelta(minutes=10))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Valve:
             return replace(self, failures=self.failures + 1)
         if self.shut_until is not None and not self.probing:
             return self  # it had left before
-        rest = min(FIRST_REST * 2 ** min(self.rests, 10), LONGEST_REST)
+        rest = RESTS.after(self.rests)
         return replace(self, failures=0, shut_until=now + rest, rests=self.rests + 1, probing=False)
 
     @property

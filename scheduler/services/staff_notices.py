@@ -17,14 +17,13 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound
+from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Organization, StaffAddress, Task, new_id
 from scheduler.services import audit
 from scheduler.services.paging import Page, page
 
 #: An organization has at most so many that are in use.
 MOST = 20
-FIRST_PAUSE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def settle(session: Session, call: Call, notice: Notice, error: str) -> None:
     if row is None or row.token != notice.token:
         return
     values: Mapping[str, Any] = (
-        {"error": error[:300], "retry_at": call.now + min(FIRST_PAUSE * 2 ** min(row.attempts - 1, 20), LONGEST_PAUSE)}
+        {"error": error[:300], "retry_at": call.now + DELIVERIES.after(row.attempts - 1)}
         if error
         else {"error": None, "retry_at": None, "attempts": 0, "told_until": notice.until}
     )

@@ -21,6 +21,7 @@ from scheduler.services.outbox import Claimed, Letter, Outcome
 from scheduler.services.patient_links import Links
 from scheduler.worker.carrying import Rounds, Written
 from scheduler.worker.clockguard import ClockGuard
+from scheduler.worker.handing import hand_over
 from scheduler.worker.hands import Clock, Hands, Sessions, complain, gate_of, wall_clock
 from scheduler.worker.housekeeping import Housekeeper
 from scheduler.worker.jobs import Runner
@@ -226,11 +227,7 @@ class Worker(Hands):
         if isinstance(written, str):
             return Outcome(letter, written)
         text, envelope = written
-        try:
-            provider_id = self._channels[letter.channel].deliver(envelope)
-        except DeliveryError as error:
-            return Outcome(letter, error.detail, permanent=error.permanent, down=error.down)
-        except Exception as error:  # noqa: BLE001
-            complain(f"message {letter.id} met a broken channel", error)
-            return Outcome(letter, f"The channel broke: {type(error).__name__}.")
-        return Outcome(letter, provider_id=provider_id, subject=text.subject, body=text.body, locale=text.locale)
+        taken = hand_over(self._channels[letter.channel], envelope, f"message {letter.id}")
+        if isinstance(taken, DeliveryError):
+            return Outcome(letter, taken.detail, permanent=taken.permanent, down=taken.down)
+        return Outcome(letter, provider_id=taken, subject=text.subject, body=text.body, locale=text.locale)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from scheduler.messaging import Channel, DeliveryError, Envelope
 from scheduler.services import staff_notices
 from scheduler.services.staff_notices import Notice
+from scheduler.worker.handing import hand_over
 from scheduler.worker.hands import Clock, Gate, Hands, Sessions, complain
 
 #: As long as any service may take, and a good while more.
@@ -69,11 +70,5 @@ class Crier(Hands):
             body=notice.body,
             organization_id=str(notice.organization_id),
         )
-        try:
-            self._channel.deliver(envelope)
-        except DeliveryError as error:
-            return error.detail
-        except Exception as error:  # noqa: BLE001 - one bad address is its own fault
-            complain(f"staff address {notice.address_id} met a broken channel", error)
-            return f"The channel broke: {type(error).__name__}."
-        return ""
+        taken = hand_over(self._channel, envelope, f"staff address {notice.address_id}")
+        return taken.detail if isinstance(taken, DeliveryError) else ""

@@ -15,6 +15,7 @@ from scheduler.messaging import Channel, DeliveryError, Envelope
 from scheduler.messaging.webhook import signed
 from scheduler.services import webhooks
 from scheduler.services.webhooks import Arrival, Parcel
+from scheduler.worker.handing import hand_over
 from scheduler.worker.hands import Clock, Gate, Hands, Sessions, complain
 
 #: Addresses that are served at once.
@@ -103,11 +104,7 @@ class Courier(Hands):
             headers=headers,
             organization_id=str(parcel.organization_id),
         )
-        try:
-            self._channel.deliver(envelope)
-        except DeliveryError as error:
-            return Arrival(parcel, error.detail, gone=error.permanent, rest=error.rest)
-        except Exception as error:  # noqa: BLE001 - one bad parcel is one parcel's fault
-            complain(f"webhook delivery {parcel.id} met a broken channel", error)
-            return Arrival(parcel, f"The channel broke: {type(error).__name__}.")
+        taken = hand_over(self._channel, envelope, f"webhook delivery {parcel.id}")
+        if isinstance(taken, DeliveryError):
+            return Arrival(parcel, taken.detail, gone=taken.permanent, rest=taken.rest)
         return Arrival(parcel)

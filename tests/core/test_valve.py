@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.valve import FAILURES, FIRST_REST, LONGEST_REST, Valve
+from scheduler.core.valve import FAILURES, RESTS, Valve
 
 NOW = datetime(2030, 3, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -36,19 +36,19 @@ def test_whoever_is_refused_has_met_somebody() -> None:
 
 
 def test_one_probe_finds_out() -> None:
-    valve, then = shut(), NOW + FIRST_REST
+    valve, then = shut(), NOW + RESTS.first
     assert (valve.room(then - SECOND), valve.opens_at(then - SECOND)) == (0, then)
     assert valve.room(then) == 1
     probing = valve.left(then)
     assert (probing.room(then), probing.opens_at(then)) == (0, None)
     assert probing.ended(then, down=False).room(then) is None
     again = probing.ended(then, down=True)
-    assert again.opens_at(then) == then + 2 * FIRST_REST
+    assert again.opens_at(then) == then + 2 * RESTS.first
     for _ in range(10):
         assert again.shut_until is not None
         then = again.shut_until
         again = again.left(then).ended(then, down=True)
-    assert again.opens_at(then) == then + LONGEST_REST
+    assert again.opens_at(then) == then + RESTS.longest
 
 
 def test_who_had_left_before_it_shut_changes_nothing_unless_it_arrives() -> None:
@@ -65,7 +65,7 @@ def test_a_rate_below_one_a_second_is_kept() -> None:
 
 def test_a_probe_keeps_the_rate_too() -> None:
     valve = shut(Valve(0.01))
-    assert valve.room(NOW + FIRST_REST) == 0
+    assert valve.room(NOW + RESTS.first) == 0
     assert valve.room(NOW + timedelta(hours=1)) == 1
 
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
+from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Message
 from scheduler.services import outbox
-from scheduler.services.outbox.delivering import LONGEST_PAUSE
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import (
@@ -83,14 +83,14 @@ class TestDelivering:
             pauses.append(row.due_at - now)
             assert (row.status, row.reason, row.token) == ("pending", "busy", None)
             now = row.due_at
-            if pauses[-1] == LONGEST_PAUSE and len(pauses) > 11:
+            if pauses[-1] == DELIVERIES.longest and len(pauses) > 11:
                 break
             (letter,) = [each for each in claim(clinic, now) if each.kind == "booked"] or [None]
             if letter is None:  # it fell into the night, and waits for the morning
                 now = only(clinic, "booked").due_at
                 (letter,) = [each for each in claim(clinic, now) if each.kind == "booked"]
         assert pauses[:5] == [MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 16 * MINUTE]
-        assert max(pauses) == LONGEST_PAUSE
+        assert max(pauses) == DELIVERIES.longest
 
     def test_until_it_is_of_no_use(self, clinic: Clinic) -> None:
         booked(clinic, "session", MONDAY)

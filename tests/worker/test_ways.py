@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from scheduler.core.valve import FAILURES, FIRST_REST
+from scheduler.core.valve import FAILURES, RESTS
 from scheduler.messaging import DeliveryError, Envelope
 from scheduler.models import Message
 from scheduler.worker import Worker
@@ -110,11 +110,11 @@ def test_a_provider_that_is_down_is_left_alone_and_the_other_goes_on(
     assert (provider.by("sms"), provider.tried) == (9, 9 + FAILURES)
     worker.tick()
     assert attempts(clinic) == provider.tried == 9 + FAILURES, "nothing of it is claimed or handed over meanwhile"
-    assert worker.next_due() == clock.now + FIRST_REST
-    clock.move(FIRST_REST)
+    assert worker.next_due() == clock.now + RESTS.first
+    clock.move(RESTS.first)
     worker.tick()
     assert provider.tried == 10 + FAILURES, "one finds out"
-    clock.move(2 * FIRST_REST)
+    clock.move(2 * RESTS.first)
     provider.down = set()
     worker.tick()
     assert provider.by("email") == 9

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Table, bindparam, case, sele
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Appointment, Message
 from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
@@ -19,10 +20,6 @@ from scheduler.services.outbox.falling import refused
 from scheduler.services.outbox.judging import outdated_by
 from scheduler.services.outbox.letters import Letter, Outcome
 from scheduler.services.outbox.parting import part
-
-FIRST_PAUSE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(hours=6)
-
 
 # Once before and once after each delivery: Core on the tables, which costs half of what the mapped classes do.
 _message = cast("Table", Message.__table__).c
@@ -150,7 +147,7 @@ def _fail(session: Session, call: Call, outcome: Outcome) -> bool:
     if outcome.permanent:
         return refused(session, call, letter, outcome.error)
     called_off = _message.called_off_at.is_not(None)
-    pause = min(FIRST_PAUSE * 2 ** min(letter.attempts, 20), LONGEST_PAUSE)
+    pause = DELIVERIES.after(letter.attempts)
     return _write(
         session,
         letter,
