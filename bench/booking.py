@@ -207,7 +207,7 @@ class Contest:
             "token": self.clinic.token,
             "path": "/v1/appointments",
             "conninfo": psycopg.conninfo.make_conninfo(
-                host=url.query.get("host") or url.host,
+                host=str(url.query.get("host") or url.host),
                 port=url.port,
                 dbname=url.database,
                 user=url.username,
@@ -235,12 +235,12 @@ def _full_hours(loaded: Loaded, since: datetime, until: datetime) -> int:
 def _further_columns() -> dict[str, str]:
     """Columns of an appointment that the reference has no word for, and their defaults as SQL."""
     columns = cast("Table", Appointment.__table__).columns
-    return {
-        column.name: f"'{json.dumps(column.default.arg(None))}'"
+    further: list[tuple[str, Any]] = [
+        (column.name, column.default)
         for column in columns
-        if column.name not in {"segments", "pins"} and column.default is not None and column.default.is_callable
-        and isinstance(column.type, JSON)
-    }  # fmt: skip
+        if column.name not in {"segments", "pins"} and isinstance(column.type, JSON) and column.default is not None
+    ]
+    return {name: f"'{json.dumps(default.arg(None))}'" for name, default in further if default.is_callable}
 
 
 def _rows_of_a_booking(session: Session, call: Call) -> dict[str, int]:

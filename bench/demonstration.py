@@ -25,7 +25,7 @@ from scheduler.database import transact
 from scheduler.demo import clinic as demonstration
 from scheduler.demo.seed import PROTOCOL, Seeded, seed
 from scheduler.services import availability, courses, planning
-from scheduler.services.availability import Question
+from scheduler.services.availability import Offer, Question
 from scheduler.services.courses import WantedCourse
 
 ABOUT = "availability and planning on the demonstration clinic, planning beside earliest-fit"
@@ -105,7 +105,7 @@ class Stage:
             days = median(each.planned_days for each in both), median(each.greedy_days or 0 for each in both)
             print(f"where both found one, its days from first to last visit: {days[0]:.0f} and {days[1]:.0f} (median)")
 
-    def _offers(self, site: demonstration.Site, code: str, patient: UUID) -> list[availability.Offer]:
+    def _offers(self, site: demonstration.Site, code: str, patient: UUID) -> list[Offer]:
         start, _ = day_bounds(self.seeded.first_day, site.time_zone)
         question = Question(code, self.seeded.location_ids[site.key], start, start + timedelta(weeks=4), patient)
         with Session(self.engine) as session:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -148,7 +149,8 @@ class Storm:
 
     def _cancel(self) -> None:
         for key in self.visits[:CANCELLED]:
-            self.clinic.do(lambda s, c, key=key: booking.cancel(s, c, key, reason="ill", by="patient"), now=now())
+            cancel = partial(booking.cancel, appointment_id=key, reason="ill", by="patient")
+            self.clinic.do(cancel, now=now())
             self.committed[key] = time.monotonic()
 
     def _kill(self) -> None:
@@ -220,6 +222,6 @@ class Storm:
         found = 0
         for row in messages(self.clinic, Message.id.in_(self.owed), Message.appointment_id.in_(self.committed)):
             at = arrived.get(str(row.id))
-            after = at is not None and at > self.committed[row.appointment_id]
+            after = at is not None and row.appointment_id is not None and at > self.committed[row.appointment_id]
             found += after and (row.attempts == 0 or row.appointment_id not in corrected)
         return found

@@ -167,11 +167,8 @@ class History:
 
 
 def _copy(connection: Any, table: Table, rows: list[dict[str, Any]]) -> None:
-    defaults = {
-        column.name: column.default.arg(None) if column.default.is_callable else column.default.arg
-        for column in table.columns
-        if column.default is not None
-    }
+    given: list[tuple[str, Any]] = [(each.name, each.default) for each in table.columns if each.default is not None]
+    defaults = {name: each.arg(None) if each.is_callable else each.arg for name, each in given}
     columns = list(defaults | rows[0])
     cursor = connection.connection.cursor()
     with cursor.copy(f"COPY {table.name} ({', '.join(columns)}) FROM STDIN") as stream:

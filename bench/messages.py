@@ -111,7 +111,7 @@ def _turn(heap: Heap, side: Side, workers: int, seconds: float) -> float:
     for _ in hands:
         ready.acquire()
     start.set()
-    did = [counts.get() for _ in hands]
+    did: list[tuple[int, float]] = [counts.get() for _ in hands]
     for hand in hands:
         hand.join()
     heap.refill()

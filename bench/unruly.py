@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from sqlalchemy import Engine
@@ -35,7 +35,7 @@ class _Bare:
 
     def __init__(self, engine: Engine) -> None:
         self._raw = engine.raw_connection()
-        self._connection: Any = self._raw.driver_connection
+        self._connection = cast("Any", self._raw.driver_connection)
         self.is_postgres = engine.dialect.name == "postgresql"
         if self.is_postgres:
             self._connection.autocommit = True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -124,7 +124,7 @@ def now() -> datetime:
 def heap(clinic: Clinic, appointments: Sequence[UUID], each: int) -> list[UUID]:
     """`each` texts about each of these visits, all due now and good for an hour."""
     due = now()
-    rows = []
+    rows: list[dict[str, Any]] = []
     with Session(clinic.engine) as session, session.begin():
         for key in appointments:
             visit = session.get_one(Appointment, (clinic.call.organization_id, key))
