@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -112,9 +112,17 @@ def link(
     passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
     minutes = visit_kind(session, call, visit_type).visit.minutes
     opened = opening_days.around(session, call, course.location_id, specs, {each.day for each in booked.values()})
-    rules = session_rules(specs, step.position, booked, passed, minutes, opened)
+    rules = _begun(course, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
     held = course.status == "on-hold" and spec.dosing and spec.kind == "main"
     return Link(course.id, step.id, rules, held=held, asked=spec.asked)
+
+
+def _begun(course: Course, spec: SessionSpec, rules: SessionRules) -> SessionRules:
+    """The bounds with the last day on which the course's first session may be, where its protocol makes that hard."""
+    if not spec.hard or spec.anchor is not None or spec.gap is None or spec.gap[2] is None:
+        return rules
+    last = course.start_after + timedelta(days=spec.gap[2])
+    return replace(rules, near=replace(rules.near, last_day=min(last, rules.near.last_day or last)))
 
 
 def refuse_held(session: Session, call: Call, row: Appointment, visit: VisitType) -> None:

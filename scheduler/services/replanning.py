@@ -169,8 +169,7 @@ def widened(desk: Desk, days: int) -> Desk:
     scene = Scene(desk.specs, {}, desk.loaded.site, desk.preferences)
     phases = {spec.span[0] for spec in desk.specs if spec.span is not None and not spec.span_hard}
     rules = [Rule("gap_max", amount=days), *(Rule("phase_max", index=first, amount=days) for first in sorted(phases))]
-    longer = lifted(scene, rules).specs
-    return replace(desk, specs=tuple(a if a.hard else b for a, b in zip(desk.specs, longer, strict=True)))
+    return replace(desk, specs=lifted(scene, rules).specs)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,21 @@ from itertools import combinations
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from scheduler.core.availability import Calendar, exact_starts
 from scheduler.core.bitmap import Timeline
-from scheduler.core.course import SessionSpec
+from scheduler.core.course import SessionSpec, expand
 from scheduler.core.demand import demand_of
 from scheduler.core.easing import Rule, Scene, finer, lifted, rules_of
+from scheduler.core.easing.rules import is_bound
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.core.visit import VisitType, parse_visit_type
 from tests.clinic import need, segment, visit_type
+from tests.core.series import BOOSTER, TALK, VISITS
+from tests.core.series import parsed as parsed_protocol
 
 TIMELINE = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 3)
 HOURS = sum(((1 << 96) - 1) << (288 * day + 108) for day in range(3))
@@ -83,3 +88,34 @@ def test_lifting_more_rules_never_leaves_fewer_starts() -> None:
     for lifting, mask in found:
         for more, wider in found:
             assert not lifting <= more or not mask & ~wider, (lifting, more)
+
+
+GAP = "/cadences/thrice/dose/gap"
+#: Where a longest time stands in the protocol, and how it reads there.
+LONGEST: dict[str, tuple[str, dict[str, Any]]] = {
+    "gap_max": (GAP, {"unit": "days", "min": 2, "target": 2, "max": 5}),
+    "rest_max": (GAP, {"unit": "hours", "min": 40, "target": 48, "max": 90}),
+    "window_max": (f"{TALK}/window", {"edge": "end", "unit": "hours", "min": 24, "target": 48, "max": 72}),
+    "bound_max": (f"{BOOSTER}/entry", {"anchor": "evaluation", "unit": "days", "min": 7, "target": 28, "max": 56}),
+    "entry": ("/phases/0/steps/0/entry", {"unit": "days", "min": 0, "target": 0, "max": 7}),
+}
+
+
+@pytest.mark.parametrize("code", LONGEST)
+def test_whatever_anybody_may_grant_a_hard_longest_time_stays(code: str) -> None:
+    """Made hard it has no one to ask, and lifting all that can be granted leaves it as it was; soft it gives way."""
+    where, rule = LONGEST[code]
+    for hard in (False, True):
+        specs = expand(parsed_protocol((where, rule | {"hard_max": hard})))
+        demands = {kind: demand_of(visit) for kind, visit in VISITS.items()}
+        seen = replace(scene(VISITS["infusion"]), specs=specs, demands=demands)
+        limits = [each for each in rules_of(seen) if each.code == code and each.hard == hard]
+        assert limits
+        assert all((each.who is None) == hard for each in limits)
+        bound = [spec for spec in specs for each in limits if is_bound(spec, each)]
+        assert bound
+        granted = lifted(seen, [each for each in rules_of(seen) if each.who]).specs
+        assert all((granted[spec.index] == spec) == hard for spec in bound)
+        everything = lifted(seen, rules_of(seen)).specs
+        assert all(everything[spec.index] != spec for spec in bound), "so it can be found to be to blame"
+        assert all(fine.hard == hard for each in limits for fine in finer(seen, each, ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import NoFeasiblePlan
+from scheduler.core.errors import NoFeasiblePlan, Refused
 from scheduler.models import Resource
 from scheduler.services import absences, booking, organizations
 from scheduler.services.finding import Wanted
@@ -184,3 +185,33 @@ def test_the_length_of_a_phase_is_named_and_offered_unless_it_is_hard(clinic: Cl
     assert blocks["phase_max"] == "induction within 9 days" + ", which its protocol makes hard" * hard
     longer = [change for who, change in offered(refusal) if who == "prescriber"]
     assert longer == ([] if hard else ["let induction take up to 14 days longer"])
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_of_longest_gaps_those_that_are_hard_are_named_and_no_more_is_offered(clinic: Clinic) -> None:
+    """On Mondays alone doses are a week apart: too far for a hard gap, while the talks' windows could be exceeded."""
+    document = protocol(2, gap=(2, 2, 4))
+    document["phases"][1]["steps"] = document["phases"][1]["steps"][:1]
+    document["phases"][1]["steps"][0]["gap"]["hard_max"] = True
+    approve(clinic, document)
+    refusal = refused(clinic, weekdays=["mon"])
+    assert refusal.detail == (
+        "No plan exists: dose 2 ⇄ the patient comes on Mondays only ⇄ "
+        "at most 4 days between dose 1 and dose 2, which its protocol makes hard."
+    )
+    assert {changed["code"] for each in refusal.relaxations for changed in each["rules"]} == {"weekdays"}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_course_that_has_to_begin_in_time_is_not_begun_later_by_hand_either(clinic: Clinic) -> None:
+    document = protocol(1)
+    document["phases"][0]["steps"][0]["entry"] = {"unit": "days", "min": 0, "target": 0, "max": 7, "hard_max": True}
+    approve(clinic, document)
+    made = course(clinic)
+    first = made.sessions[0].id
+    late = Wanted(made.row.patient_id, "evaluation", clinic.location_id, clinic.at("2030-03-12 09:00"))
+    with pytest.raises(Refused) as caught:
+        clinic.do(lambda s, c: booking.book(s, c, replace(late, course_session_id=first)))
+    assert caught.value.code == "gap_too_long"
+    in_time = replace(late, start=clinic.at("2030-03-11 09:00"), course_session_id=first)
+    assert clinic.do(lambda s, c: booking.book(s, c, in_time)).row.status == "booked"

@@ -36,10 +36,13 @@ class Running:
         clinic: Clinic,
         gap: tuple[int, int, int] = (2, 2, 5),
         phase: Mapping[str, Any] | None = None,
+        *,
+        hard: bool = False,
         **wishes: Any,
     ) -> None:
         self.clinic = clinic
         document = protocol(4, gap=gap)
+        document["phases"][1]["steps"][0]["gap"]["hard_max"] = hard
         document["phases"][1] |= phase or {}
         approve(clinic, document)
         self.id = course(clinic, **wishes).id
@@ -211,6 +214,14 @@ def test_only_the_length_of_a_phase_that_is_not_hard_is_exceeded(engine: Engine,
             running.propose(change, now=late)
     else:
         assert [each.code for each in running.propose(change, now=late).broken] == ["phase_too_long"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_phase_may_take_longer_though_its_gaps_are_hard(engine: Engine) -> None:
+    running = Running(open_course_clinic(engine), (2, 2, 9), {"max_days": 8}, hard=True)
+    missed = running.visit("dose", 4)
+    late = missed.starts_at + timedelta(days=3)
+    assert [each.code for each in running.propose(Change(missed.id, "noshow"), now=late).broken] == ["phase_too_long"]
 
 
 def test_a_replan_that_cannot_be_is_explained(running: Running) -> None:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from uuid import UUID
 
 from scheduler.core.availability import Calendar
-from scheduler.core.course import SessionSpec
-from scheduler.core.easing.rules import Rule, Scene
+from scheduler.core.course import Bound, SessionSpec
+from scheduler.core.easing.rules import LIMITS, Rule, Scene, is_bound
 from scheduler.core.licences import selector_in
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.site import Site
 
 HOUR = 60
+_LIMITS = ("entry", *LIMITS)
 #: Whoever is added to a pool watches as many patients at once as there may be.
 UNITS = 8
 
@@ -47,25 +48,31 @@ def _spec(scene: Scene, spec: SessionSpec, rules: Collection[Rule]) -> SessionSp
             spec = replace(spec, span=(spec.span[0], spec.span[1] + rule.amount))
         if rule.index not in (None, spec.index):
             continue
-        is_entry = spec.kind == "main" and spec.anchor is None
-        if rule.code == ("entry" if is_entry else "gap_max") and spec.gap is not None and spec.gap[2] is not None:
-            spec = replace(spec, gap=(*spec.gap[:2], spec.gap[2] + rule.amount))
         if rule.code == "supply_expired":
             spec = replace(spec, use_by=None)
-        spec = _further(spec, rule)
+        spec = _longer(spec, rule)
     return spec
 
 
-def _further(spec: SessionSpec, rule: Rule) -> SessionSpec:
-    """The session with its window, rest, or days from a session further back, longer by the rule's amount."""
+def _longer(spec: SessionSpec, rule: Rule) -> SessionSpec:
+    """The session with its longest gap, window, rest, or days from a session further back, longer by the amount."""
+    if rule.code == "bound_max":
+        return replace(spec, bounds=tuple(_wider(bound, rule) for bound in spec.bounds))
+    if rule.code not in _LIMITS or not is_bound(spec, rule):
+        return spec
     if rule.code == "window_max" and spec.window is not None:
         return replace(spec, window=replace(spec.window, maximum=spec.window.maximum + rule.amount * HOUR))
     if rule.code == "rest_max" and spec.rest is not None and spec.rest.maximum is not None:
         return replace(spec, rest=replace(spec.rest, maximum=spec.rest.maximum + rule.amount * HOUR))
-    if rule.code == "bound_max":
-        bounds = (each if each.most is None else each._replace(most=each.most + rule.amount) for each in spec.bounds)
-        return replace(spec, bounds=tuple(bounds))
+    if spec.gap is not None and spec.gap[2] is not None:
+        return replace(spec, gap=(*spec.gap[:2], spec.gap[2] + rule.amount))
     return spec
+
+
+def _wider(bound: Bound, rule: Rule) -> Bound:
+    if bound.most is None or bound.hard != rule.hard:
+        return bound
+    return bound._replace(most=bound.most + rule.amount)
 
 
 def _phase_of(scene: Scene, rule: Rule) -> str | None:

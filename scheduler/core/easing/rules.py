@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 from uuid import UUID
@@ -53,6 +53,8 @@ class Rule:
     amount: int = 0
     #: An absence as slots [first, past) of the timeline.
     run: tuple[int, int] | None = None
+    #: Whether it is about the limits that the protocol makes hard, or about the others.
+    hard: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def finer(scene: Scene, rule: Rule, days: Sequence[date]) -> tuple[Rule, ...]:
     if rule.code == "no_resource" and rule.selector is not None:
         return tuple(_of_pool(scene, rule.selector, days))
     if rule.code in LIMITS and rule.index is None:
-        return tuple(Rule(rule.code, rule.who, index=spec.index, amount=rule.amount) for spec in _bound(scene, rule))
+        return tuple(replace(rule, index=spec.index) for spec in _bound(scene, rule))
     return (rule,)
 
 
@@ -108,17 +110,20 @@ def _of_desk(scene: Scene) -> Iterator[Rule]:
         yield Rule("lead_time", "front_desk")
     first = scene.specs[0]
     if first.gap is not None and first.gap[2] is not None:
-        yield Rule("entry", "front_desk", index=first.index, amount=AMOUNTS["entry"][-1])
+        who: Who | None = None if first.hard else "front_desk"
+        yield Rule("entry", who, index=first.index, amount=AMOUNTS["entry"][-1], hard=first.hard)
 
 
 def _of_prescriber(scene: Scene) -> Iterator[Rule]:
+    """Limits in time: those that the protocol makes hard are named when they are to blame, and never offered."""
     for code in LIMITS:
-        rule = Rule(code, "prescriber", amount=AMOUNTS[code][-1])
-        if _bound(scene, rule):
-            yield rule
+        most = AMOUNTS[code][-1]
+        for rule in (Rule(code, "prescriber", amount=most), Rule(code, amount=most, hard=True)):
+            if _bound(scene, rule):
+                yield rule
     spans = {spec.span[0]: spec.span_hard for spec in scene.specs if spec.span and spec.span[0] != spec.index}
     for first, hard in sorted(spans.items()):
-        yield Rule("phase_max", None if hard else "prescriber", index=first, amount=PHASE_DAYS)
+        yield Rule("phase_max", None if hard else "prescriber", index=first, amount=PHASE_DAYS, hard=hard)
     for phase in dict.fromkeys(spec.phase for spec in scene.specs if spec.limits):
         capped = [spec for spec in scene.specs if spec.phase == phase and spec.limits]
         # Doses closer together than their protocol allows are like a shorter least gap: named, and never offered.
@@ -141,18 +146,21 @@ def _of_place(scene: Scene) -> Iterator[Rule]:
 
 
 def _bound(scene: Scene, rule: Rule) -> list[SessionSpec]:
-    return [spec for spec in scene.specs if _is_bound(spec, rule.code)]
+    return [spec for spec in scene.specs if is_bound(spec, rule)]
 
 
-def _is_bound(spec: SessionSpec, code: str) -> bool:
-    """Whether the session has a limit of that kind."""
+def is_bound(spec: SessionSpec, rule: Rule) -> bool:
+    """Whether the session has a limit of that kind, as hard as the rule is."""
+    if rule.code == "window_max":
+        return spec.kind == "leaf" and spec.window is not None and spec.window.hard == rule.hard
     if spec.kind == "leaf":
-        return code == "window_max" and spec.window is not None
-    if code == "bound_max":
-        return any(bound.most is not None for bound in spec.bounds)
-    if code == "rest_max":
-        return spec.rest is not None and spec.rest.maximum is not None
-    return code == "gap_max" and spec.anchor is not None and spec.gap is not None and spec.gap[2] is not None
+        return False
+    if rule.code == "bound_max":
+        return any(bound.most is not None and bound.hard == rule.hard for bound in spec.bounds)
+    if rule.code == "rest_max":
+        return spec.rest is not None and spec.rest.maximum is not None and spec.hard == rule.hard
+    between = spec.gap is not None and spec.gap[2] is not None and spec.hard == rule.hard
+    return between and (spec.anchor is None) == (rule.code == "entry")
 
 
 def _of_pool(scene: Scene, selector: str, days: Sequence[date]) -> Iterator[Rule]:

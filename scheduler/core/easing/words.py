@@ -107,18 +107,23 @@ def _limit(rule: Rule, spoken: Spoken) -> tuple[str, str]:
     specs = spoken.scene.specs
     by_index = {spec.index: spec for spec in specs}
     if rule.index is None:
-        return ("the longest times between sessions", _longer(rule, spoken, by_index))
+        return f"the longest times between sessions{_hard(rule)}", _longer(rule, spoken, by_index)
     spec = by_index[rule.index]
     name = session_name(specs, spec)
     if rule.code == "entry" and spec.gap is not None:
-        return f"{name} within {spec.gap[2]} days of the first possible day", f"begin up to {rule.amount} days later"
+        within = f"{name} within {spec.gap[2]} days of the first possible day{_hard(rule)}"
+        return within, f"begin up to {rule.amount} days later"
     if rule.code == "phase_max" and spec.span is not None:
         phase = spec.phase.replace("_", " ")
-        hard = ", which its protocol makes hard" * spec.span_hard
-        return f"{phase} within {spec.span[1]} days{hard}", f"let {phase} take up to {rule.amount} days longer"
+        return f"{phase} within {spec.span[1]} days{_hard(rule)}", f"let {phase} take up to {rule.amount} days longer"
     if rule.code == "cap":
         return _cap(rule, spec)
-    return _most(rule, spec, specs, by_index), _longer(rule, spoken, by_index)
+    return _most(rule, spec, specs, by_index) + _hard(rule), _longer(rule, spoken, by_index)
+
+
+def _hard(rule: Rule) -> str:
+    """Why nobody can grant more."""
+    return ", which its protocol makes hard" if rule.hard else ""
 
 
 def _most(rule: Rule, spec: SessionSpec, specs: Sequence[SessionSpec], by_index: Mapping[int, SessionSpec]) -> str:
