@@ -17,7 +17,7 @@ from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved, run_from
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, near_present, row_of
 from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
-from scheduler.core.seating import seated
+from scheduler.core.seating import Crew, Piece, Seating, crew_of, seated
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ class Clinic:
     )
     _attended: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _near: dict[tuple[Thread, int], Near] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _crews: dict[Demand, Crew] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _open: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def lawful(self) -> int:
@@ -143,6 +145,13 @@ class Clinic:
             known = self._attended[slots] = erode(self.patient.free(None), slots)
         return known
 
+    def open_for(self, slots: int) -> int:
+        """Starts that no bar forbids and from which on the patient is free for so many slots; found once."""
+        known = self._open.get(slots)
+        if known is None:
+            known = self._open[slots] = self.lawful & self.attended(slots)
+        return known
+
     def able(self, thread: Thread) -> tuple[tuple[Calendar, int], ...]:
         """Those of the pool who can serve the thread at some start, each with these starts."""
         known = self._able.get(thread)
@@ -159,9 +168,17 @@ class Clinic:
             if thread.present:
                 known = near_present(thread, block, self.pool(thread))
             else:
-                able = [(each, row) for each, _ in self.able(thread) if (row := each.row(thread, block))]
-                known = Near(block, members=tuple(each for each, _ in able), rows="".join(row for _, row in able))
+                known = Near(block, rows="".join(each.row(thread, block) for each in self.pool(thread)))
             self._near[thread, block] = known
+        return known
+
+    def crew(self, demand: Demand) -> Crew:
+        """Who could ever serve the visit, in the order in which `near` tells of them."""
+        known = self._crews.get(demand)
+        if known is None:
+            pools = (() if thread.present else self.pool(thread) for thread in demand.threads)
+            named = tuple(tuple((each.resource_id, each.buffers) for each in pool) for pool in pools)
+            known = self._crews[demand] = crew_of(demand, named)
         return known
 
 
@@ -185,7 +202,7 @@ def starts(demand: Demand, clinic: Clinic) -> int:
 
     Every start that can be booked is among them. The cost is the sum of the pools' members, never their product.
     """
-    found = clinic.lawful & clinic.attended(demand.patient_slots)
+    found = clinic.open_for(demand.patient_slots)
     for thread, count in demand.counts.items():
         if not found:
             break
@@ -224,27 +241,41 @@ def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = (
     Of several answers: those in `prefer`, then the same person throughout, then shared watchers who already watch, and
     things whose day is fullest around the visit, so that open days stay open. Deterministic.
     """
-    if not (clinic.lawful & clinic.attended(demand.patient_slots)) >> slot & 1:
+    found = seat(demand, clinic, slot, prefer)
+    return None if found is None else takings_from(found, slot)
+
+
+def takings_from(seating: Seating, slot: int) -> tuple[Taking, ...]:
+    """What is taken when the visit starts at that slot."""
+    return tuple(
+        Taking(who, selector, slot + start, slot + end, units, pool)
+        for who, selector, start, end, units, pool in seating.pieces
+    )
+
+
+def seat(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = ()) -> Seating | None:
+    """The same as `assign`, counted from the visit's start."""
+    if not clinic.open_for(demand.patient_slots) >> slot & 1:
         return None
-    takings: list[Taking] = []
+    settled: list[Piece] = []
+    digits: list[str | None] = []
     for thread in demand.threads:
-        if not thread.present:
-            continue
-        cover = _cover(thread, clinic, slot)
-        if cover is None:
-            return None
-        takings += cover
-    late = _late_rooms(demand, clinic, slot)
-    served = _serve(demand, clinic, slot, prefer, late)
-    if served is None:
-        return None
-    takings += late.values()
-    for place, resource_id in served.items():
-        thread = demand.threads[place]
-        for stretch in thread.around(clinic.calendars[resource_id].buffers):
-            start, end = slot + stretch.start, slot + stretch.end
-            takings.append(Taking(resource_id, thread.selector, start, end, stretch.units))
-    return tuple(sorted(takings, key=lambda taking: (taking.start, taking.selector, taking.resource_id)))
+        near = clinic.near(thread, slot)
+        able = None if thread.present else near.digits(slot)
+        if able is None:
+            cover = _cover(thread, near, slot)
+            if cover is None:
+                return None
+            settled += cover
+        elif not able.strip("0") and thread.selector in clinic.pools and demand.counts[thread] == 1:
+            late = late_room(thread, clinic, slot)
+            if late is None:
+                return None
+            first, past = late.start - slot, late.end - slot
+            settled.append((late.resource_id, late.selector, first, past, late.units, late.pool))
+            able = None
+        digits.append(able)
+    return seated(clinic.crew(demand), tuple(digits), tuple(settled), prefer)
 
 
 def exact_starts(demand: Demand, clinic: Clinic, among: int | None = None) -> int:
@@ -296,13 +327,13 @@ def in_doubt(demand: Demand, clinic: Clinic) -> int:
     return found
 
 
-def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
+def _cover(thread: Thread, around: Near, slot: int) -> list[Piece] | None:
     """Who is on site, minute by minute: the fewest people whose stays cover the stretch."""
-    stretch, around = thread.stretches[0], clinic.near(thread, slot)
+    stretch = thread.stretches[0]
     at, end = slot + stretch.start, slot + stretch.end
     if at < 0:
         return None
-    cover: list[Taking] = []
+    cover: list[Piece] = []
     while at < end:
         longest, who = 0, None
         for each, there in around.there:
@@ -313,7 +344,7 @@ def _cover(thread: Thread, clinic: Clinic, slot: int) -> list[Taking] | None:
                     break
         if who is None:
             return None
-        cover.append(Taking(who, thread.selector, at, at + longest, 0))
+        cover.append((who, thread.selector, at - slot, at + longest - slot, 0, ()))
         at += longest
     return cover
 
@@ -356,30 +387,3 @@ def late_room(thread: Thread, clinic: Clinic, slot: int) -> Taking | None:
     if chosen is None:
         return None
     return Taking(chosen[None], thread.selector, start, end, rooms.stretch.units, rooms.pool.rooms)
-
-
-def _late_rooms(demand: Demand, clinic: Clinic, slot: int) -> dict[Thread, Taking]:
-    """The threads for which no room is free throughout, but one can be made so."""
-    late = {}
-    for thread in demand.threads:
-        if thread.selector in clinic.pools and demand.counts[thread] == 1:
-            if clinic.near(thread, slot).able(slot).count:
-                continue
-            taking = late_room(thread, clinic, slot)
-            if taking is not None:
-                late[thread] = taking
-    return late
-
-
-def _serve(
-    demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID], late: Mapping[Thread, Taking]
-) -> dict[int, UUID] | None:
-    """One resource for each thread, by its place."""
-    able = {
-        place: clinic.near(thread, slot).able(slot)
-        for place, thread in enumerate(demand.threads)
-        if not thread.present and thread not in late
-    }
-    wanted = [clinic.calendars[key] for key in prefer if key in clinic.calendars]
-    chosen = seated(demand, able, wanted)
-    return None if chosen is None else {place: who.resource_id for place, who in chosen.items()}

@@ -119,6 +119,13 @@ class Demand:
             threads += [replace(thread, stretches=stretches)] if stretches else []
         return replace(self, threads=tuple(threads), first_slot=0, past_slot=self.patient_slots)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.code, self.threads, self.patient_slots))
+
+    def __hash__(self) -> int:  # a key of what is remembered of it
+        return self._hash
+
     @property
     def reach(self) -> tuple[int, int]:
         """Slots from the visit's start to the first and past the last one that it touches."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.bitmap import SLOT, SLOT_MINUTES
+from scheduler.core.bitmap import SLOT
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
+from scheduler.core.seating import Seating
+from scheduler.core.visit import VisitType
 from scheduler.services import course_rules
-from scheduler.services.appointments import Participation, as_what, cut, in_order, in_time, participants, stays
+from scheduler.services.appointments import Participation, in_time, participants
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind, require_on
-from scheduler.services.finding import Found, Pin, Search, Wanted
+from scheduler.services.finding import Pin, Search, Wanted
 from scheduler.services.group_places import OpenGroup
 from scheduler.services.licences import expect_region
 from scheduler.services.premises import premises
@@ -99,46 +102,47 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
 def _offers(look: Search, loaded: Loaded, wish: Wish, since: datetime, until: datetime) -> Iterator[Offer]:
     """Every start from `since` to `until`, half-open, earliest first."""
     timeline, zone = loaded.site.timeline, loaded.site.time_zone
-    shown, minutes = _Shown(look.kind), timedelta(minutes=look.kind.visit.minutes)
+    outline, minutes = _outline(look.kind.visit), timedelta(minutes=look.kind.visit.minutes)
     among = timeline.from_slot(timeline.slot_after(since)) & ~timeline.from_slot(timeline.slot_after(until))
-    for slot, place in look.offers(loaded, among & wished_starts(wish, zone, timeline)):
+    for slot, served in look.seats(loaded, among & wished_starts(wish, zone, timeline)):
         start = timeline.instant(slot)
-        yield Offer(start, start + minutes, zone, shown.by(place, slot, start), place.group)
+        if isinstance(served, Seating):
+            parts = _parts(outline, served)
+            people = tuple(Participation(*who, start + first, start + past) for who, first, past in parts)
+            yield Offer(start, start + minutes, zone, people)
+        else:
+            yield Offer(
+                start, start + minutes, zone, participants(in_time(outline.segments, start), served.served), served
+            )
 
 
-class _Shown:
-    """Who serves the offers of one answer. Most take part in the same segments as in the offer before."""
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """The segments of a visit type, as rows keep them; equal to none but itself, so that it is found fast."""
 
-    def __init__(self, kind: Kind) -> None:
-        self._outline = kind.visit.outline()
-        self._edges = [
-            (each["name"], each["start"] // SLOT_MINUTES, each["end"] // SLOT_MINUTES, each["needs"])
-            for each in self._outline
-        ]
-        self._known: dict[Any, tuple[str, str, list[tuple[str, timedelta, timedelta]]]] = {}
+    segments: list[dict[str, Any]]
 
-    def by(self, place: Found, slot: int, start: datetime) -> tuple[Participation, ...]:
-        """The participants of the visit that starts then."""
-        if place.group is not None:
-            return participants(in_time(self._outline, start), place.group.served)
-        found = []
-        for who, selector, pieces in stays(
-            (t.resource_id, t.selector, t.start - slot, t.end - slot) for t in place.takings
-        ):
-            kind, role, parts = self._parts(selector, pieces)
-            found += [
-                Participation(who, kind, role, name, start + since, start + until) for name, since, until in parts
-            ]
-        return tuple(sorted(found, key=in_order))
 
-    def _parts(
-        self, selector: str, pieces: tuple[tuple[int, int], ...]
-    ) -> tuple[str, str, list[tuple[str, timedelta, timedelta]]]:
-        known = self._known.get((selector, pieces))
-        if known is None:
-            parts = [(name, since * SLOT, until * SLOT) for name, since, until in cut(self._edges, selector, pieces)]
-            known = self._known[selector, pieces] = (*as_what(selector), parts)
-        return known
+@lru_cache(maxsize=1024)
+def _outline(visit: VisitType) -> _Outline:
+    return _Outline(visit.outline())
+
+
+#: ((resource, kind, role, segment), from, to), counted from the visit's start.
+_Part = tuple[tuple[UUID, str, str, str], timedelta, timedelta]
+
+
+@lru_cache(maxsize=8192)
+def _parts(outline: _Outline, served: Seating) -> tuple[_Part, ...]:
+    """Who takes part in which segment, in the order in which they are listed."""
+    origin = datetime(2000, 1, 1, tzinfo=UTC)  # any will do
+    taken = (
+        (who, selector, origin + first * SLOT, origin + past * SLOT) for who, selector, first, past, *_ in served.pieces
+    )
+    return tuple(
+        ((each.resource_id, each.kind, each.role, each.segment), each.start - origin, each.end - origin)
+        for each in participants(in_time(outline.segments, origin), taken)
+    )
 
 
 def explain(session: Session, call: Call, question: Question) -> Explanation:

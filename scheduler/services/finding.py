@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Clinic, Taking, assign, starts
+from scheduler.core.availability import Bar, Clinic, Taking, seat, starts, takings_from
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid, to_local
@@ -23,6 +23,7 @@ from scheduler.core.errors import Fault, Invalid, Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
+from scheduler.core.seating import Seating
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
@@ -36,6 +37,9 @@ from scheduler.services.premises import Premises, premises
 #: How far around the wanted start alternatives are looked for, and how many are shown.
 NEARBY = (timedelta(days=7), timedelta(days=21))
 ALTERNATIVES = 5
+
+#: Who serves at some start: a group that is joined, or people of the visit's own.
+Seat = OpenGroup | Seating
 
 
 @dataclass(frozen=True)
@@ -225,37 +229,48 @@ class Search:
         """Up to five starts that can be booked, the nearest to the wanted one first."""
         now = self.call.now
         loaded = self.load(max(starts_at - NEARBY[0], now), max(starts_at + NEARBY[1], now))
-        found = islice(self.around(loaded, starts_at), ALTERNATIVES)
+        middle = loaded.site.timeline.slot(starts_at)
+        found = islice(self.seats(loaded, order=lambda slot: (abs(slot - middle), slot)), ALTERNATIVES)
         return sorted(loaded.site.timeline.instant(slot) for slot, _ in found)
 
-    def around(self, loaded: Loaded, centre: datetime, among: int | None = None) -> Iterator[tuple[int, Found]]:
-        """(start slot, place) of what can be booked, the nearest to `centre` first; `among` narrows the starts."""
+    def around(self, loaded: Loaded, centre: datetime, among: int) -> Iterator[Found]:
+        """What can be booked among these starts, the nearest to `centre` first."""
         middle = loaded.site.timeline.slot(centre)
-        yield from self.offers(loaded, among, order=lambda slot: (abs(slot - middle), slot))
+        for slot, found in self.seats(loaded, among, order=lambda slot: (abs(slot - middle), slot)):
+            yield self._found(loaded, slot, found)
 
-    def offers(
+    def seats(
         self, loaded: Loaded, among: int | None = None, *, order: Callable[[int], Any] | None = None
-    ) -> Iterator[tuple[int, Found]]:
-        """(start slot, place) of everything that can be booked, earliest first or in that order."""
+    ) -> Iterator[tuple[int, Seat]]:
+        """(start slot, who serves) of everything that can be booked, earliest first or in that order."""
         clinic, groups = self.clinic(loaded), self.joinable(loaded)
         candidates = starts(self.kind.demand, clinic)
         for slot in groups:
             candidates |= 1 << slot
         slots = bits(candidates if among is None else candidates & among)
         for slot in slots if order is None else sorted(slots, key=order):
-            found = self.place(loaded, clinic, slot, groups)
+            found = self._seat(clinic, slot, groups)
             if found is not None:
                 yield slot, found
 
     def place(self, loaded: Loaded, clinic: Clinic, slot: int, groups: Mapping[int, OpenGroup]) -> Found | None:
-        """The place at that start, by the one law: in a group that has room, or with people of its own."""
+        """The place at that start, by the one law."""
+        found = self._seat(clinic, slot, groups)
+        return None if found is None else self._found(loaded, slot, found)
+
+    def _seat(self, clinic: Clinic, slot: int, groups: Mapping[int, OpenGroup]) -> Seat | None:
+        """The group that has room then, or people of its own."""
+        group = groups.get(slot)
+        if group is not None and clinic.open_for(self.kind.demand.patient_slots) >> slot & 1:
+            return group
+        return seat(self.kind.demand, clinic, slot)
+
+    def _found(self, loaded: Loaded, slot: int, served: Seat) -> Found:
         starts_at = loaded.site.timeline.instant(slot)
         local = to_local(starts_at, loaded.site.time_zone)
-        group = groups.get(slot)
-        if group is not None and (clinic.lawful & clinic.attended(self.kind.demand.patient_slots)) >> slot & 1:
-            return Found(self.kind, loaded, local, starts_at, (), group=group)
-        takings = assign(self.kind.demand, clinic, slot)
-        return None if takings is None else Found(self.kind, loaded, local, starts_at, takings)
+        if isinstance(served, OpenGroup):
+            return Found(self.kind, loaded, local, starts_at, (), group=served)
+        return Found(self.kind, loaded, local, starts_at, takings_from(served, slot))
 
     def why_not(self, loaded: Loaded, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
         """Every reason against that start; that the group which begins then is full comes before who else is busy."""

@@ -222,7 +222,7 @@ def _place(
     touching = timeline.from_slot(timeline.slot(first) + 1) & ~timeline.from_slot(timeline.slot_after(opening.ends_at))
     among = touching & wanted_starts(entry.windows, zone, timeline)
     notice = timedelta(minutes=entry.notice_minutes)
-    for _, found in search.around(loaded, opening.starts_at, among):
+    for found in search.around(loaded, opening.starts_at, among):
         until = offer_until(loaded.policies, found.starts_at, notice, call.now)
         if until is not None:
             return wanted, found, until
