@@ -164,8 +164,14 @@ class Settings:
         _one_of("console", "file", "http", "twilio"),
         "How SMS leaves: printed, to the outbox, by HTTP, or by Twilio",
     )
+    voice_channel: str = _setting(
+        "console",
+        _one_of("console", "file", "twilio-voice"),
+        "How calls are made: printed, written, or by Twilio",
+    )
     email_per_second: float = _setting(0.0, _rate, "E-mails that a worker lets leave in a second; 0 means no limit")
     sms_per_second: float = _setting(0.0, _rate, "SMS that a worker lets leave in a second; 0 means no limit")
+    voice_per_second: float = _setting(0.0, _rate, "Calls that a worker begins in a second; 0 means no limit")
     outbox_dir: str = _setting("var/outbox", _text, "Where the channel `file` writes messages")
     smtp_host: str = _setting("", _text, "The SMTP server; needed when the e-mail channel is `smtp`")
     smtp_port: int = _setting(587, _whole(1, 65_535), "The SMTP server's port")
@@ -189,6 +195,7 @@ class Settings:
     twilio_account: str = _setting("", _text, "The Twilio account; needed when the SMS channel is `twilio`")
     twilio_token: str = _setting("", _text, "Its token, which also signs what Twilio posts", secret=True)
     twilio_from: str = _setting("", _text, "The number, or messaging service (MG...), that texts leave from")
+    twilio_voice_from: str = _setting("", _text, "The number that calls come from; needed when calls go by Twilio")
     public_url: str = _setting(
         "", _web_address, "Where patients and providers reach this installation; empty, messages carry no links"
     )
@@ -261,13 +268,16 @@ def _misspelled(source: Mapping[str, str]) -> dict[str, str]:
 
 def _missing(found: Settings) -> dict[str, str]:
     """Name what the chosen channels need and did not get."""
+    calls = found.voice_channel == "twilio-voice"
     needs = {
         "smtp_host": found.email_channel == "smtp",
         "smtp_from": found.email_channel == "smtp",
         "sms_http_url": found.sms_channel == "http",
-        "twilio_account": found.sms_channel == "twilio",
-        "twilio_token": found.sms_channel == "twilio",
+        "twilio_account": found.sms_channel == "twilio" or calls,
+        "twilio_token": found.sms_channel == "twilio" or calls,
         "twilio_from": found.sms_channel == "twilio",
+        "twilio_voice_from": calls,
+        "public_url": calls,
     }
     return {
         f"{PREFIX}{name.upper()}": "is needed by the chosen channel"

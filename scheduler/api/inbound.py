@@ -1,8 +1,9 @@
-"""What providers post: texts of patients, and what became of messages. The provider signs each; there is no key."""
+"""What providers post: texts of patients, keys pressed in calls, what became of messages. Signed; there is no key."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, request
@@ -11,7 +12,8 @@ from scheduler.api.http import unkeyed
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid
 from scheduler.database import db, transact
-from scheduler.services import contacts, incoming, receipts, two_way
+from scheduler.services import calls, contacts, incoming, receipts, two_way
+from scheduler.services.calls import Pressed
 from scheduler.services.incoming import Told
 from scheduler.services.two_way import Incoming
 
@@ -21,7 +23,15 @@ _LONGEST_TEXT = 1600
 _WORD = {"type": "string"}
 
 
-def _described(name: str, summary: str, says: str, names: tuple[str, ...], answers: dict[str, Any]) -> dict[str, Any]:
+def _described(
+    name: str,
+    summary: str,
+    says: str,
+    names: tuple[str, ...],
+    answers: dict[str, Any],
+    *,
+    more: tuple[dict[str, Any], ...] = (),
+) -> dict[str, Any]:
     """One operation of openapi.yaml: no key, no `dry_run`, and the provider's own id in place of an Idempotency-Key."""
     words = {"type": "object", "properties": dict.fromkeys(("id", "from", "body", "status", "detail"), _WORD)}
     forms = {"type": "object", "additionalProperties": _WORD}
@@ -38,6 +48,7 @@ def _described(name: str, summary: str, says: str, names: tuple[str, ...], answe
             "parameters": [
                 {"name": "provider", "in": "path", "required": True, "schema": {"enum": ["http", "twilio"]}},
                 *({"name": each, "in": "query", "schema": {"type": "string", "format": "uuid"}} for each in names),
+                *more,
             ],
             "requestBody": {
                 "required": True,
@@ -76,6 +87,15 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         ("organization", "message"),
         {"204": {"description": "Heard"}},
     ),
+    "inbound.receive_key": _described(
+        "receive_key",
+        "A key pressed in a call",
+        "1 says the message as things stand by then, and once more (`after=words`) confirms its visit; 9 ends all "
+        "calls and texts to the number. The same key again does nothing more. Only Twilio calls.",
+        ("organization", "message"),
+        {"200": {"description": "What is said now", "content": {"text/xml": {"schema": _WORD}}}},
+        more=({"name": "after", "in": "query", "schema": {"enum": ["opening", "words"]}},),
+    ),
 }
 
 
@@ -102,9 +122,7 @@ def receive_text(provider: str) -> Response:
 def receive_outcome(provider: str) -> Response:
     """What became of `?message=` of `?organization=`: these stand in the address that the provider was given."""
     told = _opened(provider)
-    organization_id, message_id = _id("organization"), _id("message")
-    if organization_id is None or message_id is None:
-        raise Invalid([Fault("/message", "required", "The address names the organization and the message.")])
+    organization_id, message_id = _about()
     if told.outcome:
         transact(
             db.session(),
@@ -114,12 +132,38 @@ def receive_outcome(provider: str) -> Response:
     return Response(status=204)
 
 
+@public.post("/calls/<provider>")
+@unkeyed("The provider signs what it posts")
+def receive_key(provider: str) -> Response:
+    """A key pressed in the call about `?message=` of `?organization=`; with `?after=words` once it was said."""
+    told = _opened(provider)
+    organization_id, message_id = _about()
+    what = Pressed(provider, told.provider_id, told.called, told.key, heard=request.args.get("after") == "words")
+    said = transact(db.session(), _call(organization_id), lambda s, c: calls.pressed(s, c, message_id, what))
+    about = {"organization": organization_id, "message": message_id, "after": said.next}
+    action = f"{_base()}{request.path}?{urlencode(about)}" if said.next else ""
+    kind, body = incoming.spoken(provider, said.words, said.locale, action)
+    return Response(body, content_type=kind)
+
+
+def _about() -> tuple[UUID, UUID]:
+    """The organization and the message that the address names."""
+    organization_id, message_id = _id("organization"), _id("message")
+    if organization_id is None or message_id is None:
+        raise Invalid([Fault("/message", "required", "The address names the organization and the message.")])
+    return organization_id, message_id
+
+
+def _base() -> str:
+    public: str = current_app.extensions["settings"].public_url
+    return public.rstrip("/") or request.host_url.rstrip("/")
+
+
 def _opened(provider: str) -> Told:
     settings = current_app.extensions["settings"]
     secret = {"http": settings.sms_http_secret, "twilio": settings.twilio_token}.get(provider, "")
-    base = settings.public_url.rstrip("/") or request.host_url.rstrip("/")
     query = request.query_string.decode("ascii", "replace")
-    url = f"{base}{request.path}" + (f"?{query}" if query else "")
+    url = f"{_base()}{request.path}" + (f"?{query}" if query else "")
     return incoming.opened(provider, secret, url=url, headers=dict(request.headers), body=request.get_data(cache=False))
 
 

@@ -21,6 +21,7 @@ CHANNELS: dict[str, str] = {
     "http": "scheduler.messaging.sms_http:SmsHttp",
     "smtp": "scheduler.messaging.smtp:Smtp",
     "twilio": "scheduler.messaging.twilio:Twilio",
+    "twilio-voice": "scheduler.messaging.twilio_voice:TwilioVoice",
     "webhook": "scheduler.messaging.webhook:Webhook",
 }
 

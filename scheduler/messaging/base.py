@@ -20,8 +20,9 @@ class Envelope:
     """One finished message to one recipient.
 
     `message_id` is the same at every attempt: channels hand it to their provider as the idempotency key. `channel` is
-    how the recipient is reached (`email`, `sms`), `to` an address or an E.164 number. Providers report back under
-    `organization_id`. `calendar` are visits for the recipient's calendar, which takes them by `method`.
+    how the recipient is reached (`email`, `sms`, `voice`), `to` an address or an E.164 number. Providers report back
+    under `organization_id`. `calendar` are visits for the recipient's calendar, which takes them by `method`. `again`
+    counts the times that it was taken and is meant to be once more: a call that nobody answered.
     """
 
     message_id: str
@@ -35,6 +36,7 @@ class Envelope:
     organization_id: str = ""
     calendar: Sequence[Entry] = ()
     method: Method = "PUBLISH"
+    again: int = 0
 
     def __post_init__(self) -> None:
         # The id becomes a file name and a header: nothing but a plain name may pass.

@@ -12,13 +12,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from scheduler.messaging.twiml import said, texted
+
 #: What a status of Twilio's means for a message; others are on the way.
 _DELIVERED = frozenset({"delivered", "completed"})
-_FAILED = frozenset({"failed", "undelivered", "busy", "no-answer", "canceled"})
+_FAILED = frozenset({"failed", "undelivered", "canceled"})
+_UNANSWERED = frozenset({"busy", "no-answer"})
 
 
 class NotSigned(Exception):
@@ -40,21 +42,30 @@ class Posted:
 
 @dataclass(frozen=True)
 class Told:
-    """What it says: a text of `number`, or the outcome (`delivered`, `failed`, or on its way: empty) of a message."""
+    """What it says: a text of `number`, or what became of a message: `delivered`, `failed`, `unanswered` (a call).
+
+    Empty, it is on its way. `key` is what was pressed in a call that rang at `called`.
+    """
 
     provider_id: str
     number: str = ""
     text: str = ""
     outcome: str = ""
     detail: str = ""
+    key: str = ""
+    called: str = ""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """How one provider speaks. `read` raises NotSigned and Unreadable; `say` is (content type, answer)."""
+    """How one provider speaks. `read` raises NotSigned and Unreadable; `say` is (content type, answer).
+
+    `speak` is the same in a call: words, their locale, and where a key is told; None for who makes none.
+    """
 
     read: Callable[[str, Posted], Told]
     say: Callable[[str], tuple[str, str]]
+    speak: Callable[[str, str, str], tuple[str, str]] | None = None
 
 
 def _from_twilio(secret: str, posted: Posted) -> Told:
@@ -69,13 +80,16 @@ def _from_twilio(secret: str, posted: Posted) -> Told:
     ):
         raise NotSigned
     status = form.get("MessageStatus") or form.get("CallStatus") or ""
-    outcome = "delivered" if status in _DELIVERED else "failed" if status in _FAILED else ""
+    known = {"delivered": _DELIVERED, "failed": _FAILED, "unanswered": _UNANSWERED}
+    outcome = next((name for name, those in known.items() if status in those), "")
     return Told(
         provider_id=form.get("MessageSid") or form.get("CallSid") or "",
         number=form.get("From", ""),
         text=form.get("Body", ""),
         outcome=outcome,
         detail=f"{status} {form.get('ErrorCode', '')}".strip(),
+        key=form.get("Digits", ""),
+        called=form.get("To", ""),
     )
 
 
@@ -106,14 +120,12 @@ def signature(token: str, url: str, form: Mapping[str, str]) -> str:
     return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
-def _twiml(answer: str) -> str:
-    """What it is told to text back."""
-    said = f"<Message>{escape(answer)}</Message>" if answer else ""
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{said}</Response>'
-
-
 #: By the name that stands in the address that a provider is given.
 PROVIDERS: Mapping[str, Provider] = {
     "http": Provider(_from_gateway, lambda answer: ("application/json", json.dumps({"reply": answer or None}))),
-    "twilio": Provider(_from_twilio, lambda answer: ("text/xml", _twiml(answer))),
+    "twilio": Provider(
+        _from_twilio,
+        lambda answer: ("text/xml", texted(answer)),
+        lambda words, locale, action: ("text/xml", said(words, locale, action=action)),
+    ),
 }

@@ -38,17 +38,28 @@ LINKED: Mapping[str, frozenset[str]] = {
     "sms": frozenset({"booked", "series_overview", "remind_72h", "remind_24h", "night_before", "rescheduled"}),
 }
 
+#: Of these a call tells that the visit does not take place.
+CANCELLING = frozenset({"cancelled", "correction"})
+
 #: By locale, a clinic's own texts for one kind: {"es": {"subject": ..., "body": ..., "sms": ...}}.
 Custom = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What is said in a call: `words` to the reader in person, `machine` to whatever or whoever else answers."""
+    """What is said in a call: `words` to the reader in person, `machine` to whatever or whoever else answers.
+
+    A call without a person begins with `opening`, which tells no more than `machine` does, and ends with one of the
+    others: how to confirm by a key, that this was done, or that no more calls will come.
+    """
 
     words: str
     machine: str
     locale: str
+    opening: str
+    confirm: str
+    confirmed: str
+    stopped: str
 
 
 @dataclass(frozen=True)
@@ -93,12 +104,15 @@ def render(
     *,
     one_sms: bool = False,
 ) -> Text:
-    """The text of a message of that kind for that channel (`email` or `sms`).
+    """The text of a message of that kind for that channel (`email`, `sms`, or `voice`: how the call begins).
 
     `locales` are the recipient's and the organization's, in this order; `custom` holds the organization's own texts.
     With `one_sms` (texts that rest on the exemption) an own text that takes more than one SMS gives way to the shipped
     one, which does not, and a link to the clinic's phone number, which the law demands.
     """
+    if channel == "voice":
+        call = speak(kind, facts, locales)
+        return Text("", call.opening, call.locale, quiet(facts.sender_name))
     needed = {"sms"} if channel == "sms" else {"subject", "body"}
     for tag in locale_chain(locales):
         own = (custom or {}).get(tag)
@@ -119,11 +133,11 @@ def render(
     raise AssertionError  # pragma: no cover - English is always there
 
 
-def speak(facts: Facts, locales: Sequence[str]) -> Spoken:
+def speak(kind: str, facts: Facts, locales: Sequence[str]) -> Spoken:
     """The words for a call about a visit: what must be known of it, and nothing to whoever else picks up."""
     language = next(tag for tag in locale_chain(locales) if tag in shipped_locales())
     manner = next((name for name in locales if name.replace("_", "-").startswith(f"{language}-")), language)
-    return _Saying("", facts, manner, language, words_of(language), None).call()
+    return _Saying(kind, facts, manner, language, words_of(language), None).call()
 
 
 class _Saying:
@@ -160,9 +174,16 @@ class _Saying:
 
     def call(self) -> Spoken:
         values = self._values()
-        said = self._shipped(f"{self._language}/voice.txt", values)
-        machine = self._words["machine" if values["phone"] else "machine_no_phone"]
-        return Spoken(" ".join(said.split()), machine.format_map(values), self._locale)
+        template = "voice_cancelled" if self._kind in CANCELLING else "voice"
+        said = self._shipped(f"{self._language}/{template}.txt", values)
+
+        def word(name: str) -> str:
+            has_other = not values["phone"] and f"{name}_no_phone" in self._words
+            return self._words[f"{name}_no_phone" if has_other else name].format_map(values)
+
+        parts = map(word, ("machine", "opening", "call_confirm", "call_confirmed", "call_stopped"))
+        machine, opening, confirm, confirmed, stopped = parts
+        return Spoken(" ".join(said.split()), machine, self._locale, opening, confirm, confirmed, stopped)
 
     def _values(self) -> Values:
         return Values(self._facts, Phrases(self._locale, self._words), self._words)

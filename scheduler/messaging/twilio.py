@@ -1,12 +1,12 @@
-"""The channel that sends SMS and reads messages out by telephone over a Twilio-shaped API.
+"""The channel that sends SMS over a Twilio-shaped API, and how anything is posted there.
 
 Twilio keeps no promise to take one message once: a repeat after a lost answer may arrive twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
-from xml.sax.saxutils import escape
 
 from scheduler.messaging.base import Envelope, one_number
 from scheduler.messaging.posting import checked_url, named, post
@@ -14,8 +14,31 @@ from scheduler.messaging.posting import checked_url, named, post
 _VERSION = "2010-04-01"
 
 
+class Account:
+    """An account there: posts to one of its resources, and asks to be told what became of it."""
+
+    def __init__(self, account: str, token: str, url: str, *, timeout: float) -> None:
+        if not (account.isalnum() and token):
+            msg = "Twilio needs an account and its token"
+            raise ValueError(msg)
+        self._url = f"{checked_url(url, 'Twilio').rstrip('/')}/{_VERSION}/Accounts/{account}"
+        self._auth, self._timeout = (account, token), timeout
+
+    def post(self, what: str, resource: str, envelope: Envelope, form: Mapping[str, str], *, key: str) -> str | None:
+        """Post it, and return their id of it. 4xx is permanent but for those in TRANSIENT."""
+        form = {"To": one_number(envelope.to), **form}
+        headers = {"I-Twilio-Idempotency-Token": key}
+        url = f"{self._url}/{resource}.json"
+        return named(post(what, url, timeout=self._timeout, data=form, auth=self._auth, headers=headers), "sid")
+
+
+def about(address: str, envelope: Envelope) -> str:
+    """The address at which the provider speaks of this message."""
+    return f"{address}?{urlencode({'organization': envelope.organization_id, 'message': envelope.message_id})}"
+
+
 class Twilio:
-    """Sends from the number `sender`, or by the messaging service of that id (MG...). `voice` calls instead of texting.
+    """Sends from the number `sender`, or by the messaging service of that id (MG...).
 
     `callback` is where the provider reports what became of a message; empty, it does not.
     """
@@ -30,32 +53,18 @@ class Twilio:
         *,
         url: str = "https://api.twilio.com",
         callback: str = "",
-        voice: bool = False,
         timeout: float = 10,
     ) -> None:
-        if not (account.isalnum() and token and sender):
-            msg = "Twilio needs an account, its token, and the number to send from"
+        if not sender:
+            msg = "Twilio needs the number to send from"
             raise ValueError(msg)
-        what = "Calls" if voice else "Messages"
-        self._url = f"{checked_url(url, 'Twilio').rstrip('/')}/{_VERSION}/Accounts/{account}/{what}.json"
-        self._auth, self._sender, self._voice = (account, token), sender, voice
-        self._callback, self._timeout = callback, timeout
+        self._account = Account(account, token, url, timeout=timeout)
+        self._from = {"MessagingServiceSid" if sender.startswith("MG") else "From": sender}
+        self._callback = callback
 
     def deliver(self, envelope: Envelope) -> str | None:
-        """Hand the message over and return their id of it. 4xx is permanent but for those in TRANSIENT."""
-        form = {"To": one_number(envelope.to)} | self._from() | self._said(envelope)
+        """Hand the message over and return their id of it."""
+        form = self._from | {"Body": envelope.body}
         if self._callback:
-            about = urlencode({"organization": envelope.organization_id, "message": envelope.message_id})
-            form["StatusCallback"] = f"{self._callback}?{about}"
-        headers = {"I-Twilio-Idempotency-Token": envelope.message_id}
-        answer = post("SMS provider", self._url, timeout=self._timeout, data=form, auth=self._auth, headers=headers)
-        return named(answer, "sid")
-
-    def _from(self) -> dict[str, str]:
-        return {"MessagingServiceSid" if self._sender.startswith("MG") else "From": self._sender}
-
-    def _said(self, envelope: Envelope) -> dict[str, str]:
-        if not self._voice:
-            return {"Body": envelope.body}
-        language = escape(envelope.locale.replace("_", "-"), {'"': "&quot;"})
-        return {"Twiml": f'<Response><Say language="{language}">{escape(envelope.body)}</Say></Response>'}
+            form["StatusCallback"] = about(self._callback, envelope)
+        return self._account.post("SMS provider", "Messages", envelope, form, key=envelope.message_id)

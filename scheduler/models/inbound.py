@@ -45,7 +45,7 @@ class EarlyReceipt(Owned, Base):
 
     __table_args__ = (
         within("messages", "message_id"),
-        CheckConstraint("outcome IN ('delivered', 'failed')", name="outcome"),
+        CheckConstraint("outcome IN ('delivered', 'failed', 'unanswered')", name="outcome"),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scheduler.core.errors import Fault, Invalid, NotFound, Unauthorized
 from scheduler.messaging.incoming import PROVIDERS, NotSigned, Posted, Told, Unreadable
 
-__all__ = ["Told", "opened", "said"]
+__all__ = ["Told", "opened", "said", "spoken"]
 
 _LONGEST_ID = 150
 
@@ -34,3 +34,11 @@ def opened(provider: str, secret: str, *, url: str, headers: Mapping[str, str], 
 def said(provider: str, answer: str) -> tuple[str, str]:
     """(content type, body): how that provider is told to text back, or that there is nothing to say."""
     return PROVIDERS[provider].say(answer)
+
+
+def spoken(provider: str, words: str, locale: str, action: str) -> tuple[str, str]:
+    """(content type, body): how that provider is told to say it in a call. Raises NotFound for one that makes none."""
+    speak = PROVIDERS[provider].speak
+    if speak is None:
+        raise NotFound("This provider makes no calls.")
+    return speak(words, locale, action)

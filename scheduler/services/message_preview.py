@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.lifecycle import LIVE
-from scheduler.core.reminders import Rule
+from scheduler.core.reminders import VOICE, Rule
 from scheduler.messaging.gsm7 import segments
 from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services import appointments, courses, message_rules
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
 from scheduler.services.outbox.scene import MERGED_WITHIN, Scene
-from scheduler.services.outbox.texts import in_words
+from scheduler.services.outbox.texts import in_a_call, in_words
 from scheduler.services.outbox.writing import Batch, rows_of
 from scheduler.services.patient_links import Links
 
@@ -128,12 +128,14 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
                 message.due_at = until
                 heapq.heappush(queue, (until, place, put_off + 1))
             case Send(channel=channel):
-                text = in_words(letter_of(then, message, judgement, new_id()), due)
+                letter = letter_of(then, message, judgement, new_id())
+                text = in_words(letter, due)
+                body = f"{text.body}\n[1] {in_a_call(letter, due).words}" if channel == VOICE else text.body
                 note = "" if channel == message.channel else f"by {channel}: no more texts, or none at all"
                 message.channel = channel
                 size = segments(text.body) if channel == "sms" else None
                 shown = _shown(scene, message, note=note)
-                yield replace(shown, subject=text.subject or None, body=text.body, segments=size)
+                yield replace(shown, subject=text.subject or None, body=body, segments=size)
             case Drop(status=status, reason=reason):
                 message.status, message.reason = status, reason
                 yield _shown(scene, message)

@@ -1,7 +1,8 @@
-"""What a provider says became of a message that it took: delivered, or failed after all. Told twice, done once.
+"""What a provider says became of a message: delivered, failed after all, or a call that nobody took.
 
-The address that a provider reports to names the message, and the report is signed: so it is believed even when the
-answer to the hand-over was lost. What comes before that answer is kept until the hand-over is over.
+The address that a provider reports to names the message, and the report is signed: told twice, it is done once, and it
+is believed even when the answer to the hand-over was lost. What comes before that answer is kept until the hand-over is
+over.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.models import EarlyReceipt, Message, new_id
 from scheduler.services import outbox
+from scheduler.services.outbox import telephone
 
 #: A report about a message that is handed over again and again is not kept for longer.
 _KEPT = timedelta(days=1)
@@ -73,12 +75,16 @@ def _apply(session: Session, call: Call, row: Message, provider_id: str, outcome
     # Its answer was lost, or its worker died: it has arrived all the same, and need not go again.
     is_open = row.status in {"pending", "sending"} and row.called_off_at is None
     is_lost = is_open and row.attempts > 0 and not row.context.get("failed")
-    if outcome == "delivered" and (is_known or is_lost):
+    if outcome == "delivered" and (is_known or is_lost) and not telephone.was_heard(row):
+        outbox.fall(session, call, row, row.channel, "Nobody who pressed a key took the call.")
+    elif outcome == "delivered" and (is_known or is_lost):
         row.status, row.reason, row.provider_id = "delivered", None, provider_id
         row.sent_at, row.token, row.lease_until = row.sent_at or call.now, None, None
     elif outcome == "failed" and is_known:
         why = f"The provider could not deliver it: {_plain(detail) or 'no reason'}."
         outbox.fall(session, call, row, row.channel, why)
+    elif outcome == "unanswered" and is_known:
+        telephone.unanswered(session, call, row, f"Nobody took the call: {_plain(detail)}.")
     session.flush()
 
 

@@ -8,7 +8,7 @@ from scheduler.config import Settings
 from scheduler.messaging import Channel, Envelope, open_channel
 from scheduler.messaging.render import Text
 from scheduler.services import outbox
-from scheduler.services.outbox import Letter
+from scheduler.services.outbox import Letter, telephone
 
 
 def channels_of(settings: Settings) -> dict[str, Channel]:
@@ -35,9 +35,17 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
             "sender": settings.twilio_from,
             "callback": f"{settings.public_url.rstrip('/')}/v1/callbacks/twilio" if settings.public_url else "",
         },
+        "twilio-voice": {
+            "account": settings.twilio_account,
+            "token": settings.twilio_token,
+            "sender": settings.twilio_voice_from,
+            "callback": f"{settings.public_url.rstrip('/')}/v1/callbacks/twilio",
+            "keys": f"{settings.public_url.rstrip('/')}/v1/calls/twilio",
+        },
         "webhook": {"private": settings.webhooks_private},
     }
-    chosen = {"email": settings.email_channel, "sms": settings.sms_channel, "webhook": "webhook"}
+    chosen = {"email": settings.email_channel, "sms": settings.sms_channel, "voice": settings.voice_channel}
+    chosen["webhook"] = "webhook"
     if settings.staff_notices:
         options["apprise"], chosen["staff"] = {"schemes": settings.staff_notices}, "apprise"
     return {name: open_channel(channel, options[channel]) for name, channel in chosen.items()}
@@ -58,6 +66,7 @@ def write_letter(letter: Letter, now: datetime) -> tuple[Text, Envelope]:
         headers=_headers(letter),
         calendar=letter.calendar,
         method=letter.method,
+        again=telephone.calls_made(letter.context),
     )
 
 

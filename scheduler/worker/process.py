@@ -46,7 +46,11 @@ def build_ticker(settings: Settings, *, clock: Clock = wall_clock) -> Ticker:
         at_once=settings.worker_at_once,
         at_once_unsafe=settings.worker_at_once_unsafe,
         guard=ClockGuard(sessions, clock),
-        rates={"email": settings.email_per_second, "sms": settings.sms_per_second},
+        rates={
+            "email": settings.email_per_second,
+            "sms": settings.sms_per_second,
+            "voice": settings.voice_per_second,
+        },
         links=Links.of(settings.public_url, settings.link_key),
     )
     return Ticker(worker, seconds=settings.worker_tick_seconds, clock=clock, afterwards=engine.dispose)

@@ -1,8 +1,8 @@
-"""How many texts a patient gets: by their consent, or by the exemption for health care messages.
+"""How many texts and calls a patient gets: by their consent, or by the exemption for health care messages.
 
 Under the exemption only a last reminder is a text (47 CFR 64.1200(a)(9)(iv); clinical.md T2): at most one a day and
-three a week, each of one SMS. The rest goes by e-mail. A clinic's own cap gives way to what a patient must know; the
-law's gives way to nothing.
+three a week, texts and calls together, each of one SMS or a minute. The rest goes by e-mail. A clinic's own cap gives
+way to what a patient must know; the law's gives way to nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from scheduler.core.policies import Basis, Caps
-from scheduler.core.reminders.values import Class
+from scheduler.core.reminders.values import VOICE, Class
 
-SMS = "sms"
+#: What counts: it reaches a telephone.
+COUNTED = frozenset({"sms", VOICE})
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ def route(one: Sendable, reach: Iterable[str], basis: Basis, caps: Caps, days: I
     order = [name for name in one.channels if name in usable]
     if not order:
         return Route(None, "no_channel")
-    other = next((name for name in order if name != SMS), None)
-    if order[0] != SMS:
+    other = next((name for name in order if name not in COUNTED), None)
+    if order[0] not in COUNTED:
         return Route(order[0])
     must = one.urgent or one.cls == "instruction"
     # Without an address for mail, what a patient must know is still a health care message.
     if basis == "exemption" and not one.exempt and (other is not None or not must):
         return Route(other, None if other else "exemption", "no consent to texts")
     if below(caps, days, today) or (basis == "consent" and must and other is None):
-        return Route(SMS)
+        return Route(order[0])
     return Route(other, None if other else "over_cap", "over the cap for texts")

@@ -11,8 +11,10 @@ from scheduler.core.reminders.quiet import parse_clock
 from scheduler.core.reminders.values import (
     CHANNELS,
     KINDS,
+    SPOKEN_KINDS,
     TASK,
     TASK_KINDS,
+    VOICE,
     Anchor,
     Class,
     Event,
@@ -123,6 +125,8 @@ def _check_whole(node: Node, rule: Rule, evening: Window | None) -> None:
         node.fault("yields" if rule.yields_to else "merges", "instruction_kept", "An instruction is never merged away.")
     if rule.escalate_minutes and not (rule.cls in {"reminder", "instruction"} and rule.side == "before"):
         node.fault("escalate", "escalate_what", "Only what is said before a visit asks for a word, and can miss one.")
+    if VOICE in rule.channels and rule.kind not in SPOKEN_KINDS and node.has("channels"):
+        node.fault("channels", "not_spoken", f"A call can tell of {', '.join(sorted(SPOKEN_KINDS))} only.")
     if len(rule.key) > _LONGEST_KEY:
         node.fault("key", "too_long", f"The key of a rule has {_LONGEST_KEY} characters at most.")
     if evening is not None and rule.side != "before":

@@ -40,7 +40,13 @@ TASK_KINDS = ("arrival_no_show", "confirm_by_call")
 PASSING = ("integration_booked", "confirmed", "forms_complete", "dose_booked")
 
 #: The ways by which a patient can be reached.
-CHANNELS = ("email", "sms")
+VOICE = "voice"
+CHANNELS = ("email", "sms", VOICE)
+
+#: What there are words for in a call; the rest is too much for one, or about more than one visit.
+SPOKEN_KINDS = frozenset(
+    {"booked", "remind_72h", "remind_24h", "night_before", "day_of", "rescheduled", "cancelled", "correction"}
+)
 
 #: Where a staff task goes in place of a channel.
 TASK = "task"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from scheduler.core.reminders import HELD_CLASSES, TASK, in_order, next_open, resting
+from scheduler.core.reminders import HELD_CLASSES, TASK, VOICE, in_order, next_open, resting
+from scheduler.core.reminders.budget import COUNTED
 from scheduler.models import Appointment, Message
 from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.passing import passed
@@ -141,18 +142,24 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
 def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement:
     """The channel that the patient prefers, or the message's own; else the next of the rule that is open and may be.
 
-    One that has refused the message for good is not asked again.
+    One that has refused the message for good is not asked again. No telephone rings in quiet hours, whatever it is.
     """
+    recipient = scene.recipient(visit)
     others = (name for name in message.context.get("channels", ()) if name != message.channel)
     wished = in_order((message.channel, *others), scene.patients[message.patient_id].preferences.get("channel"))
     refused = message.context.get("failed", ())
-    route = scene.route(message, visit, [name for name in wished if name not in refused])
+    usable = [name for name in wished if name not in refused]
+    rests = VOICE in usable and resting(recipient, scene.call.now)
+    route = scene.route(message, visit, [name for name in usable if not (rests and name == VOICE)])
+    if route.channel is None and rests and VOICE in scene.addresses(message.patient_id, message.context["class"]):
+        opens = next_open(recipient, scene.call.now)
+        return PutOff(opens) if opens < message.expires_at else Drop("expired_unsent", "quiet_hours")
     if route.channel is None:
         return Drop("suppressed", route.reason or "no_channel")
     copy = mailbox.copy_of(scene.session, message, route.channel) if message.attempts else None
     if copy is not None:
         message.merged_into = copy.id
         return Drop("suppressed", "merged")
-    if route.channel == "sms":
+    if route.channel in COUNTED:
         scene.note_text(message.patient_id)
     return Send(route.channel, scene.addresses(message.patient_id, message.context["class"])[route.channel])

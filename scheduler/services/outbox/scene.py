@@ -16,7 +16,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.policies import Basis, Caps, Messaging
 from scheduler.core.reminders import Recipient
-from scheduler.core.reminders.budget import Route, Sendable, route
+from scheduler.core.reminders.budget import COUNTED, Route, Sendable, route
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, ClinicalHold, Course, Location, Message, Organization, Patient
 from scheduler.services import message_texts, opt_outs
@@ -59,7 +59,7 @@ _HELD = select(ClinicalHold.patient_id).where(
 _TEXTS = select(Message.patient_id, Message.sent_at).where(
     Message.organization_id == bindparam("owner"),
     Message.patient_id.in_(bindparam("patients", expanding=True)),
-    Message.channel == "sms",
+    Message.channel.in_(sorted(COUNTED)),
     Message.due_at > bindparam("since"),
     or_(
         Message.status.in_(("sent", "delivered")),
@@ -219,7 +219,7 @@ class Scene:
         return self._manners[patient_id]
 
     def note_text(self, patient_id: UUID) -> None:
-        """Count a text that is about to be sent."""
+        """Count a text that is about to be sent, or a call."""
         self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
 
 
@@ -291,7 +291,7 @@ def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozen
 
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
-    """When texts were sent to these patients of late; one that is on its way counts as now."""
+    """When texts were sent to these patients of late, or calls made; one that is on its way counts as now."""
     asked = {
         "owner": call.organization_id,
         "patients": list(patient_ids),

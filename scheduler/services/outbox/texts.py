@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from scheduler.core.civil import zone
 from scheduler.messaging.facts import Facts, Line, Moved
-from scheduler.messaging.render import Text, render, speak
+from scheduler.messaging.render import Spoken, Text, render, speak
 from scheduler.services.outbox.letters import Letter, Stop
 
 
@@ -17,9 +17,14 @@ def in_words(letter: Letter, now: datetime) -> Text:
     )
 
 
+def in_a_call(letter: Letter, now: datetime) -> Spoken:
+    """What is said of it in a call."""
+    return speak(letter.kind, facts_of(letter, now), letter.locales)
+
+
 def spoken(letter: Letter, now: datetime) -> str:
     """What whoever calls in place of the letter may say, in the patient's language, as one line for a task."""
-    said = speak(facts_of(letter, now), letter.locales)
+    said = in_a_call(letter, now)
     return f"To the patient: {said.words} To anybody else, or a machine: {said.machine}"
 
 
