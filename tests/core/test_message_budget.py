@@ -16,6 +16,7 @@ BOTH, TEXT = frozenset({"sms", "email"}), frozenset({"sms"})
 REMINDER = Sendable(("sms", "email"), "reminder", urgent=False, exempt=False)
 LAST_WORD = Sendable(("sms", "email"), "reminder", urgent=False, exempt=True)
 INSTRUCTION = Sendable(("sms", "email"), "instruction", urgent=True, exempt=True)
+CALLED = Sendable(("voice", "email"), "reminder", urgent=False, exempt=True)
 NEWS = Sendable(("sms", "email"), "change", urgent=True, exempt=False)
 
 
@@ -35,6 +36,8 @@ NEWS = Sendable(("sms", "email"), "change", urgent=True, exempt=False)
         (NEWS, BOTH, "exemption", 0, "email", None),
         (NEWS, TEXT, "exemption", 0, "sms", None),
         (NEWS, TEXT, "exemption", 1, None, "over_cap"),
+        (CALLED, frozenset({"voice", "email"}), "exemption", 0, "voice", None),
+        (CALLED, frozenset({"voice", "email"}), "exemption", 1, "email", None),
         (NEWS, frozenset(), "consent", 0, None, "no_channel"),
         (Sendable(("email",), "instruction", urgent=False, exempt=False), TEXT, "consent", 0, None, "no_channel"),
     ],

@@ -90,6 +90,7 @@ FAULTY = [
     ({"event": "birthday"}, "/0/event", "unknown_event"),
     ({"channels": ["pigeon"]}, "/0/channels/0", "unknown_channel"),
     ({"channels": []}, "/0/channels", "empty"),
+    ({"kind": "forms_due", "channels": ["sms", "voice"]}, "/0/channels", "not_spoken"),
     ({"side": "beside"}, "/0/side", "unknown_side"),
     ({"at": ...}, "/0/at", "required"),
     ({"at": {"anchor": "moon"}}, "/0/at/anchor", "unknown_anchor"),

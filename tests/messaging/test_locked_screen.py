@@ -61,13 +61,17 @@ def cases() -> Iterator[Facts]:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_no_call_says_what_for_and_a_machine_hears_of_no_appointment(locale: str) -> None:
+@pytest.mark.parametrize("kind", ["night_before", "cancelled"])
+def test_no_call_says_what_for_and_a_machine_hears_of_no_appointment(kind: str, locale: str) -> None:
     for facts in cases():
         for facing in (facts, replace(facts, phone="")):
-            said = speak(facing, [locale])
-            assert TELLING.findall(f"{said.words} {said.machine}") == []
+            said = speak(kind, facing, [locale])
+            assert TELLING.findall(" ".join(map(str, vars(said).values()))) == []
             assert facts.visit not in said.words
             assert re.search(r"\d", said.machine.replace(facts.phone, "")) is None
+            assert re.findall(r"\d", said.opening.replace(facing.phone or "-", "")) == ["1", "9"], "its keys"
+            assert re.search("appoint|cita", said.opening) is None
+            assert len(said.opening.split()) <= 60
             assert len(said.words.split()) <= 130, "a minute"
 
 

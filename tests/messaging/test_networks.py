@@ -24,7 +24,10 @@ def over_network(port: int) -> dict[str, tuple[Channel, Envelope]]:
         "http": (open_channel("http", {"url": url, "timeout": 0.2}), SMS),
         "smtp": (open_channel("smtp", mail), EMAIL),
         "twilio": (open_channel("twilio", twilio), SMS),
-        "twilio (voice)": (open_channel("twilio", twilio | {"voice": True}), SMS),
+        "twilio-voice": (
+            open_channel("twilio-voice", twilio | {"keys": url, "callback": url}),
+            replace(SMS, channel="voice"),
+        ),
         "webhook": (open_channel("webhook", {"private": True, "timeout": 0.2}), replace(SMS, to=url)),
     }
 

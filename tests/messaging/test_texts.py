@@ -9,13 +9,15 @@ from functools import cache
 import pytest
 from jinja2 import UndefinedError
 
-from scheduler.core.reminders import CHANNELS, KINDS
+from scheduler.core.reminders import KINDS
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.render import LINKED, TEMPLATES, Text, _environment, locale_chain, render, shipped_locales
 from tests.messaging.sample_facts import START, facts, hard_cases
 
 LOCALES = sorted(shipped_locales())
+#: What is said in a call has its words beside these, and is tried in test_locked_screen.
+WRITTEN = ("email", "sms")
 #: After a visit the day is enough, and the zone of no use.
 ABOUT_THE_DAY = {"d_instructions", "evening_check", "next_day_scale", "integration_prompt", "gap_nudge"}
 #: A link of the length that they have, under an ordinary name.
@@ -46,7 +48,7 @@ def test_every_kind_has_its_folder_and_every_folder_its_kind(locale: str) -> Non
         assert {entry.name for entry in (TEMPLATES / locale / kind).iterdir()} == {"subject.txt", "body.txt", "sms.txt"}
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", WRITTEN)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("locale", MANNERS)
 def test_nothing_gives_the_patient_away(locale: str, kind: str, channel: str) -> None:
@@ -97,7 +99,7 @@ def test_an_email_is_tidy(locale: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["booked", "remind_24h", "night_before", "rescheduled"])
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", WRITTEN)
 def test_who_must_fast_is_told_the_very_time(kind: str, channel: str) -> None:
     for link in ("", LINK):
         body = render(kind, channel, replace(facts(), link=link), ["en"]).body
@@ -137,7 +139,7 @@ def test_a_fast_that_has_begun_is_not_announced_as_if_it_had_not() -> None:
 def test_who_need_not_fast_or_ride_hears_nothing_of_it() -> None:
     case = facts(food_until=None, liquids_until=None, ride=False)
     for kind in set(KINDS) - {"night_before"}:  # which is owed for a fast only
-        for channel in CHANNELS:
+        for channel in WRITTEN:
             body = render(kind, channel, case, ["en"]).body
             assert "food" not in body
             assert "drink" not in body
@@ -213,7 +215,7 @@ def test_names_that_would_give_the_patient_away_are_replaced() -> None:
         link="https://ketamineclinic.example.org/p/abc",
     )
     for kind in KINDS:
-        for channel in CHANNELS:
+        for channel in WRITTEN:
             text = render(kind, channel, telling, ["en"])
             assert disclosures(text.subject + text.body) == []
             assert "Your clinic" in text.body
