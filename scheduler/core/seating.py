@@ -86,7 +86,7 @@ def _found(crew: Crew, digits: Digits, settled: tuple[Piece, ...], wanted: Colle
     for place, at in chosen.items():
         thread, (who, buffers) = crew.demand.threads[place], crew.pools[place][at]
         pieces += [(who, thread.selector, each.start, each.end, each.units, ()) for each in thread.around(buffers)]
-    return Seating(tuple(sorted(pieces, key=lambda piece: (piece[2], piece[1], piece[0]))))
+    return Seating(tuple(sorted(pieces, key=lambda piece: (piece[2], piece[1], piece[0].int))))
 
 
 def _seated(crew: Crew, digits: Digits, wanted: Collection[int]) -> dict[int, int] | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, or_, select
@@ -20,6 +20,9 @@ from scheduler.services.group_places import Served
 from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
+
+#: Where a moment stands in time: an instant, or a slot.
+T = TypeVar("T", datetime, int)
 
 #: What the first part of a selector says about the resource behind it.
 KINDS = {"role": "practitioner", "room": "room", "device": "device"}
@@ -164,16 +167,16 @@ def in_time(outline: Sequence[Mapping[str, Any]], begins: datetime) -> tuple[Map
     )
 
 
-def participants(segments: Sequence[Mapping[str, Any]], served: Iterable[Served]) -> tuple[Participation, ...]:
+def participants(segments: Sequence[Mapping[str, Any]], served: Sequence[Served]) -> tuple[Participation, ...]:
     """(resource, selector, start, end) of a visit, cut at the edges of its segments, in order of time.
 
     Who only turns over while a segment that needs them no more goes on takes no part in it.
     """
     edges = [(segment["name"], segment["start"], segment["end"], segment.get("needs")) for segment in segments]
     found = []
-    for resource_id, selector, pieces in _stays(served):
-        kind, role = _as_what(selector)
-        found += [Participation(resource_id, kind, role, *part) for part in _cut(edges, selector, pieces)]
+    for resource_id, selector, pieces in stays(served):
+        kind, role = as_what(selector)
+        found += [Participation(resource_id, kind, role, *part) for part in cut(edges, selector, pieces)]
     return tuple(sorted(found, key=_in_order))
 
 
@@ -182,27 +185,25 @@ def _in_order(each: Participation) -> tuple[datetime, str, str, UUID]:
     return each.start, each.kind, each.role, each.resource_id
 
 
-def _as_what(selector: str) -> tuple[str, str]:
+def as_what(selector: str) -> tuple[str, str]:
     """The kind of resource, and as what it serves."""
     kind, _, role = selector.partition(":")
     return KINDS[kind], role
 
 
-def _stays(served: Iterable[Served]) -> list[tuple[UUID, str, tuple[tuple[datetime, datetime], ...]]]:
+def stays(served: Iterable[tuple[UUID, str, T, T]]) -> list[tuple[UUID, str, tuple[tuple[T, T], ...]]]:
     """(resource, selector, pieces) of whoever shows; unbroken pieces are one, in however many units they are."""
-    found: dict[tuple[int, str], tuple[UUID, list[tuple[datetime, datetime]]]] = {}
+    found: dict[tuple[int, str], tuple[UUID, list[tuple[T, T]]]] = {}
     for resource_id, selector, start, end in served:
         if selector.partition(":")[0] in KINDS:
             found.setdefault((resource_id.int, selector), (resource_id, []))[1].append((start, end))
     return [(who, selector, _joined(pieces)) for (_, selector), (who, pieces) in found.items()]
 
 
-def _cut(
-    edges: Iterable[tuple[str, datetime, datetime, Collection[str] | None]],
-    selector: str,
-    pieces: Iterable[tuple[datetime, datetime]],
-) -> list[tuple[str, datetime, datetime]]:
-    """The (segment, start, end) in which somebody takes part with these pieces."""
+def cut(
+    edges: Iterable[tuple[str, T, T, Collection[str] | None]], selector: str, pieces: Iterable[tuple[T, T]]
+) -> list[tuple[str, T, T]]:
+    """The (segment, start, end) in which somebody takes part with these pieces; in instants, slots, whatever."""
     return [
         (name, max(since, start), min(until, end))
         for since, until in pieces
@@ -211,10 +212,10 @@ def _cut(
     ]
 
 
-def _joined(pieces: list[tuple[datetime, datetime]]) -> tuple[tuple[datetime, datetime], ...]:
+def _joined(pieces: list[tuple[T, T]]) -> tuple[tuple[T, T], ...]:
     if len(pieces) == 1:
         return tuple(pieces)
-    joined: list[tuple[datetime, datetime]] = []
+    joined: list[tuple[T, T]] = []
     for start, end in sorted(pieces):
         if joined and start <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(joined[-1][1], end)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.bitmap import SLOT
+from scheduler.core.bitmap import SLOT, SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, on_grid
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason
@@ -20,7 +20,7 @@ from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.visit import VisitType
 from scheduler.services import course_rules
-from scheduler.services.appointments import Participation, in_time, participants
+from scheduler.services.appointments import Participation, as_what, cut, in_time, participants, stays
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind, require_on
 from scheduler.services.finding import Pin, Search, Wanted
@@ -107,8 +107,10 @@ def _offers(look: Search, loaded: Loaded, wish: Wish, since: datetime, until: da
     for slot, served in look.seats(loaded, among & wished_starts(wish, zone, timeline)):
         start = timeline.instant(slot)
         if isinstance(served, Seating):
-            parts = _parts(outline, served)
-            people = tuple(Participation(*who, start + first, start + past) for who, first, past in parts)
+            people = tuple(
+                Participation(who, *what, start + first, start + past)
+                for who, (what, first, past) in _parts(outline, served)
+            )
             yield Offer(start, start + minutes, zone, people)
         else:
             yield Offer(
@@ -122,27 +124,39 @@ class _Outline:
 
     segments: list[dict[str, Any]]
 
+    @cached_property
+    def edges(self) -> list[tuple[str, int, int, Collection[str]]]:
+        """(name, first slot, past slot, needs), counted from the visit's start."""
+        return [
+            (each["name"], each["start"] // SLOT_MINUTES, each["end"] // SLOT_MINUTES, each["needs"])
+            for each in self.segments
+        ]
+
 
 @lru_cache(maxsize=1024)
 def _outline(visit: VisitType) -> _Outline:
     return _Outline(visit.outline())
 
 
-#: ((resource, kind, role, segment), from, to), counted from the visit's start.
-_Part = tuple[tuple[UUID, str, str, str], timedelta, timedelta]
+#: (kind, role, segment), from, to; counted from the visit's start.
+_Share = tuple[tuple[str, str, str], timedelta, timedelta]
 
 
 @lru_cache(maxsize=8192)
-def _parts(outline: _Outline, served: Seating) -> tuple[_Part, ...]:
+def _parts(outline: _Outline, served: Seating) -> tuple[tuple[UUID, _Share], ...]:
     """Who takes part in which segment, in the order in which they are listed."""
-    origin = datetime(2000, 1, 1, tzinfo=UTC)  # any will do
-    taken = (
-        (who, selector, origin + first * SLOT, origin + past * SLOT) for who, selector, first, past, *_ in served.pieces
-    )
-    return tuple(
-        ((each.resource_id, each.kind, each.role, each.segment), each.start - origin, each.end - origin)
-        for each in participants(in_time(outline.segments, origin), taken)
-    )
+    taken = stays((who, selector, first, past) for who, selector, first, past, *_ in served.pieces)
+    found = [(who, share) for who, selector, pieces in taken for share in _shares(outline, selector, pieces)]
+    return tuple(sorted(found, key=lambda part: (part[1][1], part[1][0][:2], part[0].int)))
+
+
+@lru_cache(maxsize=2048)
+def _shares(outline: _Outline, selector: str, pieces: tuple[tuple[int, int], ...]) -> list[_Share]:
+    """As what somebody takes part in which segments. Most do so in the same as in the offer before."""
+    kind, role = as_what(selector)
+    return [
+        ((kind, role, name), since * SLOT, until * SLOT) for name, since, until in cut(outline.edges, selector, pieces)
+    ]
 
 
 def explain(session: Session, call: Call, question: Question) -> Explanation:
