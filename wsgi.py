@@ -3,8 +3,10 @@
 import logging
 
 from scheduler import create_app, settle_down
+from scheduler.api.rehearsal import rehearse
 
 app = create_app()
 logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
 logging.getLogger("scheduler").setLevel(app.extensions["settings"].log_level)
+rehearse(app)
 settle_down()

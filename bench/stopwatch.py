@@ -7,13 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
 
-from scheduler.database import engine_options
+from scheduler.database import engine_options, look
+from scheduler.services.rehearsal import rehearse
 from tests.plumbing.servers import Server
 
 _Found = TypeVar("_Found")
@@ -35,12 +38,14 @@ def worker_cpu(api: Server) -> float:
 
 @contextmanager
 def unasked(url: str) -> Iterator[Engine]:
-    """An engine as in a process that has never been asked, but for its imports and one open connection."""
+    """An engine as in a process that has begun and was never asked."""
     engine = create_engine(url, **engine_options(url))
-    engine.connect().close()
     for name, module in list(sys.modules.items()):
         for found in vars(module).values() if name.startswith("scheduler.") else ():
             if isinstance(found, _lru_cache_wrapper):
                 found.cache_clear()
+    with Session(engine) as session:
+        look(session)
+        rehearse(session, datetime.now(UTC))  # as every process does before it serves
     yield engine
     engine.dispose()

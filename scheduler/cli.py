@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from scheduler import create_app, settle_down, terminal, wall_clock, worker
 from scheduler.api.docs import openapi_yaml
+from scheduler.api.rehearsal import rehearse
 from scheduler.config import FaultySettings, Settings
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION
@@ -163,6 +164,7 @@ def serve(host: str, port: int, threads: int, *, with_worker: bool | None) -> No
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with _worker_beside(settings) if inside else nullcontext():
         click.echo(f"http://{host}:{port}/docs", err=True)
+        rehearse(app)
         settle_down()
         wait(app, host=host, port=port, threads=threads, ident=None)
 

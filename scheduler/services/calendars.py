@@ -24,6 +24,7 @@ from scheduler.core.site import Site
 from scheduler.models import Resource
 from scheduler.services.busy import Busy, busy
 from scheduler.services.doses import VISITS, asked_for
+from scheduler.services.lines import lines
 from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.public_holidays import closures_with, named
 from scheduler.services.rosters import Place
@@ -187,6 +188,15 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
         standing={**loaded.standing, **standing},
         expired=expired | (loaded.expired - standing.keys()),
     )
+
+
+def rehearse(session: Session, call: Call, nobody: UUID) -> None:
+    """Ask all that a look asks of calendars, of nobody."""
+    timeline = Timeline.covering(call.now, call.now)
+    _resources(session, call, Place(nobody, "UTC", "[]", "[]", timeline), nobody, None, dosing=True)
+    for apart in ([], [nobody]):
+        for _ in lines(session, call, timeline, [nobody], apart):
+            pass
 
 
 def _standing(

@@ -15,8 +15,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, event, select, text
+from sqlalchemy.engine.interfaces import CacheStats
 from sqlalchemy.orm import Session
 
+from scheduler.api.rehearsal import rehearse
 from scheduler.core.call import Call
 from scheduler.database import db, look, transact
 from scheduler.models import AuditEvent, Resource
@@ -147,6 +149,24 @@ def test_looking_beyond_the_next_days_costs_one_more_at_most(
     cold, warm = house.ask("infusion", 31, **more), house.ask("infusion", 31, **more)
     near = house.ask("infusion", 31)
     assert near == warm < cold <= MOST
+
+
+def test_whoever_looks_first_waits_for_no_statement_to_be_written(
+    engine: Engine, app: Flask, client: FlaskClient
+) -> None:
+    house, written = House(engine, app, client, 1), []
+    rehearse(app)
+    with app.app_context():
+        own = db.engine
+
+    def note(_c: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's order
+        if context.cache_hit is CacheStats.CACHE_MISS:
+            written.append(statement)
+
+    event.listen(own, "before_cursor_execute", note)
+    house.ask("guarded", 2)
+    event.remove(own, "before_cursor_execute", note)
+    assert not written
 
 
 def test_a_booking_asks_as_often_in_a_large_clinic(engine: Engine, app: Flask, client: FlaskClient) -> None:
