@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.api.day import CheckSchema, FlagSchema, TaskSchema, day_document
-from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Text, Whole
+from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Start, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Code, Region
 from scheduler.api.visits import (
@@ -36,8 +36,8 @@ from scheduler.services.finding import Wanted
 blp = Blueprint("appointments", __name__, url_prefix="/v1", description="Visits with a time")
 
 _DISAMBIGUATION = {"description": "Which reading of a wall time that the clocks skip or repeat is meant"}
-_BY = {"description": "Who wants it: lead time, horizon and cut-offs go by that"}
-_CATEGORY = {"description": "The class of the reason, one of the organization's `policies.reasons`"}
+BY = {"description": "Who wants it: lead time, horizon and cut-offs go by that"}
+CATEGORY = {"description": "The class of the reason, one of the organization's `policies.reasons`"}
 _TOKEN = {"description": "The token of that hold; not needed with the key that made it"}
 #: Of the visits by video.
 REGION = {"description": "Where the patient will be (ISO 3166-2): asked, and needed, for a visit by video only"}
@@ -54,12 +54,12 @@ class WantedSchema(Schema):
     patient_id = Id(required=True)
     visit_type = Text(60, required=True)
     location_id = Id(required=True)
-    start = Instant(required=True)
+    start = Start(required=True)
     disambiguation = Choice("earlier", "later", "compatible", load_default=None, metadata=_DISAMBIGUATION)
     pins = List(Nested(PinSchema), max=20, load_default=list)
     course_session_id = Id(load_default=None)
     note = Text(2000, min=0, lines=True, load_default="")
-    by = Choice("patient", "staff", load_default="staff", metadata=_BY)
+    by = Choice("patient", "staff", load_default="staff", metadata=BY)
     patient_region = Region(load_default=None, metadata=REGION)
 
 
@@ -74,12 +74,12 @@ class BookingSchema(WantedSchema):
 class MoveSchema(Schema):
     """Where a visit moves to; without `pins` the old ones stay."""
 
-    start = Instant(required=True)
+    start = Start(required=True)
     disambiguation = Choice("earlier", "later", "compatible", load_default=None, metadata=_DISAMBIGUATION)
     pins = List(Nested(PinSchema), max=20, load_default=None, allow_none=True)
-    by = Choice("patient", "staff", "clinic", load_default="staff", metadata=_BY)
+    by = Choice("patient", "staff", "clinic", load_default="staff", metadata=BY)
     reason = Text(500, load_default=None)
-    category = Code(load_default=None, metadata=_CATEGORY)
+    category = Code(load_default=None, metadata=CATEGORY)
     override = Nested(OverrideSchema, load_default=None, allow_none=True)
     patient_region = Region(load_default=None, metadata=REGION)
 
@@ -89,7 +89,7 @@ class CancelSchema(Schema):
 
     reason = Text(500, required=True)
     by = Choice("patient", "staff", "clinic", required=True)
-    category = Code(load_default=None, metadata=_CATEGORY)
+    category = Code(load_default=None, metadata=CATEGORY)
 
 
 class AppointmentSchema(Schema):
@@ -144,6 +144,7 @@ class AppointmentsQuery(PageQuery):
     patient_id = Id(load_default=None)
     resource_id = Id(load_default=None)
     course_id = Id(load_default=None)
+    series_id = Id(load_default=None)
     status = Choice(*_STATUSES, load_default=None)
     from_ = Instant(data_key="from", load_default=None)
     to = Instant(load_default=None)

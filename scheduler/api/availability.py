@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import marshmallow as ma
+
 from scheduler.api.appointments import REGION
 from scheduler.api.errors import reason
 from scheduler.api.fields import (
@@ -15,28 +17,32 @@ from scheduler.api.fields import (
     Instant,
     List,
     Nested,
-    QueryWhole,
     Repeated,
+    Start,
+    Step,
     Text,
     TimeOfDay,
     Weekday,
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.kept import Region
+from scheduler.api.kept import Region, raise_each
 from scheduler.api.visits import ObstacleSchema, ParticipantSchema, obstacle, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound
+from scheduler.core.errors import AlreadyExists, Fault, Invalid, LocalTimeFault, NotFound
 from scheduler.core.hours import WEEKDAYS
 from scheduler.core.localgrid import Wish
+from scheduler.core.waitlist import window_faults
 from scheduler.services import availability
 from scheduler.services.availability import Question
 
 blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding a time")
 
+_REFUSES = (NotFound, Invalid, AlreadyExists)
 _HOLD = {"description": "A hold of yours: its time counts as free"}
 _GROUP = {"description": "For a visit of several patients: the group that is joined, null for a new one"}
+_SESSION = {"description": "The session of a course that the visit is for: its gaps, gates and limits hold too"}
 _BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}
 
 
@@ -53,11 +59,16 @@ class AvailabilityQuery(PageQuery):
     weekdays = CommaList(Weekday(), max=7, load_default=None)
     earliest = TimeOfDay(load_default=None)
     latest = TimeOfDay(load_default=None)
-    step = QueryWhole(min=5, max=60, load_default=15, metadata={"description": "Minutes, a multiple of 5"})
+    step = Step()
     exclude_appointment = Id(load_default=None)
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
     patient_region = Region(load_default=None, metadata=REGION)
+    course_session_id = Id(load_default=None, metadata=_SESSION)
+
+    @ma.validates_schema(skip_on_field_errors=False)
+    def _has_hours(self, data: dict[str, Any], **_: Any) -> None:
+        raise_each(window_faults([data], ""))
 
 
 class ExplainQuery(Schema):
@@ -65,7 +76,7 @@ class ExplainQuery(Schema):
 
     visit_type = Text(60, required=True)
     location_id = Id(required=True)
-    start = Instant(required=True)
+    start = Start(required=True)
     patient_id = Id(load_default=None)
     practitioner_id = Repeated(Id(), max=50, load_default=list)
     room_id = Id(load_default=None)
@@ -73,6 +84,7 @@ class ExplainQuery(Schema):
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
     patient_region = Region(load_default=None, metadata=REGION)
+    course_session_id = Id(load_default=None, metadata=_SESSION)
 
 
 class OpenGroupSchema(Schema):
@@ -101,7 +113,7 @@ class ExplanationSchema(Schema):
 
 
 @blp.get("/availability")
-@endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=(NotFound, Invalid))
+@endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=_REFUSES)
 def list_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Every start that can be booked at once, earliest first; a span of at most 26 weeks."""
     question = Question(
@@ -117,6 +129,7 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
         hold_id=query["hold_id"],
         by=query["by"],
         patient_region=query["patient_region"],
+        course_session_id=query["course_session_id"],
     )
     offers, following = availability.search(session, call, question, limit=query["limit"])
     shown = [
@@ -134,9 +147,7 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
 
 
 @blp.get("/availability/explain")
-@endpoint(
-    scope="scheduling:read", query=ExplainQuery, gives=ExplanationSchema, refuses=(NotFound, Invalid, LocalTimeFault)
-)
+@endpoint(scope="scheduling:read", query=ExplainQuery, gives=ExplanationSchema, refuses=(*_REFUSES, LocalTimeFault))
 def explain_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Whether a visit can start then, by the law that books it, and every reason why not."""
     question = Question(
@@ -151,14 +162,13 @@ def explain_availability(session: Session, call: Call, query: dict[str, Any]) ->
         hold_id=query["hold_id"],
         by=query["by"],
         patient_region=query["patient_region"],
+        course_session_id=query["course_session_id"],
     )
     found = availability.explain(session, call, question)
     return {"bookable": found.bookable, "reasons": [obstacle(reason(each)) for each in found.reasons]}
 
 
 def _wish(query: dict[str, Any]) -> Wish:
-    if query["step"] % 5:
-        raise Invalid([Fault("/step", "not_on_grid", "The step is a multiple of five minutes.")])
     days = query["weekdays"]
     wish = Wish(step=query["step"], weekdays=frozenset(WEEKDAYS.index(day) for day in days) if days else None)
     earliest = wish.earliest if query["earliest"] is None else _minutes(query["earliest"])

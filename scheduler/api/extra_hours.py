@@ -23,6 +23,7 @@ class ExtraHoursSchema(Schema):
     location_id = Id(required=True)
     start = Instant(required=True)
     end = Instant(required=True)
+    time_zone = Text(64, dump_only=True)
     reason = Text(500, min=0)
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,8 @@ __all__ = [
     "QueryFlag",
     "QueryWhole",
     "Repeated",
+    "Start",
+    "Step",
     "Text",
     "TimeOfDay",
     "Weekday",
@@ -101,6 +103,21 @@ class QueryWhole(Whole):
         return int(value)
 
 
+class Step(QueryWhole):
+    """How far apart starts are in a query, in minutes on the grid."""
+
+    default_error_messages = {"not_on_grid": "The step is a multiple of five minutes."}  # noqa: RUF012 - marshmallow's own protocol
+
+    def __init__(self) -> None:
+        super().__init__(min=5, max=60, load_default=15, metadata={"description": "Minutes, a multiple of 5"})
+
+    def _validated(self, value: Any) -> int:
+        found = super()._validated(value)
+        if found % civil.GRID_MINUTES:
+            raise self.make_error("not_on_grid")
+        return found
+
+
 class Fraction(fields.Float):
     """A share of the whole, from 0 to 1."""
 
@@ -166,6 +183,18 @@ class Instant(fields.Field[datetime]):
             raise self.make_error("naive_time")
         if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
             raise self.make_error("out_of_range")
+        return found
+
+
+class Start(Instant):
+    """When a visit is to start: an instant on the five-minute grid."""
+
+    default_error_messages = {"not_on_grid": "Visits start on the five-minute grid."}  # noqa: RUF012 - marshmallow's own protocol
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        found = super()._deserialize(value, attr, data, **kwargs)
+        if not civil.on_grid(found.astimezone(UTC)):
+            raise self.make_error("not_on_grid")
         return found
 
 

@@ -9,7 +9,7 @@ from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Text, 
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import IllegalTransition, NotFound, Refused
+from scheduler.core.errors import IllegalTransition, NotFound, Refused, StaleRevision
 from scheduler.services import meetings
 from scheduler.services.meetings import GroupView
 
@@ -75,11 +75,12 @@ def get_group(session: Session, call: Call, *, group_id: UUID) -> Any:
     scope="scheduling:write",
     takes=GroupCancelSchema,
     gives=GroupSchema,
-    refuses=(NotFound, IllegalTransition, Refused),
+    refuses=(NotFound, IllegalTransition, Refused, StaleRevision),
+    if_match="optional",
 )
-def cancel_group(session: Session, call: Call, body: dict[str, Any], *, group_id: UUID) -> Any:
+def cancel_group(session: Session, call: Call, body: dict[str, Any], *, group_id: UUID, revision: int | None) -> Any:
     """Call the group off by the clinic: every visit in it is cancelled, or none."""
-    return _shown(meetings.cancel(session, call, group_id, **body))
+    return _shown(meetings.cancel(session, call, group_id, **body, revision=revision))
 
 
 def _shown(view: GroupView) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.api.visits import ParticipantSchema, SegmentSchema, participants_in, pins_from
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import AlreadyExists, Invalid, LocalTimeFault, NotFound, NotTheHolder, Refused
+from scheduler.core.errors import AlreadyExists, Invalid, LocalTimeFault, NotFound, NotTheHolder, Refused, StaleRevision
 from scheduler.services import holds
 from scheduler.services.finding import Wanted
 from scheduler.services.holds import HoldView
@@ -107,11 +107,17 @@ def get_hold(session: Session, call: Call, *, hold_id: UUID) -> Any:
 
 
 @blp.post("/holds/<uuid:hold_id>/extend")
-@endpoint(scope="scheduling:write", takes=ExtensionSchema, gives=HoldSchema, refuses=(NotFound, NotTheHolder, Refused))
-def extend_hold(session: Session, call: Call, body: dict[str, Any], *, hold_id: UUID) -> Any:
+@endpoint(
+    scope="scheduling:write",
+    takes=ExtensionSchema,
+    gives=HoldSchema,
+    refuses=(NotFound, NotTheHolder, Refused, StaleRevision),
+    if_match="optional",
+)
+def extend_hold(session: Session, call: Call, body: dict[str, Any], *, hold_id: UUID, revision: int | None) -> Any:
     """Let a hold last longer, once (`already_extended`)."""
     lasting = timedelta(seconds=body["ttl_seconds"])
-    return _shown(holds.extend(session, call, hold_id, token=body["token"], lasting=lasting))
+    return _shown(holds.extend(session, call, hold_id, token=body["token"], lasting=lasting, revision=revision))
 
 
 @blp.delete("/holds/<uuid:hold_id>")

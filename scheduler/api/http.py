@@ -16,6 +16,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 import flask_smorest
+import marshmallow as ma
 from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
@@ -23,7 +24,7 @@ from scheduler.api import limits, strict
 from scheduler.api.auth import MalformedHeader, identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
-from scheduler.api.schema import Schema, instance, page_schema, patch_schema, read
+from scheduler.api.schema import Coded, Schema, instance, page_schema, patch_schema, read
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
 from scheduler.database import db, look, transact
@@ -78,6 +79,12 @@ class PageQuery(Schema):
 
     limit = QueryWhole(min=1, max=200, load_default=50, metadata={"description": "At most so many items"})
     cursor = Text(2000, metadata={"description": "`next_cursor` of the page before"})
+
+    @ma.validates_schema(skip_on_field_errors=False)
+    def _in_order(self, data: dict[str, Any], **_: Any) -> None:
+        first, last = (data.get(name) or data.get(also) for name, also in (("from_", "since"), ("to", "until")))
+        if first is not None and last is not None and last < first:
+            raise ma.ValidationError({"to": [Coded("The end comes before the beginning.", "bad_span")]})
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from scheduler.api.fields import Id, Instant, List, LocalInstant, Nested, QueryWhole, Text, Whole
+from scheduler.api.fields import Id, Instant, List, LocalInstant, Nested, Step, Text, Whole
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import Fault, Invalid, NotFound
+from scheduler.core.errors import Invalid, NotFound
 from scheduler.services import load
 
 blp = Blueprint("load", __name__, url_prefix="/v1", description="How full a location is")
@@ -20,7 +20,7 @@ class LoadQuery(Schema):
     location_id = Id(required=True)
     from_ = Instant(data_key="from", required=True)
     to = Instant(required=True)
-    step = QueryWhole(min=5, max=60, load_default=15, metadata={"description": "Minutes, a multiple of 5"})
+    step = Step()
     role = Text(60, load_default="nurse", metadata={"description": "Whose units are counted"})
 
 
@@ -67,8 +67,6 @@ class LoadSchema(Schema):
 @endpoint(scope="scheduling:read", query=LoadQuery, gives=LoadSchema, refuses=(NotFound, Invalid))
 def show_load(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Starts by visit type and units taken beside those there are, in each slot of a span."""
-    if query["step"] % 5:
-        raise Invalid([Fault("/step", "not_on_grid", "The step is a multiple of five minutes.")])
     since, until = query.pop("from_"), query.pop("to")
     found = load.of_location(session, call, query.pop("location_id"), since, until, **query)
     where = zone(found.time_zone)

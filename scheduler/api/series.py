@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import AppointmentSchema, CancelSchema, WantedSchema
+from scheduler.api.appointments import BY, CATEGORY, AppointmentSchema, CancelSchema, WantedSchema
 from scheduler.api.errors import reason
-from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Start, Text
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
-from scheduler.api.visits import ObstacleSchema, appointment_document, in_zone, obstacle, pins_from
+from scheduler.api.kept import Code
+from scheduler.api.visits import ObstacleSchema, appointment_document, obstacle, pins_from
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.errors import IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused
+from scheduler.core.errors import IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused, StaleRevision
 from scheduler.services import series
 from scheduler.services.finding import Wanted
 from scheduler.services.series import Look, SeriesView
+from scheduler.services.series_moves import Why
 
 blp = Blueprint("series", __name__, url_prefix="/v1", description="Repeated visits without a course")
 
@@ -24,6 +26,11 @@ _RULE = {"description": "RFC 5545 RRULE: FREQ (DAILY, WEEKLY, MONTHLY), INTERVAL
 
 class SeriesBookingSchema(WantedSchema):
     """A repeated visit that is wanted; `start` is the first, `drop` names starts that are left out."""
+
+    class Meta(WantedSchema.Meta):
+        """A session of a course is one visit."""
+
+        exclude = ("course_session_id",)
 
     rule = Text(500, required=True, metadata=_RULE)
     drop = List(Instant(), max=100, load_default=list)
@@ -67,8 +74,11 @@ class SeriesSchema(Schema):
 class SeriesMoveSchema(Schema):
     """Where one occurrence moves to; the others of the scope move by as many days, to the same wall time."""
 
-    start = Instant(required=True)
+    start = Start(required=True)
     scope = Choice("this", "following", "all", required=True)
+    by = Choice("patient", "staff", "clinic", load_default="staff", metadata=BY)
+    reason = Text(500, load_default=None)
+    category = Code(load_default=None, metadata=CATEGORY)
 
 
 class SeriesCancelSchema(CancelSchema):
@@ -124,11 +134,15 @@ def get_series(session: Session, call: Call, *, series_id: UUID) -> Any:
     scope="scheduling:write",
     takes=SeriesMoveSchema,
     gives=SeriesChangeSchema,
-    refuses=(NotFound, Invalid, LocalTimeFault, Refused, IllegalTransition),
+    refuses=(NotFound, Invalid, LocalTimeFault, Refused, IllegalTransition, StaleRevision),
+    if_match="optional",
 )
-def reschedule_series(session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID) -> Any:
+def reschedule_series(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
+) -> Any:
     """Move one occurrence, it and those after it, or all that are ahead."""
-    moved = series.reschedule(session, call, appointment_id, body["scope"], body["start"])
+    scope, start, why = body.pop("scope"), body.pop("start"), Why(**body)
+    moved = series.reschedule(session, call, appointment_id, scope, start, why=why, revision=revision)
     return {"appointments": [appointment_document(view) for view in moved]}
 
 
@@ -137,11 +151,14 @@ def reschedule_series(session: Session, call: Call, body: dict[str, Any], *, app
     scope="scheduling:write",
     takes=SeriesCancelSchema,
     gives=SeriesChangeSchema,
-    refuses=(NotFound, Invalid, Refused, IllegalTransition),
+    refuses=(NotFound, Invalid, Refused, IllegalTransition, StaleRevision),
+    if_match="optional",
 )
-def cancel_series(session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID) -> Any:
+def cancel_series(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
+) -> Any:
     """Cancel one occurrence, it and those after it, or all that are ahead."""
-    gone = series.cancel(session, call, appointment_id, body.pop("scope"), **body)
+    gone = series.cancel(session, call, appointment_id, body.pop("scope"), **body, revision=revision)
     return {"appointments": [appointment_document(view) for view in gone]}
 
 
@@ -151,11 +168,9 @@ def _asked(body: dict[str, Any]) -> tuple[str, list[Any], Wanted]:
 
 
 def _look(look: Look) -> dict[str, Any]:
-    zone = look.found.loaded.site.time_zone if look.found is not None else None
-    start = look.starts_at if look.starts_at is None or zone is None else in_zone(look.starts_at, zone)
     return {
         "local_start": look.key.isoformat(),
-        "start": start,
+        "start": look.starts_at,
         "bookable": look.found is not None,
         "reasons": [obstacle(reason(each)) for each in look.reasons],
     }

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import marshmallow as ma
+
 from scheduler.api.fields import Choice, Id, Instant, List, Text
 from scheduler.api.kept import InstantText
-from scheduler.api.schema import Schema
+from scheduler.api.schema import Coded, Schema
 from scheduler.core.civil import zone
-from scheduler.core.errors import Fault, Invalid
 from scheduler.core.lifecycle import REAL_TIMES
-from scheduler.core.overriding import LIFTABLE, Override, override_of
+from scheduler.core.overriding import LIFTABLE, Override, override_of, rule_faults
 from scheduler.services.appointments import AppointmentView, Participation
 from scheduler.services.finding import Pin
 
@@ -48,6 +49,9 @@ class ObstacleSchema(Schema):
     to = Instant()
 
 
+_SELECTORS = {"role": "role", "room_type": "room", "device_type": "device"}
+
+
 class PinSchema(Schema):
     """Only that resource may serve the role, room type or device type; name one of the three."""
 
@@ -55,6 +59,12 @@ class PinSchema(Schema):
     room_type = Text(60)
     device_type = Text(60)
     resource_id = Id(required=True)
+
+    @ma.validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _names_one(self, _: dict[str, Any], original: Any, **__: Any) -> None:
+        if isinstance(original, dict) and sum(name in original for name in _SELECTORS) != 1:
+            detail = "A pin names exactly one of role, room_type and device_type."
+            raise ma.ValidationError([Coded(detail, "need_names_one")])
 
 
 _RULES = {"description": f"Of {', '.join(LIFTABLE)}; others stand whatever anybody says"}
@@ -66,6 +76,12 @@ class OverrideSchema(Schema):
     rules = List(Text(60), min=1, max=20, required=True, metadata=_RULES)
     reason = Text(500, required=True, metadata={"description": "Kept with the visit and in the audit trail"})
 
+    @ma.validates("rules")
+    def _can_be_lifted(self, rules: list[str], **_: Any) -> None:
+        faults = rule_faults(rules)
+        if faults:
+            raise ma.ValidationError({place: [Coded(said.detail, said.code)] for place, said in faults.items()})
+
 
 class LiftedSchema(OverrideSchema):
     """The rules that were lifted for the present place of a visit."""
@@ -74,22 +90,14 @@ class LiftedSchema(OverrideSchema):
     at = InstantText(required=True)
 
 
-_SELECTORS = {"role": "role", "room_type": "room", "device_type": "device"}
-
-
 def pins_from(documents: list[dict[str, Any]]) -> tuple[Pin, ...]:
-    """The pins of a body. Raises Invalid for those that name none or several of role, room type and device type."""
-    pins, faults = [], []
-    for index, document in enumerate(documents):
-        named = [key for key in _SELECTORS if key in document]
-        if len(named) == 1:
-            pins.append(Pin(f"{_SELECTORS[named[0]]}:{document[named[0]]}", document["resource_id"]))
-        else:
-            detail = "A pin names exactly one of role, room_type and device_type."
-            faults.append(Fault(f"/pins/{index}", "need_names_one", detail))
-    if faults:
-        raise Invalid(faults)
-    return tuple(pins)
+    """The pins of a body."""
+    return tuple(
+        Pin(f"{kind}:{document[name]}", document["resource_id"])
+        for document in documents
+        for name, kind in _SELECTORS.items()
+        if name in document
+    )
 
 
 def obstacle(document: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +106,7 @@ def obstacle(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def override_from(document: dict[str, Any] | None) -> Override | None:
-    """The override of a body. Raises Invalid for rules that nobody may lift."""
+    """The override of a body."""
     return None if document is None else override_of(document["rules"], document["reason"])
 
 

@@ -11,7 +11,7 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.api.kept import DayText, Region
 from scheduler.api.visits import PinSchema, appointment_document, pins_from
 from scheduler.core.call import Call
-from scheduler.core.errors import AlreadyExists, Invalid, NotFound, Refused
+from scheduler.core.errors import AlreadyExists, Invalid, NotFound, Refused, StaleRevision
 from scheduler.services import waitlist
 from scheduler.services.waitlist import EntryView
 
@@ -38,6 +38,7 @@ class WaitlistOfferSchema(Schema):
     id = Id(required=True)
     start = Instant(required=True)
     end = Instant(required=True)
+    time_zone = Text(64, required=True)
     status = Choice(*_ANSWERS, required=True)
     expires_at = Instant(required=True)
     answered_at = Instant(allow_none=True)
@@ -137,20 +138,29 @@ def delete_waitlist_entry(session: Session, call: Call, *, entry_id: UUID, revis
     takes=OfferAnswerSchema,
     gives=AppointmentSchema,
     status=201,
-    refuses=(NotFound, Invalid, Refused, AlreadyExists),
+    refuses=(NotFound, Invalid, Refused, AlreadyExists, StaleRevision),
+    if_match="optional",
 )
-def accept_waitlist_offer(session: Session, call: Call, body: dict[str, Any], *, entry_id: UUID) -> Any:
+def accept_waitlist_offer(
+    session: Session, call: Call, body: dict[str, Any], *, entry_id: UUID, revision: int | None
+) -> Any:
     """Book what was offered (`offer_over` when it is not any more)."""
-    return appointment_document(waitlist.accept(session, call, entry_id, body["offer_id"]))
+    return appointment_document(waitlist.accept(session, call, entry_id, body["offer_id"], revision))
 
 
 @blp.post("/waitlist-entries/<uuid:entry_id>/decline")
 @endpoint(
-    scope="scheduling:write", takes=OfferAnswerSchema, gives=WaitlistEntrySchema, refuses=(NotFound, Invalid, Refused)
+    scope="scheduling:write",
+    takes=OfferAnswerSchema,
+    gives=WaitlistEntrySchema,
+    refuses=(NotFound, Invalid, Refused, StaleRevision),
+    if_match="optional",
 )
-def decline_waitlist_offer(session: Session, call: Call, body: dict[str, Any], *, entry_id: UUID) -> Any:
+def decline_waitlist_offer(
+    session: Session, call: Call, body: dict[str, Any], *, entry_id: UUID, revision: int | None
+) -> Any:
     """Let what was offered go on to the next, and wait for another time."""
-    return _shown(waitlist.decline(session, call, entry_id, body["offer_id"]))
+    return _shown(waitlist.decline(session, call, entry_id, body["offer_id"], revision))
 
 
 def _shown(view: EntryView) -> dict[str, Any]:

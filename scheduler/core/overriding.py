@@ -31,6 +31,9 @@ LIFTABLE: dict[str, str] = {
     "too_many_changes": "A move more than the policy allows.",
 }
 
+#: Other words for some of them.
+SYNONYMS = {"conflict": "resource_busy"}
+
 #: What nobody may lift, and what to do instead.
 FLOORS: dict[str, str] = {
     "patient_busy": "A patient is in one place at a time: move the other visit.",
@@ -61,18 +64,24 @@ class Lifted:
     rules: frozenset[str]
 
 
-def override_of(rules: Sequence[str], reason: str) -> Override:
-    """The override of a request. Raises Invalid for every rule that nobody may lift, or that there is not."""
-    faults = []
+def rule_faults(rules: Sequence[str]) -> dict[int, Fault]:
+    """What is wrong with each rule that nobody may lift, or that there is not, by its place."""
+    faults = {}
     for place, rule in enumerate(rules):
         pointer = f"/override/rules/{place}"
         if rule in FLOORS:
-            faults.append(Fault(pointer, "not_overridable", f"'{rule}' cannot be lifted. {FLOORS[rule]}"))
-        elif rule not in LIFTABLE:
-            faults.append(Fault(pointer, "unknown_rule", f"The rules are {', '.join(LIFTABLE)}."))
+            faults[place] = Fault(pointer, "not_overridable", f"'{rule}' cannot be lifted. {FLOORS[rule]}")
+        elif rule not in LIFTABLE and rule not in SYNONYMS:
+            faults[place] = Fault(pointer, "unknown_rule", f"The rules are {', '.join(LIFTABLE)}.")
+    return faults
+
+
+def override_of(rules: Sequence[str], reason: str) -> Override:
+    """The override of a request. Raises Invalid for every rule that nobody may lift, or that there is not."""
+    faults = rule_faults(rules)
     if faults:
-        raise Invalid(faults)
-    return Override(frozenset(rules), reason)
+        raise Invalid(list(faults.values()))
+    return Override(frozenset(SYNONYMS.get(rule, rule) for rule in rules), reason)
 
 
 def lift(

@@ -72,6 +72,7 @@ class Filter:
     patient_id: UUID | None = None
     resource_id: UUID | None = None
     course_id: UUID | None = None
+    series_id: UUID | None = None
     status: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -130,6 +131,7 @@ def listed(
         (Appointment.location_id, wanted.location_id),
         (Appointment.patient_id, wanted.patient_id),
         (Appointment.course_id, wanted.course_id),
+        (Appointment.series_id, wanted.series_id),
         (Appointment.status, wanted.status),
     ):
         if value is not None:

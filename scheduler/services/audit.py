@@ -48,6 +48,19 @@ def note(
         publish(session, call, action, subject_id)
 
 
+def note_booked(session: Session, call: Call, made: Mapping[UUID, Mapping[str, Any]]) -> None:
+    """Add the booking of several visits at once, each as it is now by its id, and what webhooks are owed of them."""
+    action = "appointment.book"
+    rows = [row for key, after in made.items() for row in event(call, action, "appointment", key, after=after)[1]]
+    if not rows:
+        return
+    session.flush()
+    session.execute(_INSERT, rows)
+    if session.execute(select(LISTENING), {"organization": call.organization_id}).scalar_one():
+        for key in made:
+            publish(session, call, action, key)
+
+
 def event(
     call: Call,
     action: str,

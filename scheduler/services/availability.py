@@ -19,7 +19,7 @@ from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.visit import VisitType
-from scheduler.services import course_rules
+from scheduler.services import course_rules, holds
 from scheduler.services.appointments import Participation, as_what, cut, in_time, participants, stays
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind, require_on
@@ -190,6 +190,11 @@ def _look(
     kind = at.asked_for
     if question.exclude_appointment is None:
         require_on(kind.visit)
+    elif at.moving is None:
+        detail = f"No appointment {question.exclude_appointment}."
+        raise NotFound(detail)
+    if question.hold_id is not None:
+        holds.expect_known(session, call, question.hold_id)
     expect_region(kind.visit, question.patient_region)
     wanted = Wanted(
         question.patient_id,
@@ -198,7 +203,7 @@ def _look(
         question.since,
         by=question.by,
         patient_region=question.patient_region,
-        pencilled=at.pencilled,  # its gates bar its confirmation, and no time
+        pencilled=at.moving == "pending",  # its gates bar its confirmation, and no time
     )
     rules = course_rules.link(
         session,
@@ -206,7 +211,7 @@ def _look(
         question.course_session_id,
         question.patient_id,
         question.visit_type,
-        moving=True,
+        moving=question.exclude_appointment is not None,
         pencilled=wanted.pencilled,
         reading=True,
     )
@@ -221,17 +226,20 @@ def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:
 
     Raises NotFound for someone who does not work at this location, Invalid when they can serve nothing in the visit.
     """
-    wanted = [*question.practitioner_ids, *([question.room_id] if question.room_id else [])]
     needed = {thread.selector for thread in kind.demand.threads if not thread.present}
     pins = []
-    for resource_id in wanted:
+    for name, resource_id in (
+        *(("practitioner_id", each) for each in question.practitioner_ids),
+        *([("room_id", question.room_id)] if question.room_id else []),
+    ):
         calendar = loaded.site.calendars.get(resource_id)
         if calendar is None:
             detail = f"There is no resource {resource_id} at this location."
             raise NotFound(detail)
-        served = sorted(needed & calendar.serves.keys())
+        prefix = "room:" if name == "room_id" else "role:"
+        served = sorted(each for each in needed & calendar.serves.keys() if each.startswith(prefix))
         if not served:
             detail = f"Resource {resource_id} serves nothing that this visit needs."
-            raise Invalid([Fault("/practitioner_id", "no_such_need", detail)])
+            raise Invalid([Fault(f"/{name}", "no_such_need", detail)])
         pins += [Pin(selector, resource_id) for selector in served]
     return tuple(pins)

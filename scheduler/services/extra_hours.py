@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -10,10 +11,10 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.civil import on_grid
+from scheduler.core.civil import on_grid, zone
 from scheduler.core.errors import Fault, Invalid, NotFound
 from scheduler.models import ExtraHours, Location, Resource, new_id
-from scheduler.services import consequences, impact, records
+from scheduler.services import consequences, impact, locations, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
@@ -21,7 +22,7 @@ from scheduler.services.paging import Page
 
 @dataclass(frozen=True)
 class ExtraHoursView:
-    """A one-off shift as clients see it, aware UTC."""
+    """A one-off shift as clients see it, by the clock of its location."""
 
     id: UUID
     resource_id: UUID
@@ -31,6 +32,7 @@ class ExtraHoursView:
     reason: str
     revision: int
     created_at: datetime
+    time_zone: str = "UTC"
 
 
 def _view(row: ExtraHours) -> ExtraHoursView:
@@ -80,12 +82,12 @@ def create(
     )
     view = records.add(session, call, KIND, row)
     bump_calendars(session, call, [resource_id], locked=True)
-    return view
+    return _by_the_clock(session, call, [view])[0]
 
 
 def get(session: Session, call: Call, extra_hours_id: UUID) -> ExtraHoursView:
     """One shift. Raises NotFound."""
-    return records.get(session, call, KIND, extra_hours_id)
+    return _by_the_clock(session, call, [records.get(session, call, KIND, extra_hours_id)])[0]
 
 
 def listing(
@@ -109,7 +111,8 @@ def listing(
         conditions.append(ExtraHours.ends_at > since)
     if until is not None:
         conditions.append(ExtraHours.starts_at < until)
-    return records.listing(session, call, KIND, *conditions, limit=limit, cursor=cursor)
+    found = records.listing(session, call, KIND, *conditions, limit=limit, cursor=cursor)
+    return Page(_by_the_clock(session, call, found.items), found.next_cursor)
 
 
 def remove(session: Session, call: Call, extra_hours_id: UUID, revision: int) -> tuple[Affected, ...]:
@@ -129,6 +132,16 @@ def remove(session: Session, call: Call, extra_hours_id: UUID, revision: int) ->
     affected = impact.by_roster(session, call, before, impact.roster_of(resource))
     why = "A shift on which the visit rests was taken back."
     return consequences.owe(session, call, affected, cause=str(extra_hours_id), why=why)
+
+
+def _by_the_clock(session: Session, call: Call, views: Sequence[ExtraHoursView]) -> list[ExtraHoursView]:
+    zones = locations.zones_of(session, call, {view.location_id for view in views})
+    found = []
+    for view in views:
+        name = zones[view.location_id]
+        start, end = view.start.astimezone(zone(name)), view.end.astimezone(zone(name))
+        found.append(replace(view, start=start, end=end, time_zone=name))
+    return found
 
 
 def _check(call: Call, start: datetime, end: datetime) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar, Clinic, Taking, seat, starts, takings_from
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
-from scheduler.core.civil import Disambiguation, intent, on_grid, to_local
+from scheduler.core.civil import Disambiguation, intent, on_grid, to_local, zone
 from scheduler.core.doses import dose_bars
 from scheduler.core.errors import Fault, Invalid, Reason, Refused
 from scheduler.core.explain import why_not
@@ -143,7 +143,7 @@ def find(
         raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(starts_at))
     lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
     if lifted is None:
-        raise Refused(reasons, alternatives=search.nearest(starts_at))
+        raise Refused(by_the_clock(reasons, loaded.site.time_zone), alternatives=search.nearest(starts_at))
     return Found(kind, loaded, local, starts_at, lifted.takings, lifted)
 
 
@@ -231,7 +231,8 @@ class Search:
         loaded = self.load(max(starts_at - NEARBY[0], now), max(starts_at + NEARBY[1], now))
         middle = loaded.site.timeline.slot(starts_at)
         found = islice(self.seats(loaded, order=lambda slot: (abs(slot - middle), slot)), ALTERNATIVES)
-        return sorted(loaded.site.timeline.instant(slot) for slot, _ in found)
+        where = zone(loaded.site.time_zone)
+        return sorted(loaded.site.timeline.instant(slot).astimezone(where) for slot, _ in found)
 
     def around(self, loaded: Loaded, centre: datetime, among: int) -> Iterator[Found]:
         """What can be booked among these starts, the nearest to `centre` first."""
@@ -274,8 +275,9 @@ class Search:
 
     def why_not(self, loaded: Loaded, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
         """Every reason against that start; that the group which begins then is full comes before who else is busy."""
-        reasons = why_not(self.kind.demand, clinic, slot)
-        start = loaded.site.timeline.instant(slot)
+        where = loaded.site.time_zone
+        reasons = by_the_clock(why_not(self.kind.demand, clinic, slot), where)
+        start = loaded.site.timeline.instant(slot).astimezone(zone(where))
         place = self.wanted.location_id, self.kind.visit.code, start
         most = full_at(self.session, self.call, *place, own_hold=self.own_hold) if self.kind.visit.group else None
         if most is None:
@@ -308,6 +310,15 @@ class Search:
             if all(there) and pinned <= {served[0] for served in group.served}:
                 found[timeline.slot(group.starts_at)] = group
         return found
+
+
+def by_the_clock(reasons: Sequence[Reason], time_zone: str) -> tuple[Reason, ...]:
+    """The same reasons with their times in the offset of that zone."""
+    where = zone(time_zone)
+    return tuple(
+        replace(each, start=each.start and each.start.astimezone(where), end=each.end and each.end.astimezone(where))
+        for each in reasons
+    )
 
 
 def _lasts(mask: int, first: int, past: int) -> bool:

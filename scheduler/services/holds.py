@@ -138,17 +138,25 @@ def book(session: Session, call: Call, wanted: Wanted, hold_id: UUID, token: str
 
 
 def extend(
-    session: Session, call: Call, hold_id: UUID, *, token: str | None = None, lasting: timedelta = USUAL
+    session: Session,
+    call: Call,
+    hold_id: UUID,
+    *,
+    token: str | None = None,
+    lasting: timedelta = USUAL,
+    revision: int | None = None,
 ) -> HoldView:
     """Let a hold last so long from now, once. It never becomes shorter.
 
-    Raises NotFound, NotTheHolder, Refused (`hold_expired`, `already_extended`).
+    Raises NotFound, NotTheHolder, StaleRevision, Refused (`hold_expired`, `already_extended`).
     """
     row = _row(session, call, hold_id)
     _expect_holder(call, row, token)
     ids = held_by(session, call, hold_id)
     lock_resources(session, call, ids)
     row = _row(session, call, hold_id)
+    if revision is not None:
+        records.expect(row, revision)
     _refuse_over(call, row)
     if row.extended:
         raise Refused([Reason("already_extended", "A hold is extended once.")])
@@ -179,6 +187,11 @@ def end(session: Session, call: Call, row: Hold) -> None:
     if end_hold(session, call, row.id):
         bump_calendars(session, call, ids, locked=True)
         audit.note(session, call, "hold.release", "hold", row.id, before=_snapshot(row))
+
+
+def expect_known(session: Session, call: Call, hold_id: UUID) -> None:
+    """Raises NotFound unless there is such a hold, over or not."""
+    _row(session, call, hold_id)
 
 
 def get(session: Session, call: Call, hold_id: UUID) -> HoldView:

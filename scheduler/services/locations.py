@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -98,6 +98,14 @@ def change(session: Session, call: Call, location_id: UUID, revision: int, value
     affected = impact.by_site(session, call, before, impact.place_of(row, today))
     cause, why = f"{location_id}/{row.revision}", "The location's hours, closures or certifications have changed."
     return replace(view, affected_appointments=consequences.owe(session, call, affected, cause=cause, why=why))
+
+
+def zones_of(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The time zones of locations, in use or not."""
+    wanted = select(Location.id, Location.time_zone).where(
+        Location.organization_id == call.organization_id, Location.id.in_(ids)
+    )
+    return {row.id: row.time_zone for row in session.execute(wanted)} if ids else {}
 
 
 def remove(session: Session, call: Call, location_id: UUID, revision: int) -> None:

@@ -22,6 +22,7 @@ from scheduler.services.group_places import is_free
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import resources_of
 from scheduler.services.paging import Page, page
+from scheduler.services.records import expect
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,11 @@ def listing(
     return Page(_views(session, call, found.items), found.next_cursor)
 
 
-def cancel(session: Session, call: Call, group_id: UUID, *, reason: str) -> GroupView:
+def cancel(session: Session, call: Call, group_id: UUID, *, reason: str, revision: int | None = None) -> GroupView:
     """Call a group off by the clinic: every visit in it is cancelled, or none.
 
-    Raises NotFound, IllegalTransition for one that is called off already or with a visit that has begun, LostRace.
+    Raises NotFound, StaleRevision, IllegalTransition for one that is called off already or with a visit that has begun,
+    LostRace.
     """
     seen = get(session, call, group_id)
     lock_locations(session, call, [seen.row.location_id], share=True)
@@ -88,6 +90,8 @@ def cancel(session: Session, call: Call, group_id: UUID, *, reason: str) -> Grou
     row = groups.lock(session, call, group_id)
     if set(get(session, call, group_id).appointment_ids) != set(seen.appointment_ids):
         raise LostRace("Somebody joined or left the group at the same moment.")
+    if revision is not None:
+        expect(row, revision)
     if row.status != "open":
         raise IllegalTransition("The group is called off already.")
     lock_resources(session, call, set().union(*(resources_of(session, call, each) for each in seen.appointment_ids)))

@@ -114,6 +114,7 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
     outbox.owe_for_course(session, call, desk.course.row, booked)
     desk.course.row.status = "active"
     ids = [str(appointment.id) for appointment in booked]
+    audit.note_booked(session, call, {appointment.id: snapshot(appointment) for appointment, _ in places})
     audit.note(session, call, "course.book", "course", course_id, after={"appointments": ids})
     session.delete(stored)
     session.flush()

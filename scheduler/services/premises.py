@@ -65,8 +65,8 @@ class Premises:
     on_hold: str | None = None
     #: Of the patient's calendar when all that was read: whoever places a clinical hold bumps it.
     patient_revision: int | None = None
-    #: Whether the appointment that was asked about is only pencilled in.
-    pencilled: bool = False
+    #: How it stands with the appointment that was asked about; None when there is none.
+    moving: str | None = None
     #: To whom a visit would be told, when the location was to be shared.
     addressee: Addressee | None = None
     #: Whether any webhook wants to be told, likewise.
@@ -122,7 +122,7 @@ def premises(
         kind=None if row.kind_id is None else kind_of(row.kind_id, row.definition),
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
-        pencilled=row.moving == "pending",
+        moving=row.moving,
         addressee=_addressee(row) if share else None,
         listening=bool(share and row.listening),
     )

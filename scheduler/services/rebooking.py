@@ -105,6 +105,7 @@ def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[A
         settle(session, call, placed, freed=freed, ending=away)
     _close(session, call, ending)
     _tell(session, call, [row for row, _ in placed], was, ending)
+    audit.note_booked(session, call, {row.id: snapshot(row) for row, _ in placed if row.id not in was})
     after = {"changes": stored.body["changes"], "appointments": [str(row.id) for row, _ in placed]}
     audit.note(session, call, "course.replan", "course", course_id, after=after)
     session.delete(stored)

@@ -6,6 +6,7 @@ those after it, or all that are still ahead. What was cancelled stays cancelled,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from dateutil.rrule import rrulestr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from scheduler.core import civil
 from scheduler.core.availability import occupied
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, to_instant, to_local
@@ -26,15 +28,19 @@ from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, conce
 from scheduler.models import Appointment, Location, Series, new_id
 from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
-from scheduler.services.booking import draft
+from scheduler.services.booking import draft, snapshot
 from scheduler.services.catalog import require_on, visit_kind
 from scheduler.services.finding import Found, Search, Wanted, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.records import expect
+from scheduler.services.series_moves import BY_STAFF, Why
 from scheduler.services.settling import settle
 from scheduler.services.visit_day.letting_go import locked_together
 
 _PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY"})
+_POSITIVE = re.compile(r"[1-9][0-9]{0,3}", flags=re.ASCII)
+_NO_RULE = "This is not an RFC 5545 recurrence rule."
 _FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY"})
 
 
@@ -92,7 +98,7 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
         except LocalTimeFault as fault:
             looks.append(Look(key, None, None, (Reason(fault.code, fault.detail),)))
             continue
-        slot = timeline.slot(start)
+        slot, start = timeline.slot(start), start.astimezone(civil.zone(zone))
         place = search.place(loaded, clinic, slot, groups)
         if place is None:
             looks.append(Look(key, start, None, search.why_not(loaded, clinic, slot)))
@@ -107,7 +113,7 @@ def create(
 ) -> tuple[SeriesView, list[Look]]:
     """Book every occurrence but those dropped (by wall time), in one transaction, or none.
 
-    Raises as `preview` does, and Refused with the reasons of the first occurrence that cannot be booked.
+    Raises as `preview` does, and Refused with the reasons of every occurrence that cannot be booked.
     """
     lock_locations(session, call, [wanted.location_id], share=True)
     looks = preview(session, call, wanted, rule)
@@ -118,9 +124,9 @@ def create(
     # What the clocks skip or repeat on that day has no time: it is left out, and the series says so.
     skipped = {look.key: look.reasons[0].code for look in looks if look.starts_at is None and look.key not in drop}
     kept = [look for look in looks if look.key not in drop and look.key not in skipped]
-    for look in kept:
-        if look.found is None:
-            raise Refused([_dated(look, reason) for reason in look.reasons])
+    reasons = [_dated(look, reason) for look in kept if look.found is None for reason in look.reasons]
+    if reasons:
+        raise Refused(reasons)
     if not kept:
         raise Invalid([Fault("/drop", "nothing_left", "Every occurrence is dropped.")])
     row = Series(
@@ -149,6 +155,7 @@ def create(
     made = [appointment for appointment, _ in places]
     outbox.owe_for_appointments(session, call, made)
     outbox.owe_for_course(session, call, row, made)
+    audit.note_booked(session, call, {each.id: snapshot(each) for each in made})
     audit.note(session, call, "series.create", "series", row.id, after={"rule": rule, "visits": len(places)})
     return get(session, call, row.id), looks
 
@@ -180,9 +187,13 @@ def cancel(
     reason: str,
     by: Initiator,
     category: str | None = None,
+    revision: int | None = None,
 ) -> list[AppointmentView]:
-    """Cancel an occurrence, it and those after it, or all ahead. Raises NotFound, Refused when nothing is left to."""
-    chosen = _concerned(session, call, appointment_id, scope)
+    """Cancel an occurrence, it and those after it, or all ahead.
+
+    Raises NotFound, StaleRevision, Refused when nothing is left to.
+    """
+    chosen = _concerned(session, call, appointment_id, scope, revision)
     locked_together(session, call, [each.appointment_id for each in chosen])
     gone = [
         booking.cancel(session, call, each.appointment_id, reason=reason, by=by, category=category, tell=False)
@@ -194,40 +205,50 @@ def cancel(
 
 
 def reschedule(
-    session: Session, call: Call, appointment_id: UUID, scope: Scope, start: datetime
+    session: Session,
+    call: Call,
+    appointment_id: UUID,
+    scope: Scope,
+    start: datetime,
+    *,
+    why: Why = BY_STAFF,
+    revision: int | None = None,
 ) -> list[AppointmentView]:
     """Move an occurrence to `start`, and the others of the scope by as many days and to the same wall time.
 
-    All or none. Raises NotFound, Refused, LocalTimeFault.
+    All or none. Raises NotFound, StaleRevision, Refused, LocalTimeFault.
     """
     row = row_of(session, call, appointment_id)
     local, _ = intent(start, row.time_zone)
     before = datetime.fromisoformat(row.local_start)
     shift = local.date() - before.date()
-    chosen = _concerned(session, call, appointment_id, scope)
+    chosen = _concerned(session, call, appointment_id, scope, revision)
     targets = {}
     for each in chosen:
         here = to_local(each.starts_at, row.time_zone)
         to = datetime.combine(here.date() + shift, local.time())
         targets[each.appointment_id] = to_instant(to, row.time_zone)
-    return series_moves.move_all(session, call, targets)
+    return series_moves.move_all(session, call, targets, why)
 
 
 def occurrences(rule: str, start: datetime) -> list[datetime]:
     """The wall times of a rule from `start` (naive) on, the first included. Raises Invalid."""
-    parts = dict(part.partition("=")[::2] for part in rule.upper().split(";"))
+    given = [part.partition("=")[::2] for part in rule.upper().split(";")]
+    parts = dict(given)
     faults = []
     if not parts.keys() <= _PARTS or parts.get("FREQ") not in _FREQUENCIES:
         detail = f"Only {', '.join(sorted(_PARTS))} are understood, with FREQ one of {', '.join(sorted(_FREQUENCIES))}."
         faults.append(Fault("/rule", "unsupported_rule", detail))
     elif not ("COUNT" in parts) ^ ("UNTIL" in parts):
         faults.append(Fault("/rule", "endless_rule", "A series ends: give either COUNT or UNTIL."))
+    elif len(given) > len(parts) or not _POSITIVE.fullmatch(parts.get("INTERVAL", "1")):
+        faults.append(Fault("/rule", "bad_rule", _NO_RULE))
     if faults:
         raise Invalid(faults)
     try:
         found: list[datetime] = list(islice(rrulestr(rule.upper(), dtstart=start, ignoretz=True), MOST_OCCURRENCES + 1))
     except (ValueError, TypeError, KeyError) as error:
-        raise Invalid([Fault("/rule", "bad_rule", "This is not an RFC 5545 recurrence rule.")]) from error
+        raise Invalid([Fault("/rule", "bad_rule", _NO_RULE)]) from error
     if not found or len(found) > MOST_OCCURRENCES:
         detail = f"A series has 1 to {MOST_OCCURRENCES} occurrences."
         raise Invalid([Fault("/rule", "bad_length", detail)])
@@ -236,11 +257,15 @@ def occurrences(rule: str, start: datetime) -> list[datetime]:
     return found
 
 
-def _concerned(session: Session, call: Call, appointment_id: UUID, scope: Scope) -> list[Occurrence]:
+def _concerned(
+    session: Session, call: Call, appointment_id: UUID, scope: Scope, revision: int | None
+) -> list[Occurrence]:
     row = row_of(session, call, appointment_id)
     if row.series_id is None:
         raise Invalid([Fault("/scope", "no_series", "This visit does not belong to a series.")])
     lock_locations(session, call, [row.location_id], share=True)
+    if revision is not None:
+        expect(row, revision)
     known = [
         Occurrence(datetime.fromisoformat(each.occurrence), each.id, each.starts_at, each.status in OPEN)
         for each in _visits(session, call, row.series_id)

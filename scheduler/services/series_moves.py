@@ -6,7 +6,7 @@ Which visits those are, and where they go, `series` says.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from scheduler.core import lifecycle
 from scheduler.core.availability import Calendar, occupied
 from scheduler.core.call import Call
 from scheduler.core.errors import Reason, Refused
+from scheduler.core.policies import Initiator
 from scheduler.models import Appointment
 from scheduler.services import groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, views
@@ -28,7 +29,19 @@ from scheduler.services.occupying import resources_of, served
 from scheduler.services.settling import settle
 
 
-def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> list[AppointmentView]:
+@dataclass(frozen=True)
+class Why:
+    """Who wants a move, and for what reason, with its class."""
+
+    by: Initiator
+    reason: str | None = None
+    category: str | None = None
+
+
+BY_STAFF = Why("staff")
+
+
+def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime], why: Why) -> list[AppointmentView]:
     """Move each of these visits, of one series, to its instant; all or none, whichever way they pass each other.
 
     The location is locked by the caller. Raises IllegalTransition, Refused with the reasons of the first that cannot
@@ -41,10 +54,10 @@ def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> 
         row.status = lifecycle.after("reschedule", row.status)
         groups.leave(session, call, row)
         lifted[row.id] = overrides.permit(
-            session, call, row, "reschedule", "staff", start=targets[row.id], category=None, override=None
+            session, call, row, "reschedule", why.by, start=targets[row.id], category=why.category, override=None
         )
     rows.sort(key=lambda row: targets[row.id])
-    found = _found(session, call, rows, targets)
+    found = _found(session, call, rows, targets, why.by)
     before: dict[UUID, dict[str, Any]] = {}
     freed: set[UUID] = set()
     moved = {row.id for row in rows if targets[row.id] != row.starts_at}
@@ -54,37 +67,38 @@ def move_all(session: Session, call: Call, targets: Mapping[UUID, datetime]) -> 
         moves = int(row.id in moved)
         if moves:
             openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
-        place(row, _wanted(row, targets[row.id]), found[row.id])
+        place(row, _wanted(row, targets[row.id], why.by), found[row.id])
         row.sequence += moves
-        row.moves = {**row.moves, "staff": row.moves.get("staff", 0) + moves}
+        row.moves = {**row.moves, why.by: row.moves.get(why.by, 0) + moves}
         overrides.record(session, call, row, None, lifted[row.id])
     settle(session, call, [(row, found[row.id]) for row in rows], freed=freed)
     for row in rows:
-        tell_moved(session, call, row, before[row.id], moves=row.id in moved, tell=False, by="staff", category=None)
+        tell_moved(session, call, row, before[row.id], moves=row.id in moved, tell=False, **vars(why))
     changes = [outbox.Changed(row, before[row.id]["start"]) for row in rows if row.id in moved]
     outbox.owe_for_course_change(session, call, changes)
     return views(session, call, rows)
 
 
-def _wanted(row: Appointment, start: datetime) -> Wanted:
+def _wanted(row: Appointment, start: datetime, by: Initiator) -> Wanted:
     return Wanted(
         row.patient_id,
         row.visit_type,
         row.location_id,
         start,
         pins=pins_of(row),
+        by=by,
         patient_region=row.patient_region,
     )
 
 
 def _found(
-    session: Session, call: Call, rows: list[Appointment], targets: Mapping[UUID, datetime]
+    session: Session, call: Call, rows: list[Appointment], targets: Mapping[UUID, datetime], by: Initiator
 ) -> dict[UUID, Found]:
     """The places of all of them: each sees those before it as taken, and none of the old ones."""
     kind = visit_kind(session, call, rows[0].visit_type)
     starts = [targets[row.id] for row in rows]
     ids = tuple(row.id for row in rows)
-    search = Search(session, call, kind, _wanted(rows[0], starts[0]), together=ids)
+    search = Search(session, call, kind, _wanted(rows[0], starts[0], by), together=ids)
     loaded = search.load(min(starts), max(starts))
     if call.last_try:
         lock_resources(session, call, list(loaded.units))
@@ -94,7 +108,7 @@ def _found(
     found: dict[UUID, Found] = {}
     until = None
     for row in rows:
-        here = replace(search, wanted=_wanted(row, targets[row.id]))
+        here = replace(search, wanted=_wanted(row, targets[row.id], by))
         seen = here.clinic(loaded)
         clinic = seen if calendars is None else replace(seen, calendars=calendars)
         slot = loaded.site.timeline.slot(targets[row.id])

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused
 from scheduler.core.waitlist import window_faults
 from scheduler.models import (
@@ -26,8 +27,8 @@ from scheduler.models import (
 )
 from scheduler.services import audit, booking, holds, records
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Pin
+from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.finding import Pin, Search, Wanted, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations
 from scheduler.services.offering import (
@@ -51,6 +52,7 @@ class OfferView:
     id: UUID
     start: datetime
     end: datetime
+    time_zone: str
     status: str
     expires_at: datetime
     answered_at: datetime | None
@@ -119,6 +121,7 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
     if course_session_id is not None and session.get(CourseSession, (call.organization_id, course_session_id)) is None:
         detail = f"No session {course_session_id}."
         raise NotFound(detail)
+    _check_pins(session, call, kind, values["location_id"], pins)
     row = WaitlistEntry(
         organization_id=call.organization_id,
         id=new_id(),
@@ -171,6 +174,8 @@ def change(
     _check(values)
     row = records.find(session, call, KIND, entry_id)
     records.expect(row, revision)
+    if pins:
+        _check_pins(session, call, visit_kind(session, call, row.visit_type), row.location_id, pins)
     changed = dict(values) if pins is None else {**values, "pins": _stored(pins)}
     records.change(session, call, KIND, row, changed)
     return get(session, call, entry_id)
@@ -186,13 +191,15 @@ def remove(session: Session, call: Call, entry_id: UUID, revision: int) -> None:
     records.note_removal(session, call, KIND, entry)
 
 
-def accept(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> AppointmentView:
+def accept(
+    session: Session, call: Call, entry_id: UUID, offer_id: UUID, revision: int | None = None
+) -> AppointmentView:
     """Book what was offered: its hold is used up, and the entry waits no more.
 
-    Raises NotFound, Invalid for an offer that is not the entry's, Refused (`offer_over`, and as booking does) or
-    LostRace.
+    Raises NotFound, StaleRevision, Invalid for an offer that is not the entry's, LostRace, and Refused (`offer_over`,
+    or as booking does).
     """
-    entry, offer, _ = _answered(session, call, entry_id, offer_id)
+    entry, offer, _ = _answered(session, call, entry_id, offer_id, revision)
     hold = session.get_one(Hold, (call.organization_id, offer.hold_id))
     made = booking.book(session, call, wanted_of(entry, offer.starts_at), hold=hold)
     offer.status, offer.answered_at = "accepted", call.now
@@ -203,9 +210,9 @@ def accept(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> Appo
     return made
 
 
-def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> EntryView:
+def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID, revision: int | None = None) -> EntryView:
     """Let what was offered go on to the next; the entry waits for another time. Raises as `accept` does."""
-    entry, offer, openings = _answered(session, call, entry_id, offer_id)
+    entry, offer, openings = _answered(session, call, entry_id, offer_id, revision)
     _give_back(session, call, offer, "declined", openings)
     entry.status = "waiting"
     session.flush()
@@ -214,9 +221,11 @@ def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID) -> Ent
 
 
 def _answered(
-    session: Session, call: Call, entry_id: UUID, offer_id: UUID
+    session: Session, call: Call, entry_id: UUID, offer_id: UUID, revision: int | None
 ) -> tuple[WaitlistEntry, WaitlistOffer, Sequence[WaitlistOpening]]:
     entry, offer, openings = _locked(session, call, entry_id, offer_id)
+    if revision is not None:
+        records.expect(entry, revision)
     if offer is None or offer.status != "offered" or offer.expires_at <= call.now:
         raise Refused([Reason("offer_over", "This time is not offered any more.")])
     return entry, offer, openings
@@ -265,6 +274,13 @@ def _check(values: Mapping[str, Any]) -> None:
         raise Invalid(faults)
 
 
+def _check_pins(session: Session, call: Call, kind: Kind, location_id: UUID, pins: Sequence[Pin]) -> None:
+    """Raises Invalid for a wish that nobody at the location could meet."""
+    if pins:
+        wanted = Wanted(None, kind.visit.code, location_id, call.now)
+        check_pins(Search(session, call, kind, wanted).load(call.now, call.now), kind, pins)
+
+
 def _stored(pins: Sequence[Pin]) -> list[dict[str, Any]]:
     return [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in pins]
 
@@ -276,15 +292,18 @@ def _views(session: Session, call: Call, rows: Sequence[WaitlistEntry]) -> list[
 
 def _offers(session: Session, call: Call, ids: Sequence[UUID]) -> dict[UUID, tuple[OfferView, ...]]:
     """The offers of these entries, oldest first. One whose time is over has expired, swept or not."""
-    wanted = select(WaitlistOffer).where(
-        WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id.in_(ids)
+    entry = WaitlistEntry
+    wanted = (
+        select(WaitlistOffer, Location.time_zone)
+        .join(entry, (entry.organization_id == WaitlistOffer.organization_id) & (entry.id == WaitlistOffer.entry_id))
+        .join(Location, (Location.organization_id == entry.organization_id) & (Location.id == entry.location_id))
+        .where(WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id.in_(ids))
     )
     found: dict[UUID, tuple[OfferView, ...]] = {}
-    for row in session.scalars(wanted.order_by(WaitlistOffer.id)) if ids else ():
-        over = row.status == "offered" and row.expires_at <= call.now
-        view = OfferView(
-            row.id, row.starts_at, row.ends_at, "expired" if over else row.status, row.expires_at, row.answered_at
-        )
+    for row, name in session.execute(wanted.order_by(WaitlistOffer.id)) if ids else ():
+        status = "expired" if row.status == "offered" and row.expires_at <= call.now else row.status
+        start, end = row.starts_at.astimezone(zone(name)), row.ends_at.astimezone(zone(name))
+        view = OfferView(row.id, start, end, name, status, row.expires_at, row.answered_at)
         found[row.entry_id] = (*found.get(row.entry_id, ()), view)
     return found
 

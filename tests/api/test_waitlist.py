@@ -93,9 +93,9 @@ def test_what_is_waited_for_can_change_and_end(bob: Person, where: str) -> None:
     assert_problem(bob.get(path), 404, "not_found")
 
 
-def test_a_wish_for_somebody_is_kept_as_it_was_said(bob: Person, where: str) -> None:
-    somebody = "00000000-0000-0000-0000-000000000001"
-    pins = [{"role": "therapist", "resource_id": somebody}]
+def test_a_wish_for_somebody_is_kept_as_it_was_said(alice: Person, bob: Person, where: str) -> None:
+    [somebody] = alice.get("/v1/practitioners").json["items"]
+    pins = [{"role": "therapist", "resource_id": somebody["id"]}]
     assert waiting(bob, where, pins=pins)["pins"] == pins
 
 
