@@ -34,6 +34,9 @@ OPEN = frozenset({"proposed", "pending", "booked"})
 #: The outcome of a visit that took place without a dose: it does not count toward its series.
 NOT_DOSED = "not_dosed"
 
+#: Statuses of a course that is over: nothing of it is booked or given any more.
+ENDED = frozenset({"revoked", "completed"})
+
 #: What really happened, and until when a visit is pencilled: columns that only moves set.
 REAL_TIMES = (
     "pencilled_until", "confirmed_at", "arrived_at", "checked_in_at", "dosed_at", "last_device_at", "fulfilled_at",

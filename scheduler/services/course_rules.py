@@ -14,8 +14,8 @@ from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand, supplied
-from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound, Reason, Refused
-from scheduler.core.lifecycle import LIVE, NOT_DOSED
+from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
+from scheduler.core.lifecycle import ENDED, LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked, SessionRules, session_rules
@@ -26,6 +26,7 @@ from scheduler.services.catalog import protocol_of, visit_kind
 from scheduler.services.locks import lock_row
 
 ON_HOLD = "The course is on hold: its doses wait until it is resumed."
+OVER = "The course has ended: nothing of it is booked or given any more."
 
 
 def chosen(protocol: Protocol, course: Course) -> Protocol:
@@ -51,14 +52,14 @@ class Link:
     course_id: UUID
     session_id: UUID
     rules: SessionRules
-    #: Whether the course holds this session's dose back.
-    held: bool = False
+    #: Why the course as a whole holds this session back, if it does.
+    held: str | None = None
     #: Clearances that its step asks for besides those of the visit type.
     asked: tuple[str, ...] = ()
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the course forbids."""
-        held = (Bar("on_hold", ON_HOLD, timeline.everything),) if self.held else ()
+        held = (Bar("on_hold", self.held, timeline.everything),) if self.held else ()
         return (*self.rules.bars(timeline, time_zone), *held)
 
 
@@ -113,8 +114,14 @@ def link(
     minutes = visit_kind(session, call, visit_type).visit.minutes
     opened = opening_days.around(session, call, course.location_id, specs, {each.day for each in booked.values()})
     rules = _begun(course, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
-    held = course.status == "on-hold" and spec.dosing and spec.kind == "main"
-    return Link(course.id, step.id, rules, held=held, asked=spec.asked)
+    return Link(course.id, step.id, rules, held=_held(course, spec), asked=spec.asked)
+
+
+def _held(course: Course, spec: SessionSpec) -> str | None:
+    """Why the course as a whole lets nothing be done about the session."""
+    if course.status in ENDED:
+        return OVER
+    return ON_HOLD if course.status == "on-hold" and spec.dosing and spec.kind == "main" else None
 
 
 def _begun(course: Course, spec: SessionSpec, rules: SessionRules) -> SessionRules:
@@ -125,12 +132,11 @@ def _begun(course: Course, spec: SessionSpec, rules: SessionRules) -> SessionRul
     return replace(rules, near=replace(rules.near, last_day=min(last, rules.near.last_day or last)))
 
 
-def refuse_held(session: Session, call: Call, row: Appointment, visit: VisitType) -> None:
-    """Raises Refused (`on_hold`) for a dose of a course that is on hold."""
-    if row.course_id is not None and visit.kind == "dosing":
-        course = session.get_one(Course, (call.organization_id, row.course_id))
-        if course.status == "on-hold":
-            raise Refused([Reason("on_hold", ON_HOLD)])
+def before_dose(session: Session, call: Call, row: Appointment, visit: VisitType) -> Link | None:
+    """What its course has to say of a dose that is about to be given; None for a talk, or without a course."""
+    if visit.kind != "dosing":
+        return None
+    return link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
 
 
 def own_gates(session: Session, call: Call, session_id: UUID | None) -> tuple[SessionGate, ...]:

@@ -17,10 +17,10 @@ from sqlalchemy.orm.attributes import flag_modified
 from scheduler.core.call import Call
 from scheduler.core.civil import day_bounds, to_local
 from scheduler.core.errors import IllegalTransition, NotFound
-from scheduler.core.lifecycle import NOT_DOSED
+from scheduler.core.lifecycle import ENDED, NOT_DOSED
 from scheduler.models import Appointment, Course, CourseSession, Task
 from scheduler.models import Gate as GateRow
-from scheduler.services import audit, courses, tasks
+from scheduler.services import audit, consequences, course_rules, courses, impact, tasks
 from scheduler.services.catalog import protocol_of
 from scheduler.services.courses import CourseView
 
@@ -36,18 +36,20 @@ def decide(
 ) -> CourseView:
     """Record a gate's outcome (`passed`, `failed` or `waived`). Raises NotFound, IllegalTransition for an ended course.
 
-    Appointments stay as they are: what was pencilled is confirmed by booking the plan for it.
+    Appointments stay as they are: what was pencilled is confirmed by booking the plan for it, and each visit that was
+    booked before the gate failed is a task until it is moved or cancelled or the gate is passed after all.
     """
     course = courses.row_of(session, call, course_id, lock=True)
     gate = session.get(GateRow, (call.organization_id, course_id, key))
     if gate is None:
         detail = f"The course has no gate '{key}'."
         raise NotFound(detail)
-    if course.status in {"revoked", "completed"}:
+    if course.status in ENDED:
         detail = f"The course is {course.status}; its gates are closed for good."
         raise IllegalTransition(detail)
     before = {"outcome": gate.outcome, "by": gate.by}
     gate.outcome, gate.by, gate.note, gate.decided_at = outcome, by, note, call.now
+    _flag_behind(session, call, course, gate)
     flag_modified(course, "status")  # a change of its parts touches the course: its ETag moves
     tasks.close(session, call, kind=KIND, key=_task_key(course_id, key), by=by, note=note or None)
     audit.note(
@@ -62,6 +64,20 @@ def decide(
     )
     session.flush()
     return courses.get(session, call, course_id)
+
+
+def _flag_behind(session: Session, call: Call, course: Course, gate: GateRow) -> None:
+    """Whatever was booked behind a gate that has failed lacks its ground; once it is passed, it has it again."""
+    cause = _task_key(course.id, gate.key)
+    if gate.outcome != "failed":
+        consequences.withdraw(session, call, cause)
+        return
+    _, protocol = protocol_of(session, call, course.protocol_id)
+    specs = course_rules.specs_of(course_rules.chosen(protocol, course), course)
+    behind = [spec.index for spec in specs if gate.key in spec.gates]
+    affected = impact.of_sessions(session, call, course.id, behind)
+    why = f"The gate '{gate.key.replace('_', ' ')}' before it has failed."
+    consequences.owe(session, call, affected, cause=cause, why=why)
 
 
 def dismiss(session: Session, call: Call, course_id: UUID) -> None:

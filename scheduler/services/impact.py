@@ -19,7 +19,16 @@ from scheduler.core.civil import zone
 from scheduler.core.duty import Duty, Place, Roster, covered, roster_holds, site_holds
 from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import LIVE
-from scheduler.models import Absence, Appointment, ExtraHours, Location, Occupancy, Resource, VisitTypeRow
+from scheduler.models import (
+    Absence,
+    Appointment,
+    CourseSession,
+    ExtraHours,
+    Location,
+    Occupancy,
+    Resource,
+    VisitTypeRow,
+)
 from scheduler.services.groups import companions
 from scheduler.services.public_holidays import closures_ahead
 
@@ -121,6 +130,18 @@ def by_absence(
         and not covered(duty, places[duty.location_id], rosters, absent)
     }
     return _views(session, call, [*rows, *watched], broken)
+
+
+def of_sessions(session: Session, call: Call, course_id: UUID, positions: Collection[int]) -> tuple[Affected, ...]:
+    """The visits ahead that are booked for these sessions of a course; what is only pencilled goes by itself."""
+    sessions = select(CourseSession.id).where(
+        CourseSession.organization_id == call.organization_id,
+        CourseSession.course_id == course_id,
+        CourseSession.position.in_(positions),
+    )
+    rows = _rows(session, call, Appointment.course_session_id.in_(sessions), Appointment.status != "pending")
+    found = {row.id: _view(row) for row in rows}
+    return tuple(sorted(found.values(), key=lambda each: (each.start, each.id)))
 
 
 def roster_of(row: Resource) -> Roster:

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import AlreadyExists
-from scheduler.services import booking, course_rules, courses, gates, planning, plans, protocols, visit_day
+from scheduler.core.errors import AlreadyExists, Refused
+from scheduler.services import booking, course_life, course_rules, courses, gates, planning, plans, protocols, visit_day
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.courses import CourseView, WantedCourse
 from scheduler.services.finding import Wanted
@@ -121,6 +121,38 @@ def test_nothing_is_confirmed_before_its_gate_is_passed(booked: Booked) -> None:
     assert refusal(booked.clinic, "confirm", visit).code == "gate_not_passed"
     booked.decide("waived")
     assert move(booked.clinic, "confirm", visit).row.status == "booked"
+
+
+def test_a_gate_that_fails_late_flags_what_was_booked_behind_it_and_no_dose_is_given(booked: Booked) -> None:
+    clinic, visit = booked.clinic, booked.visits[2].id
+    booked.decide("passed")
+    move(clinic, "confirm", visit)
+    booked.decide("failed")
+    shown = [clinic.do(lambda s, c, key=view.id: visit_day.get(s, c, key)) for view in booked.visits]
+    assert [[flag.code for flag in each.flags] for each in shown] == [[], [], ["visit_affected"], ["unconfirmed"]]
+    assert refusal(clinic, "check_in", visit, booked.visits[2].row.local_start).code == "gate_not_passed"
+    booked.decide("waived")
+    assert clinic.do(lambda s, c: visit_day.get(s, c, visit)).flags == ()
+    assert move(clinic, "check_in", visit, booked.visits[2].row.local_start).row.status == "checked-in"
+    booked.decide("failed")
+    assert refusal(clinic, "start", visit, booked.visits[2].row.local_start).code == "gate_not_passed"
+
+
+def test_nothing_of_a_course_that_was_given_up_comes_back(booked: Booked) -> None:
+    clinic, course_id = booked.clinic, booked.course.id
+    here = booked.visits[0]
+    move(clinic, "arrive", here.id, here.row.local_start)
+    clinic.do(lambda s, c: course_life.discontinue(s, c, course_id, reason="moved away"), now=here.row.starts_at)
+    assert refusal(clinic, "check_in", here.id, here.row.local_start).code == "on_hold"
+    gone = booked.visits[1]
+    assert refusal(clinic, "undo", gone.id).code == "on_hold"
+    wanted = Wanted(
+        gone.row.patient_id, "dose", gone.row.location_id, gone.row.starts_at,
+        course_session_id=gone.row.course_session_id,
+    )  # fmt: skip
+    with pytest.raises(Refused) as caught:
+        clinic.do(lambda s, c: booking.book(s, c, wanted))
+    assert caught.value.code == "on_hold"
 
 
 class TestNotDosed:

@@ -86,8 +86,7 @@ def check_in(
     """
     move = opened(session, call, appointment_id, "check-in", revision)
     row = move.row
-    course_rules.refuse_held(session, call, row, move.kind)
-    refuse_ungated(session, call, row, rules=None, received=True)
+    _refuse_dose(session, call, move)
     receive(session, call, row, move.kind, patient_region)
     said = settle_checklist(call, move, "check_in", checklist, waiver)
     row.status, row.checked_in_at = move.status, happened(call, at, "/at")
@@ -115,8 +114,7 @@ def start(
     row = move.row
     again = row.dosed_at is not None
     if not again:
-        course_rules.refuse_held(session, call, row, move.kind)
-        refuse_ungated(session, call, row, rules=None, received=True)
+        _refuse_dose(session, call, move)
     said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
     if not again or at is not None:
         row.dosed_at = happened(call, at, "/at")
@@ -193,6 +191,12 @@ def gone(session: Session, call: Call, move: Opened, *, reason: str | None = Non
     outbox.call_off(session, call, row, why="noshow")
     visit_tasks.settle(session, call, row)
     noted(session, call, move, "no-show", reason=reason, before=before)
+
+
+def _refuse_dose(session: Session, call: Call, move: Opened) -> None:
+    """Raises Refused for what keeps the patient away now, even if it did not when the visit was booked."""
+    rules = course_rules.before_dose(session, call, move.row, move.kind)
+    refuse_ungated(session, call, move.row, rules=rules, received=True)
 
 
 def _keep_watch(move: Opened, left_at: datetime) -> None:
