@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from scheduler.core.course import SessionSpec
 from scheduler.core.planner import Cap, Gap, Rest, Span
@@ -25,6 +27,43 @@ def days_of(specs: Sequence[SessionSpec], *, near: bool = False) -> int:
 def days_of_leaves(specs: Sequence[SessionSpec]) -> int:
     """How many days after its main session a leaf may be at most, clocks and part of a day included."""
     return max((spec.window.maximum // (24 * 60) + 3 for spec in specs if spec.window is not None), default=0)
+
+
+class Reach(NamedTuple):
+    """The local day of the last main session by the targets, and the last day on which any main session may fall.
+
+    `latest` is None where that is not known: the first session has no limit, or a limit counts open days.
+    """
+
+    target: date
+    latest: date | None
+
+
+def reach_of(
+    specs: Sequence[SessionSpec],
+    start_after: date,
+    today: date,
+    standing: Mapping[int, date],
+    loose: Collection[int] = (),
+) -> Reach:
+    """How far a course may reach that begins on `start_after` at the soonest.
+
+    `standing` is where its sessions stand, by index; the `loose` among them may stay there or be moved.
+    """
+    target = latest = furthest = start_after
+    known = False
+    for place, spec in enumerate(spec for spec in specs if spec.kind == "main"):
+        stands, gap = standing.get(spec.index), gap_of(spec)
+        if stands is not None and spec.index not in loose:
+            target = latest = stands
+            known = True
+        else:
+            is_limited = spec.gap is not None and spec.gap[2] is not None
+            known = not spec.clinic_days and (known if place else is_limited)
+            target = max(target + timedelta(days=gap.target), today)
+            latest = max(latest + timedelta(days=gap.max), stands or latest)
+        furthest = max(furthest, latest)
+    return Reach(max(target, today), furthest if known else None)
 
 
 def gap_of(spec: SessionSpec) -> Gap:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import reduce
 from operator import and_
 from typing import cast
@@ -20,7 +20,7 @@ from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, through_gate
-from scheduler.core.course_limits import bound_spans, caps, day_spans, days_of, days_of_leaves, gap_of
+from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.planner import (
@@ -40,10 +40,10 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.serving import Visit, serve
 from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
-from scheduler.models import Course
 from scheduler.services import course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, protocol_of, visit_kinds
+from scheduler.services.course_span import Look, extent_of, none_later
 from scheduler.services.doses import doses_of
 from scheduler.services.opening_days import open_days
 
@@ -52,8 +52,8 @@ Levels = Mapping[str, tuple[int, ...]]
 #: Role to person to the starts that this person can serve.
 By = Mapping[str, Mapping[Hashable, int]]
 
-#: How many days past the sum of its longest gaps a course is looked for; the clinic's horizon cuts it short.
-SLACK_DAYS = 56
+#: How far is looked, in turn: the next time only where that did not tell.
+_LOOKS: tuple[Look, ...] = ("first", "near", "far")
 #: The work after which a search that need not prove anything ends, in thousands of points: seldom over 50 ms of CPU.
 EFFORT = 1_200
 #: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
@@ -98,6 +98,8 @@ class Desk:
     doses: tuple[Dose, ...] = ()
     #: Where the sessions stand that may be moved, by position: at a price, so that the best plan moves least.
     loose: Mapping[int, Booked] = field(default_factory=dict)
+    #: Whether every lawful plan lies within the time that is looked at.
+    is_whole: bool = False
 
     @property
     def site(self) -> Site:
@@ -134,25 +136,22 @@ def make_plans(
     """
     course = courses.get(session, call, course_id)
     courses.require_running(course.row)
-    for near in (True, False):
-        desk = set_up(session, call, course, through=through, near=near)
+    plans: list[CoursePlan] = []
+    is_ruled_out = False
+    for look in _LOOKS if count == 1 else _LOOKS[1:]:
+        desk = set_up(session, call, course, through=through, look=look)
         waiting = to_confirm(desk)
         if all(spec.index in desk.standing for spec in desk.specs):
             if waiting:
                 return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
             raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
-        plans = solve(desk, count, effort=None if proven else EFFORT)
-        if plans and _none_later(desk, plans[0].plan):
+        plans = plans if is_ruled_out else solve(desk, count, effort=None if proven else EFFORT)
+        is_ruled_out = desk.is_whole and not plans
+        if plans and (desk.is_whole or none_later(plans[0].plan, _weights(desk), _days_seen(desk), desk.specs)):
             break
     if not plans:
         raise explaining.refusal(session, call, desk, explaining.Planner(rules_of, solve))
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
-
-
-def _none_later(desk: Desk, best: Plan) -> bool:
-    """Whether no plan that goes beyond the time which the desk looks at could cost as little."""
-    last = desk.loaded.site.timeline.days - 2 - days_of_leaves(desk.specs)
-    return best.cost < Weights(**desk.loaded.policies.planning_weights).finish * last
 
 
 def to_confirm(desk: Desk) -> tuple[Placed, ...]:
@@ -212,12 +211,12 @@ def set_up(
     through: str = "all",
     ignoring: Collection[UUID] = (),
     span: tuple[datetime, datetime] | None = None,
-    near: bool = False,
+    look: Look = "far",
 ) -> Desk:
     """Read what planning this course needs, in a constant number of statements.
 
     `ignoring` are appointments whose occupancies do not count: those of this course may be moved. `span` widens the
-    time that is looked at, `near` narrows it.
+    time that is looked at, which `look` chooses.
     """
     _, protocol = protocol_of(session, call, course.row.protocol_id)
     protocol = course_rules.chosen(protocol, course.row)
@@ -228,10 +227,11 @@ def set_up(
     codes = {spec.visit_type for spec in specs}
     kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
     standing = course_rules.standing(session, call, course.id)
-    first, last = _span(call, course.row, specs, standing, near=near)
+    movable = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
+    extent = extent_of(call, course.row, specs, standing, look, movable)
+    first, last = extent.start, extent.end
     if span is not None:
         first, last = min(first, span[0]), max(last, span[1])
-    movable = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
     loose = {index: place for index, place in standing.items() if index in movable}
     where, who = course.row.location_id, course.row.patient_id
     loaded = load(session, call, location_id=where, start=first, end=last, patient_id=who, ignoring=tuple(ignoring))
@@ -239,17 +239,17 @@ def set_up(
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
     doses = doses_of(session, call, course.row.patient_id, dosing, ignoring=tuple(ignoring)) if dosing else ()
     standing = {index: place for index, place in standing.items() if index not in movable}
-    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving, doses, loose)
+    whole = extent.is_whole
+    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving, doses, loose, whole)
 
 
-def _span(
-    call: Call, course: Course, specs: Sequence[SessionSpec], standing: Mapping[int, Booked], *, near: bool
-) -> tuple[datetime, datetime]:
-    """From the first day on which something may be planned to the last, as instants (a day of margin is added)."""
-    first = datetime.combine(course.start_after, time(0), tzinfo=call.now.tzinfo)
-    last = max(first, call.now) + timedelta(days=days_of(specs, near=near) + SLACK_DAYS)
-    stood = [place.starts_at for place in standing.values()]
-    return min(max(first, call.now), *stood, last), max(last, *stood, first)
+def _days_seen(desk: Desk) -> int:
+    """How many local days are looked at: a part of the first and of the last is not."""
+    return desk.loaded.site.timeline.days - 2
+
+
+def _weights(desk: Desk) -> Weights:
+    return Weights(**desk.loaded.policies.planning_weights)
 
 
 def _problem(desk: Desk, clinics: Mapping[str, Clinic], *, ranked: bool = True) -> Problem:
@@ -274,7 +274,7 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic], *, ranked: bool = True) 
     off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
     rows = SLOT_MINUTES if off_the_rows else ROW_MINUTES
     return Problem(
-        grid=Grid(timeline.origin, timeline.slots, zone, first_day, timeline.days - 2, rows),
+        grid=Grid(timeline.origin, timeline.slots, zone, first_day, _days_seen(desk), rows),
         mains=tuple(
             Main(
                 session_id=str(desk.session_id(spec)),
@@ -292,12 +292,12 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic], *, ranked: bool = True) 
         candidates={role: _candidates(desk, role) for role in desk.protocol.continuity},
         continuity=desk.preferences.continuity,
         preferences=desk.preferences.wishes,
-        weights=Weights(**desk.loaded.policies.planning_weights),
+        weights=_weights(desk),
         spans=(*day_spans(mains), *bound_spans(mains)),
         pinned=pinned,
         booked=booked,
         caps=tuple(caps(mains)),
-        open_days=_open_days(desk, mains, first_day, timeline.days - 2),
+        open_days=_open_days(desk, mains, first_day, _days_seen(desk)),
     )
 
 
