@@ -6,21 +6,28 @@ What it finds stands where nothing beyond could be as good: longer ones are for 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.course import SessionSpec
+from scheduler.core.course import SessionSpec, through_gate
 from scheduler.core.course_limits import days_of, days_of_leaves, reach_of
 from scheduler.core.planner import Plan, Weights
+from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked
-from scheduler.models import Course
+from scheduler.services import course_rules
+from scheduler.services.catalog import protocol_of
+from scheduler.services.courses import CourseView
 
-#: `first` is for the plan that most courses have, `near` for every plan within the limits, as far as these tell;
-#: `far` leaves room for limits that are lifted.
-Look = Literal["first", "near", "far"]
+#: `first` is for the plan that most courses have. `whole` holds every plan within the limits, where these tell how far
+#: that is, and is `far` where they do not; `near` is then shorter. `far` leaves room for limits that are lifted.
+#: `standing` is what stands, and nothing else.
+Look = Literal["standing", "first", "near", "whole", "far"]
 
 #: How many days past its targets a course is looked for at first.
 EASE_DAYS = 28
@@ -37,31 +44,62 @@ class Extent:
     is_whole: bool = False
 
 
-def extent_of(
-    call: Call,
-    course: Course,
-    specs: Sequence[SessionSpec],
-    standing: Mapping[int, Booked],
-    look: Look,
-    loose: Collection[int] = (),
-) -> Extent:
+@dataclass(frozen=True)
+class Layout:
+    """A course's sessions as far as they are to be planned, and where they stand; the `loose` ones may be moved."""
+
+    protocol: Protocol
+    specs: tuple[SessionSpec, ...]
+    standing: Mapping[int, Booked]
+    loose: Collection[int]
+
+
+def layout_of(
+    session: Session, call: Call, course: CourseView, *, through: str = "all", ignoring: Collection[UUID] = ()
+) -> Layout:
+    """Read it. `ignoring` are the appointments that may be moved."""
+    _, protocol = protocol_of(session, call, course.row.protocol_id)
+    protocol = course_rules.chosen(protocol, course.row)
+    specs = course_rules.specs_of(protocol, course.row, course.sessions)
+    if through == "next_gate":
+        specs = through_gate(specs, course_rules.passed_gates(session, call, course.id))
+    standing = course_rules.standing(session, call, course.id)
+    loose = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
+    return Layout(protocol, specs, standing, loose)
+
+
+def extent_of(call: Call, course: CourseView, layout: Layout, look: Look) -> Extent:
     """From the first day on which something may be planned to the last that is looked at, with all that stands."""
-    first = datetime.combine(course.start_after, time(0), tzinfo=call.now.tzinfo)
-    begin = max(first, call.now)
-    reach = reach_of(specs, course.start_after, begin.date(), {i: each.day for i, each in standing.items()}, loose)
+    specs, begin_on = layout.specs, course.row.start_after
+    begin = max(_midnight(begin_on, call), call.now)
+    stood = [place.starts_at for place in layout.standing.values()]
+    if look == "standing":
+        return Extent(min(stood, default=begin), max(stood, default=begin))
+    days = {index: place.day for index, place in layout.standing.items()}
+    reach = reach_of(specs, begin_on, begin.date(), days, layout.loose)
     after = timedelta(days=days_of_leaves(specs) + 1)  # to the west, a local day ends on the next one
     whole = None if reach.latest is None else _midnight(reach.latest, call) + after
-    far = begin + timedelta(days=days_of(specs, near=look != "far") + SLACK_DAYS)
+    far, near = (begin + timedelta(days=days_of(specs, near=each) + SLACK_DAYS) for each in (False, True))
     eased = _midnight(reach.target, call) + after + timedelta(days=EASE_DAYS)
-    last = {"first": min(eased, whole or far), "near": whole or far, "far": max(far, whole or far)}[look]
-    stood = [place.starts_at for place in standing.values()]
+    last = {
+        "first": min(eased, whole or near),
+        "near": whole or near,
+        "whole": whole or far,
+        "far": max(far, whole or far),
+    }[look]
     start, end = min(begin, *stood, last), max(begin, last, *stood)
     return Extent(start, end, whole is not None and whole <= end)
 
 
-def none_later(best: Plan, weights: Weights, days: int, specs: Sequence[SessionSpec]) -> bool:
+def common_span(extents: Iterable[Extent]) -> tuple[datetime, datetime]:
+    """What to load for several courses, so that all of them speak of one timeline."""
+    known = list(extents)
+    return min(each.start for each in known), max(each.end for each in known)
+
+
+def none_later(best: Plan, weights: Weights, days: int, specs: Collection[SessionSpec]) -> bool:
     """Whether no plan that goes beyond so many local days of the grid could cost as little: by its finish alone."""
-    return best.cost < weights.finish * (days - days_of_leaves(specs))
+    return best.cost < weights.finish * (days - days_of_leaves(tuple(specs)))
 
 
 def _midnight(day: date, call: Call) -> datetime:

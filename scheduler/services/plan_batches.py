@@ -19,8 +19,9 @@ from scheduler.core.errors import Fault, Invalid
 from scheduler.core.planner.batch import Batch, Placement, Total
 from scheduler.models import Course, Job
 from scheduler.services import courses, jobs, plans
+from scheduler.services.course_span import common_span, extent_of, layout_of
 from scheduler.services.planning import CoursePlan, Desk, set_up, solve
-from scheduler.services.scratch import Scratch, common_span, of_patient
+from scheduler.services.scratch import Scratch, of_patient
 
 KIND = "plan_batch"
 #: For so long each plan can be booked: a batch is gone through by people.
@@ -60,9 +61,10 @@ def begin(session: Session, call: Call, request: Mapping[str, Any]) -> PlanBatch
     """Read everything that planning these courses looks at."""
     ids, through = [UUID(each) for each in request["course_ids"]], request["through"]
     views = [courses.get(session, call, course_id) for course_id in ids]
-    desks = [set_up(session, call, view, through=through) for view in views]
-    span = common_span(desk.loaded.site.timeline for desk in desks)
-    floor = CourseFloor([set_up(session, call, view, through=through, span=span) for view in views])
+    layouts = [layout_of(session, call, view, through=through) for view in views]
+    span = common_span(extent_of(call, *each, "whole") for each in zip(views, layouts, strict=True))
+    desks = [set_up(session, call, view, through=through, span=span, look="whole") for view in views]
+    floor = CourseFloor(desks)
     session.expunge_all()  # the search goes on when this transaction is over, and only reads
     return PlanBatch(floor, Batch(floor, len(ids), seed=request["seed"], rounds=request["rounds"]))
 

@@ -19,7 +19,7 @@ from scheduler.core.availability import Bar, Clinic, Taking, exact_starts
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.course import SessionSpec, through_gate
+from scheduler.core.course import SessionSpec
 from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
@@ -42,8 +42,8 @@ from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
 from scheduler.services import course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind, protocol_of, visit_kinds
-from scheduler.services.course_span import Look, extent_of, none_later
+from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_of
 from scheduler.services.opening_days import open_days
 
@@ -218,29 +218,29 @@ def set_up(
     `ignoring` are appointments whose occupancies do not count: those of this course may be moved. `span` widens the
     time that is looked at, which `look` chooses.
     """
-    _, protocol = protocol_of(session, call, course.row.protocol_id)
-    protocol = course_rules.chosen(protocol, course.row)
-    preferences = CoursePreferences.from_document(course.row.preferences)
-    specs = course_rules.specs_of(protocol, course.row, course.sessions)
-    if through == "next_gate":
-        specs = through_gate(specs, course_rules.passed_gates(session, call, course.id))
-    codes = {spec.visit_type for spec in specs}
-    kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
-    standing = course_rules.standing(session, call, course.id)
-    movable = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
-    extent = extent_of(call, course.row, specs, standing, look, movable)
-    first, last = extent.start, extent.end
+    layout = layout_of(session, call, course, through=through, ignoring=ignoring)
+    extent = extent_of(call, course, layout, look)
+    start, end = extent.start, extent.end
     if span is not None:
-        first, last = min(first, span[0]), max(last, span[1])
-    loose = {index: place for index, place in standing.items() if index in movable}
+        start, end = min(start, span[0]), max(end, span[1])
     where, who = course.row.location_id, course.row.patient_id
-    loaded = load(session, call, location_id=where, start=first, end=last, patient_id=who, ignoring=tuple(ignoring))
-    serving = course_rules.serving(session, call, course.id) if standing else {}
+    loaded = load(session, call, location_id=where, start=start, end=end, patient_id=who, ignoring=tuple(ignoring))
+    codes = {spec.visit_type for spec in layout.specs}
+    kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
-    doses = doses_of(session, call, course.row.patient_id, dosing, ignoring=tuple(ignoring)) if dosing else ()
-    standing = {index: place for index, place in standing.items() if index not in movable}
-    whole = extent.is_whole
-    return Desk(course, protocol, specs, kinds, loaded, preferences, standing, serving, doses, loose, whole)
+    return Desk(
+        course=course,
+        protocol=layout.protocol,
+        specs=layout.specs,
+        kinds=kinds,
+        loaded=loaded,
+        preferences=CoursePreferences.from_document(course.row.preferences),
+        standing={index: place for index, place in layout.standing.items() if index not in layout.loose},
+        serving=course_rules.serving(session, call, course.id) if layout.standing else {},
+        doses=doses_of(session, call, who, dosing, ignoring=tuple(ignoring)) if dosing else (),
+        loose={index: place for index, place in layout.standing.items() if index in layout.loose},
+        is_whole=extent.is_whole,
+    )
 
 
 def _days_seen(desk: Desk) -> int:

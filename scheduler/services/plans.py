@@ -106,7 +106,11 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
     courses.require_running(courses.row_of(session, call, course_id, lock=True))
     stored = opened(session, call, course_id, token)
     confirmed = _confirmed(session, call, stored)
-    desk, places = look(session, call, stored, lambda: set_up(session, call, courses.get(session, call, course_id)))
+
+    def desk_of() -> Desk:
+        return set_up(session, call, courses.get(session, call, course_id), span=span_of(stored.body), look="standing")
+
+    desk, places = look(session, call, stored, desk_of)
     if places:
         settle(session, call, places)
     booked = [*(appointment for appointment, _ in places), *confirmed]
@@ -140,6 +144,12 @@ def _confirmed(session: Session, call: Call, stored: StoredPlan) -> list[Appoint
         session.flush()
         audit.note(session, call, "appointment.confirm", "appointment", row.id, before=before, after=snapshot(row))
     return found
+
+
+def span_of(body: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+    """From the first start to the last end of what a stored plan books; None when it only confirms."""
+    times = [datetime.fromisoformat(entry[name]) for entry in body["sessions"] for name in ("start", "end")]
+    return (min(times), max(times)) if times else None
 
 
 def stored(placed: Placed) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[A
     later = stored.body.get("later", 0)  # limits that had to be exceeded, as whoever accepts this was shown
 
     def desk() -> Desk:
-        return widened(set_up(session, call, course_now, ignoring=ignoring), later)
+        span = plans.span_of(stored.body)
+        return widened(set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing"), later)
 
     _, places = look(session, call, stored, desk, freed=freed)
     placed, was = _in_place(session, call, places, moving, by)

@@ -25,6 +25,7 @@ from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.services import explaining, opening_days, plans
 from scheduler.services.course_changes import Action, Case, Change, read
+from scheduler.services.course_span import Look
 from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up, solve
 
 #: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
@@ -78,8 +79,7 @@ def propose(
     IllegalTransition, Refused (`on_hold`), NoFeasiblePlan.
     """
     case = read(session, call, course_id, changes, pinned)
-    desk = _desk(session, call, case)
-    plan, later = _planned(session, call, case, desk)
+    desk, plan, later = _planned(session, call, case)
     places = {each.spec.index: each for each in plan.sessions}
     moved = [each for each in places.values() if _is_new(case, each)]
     body = {
@@ -105,11 +105,11 @@ def propose(
     return _told(case, desk, moved, token)
 
 
-def _desk(session: Session, call: Call, case: Case) -> Desk:
+def _desk(session: Session, call: Call, case: Case, look: Look) -> Desk:
     """The planner's desk: what is over or pinned stands, what ends is away, the rest may move at a price."""
     wanted = [change.start for change in case.changes if change.start is not None]
     span = (min(wanted), max(wanted)) if wanted else None
-    desk = set_up(session, call, case.view, ignoring=case.ignored(), span=span)
+    desk = set_up(session, call, case.view, ignoring=case.ignored(), span=span, look=look)
     loose = {place: booked for place, booked in desk.loose.items() if place not in case.changed}
     for place, change in case.changed.items():
         if change.start is not None:
@@ -148,16 +148,18 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
     return spec.use_by is not None and booked.day > spec.use_by
 
 
-def _planned(session: Session, call: Call, case: Case, desk: Desk) -> tuple[CoursePlan, int]:
+def _planned(session: Session, call: Call, case: Case) -> tuple[Desk, CoursePlan, int]:
     """The best plan, and by how many days limits were widened for it: by the least that leaves one."""
-    narrowed = _Narrowed(case, desk)
-    found = solve(desk, narrowed=narrowed.of)
+    desk = _desk(session, call, case, "whole")
+    found = solve(desk, narrowed=_Narrowed(case, desk).of)
     if found:
-        return found[0], 0
+        return desk, found[0], 0
+    desk = _desk(session, call, case, "far")
+    narrowed = _Narrowed(case, desk)
     days = least(LATE, lambda more: feasible(narrowed.of(problem_of(widened(desk, more)))))
     found = solve(widened(desk, days), narrowed=narrowed.of) if days is not None else []
     if found and days is not None:
-        return found[0], days
+        return desk, found[0], days
     planner = explaining.Planner(lambda it: narrowed.of(problem_of(it)), lambda it: solve(it, narrowed=narrowed.of))
     raise explaining.refusal(session, call, desk, planner)
 

@@ -6,9 +6,9 @@ again. Nothing touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
@@ -18,13 +18,6 @@ from scheduler.services.calendars import Loaded
 from scheduler.services.planning import Desk
 
 PATIENT = "patient"
-
-
-def common_span(timelines: Iterable[Timeline]) -> tuple[datetime, datetime]:
-    """What to load for several desks, so that all of them speak of one timeline: a day of margin is added there."""
-    known = list(timelines)
-    first, last = min(each.origin for each in known), max(each.end for each in known)
-    return first + timedelta(days=1), last - timedelta(days=1, seconds=1)
 
 
 @dataclass

@@ -24,13 +24,14 @@ from scheduler.services import absences, audit, booking, course_rules, courses, 
 from scheduler.services.booking import pins_of, place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import CHANGED, Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up
-from scheduler.services.scratch import Scratch, common_span, of_patient
+from scheduler.services.scratch import Scratch, of_patient
 from scheduler.services.sheet import Sheet
 
 
@@ -196,14 +197,14 @@ class _Stage:
             courses.get(self._session, self._call, course_id)
             for course_id in sorted({line.course_id for line in self._lines if line.course_id and line.session_id})
         ]
-        first = [set_up(self._session, self._call, view, ignoring=self._ids) for view in views]
         starts = [each for line in self._lines for each in (line.start, line.to or line.start)]
-        span = min(starts), max(starts) + timedelta(days=1)
-        lines = [desk.loaded.site.timeline for desk in first]
-        whole = common_span(
-            [*lines, load_one(self._session, self._call, self._lines[0], self._ids, span).site.timeline]
-        )
-        desks = {view.id: set_up(self._session, self._call, view, ignoring=self._ids, span=whole) for view in views}
+        layouts = [layout_of(self._session, self._call, view, ignoring=self._ids) for view in views]
+        stands = [extent_of(self._call, *each, "standing") for each in zip(views, layouts, strict=True)]
+        whole = common_span([*stands, Extent(min(starts), max(starts) + timedelta(days=1))])
+        desks = {
+            view.id: set_up(self._session, self._call, view, ignoring=self._ids, span=whole, look="standing")
+            for view in views
+        }
         loaded = {
             line.appointment_id: desks[line.course_id].loaded
             if line.course_id in desks

@@ -19,8 +19,10 @@ from scheduler.models import Appointment, Course, Occupancy, Resource
 from scheduler.services import courses, impact
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
 from scheduler.services.planning import Desk, set_up
-from scheduler.services.scratch import Scratch, common_span
+from scheduler.services.premises import premises
+from scheduler.services.scratch import Scratch
 
 #: A visit that belongs to no course is looked for so many days on.
 DAYS = 28
@@ -52,8 +54,8 @@ def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene |
         return None
     struck = _appointments(session, call, [each.id for each in hit])
     views = _courses(session, call, struck)
-    first = {view.id: set_up(session, call, view) for view in views}
-    soonest = {key: desk.loaded.site.earliest for key, desk in first.items()}
+    policies = {view.id: premises(session, call, view.row.location_id).policies for view in views}
+    soonest = {key: call.now + timedelta(minutes=each.lead_minutes) for key, each in policies.items()}
     loose = {row.id: row for row in struck if row.status in OPEN and row.group_id is None}
     for view in views:  # who comes too soon to be asked to move makes no room for others
         loose |= {
@@ -62,11 +64,10 @@ def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene |
             if row.status in OPEN and row.group_id is None and row.starts_at >= soonest[view.id]
         }
     ignoring = tuple(sorted(loose))
-    alone = [row for row in struck if row.course_id not in first]
-    singles = {row.id: _loaded(session, call, row, ignoring, None) for row in alone}
-    lines = [desk.loaded.site.timeline for desk in first.values()] + [each.site.timeline for each in singles.values()]
-    whole = common_span(lines)
-    desks = {view.id: set_up(session, call, view, ignoring=ignoring, span=whole) for view in views}
+    alone = [row for row in struck if row.course_id not in policies]
+    extents = [extent_of(call, view, layout_of(session, call, view, ignoring=ignoring), "whole") for view in views]
+    whole = common_span([*extents, *(_extent(call, row) for row in alone)])
+    desks = {view.id: set_up(session, call, view, ignoring=ignoring, span=whole, look="whole") for view in views}
     loaded = {row.id: _loaded(session, call, row, ignoring, whole) for row in alone}
     loaded |= {row.id: desks[row.course_id].loaded for row in struck if row.course_id in desks}
     timeline = next(iter(loaded.values())).site.timeline
@@ -125,16 +126,21 @@ def _courses(session: Session, call: Call, struck: Sequence[Appointment]) -> lis
     return courses.views(session, call, list(session.scalars(wanted.order_by(Course.id))))
 
 
+def _extent(call: Call, row: Appointment) -> Extent:
+    """The time that is looked at for a visit that belongs to no course."""
+    since, until = max(call.now, row.starts_at - timedelta(days=1)), row.ends_at + timedelta(days=DAYS)
+    return Extent(min(since, row.starts_at), until)
+
+
 def _loaded(
-    session: Session, call: Call, row: Appointment, ignoring: tuple[UUID, ...], span: tuple[datetime, datetime] | None
+    session: Session, call: Call, row: Appointment, ignoring: tuple[UUID, ...], span: tuple[datetime, datetime]
 ) -> Loaded:
-    first, last = span or (max(call.now, row.starts_at - timedelta(days=1)), row.ends_at + timedelta(days=DAYS))
     return load(
         session,
         call,
         location_id=row.location_id,
-        start=min(first, row.starts_at),
-        end=max(last, row.ends_at),
+        start=span[0],
+        end=span[1],
         patient_id=row.patient_id,
         ignoring=ignoring,
     )
