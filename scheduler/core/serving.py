@@ -123,12 +123,14 @@ def _choices(
 def still_free(clinic: Clinic, takings: Iterable[Taking]) -> bool:
     """Whether those who were chosen can serve, all of it together: nobody else is looked for.
 
-    A room that is to be bound late is not told apart: for it the answer is no.
+    Rooms that are to be bound late are left out: whether there is a way is found where they are bound.
     """
     for taking in takings:
+        if taking.pool:
+            continue
         calendar = clinic.calendars[taking.resource_id]
         slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
-        if taking.pool or slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units)):
+        if slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units)):
             return False
         clinic = occupied(clinic, [taking])
     return True

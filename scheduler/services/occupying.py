@@ -20,14 +20,12 @@ from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
 from scheduler.services.group_places import Served
 from scheduler.services.locks import Revisions, take_and_bump
-from scheduler.services.repacking import is_near, rebind, repacked
+from scheduler.services.repacking import CHANGED, is_near, rebind, repacked
 from scheduler.services.sheet import Sheet
 
 _ROWS = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 _UNITS = cast("Table", ResourceUnit.__table__)
-
-CHANGED = "Someone else booked the same people or room at the same moment."
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def write(
     """The occupancies of these visits, whose resources are locked, on the sheet and in resource-id order.
 
     Returns who serves each appointment; nothing when rooms or units were numbered anew on the way, since that may have
-    given one of these visits another room. Raises SlotTaken when there is no room after all; nothing of the caller's
+    given one of these visits another room. Raises LostRace when there is no way any more; nothing of the caller's
     transaction may be kept then.
     """
     concerned = set[UUID]().union(*(visit.resource_ids for visit in visits)) & loaded.held.keys()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Taking
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
-from scheduler.core.errors import SlotTaken
+from scheduler.core.errors import LostRace
 from scheduler.core.packing import Held, connected, repack
 from scheduler.core.rooms import RoomPool, Stay, rebound, settled
 from scheduler.models import Occupancy
@@ -26,6 +26,8 @@ from scheduler.services.calendars import Loaded
 from scheduler.services.sheet import guarded
 
 _ROWS = cast("Table", Occupancy.__table__)
+
+CHANGED = "Someone else booked the same people or room at the same moment."
 
 
 def is_near(held: Held, start: datetime, end: datetime) -> bool:
@@ -56,7 +58,7 @@ def repacked(
     cluster = connected([*spans, *((ordinal, start, end) for ordinal in range(wanted))], start, end)
     chosen = repack(cluster, total)
     if chosen is None:  # the look before the lock said otherwise
-        raise SlotTaken
+        raise LostRace(CHANGED)
     moving = [row for row in rows if chosen.get(row.id, row.unit) != row.unit]
     ids = [row.id for row in moving]
     session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=False))
@@ -72,8 +74,8 @@ def rebind(
 ) -> tuple[UUID, dict[UUID, list[Held]]]:
     """Free a room of the taking's pool by moving other visits to other rooms of it: that room, and what is held now.
 
-    All rooms of the pool are locked by the caller. When it is `fixed`, the taking's own room is freed. Raises SlotTaken
-    when no way is found after all.
+    All rooms of the pool are locked by the caller. When it is `fixed`, the taking's own room is freed. Raises LostRace
+    when no way is found any more.
     """
     timeline = loaded.site.timeline
     start, end = timeline.instant(taking.start), timeline.instant(taking.end)
@@ -84,7 +86,7 @@ def rebind(
     wanted = taking.resource_id if fixed else None
     chosen = rebound(pool, Stay(None, wanted, taking.start, taking.end, fixed))
     if chosen is None:
-        raise SlotTaken
+        raise LostRace(CHANGED)
     moving = [row for row in rows if chosen.get(row.appointment_id, row.resource_id) != row.resource_id]
     mine = _ROWS.c.organization_id == call.organization_id
     ids = [row.id for row in moving]

@@ -23,7 +23,8 @@ from scheduler.services.calendars import Loaded, renewed
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found
 from scheduler.services.group_places import Served
-from scheduler.services.occupying import CHANGED, Owner, Visit, end_hold, held_by, release, sweep, take, write
+from scheduler.services.occupying import Owner, Visit, end_hold, held_by, release, sweep, take, write
+from scheduler.services.repacking import CHANGED
 from scheduler.services.sheet import Sheet, guarded
 
 
@@ -79,8 +80,9 @@ def take_up(session: Session, call: Call, ids: Collection[UUID], places: Sequenc
     """Lock everyone concerned, in order; the calendars of the look that these places share, as they are by now.
 
     Most who change a calendar want another hour of the same person: nobody need begin anew for that. Only calendars are
-    read again. The patient's stands for more where it comes to doses (others of them, clinical holds), and a resource
-    that was changed itself may serve no longer. Raises LostRace for these, and when somebody is not free any more.
+    read again; rooms that are to be bound late are looked at where they are bound. The patient's calendar stands for
+    more where it comes to doses (others of them, clinical holds), and a resource that was changed itself may serve no
+    longer. Raises LostRace for these, and when somebody is not free any more.
     """
     loaded = places[0].loaded
     changed = take(session, call, ids, loaded)

@@ -13,7 +13,7 @@ from sqlalchemy import Row, Table, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import SlotTaken
+from scheduler.core.errors import LostRace
 from scheduler.models import Occupancy, Resource
 from scheduler.services.repacking import repacked
 from scheduler.services.sheet import guarded
@@ -72,7 +72,7 @@ def _unit(session: Session, call: Call, row: Row[Any], whose: Any, start: dateti
     try:
         if row.unit < whose.units:
             return repacked(session, call, row.resource_id, whose.units, start, end, 1)[1][0]
-    except SlotTaken:
+    except LostRace:
         pass
     who = "The patient" if row.role == "patient" else whose.name
     raise InTheWay(f"{who} is taken at its new time.")

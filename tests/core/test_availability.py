@@ -274,12 +274,13 @@ def test_being_on_site_takes_nothing_from_anybody() -> None:
     assert assign(demand, clinic(one("role:nurse", busy=0b1111)), 0) is not None
 
 
-def test_who_is_on_site_still_is_however_busy_and_a_room_to_be_bound_late_is_not_told_apart() -> None:
+def test_who_is_on_site_still_is_however_busy_and_a_room_to_be_bound_late_is_left_to_its_binding() -> None:
     busy, away = one("role:nurse", busy=-1), one("role:nurse", absent=0b10)
     there, one_of = Taking(busy.resource_id, "role:nurse", 0, 4, 0), Taking(busy.resource_id, "room:bay", 4, 6, None)
     assert [still_free(clinic(each), [there]) for each in (busy, away)] == [True, False]
-    assert still_free(clinic(one("room:bay")), [one_of])
-    assert not still_free(clinic(one("room:bay")), [replace(one_of, pool=(busy.resource_id,))])
+    full = clinic(one("room:bay", busy=-1))
+    assert [still_free(each, [one_of]) for each in (clinic(one("room:bay")), full)] == [True, False]
+    assert still_free(full, [replace(one_of, pool=(busy.resource_id,))])
 
 
 def test_cover_stays_with_one_person_when_it_can() -> None:

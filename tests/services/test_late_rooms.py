@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from itertools import product
 from uuid import UUID
@@ -13,13 +14,14 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import Refused
+from scheduler.core.errors import LostRace, Refused
 from scheduler.models import Appointment, Occupancy
 from scheduler.services import appointments, availability, booking, visit_day
-from scheduler.services.finding import Pin
+from scheduler.services.finding import Pin, find
 from scheduler.services.locks import bump_calendars
+from scheduler.services.settling import settle
 from tests.clinic import Clinic, need, segment, visit_type
-from tests.desk import book, overlaps
+from tests.desk import book, overlaps, wanted
 
 LENGTHS = (30, 60, 90)
 
@@ -101,6 +103,25 @@ def test_others_change_rooms_and_notice_nothing(clinic: Clinic) -> None:
     assert overlaps(clinic.engine) == 0
     with pytest.raises(Refused):
         book(clinic, clinic.patient(), "stay30", "2030-03-04 09:15")
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("theirs", "lost"), [(("stay30", "14:00"), False), (("stay30", "09:15"), True)])
+def test_rooms_that_changed_since_the_look_are_bound_as_they_are_by_then(
+    clinic: Clinic, theirs: tuple[str, str], *, lost: bool
+) -> None:
+    """Nobody begins anew for another hour of the same rooms; where there is no way left, everything is tried again."""
+    scatter(clinic)
+    book(clinic, clinic.patient(), "stay90", "2030-03-04 09:15")
+    asked = wanted(clinic, clinic.patient(), "stay90", "2030-03-04 09:15")
+    with Session(clinic.engine) as session:
+        found = find(session, clinic.call, asked)
+        assert any(taking.pool for taking in found.takings)
+        book(clinic, clinic.patient(), theirs[0], f"2030-03-04 {theirs[1]}")
+        with pytest.raises(LostRace) if lost else nullcontext():
+            settle(session, clinic.call, [(booking.draft(clinic.call, asked, found), found)])
+            session.commit()
+    assert overlaps(clinic.engine) == 0
 
 
 def test_what_is_offered_counts_the_pool_too(clinic: Clinic) -> None:

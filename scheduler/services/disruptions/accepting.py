@@ -29,8 +29,9 @@ from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
-from scheduler.services.occupying import CHANGED, Owner, Visit, release, resources_of, take_for, write
+from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up
+from scheduler.services.repacking import CHANGED
 from scheduler.services.scratch import Scratch, of_patient
 from scheduler.services.sheet import Sheet
 
