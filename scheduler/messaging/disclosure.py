@@ -16,6 +16,14 @@ WORDS = Path(__file__).parent.parent / "data" / "forbidden_words.yaml"
 
 _WORD = re.compile(r"[^\W_]+")
 
+#: Parts of an address that bear numbers. In Spanish only those of which no adjective is said: a `sala IV` may be both.
+_NUMBERED = (
+    "apartment apt block bldg building fl floor level pavilion rm room ste suite tower unit wing"
+    " bloque edificio local nivel oficina piso planta puerta torre"
+).replace(" ", "|")
+#: Suite IV, as the whole of what follows the suite: what is done in an IV suite is another thing.
+_NUMERAL = re.compile(rf"\b({_NUMBERED})\.?[ \t]+(?:#|no\.?[ \t]*)?[ivx]+(?=[ \t]*(?:$|[,.;:)/\n]|(?:{_NUMBERED})\b))")
+
 
 @dataclass(frozen=True)
 class _Lists:
@@ -58,7 +66,8 @@ def disclosures(text: str, extra_words: Iterable[str] = ()) -> list[str]:
 @lru_cache(maxsize=1024)
 def _found(text: str, extra_words: tuple[str, ...]) -> tuple[str, ...]:
     lists = [_shipped(), _Lists.of(extra_words)]
-    found = [word for word in _WORD.findall(fold(text)) if any(one.hold(word) for one in lists)]
+    plain = _NUMERAL.sub(r"\1 ", fold(text))
+    found = [word for word in _WORD.findall(plain) if any(one.hold(word) for one in lists)]
     return tuple(dict.fromkeys(found))
 
 
