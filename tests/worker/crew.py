@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -17,26 +19,15 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from scheduler.config import Settings
 from scheduler.models import Appointment, Message, new_id
+from scheduler.worker import run_worker, wall_clock
 from tests.clinic import Clinic
 
 ROOT = Path(__file__).parents[2]
-WORK = """
-import logging, sys
-from datetime import timedelta
-from pathlib import Path
-
-from scheduler.config import Settings
-from scheduler.worker import run_worker, wall_clock
-
-step = Path(sys.argv[1])
-logging.basicConfig(level="INFO")
-logging.getLogger("apscheduler").setLevel("ERROR")
-run_worker(
-    Settings.from_environ(),
-    clock=lambda: wall_clock() + timedelta(seconds=float(step.read_text() if step.exists() else 0)),
-)
-"""
+#: One process loads everything once, and each worker is forked from it: without that, most of a storm is loading.
+NURSERY = multiprocessing.get_context("forkserver")
+NURSERY.set_forkserver_preload(["scheduler.worker", "tests.worker.crew"])
 #: How long anything here may take before the test says that it never came.
 PATIENCE = 90.0
 
@@ -49,30 +40,28 @@ class Crew:
     gateway_url: str
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
-    hands: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    hands: list[ForkServerProcess] = field(default_factory=list)
 
     def hire(self, count: int = 1) -> None:
         for _ in range(count):
-            with (self.folder / "workers.log").open("ab") as log:
-                self.hands.append(
-                    subprocess.Popen(
-                        [sys.executable, "-W", "error", "-c", WORK, self.folder / "step"],
-                        cwd=ROOT,
-                        env=self._environment(),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                    )
-                )
+            asked = self._environment(), self.folder / "workers.log", self.folder / "step"
+            hand = NURSERY.Process(target=work, args=asked)
+            hand.start()
+            self.hands.append(hand)
+
+    def at_work(self) -> list[ForkServerProcess]:
+        """Those who have begun, the longest at work first."""
+        log = self.log
+        return [hand for hand in self.hands if f":{hand.pid}:" in log]
 
     def kill_one_at_work(self) -> bool:
         """SIGKILL, as the kernel or a power cut does it, to the one who is longest at work; False when none is."""
-        hand = next((hand for hand in self.hands if f":{hand.pid}:" in self.log), None)
+        hand = next(iter(self.at_work()), None)
         if hand is None:
             return False
         self.hands.remove(hand)
         hand.kill()
-        hand.wait()
+        hand.join()
         return True
 
     def step_clock(self, seconds: float) -> None:
@@ -81,11 +70,13 @@ class Crew:
         new.write_text(str(seconds))
         new.replace(self.folder / "step")
 
-    def dismiss(self) -> list[int]:
+    def dismiss(self) -> list[int | None]:
         """SIGTERM to all; their exit codes."""
         for hand in self.hands:
-            hand.send_signal(signal.SIGTERM)
-        codes = [hand.wait(timeout=30) for hand in self.hands]
+            hand.terminate()
+        for hand in self.hands:
+            hand.join(timeout=30)
+        codes = [hand.exitcode for hand in self.hands]
         self.hands.clear()
         return codes
 
@@ -95,16 +86,14 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         for hand in self.hands:
             hand.kill()
-            hand.wait()
+            hand.join()
 
     @property
     def log(self) -> str:
         return (self.folder / "workers.log").read_text(errors="replace")
 
     def _environment(self) -> dict[str, str]:
-        # Without compiled modules, each of many starts costs seconds.
-        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        return inherited | {
+        return {
             "SCHEDULER_DATABASE_URL": self.database_url,
             "SCHEDULER_SMS_CHANNEL": "http",
             "SCHEDULER_SMS_HTTP_URL": self.gateway_url,
@@ -115,6 +104,20 @@ class Crew:
             "SCHEDULER_WORKER_BATCH": "100",
             **self.settings,
         }
+
+
+def work(environ: Mapping[str, str], log: Path, step: Path) -> None:
+    """What a worker process does: all that it says goes to the log, and its clock is off by what stands in `step`."""
+    with log.open("ab") as written:
+        for descriptor in (1, 2):
+            os.dup2(written.fileno(), descriptor)
+    warnings.simplefilter("error")
+    logging.basicConfig(level="INFO", stream=sys.stderr, force=True)
+    logging.getLogger("apscheduler").setLevel("ERROR")
+    run_worker(
+        Settings.from_environ(environ),
+        clock=lambda: wall_clock() + timedelta(seconds=float(step.read_text() if step.exists() else 0)),
+    )
 
 
 def now() -> datetime:
