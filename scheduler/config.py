@@ -169,9 +169,9 @@ class Settings:
         _one_of("console", "file", "twilio-voice"),
         "How calls are made: printed, written, or by Twilio",
     )
-    email_per_second: float = _setting(0.0, _rate, "E-mails that a worker lets leave in a second; 0 means no limit")
-    sms_per_second: float = _setting(0.0, _rate, "SMS that a worker lets leave in a second; 0 means no limit")
-    voice_per_second: float = _setting(0.0, _rate, "Calls that a worker begins in a second; 0 means no limit")
+    email_per_second: float = _setting(0.0, _rate, "E-mails that leave in a second, by all workers; 0 means no limit")
+    sms_per_second: float = _setting(0.0, _rate, "SMS that leave in a second, by all workers; 0 means no limit")
+    voice_per_second: float = _setting(0.0, _rate, "Calls that begin in a second, by all workers; 0 means no limit")
     outbox_dir: str = _setting("var/outbox", _text, "Where the channel `file` writes messages")
     smtp_host: str = _setting("", _text, "The SMTP server; needed when the e-mail channel is `smtp`")
     smtp_port: int = _setting(587, _whole(1, 65_535), "The SMTP server's port")

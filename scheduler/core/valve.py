@@ -51,6 +51,10 @@ class Valve:
         wanted = max(1.0, self.rate / 4)  # a few at a time: to wake up for each is dear
         return now + timedelta(seconds=max(0.0, (self._spent(now) - self._most + wanted) / self.rate))
 
+    def at_rate(self, rate: float, now: datetime) -> Valve:
+        """The same with another rate from now on."""
+        return self if rate == self.rate else replace(self, rate=rate, spent=self._spent(now), counted_at=now)
+
     def left(self, now: datetime) -> Valve:
         """One has left."""
         spent = self._spent(now) + 1 if self.rate else 0.0

@@ -50,11 +50,11 @@ _NOBODY = UUID(int=0)
 class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
-    `channels` maps `email`, `sms` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how long a
-    claimed message stays with a worker that went silent. `at_once` are on their way together, `at_once_unsafe` of them
-    by channels that do not drop repeats, and by each channel no more in a second than `rates` says. While `guard`
-    holds, for the clock can't be believed, nothing leaves, no chore is done and no pulse is left. With `links` messages
-    lead to the patients' pages.
+    `channels` maps `email`, `sms`, `voice` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how
+    long a claimed message stays with a worker that went silent. `at_once` are on their way together, `at_once_unsafe`
+    of them by channels that do not drop repeats; by each channel no more leave in a second than `rates` says, by all
+    workers together. While `guard` holds, for the clock can't be believed, nothing leaves, no chore is done and no
+    pulse is left. With `links` messages lead to the patients' pages.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class Worker(Hands):
         if self._is_held():
             return 0
         taken = 0
+        if self._ways.has_rates:
+            self._beat()  # the others are to know of this one before it takes its share
         self._catch_up()
         while self._may_begin():
             in_round = sum(self.serve(organization_id) for organization_id in self._in_turn())
@@ -118,6 +120,8 @@ class Worker(Hands):
         if self._guard is not None and self._guard.has_leapt():
             return  # the mark that it would leave is what a clock is judged by later
         self.transact(_NOBODY, lambda session, call: outbox.beat(session, call, self.name, self.tally.document()))
+        if self._ways.has_rates:
+            self._ways.share_among(self.look(outbox.alive))
 
     def tell(self) -> None:
         """Set out to every webhook that something is due for, and to the staff."""

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.valve import FAILURES, RESTS
 from scheduler.messaging import DeliveryError, Envelope
 from scheduler.models import Message
+from scheduler.services.outbox.pulse import ALIVE_WITHIN
 from scheduler.worker import Worker
 from tests.clinic import Clinic
 from tests.desk import book
@@ -144,6 +145,28 @@ def test_a_rate_is_kept_and_holds_up_no_other_channel(
     assert counted == [(5, 2), (5, 3), (5, 4), (5, 5)]
     assert clock.now - clinic.call.now == 4 * SECOND / 2
     assert attempts(clinic) == 10
+
+
+@pytest.mark.parametrize("rates", [{"sms": 2.0}])
+def test_a_rate_is_that_of_all_workers_together(
+    clinic: Clinic, clock: Clock, worker: Worker, provider: Provider, rates: Mapping[str, float]
+) -> None:
+    heap(clinic, 12)
+    channels = {"email": provider, "sms": provider}
+    other = Worker(lambda: Session(clinic.engine), channels, clock=clock, at_once=1, rates=rates)
+    counted = []
+    try:
+        for _ in range(4):
+            for each in (worker, other):
+                each.tick()
+            counted.append(provider.by("sms"))
+            clock.move(SECOND)
+    finally:
+        other.close()
+    assert counted == [3, 5, 7, 9], "the first learned of the second when that had begun"
+    clock.move(ALIVE_WITHIN)  # without a word of the other
+    worker.tick()
+    assert provider.by("sms") == 9 + 2, "it has all of it again"
 
 
 @one_database

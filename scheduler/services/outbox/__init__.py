@@ -19,7 +19,7 @@ from scheduler.services.outbox.owing import (
     owe_for_course,
 )
 from scheduler.services.outbox.parting import part
-from scheduler.services.outbox.pulse import beat
+from scheduler.services.outbox.pulse import alive, beat
 from scheduler.services.outbox.regaining import regain
 from scheduler.services.outbox.reviewing import review
 from scheduler.services.outbox.texts import in_words
@@ -30,6 +30,7 @@ __all__ = [
     "Letter",
     "Outcome",
     "Stop",
+    "alive",
     "beat",
     "begin_deliveries",
     "call_off",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, delete
+from sqlalchemy import Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,8 @@ from scheduler.models import WorkerHeartbeat
 
 #: Workers that were silent for so long have been replaced.
 FORGOTTEN_AFTER = timedelta(days=1)
+#: One that was silent for less may be in the middle of a long batch.
+ALIVE_WITHIN = timedelta(minutes=2)
 
 
 def beat(session: Session, call: Call, worker: str, tallies: Mapping[str, Any] | None = None) -> None:
@@ -24,3 +26,9 @@ def beat(session: Session, call: Call, worker: str, tallies: Mapping[str, Any] |
     row = {"worker": worker[:100], "ticked_at": call.now, "tallies": None if tallies is None else dict(tallies)}
     session.execute(make(table).values(row).on_conflict_do_update(index_elements=["worker"], set_=row))
     session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.ticked_at < call.now - FORGOTTEN_AFTER))
+
+
+def alive(session: Session, now: datetime) -> int:
+    """How many workers are at work: a look, which locks nothing."""
+    beats = select(func.count()).where(WorkerHeartbeat.ticked_at > now - ALIVE_WITHIN)
+    return session.scalar(beats) or 0
