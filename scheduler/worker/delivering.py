@@ -50,11 +50,11 @@ _NOBODY = UUID(int=0)
 class Worker(Hands):
     """One worker: `tick()` delivers everything that is due, `keep_house()` does the chores that are.
 
-    `channels` maps `email`, `sms`, `voice` and `webhook` to ways out. `sessions` makes database sessions, `lease` is how
-    long a claimed message stays with a worker that went silent. `at_once` are on their way together, `at_once_unsafe`
-    of them by channels that do not drop repeats; by each channel no more leave in a second than `rates` says, by all
-    workers together. While `guard` holds, for the clock can't be believed, nothing leaves, no chore is done and no
-    pulse is left. With `links` messages lead to the patients' pages.
+    `channels` maps `email`, `sms`, `voice` and `webhook` to ways out. `sessions` makes database sessions, `lease` is
+    how long a claimed message stays with a worker that went silent. `at_once` are on their way together,
+    `at_once_unsafe` of them by channels that do not drop repeats; by each channel no more leave in a second than
+    `rates` says, by all workers together. While `guard` holds, for the clock can't be believed, nothing leaves, no
+    chore is done and no pulse is left. With `links` messages lead to the patients' pages.
     """
 
     def __init__(

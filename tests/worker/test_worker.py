@@ -273,12 +273,22 @@ class TestSettings:
     def test_the_settings_choose_the_ways_out(self, settings: Settings) -> None:
         chosen = channels_of(
             replace(
-                settings, email_channel="smtp", smtp_host="127.0.0.1", smtp_from="a@example.org", sms_channel="file"
+                settings,
+                email_channel="smtp",
+                smtp_host="127.0.0.1",
+                smtp_from="a@example.org",
+                sms_channel="file",
+                voice_channel="twilio-voice",
+                twilio_account="AC1",
+                twilio_token="t",
+                twilio_voice_from="+12125550100",
+                public_url="https://visits.example.org",
             )
         )
         assert {name: type(channel).__name__ for name, channel in chosen.items()} == {
             "email": "Smtp",
             "sms": "File",
+            "voice": "TwilioVoice",
             "webhook": "Webhook",
             "staff": "Apprise",
         }
@@ -288,6 +298,7 @@ class TestSettings:
         assert {name: type(channel).__name__ for name, channel in chosen.items()} == {
             "email": "Console",
             "sms": "SmsHttp",
+            "voice": "Console",
             "webhook": "Webhook",
             "staff": "Apprise",
         }
