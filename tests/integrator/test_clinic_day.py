@@ -36,8 +36,8 @@ class Clinic:
             room = {"name": name, "location_id": str(self.site), "room_type": "esketamine_chair"}
             kit.do("create_room", body=kit.body("Room", **room))
 
-    def _staff(self, name: str, role: str, shifts: list[dict[str, str]], units: int = 1) -> UUID:
-        body = self.kit.body("Practitioner", name=name, roles=[{"code": role}], hours=shifts, units=units)
+    def _staff(self, name: str, role: str, shifts: list[dict[str, str]], units: int = 1, **more: Any) -> UUID:
+        body = self.kit.body("Practitioner", name=name, roles=[{"code": role, **more}], hours=shifts, units=units)
         answer: UUID = self.kit.do("create_practitioner", body=body).id
         return answer
 
@@ -54,19 +54,41 @@ class Clinic:
         self.kit.do("create_clearance", made, body=self.kit.body("Clearance", **paper))
         return made
 
-    def offers(self, patient: UUID, day: str) -> list[datetime]:
-        """The starts of one day that this patient can have."""
+    def offers(self, patient: UUID, day: str, visit_type: str = VISIT, **more: Any) -> list[Any]:
+        """What this patient can have on one day."""
         start = datetime.fromisoformat(f"{day}T00:00:00-05:00")
         page = self.kit.do(
-            "list_availability", visit_type=VISIT, location_id=self.site, patient_id=patient, from_=start,
-            to=start + timedelta(days=1), limit=200,
+            "list_availability", visit_type=visit_type, location_id=self.site, patient_id=patient, from_=start,
+            to=start + timedelta(days=1), limit=200, **more,
         )  # fmt: skip
-        return [each.start for each in page.items]
+        return list(page.items)
 
-    def book(self, patient: UUID, start: datetime, **more: Any) -> Any:
+    def starts(self, patient: UUID, day: str, visit_type: str = VISIT, **more: Any) -> list[datetime]:
+        """The starts of these."""
+        return [each.start for each in self.offers(patient, day, visit_type, **more)]
+
+    def book(self, patient: UUID, start: datetime, visit_type: str = VISIT, **more: Any) -> Any:
         ids = {"patient_id": str(patient), "location_id": str(self.site)}
-        body = self.kit.body("Booking", visit_type=VISIT, start=start.isoformat(), **ids, **more)
+        body = self.kit.body("Booking", visit_type=visit_type, start=start.isoformat(), **ids, **more)
         return self.kit.do("create_appointment", body=body)
+
+    def talks(self) -> set[UUID]:
+        """Two therapists with a room, who talk with one patient, with three, and by video: who they are."""
+        rooms = {"name": "Quiet room", "location_id": str(self.site), "room_type": "quiet"}
+        self.kit.do("create_room", body=self.kit.body("Room", **rooms))
+        therapist = {"role": "therapist", "mode": "exclusive"}
+        here = [therapist, {"room_type": "quiet", "mode": "exclusive"}]
+        both = [therapist | {"count": 2}, {"room_type": "quiet", "mode": "exclusive"}]
+        for code, needs, more in (
+            ("talk", here, {"kind": "integration"}),
+            ("circle", both, {"kind": "group", "group": {"minimum": 2, "maximum": 3}}),
+            ("call", [therapist], {"kind": "integration", "video": True}),
+        ):
+            segments = [{"name": "talk", "minutes": 60, "needs": needs}]
+            names = {"code": code, "name": code.title(), "public_name": "Visit"}
+            self.kit.do("create_visit_type", body=self.kit.body("VisitType", segments=segments, **names, **more))
+        shifts = [{"weekday": day, "start": "08:00", "end": "18:00", "location_id": str(self.site)} for day in DAYS]
+        return {self._staff(name, "therapist", shifts, regions=["US-NY"]) for name in ("Anna", "Ben")}
 
     def wait(self, patient: UUID) -> Any:
         """Put somebody on the waitlist for such a visit, at any time."""
@@ -90,7 +112,7 @@ def test_a_day(clinic: Clinic, kit: Kit, clock: Clock, engine: Engine, settings:
     the_visit(clinic, clock, visit, other)
 
     entry = clinic.wait(lee)
-    tomorrow, *_ = clinic.offers(kim, "2030-03-07")
+    tomorrow, *_ = clinic.starts(kim, "2030-03-07")
     given_back = clinic.book(kim, tomorrow)
     kit.do("cancel_appointment", given_back.id, body=kit.body("Cancel", reason="Work.", by="patient"))
     work(engine, clock, settings)
@@ -110,10 +132,72 @@ def test_a_day(clinic: Clinic, kit: Kit, clock: Clock, engine: Engine, settings:
     assert shown == {visit.id: "fulfilled", other.id: "noshow", refill.id: "booked"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_week_of_circles_calls_and_time_off(clinic: Clinic, kit: Kit) -> None:
+    """A circle of patients, a talk by video, one that is repeated, and somebody who is away after all."""
+    robin, kim, lee = (clinic.patient(name) for name in ("Robin", "Kim", "Lee"))
+    therapists = clinic.talks()
+    begun = clinic.book(robin, clinic.starts(robin, "2030-03-05", "circle")[0], "circle")
+    joinable = next(each for each in clinic.offers(kim, "2030-03-05", "circle") if each.group)
+    assert (joinable.start, joinable.group.free) == (begun.start, 2)
+    clinic.book(kim, joinable.start, "circle")
+    (group,) = kit.do("list_groups", location_id=clinic.site).items
+    assert (group.minimum, group.maximum, group.free, len(group.appointment_ids)) == (2, 3, 1, 2)
+
+    at_home = {"patient_region": "US-NY"}
+    soonest = clinic.starts(lee, "2030-03-06", "call", **at_home)[0]
+    with pytest.raises(Refused) as refused:
+        clinic.book(lee, soonest, "call")
+    assert [(each.pointer, each.code) for each in refused.value.problem.errors] == [
+        ("/patient_region", "region_required")
+    ]
+    by_video = clinic.book(lee, soonest, "call", **at_home)
+    assert {each.kind.value for each in by_video.participants} == {"practitioner"}
+    with pytest.raises(Refused) as refused:
+        clinic.book(kim, soonest, "call", patient_region="US-CA")
+    assert refused.value.code == "not_qualified"
+
+    first = clinic.starts(robin, "2030-03-12", "talk")[0]
+    ids = {"patient_id": str(robin), "location_id": str(clinic.site)}
+    wish = kit.body("SeriesBooking", visit_type="talk", start=first.isoformat(), rule="FREQ=WEEKLY;COUNT=3", **ids)
+    looked = kit.do("preview_series", body=wish).occurrences
+    assert [each.bookable for each in looked] == [True, True, True]
+    repeated = kit.do("create_series", body=wish)
+    who = next(each.resource_id for each in repeated.appointments[1].participants if each.role == "therapist")
+
+    second = repeated.appointments[1]
+    away = {"resource_id": str(who), "start": second.start.isoformat(), "end": second.end.isoformat(), "reason": "Ill"}
+    supposed = kit.do("create_absence", body=kit.body("Absence", **away), dry_run=True)
+    told = kit.do("create_absence", body=kit.body("Absence", **away))
+    assert [each.id for each in told.affected_appointments] == [second.id]
+    assert [each.id for each in supposed.affected_appointments] == [second.id]
+    (owed,) = kit.do("list_tasks", appointment_id=second.id, status="open").items
+    assert owed.kind == "visit_affected"
+    assert [each.code for each in kit.do("get_appointment", second.id).flags] == ["visit_affected"]
+    kit.do("reschedule_appointment", second.id, body=kit.body("Move", start=second.start.isoformat()))
+    other = therapists - {who}
+    served = kit.do("get_appointment", second.id)
+    assert {each.resource_id for each in served.participants if each.role == "therapist"} == other
+    assert kit.do("list_tasks", appointment_id=second.id, status="open").items == []
+
+    last = repeated.appointments[2]
+    later = kit.body("SeriesMove", start=(last.start + timedelta(hours=1)).isoformat(), scope="this", by="patient")
+    assert [each.start for each in kit.do("reschedule_series", last.id, body=later).appointments] == [
+        last.start + timedelta(hours=1)
+    ]
+    gone = kit.body("SeriesCancel", scope="following", by="patient", reason="Well again.")
+    assert [each.id for each in kit.do("cancel_series", second.id, body=gone).appointments] == [second.id, last.id]
+    shown = kit.do("list_appointments", series_id=repeated.id).items
+    assert [each.status.value for each in shown] == ["booked", "cancelled", "cancelled"]
+    called_off = kit.do("cancel_group", group.id, body=kit.body("GroupCancel", reason="Storm."))
+    assert (called_off.status.value, called_off.appointment_ids) == ("cancelled", [])
+
+
 def the_day_before(clinic: Clinic, robin: UUID, kim: UUID) -> tuple[Any, Any]:
     """Search, keep a time while the patient thinks, book it; be refused, read why, take an alternative, rehearse."""
     kit = clinic.kit
-    first, *_ = clinic.offers(robin, "2030-03-05")
+    first, *_ = clinic.starts(robin, "2030-03-05")
     wanted = kit.body("NewHold", visit_type=VISIT, location_id=str(clinic.site), start=first.isoformat())
     visit = clinic.book(robin, first, hold_id=str(kit.do("create_hold", body=wanted).id))
     assert (visit.status.value, visit.start) == ("booked", first)
@@ -126,7 +210,7 @@ def the_day_before(clinic: Clinic, robin: UUID, kim: UUID) -> tuple[Any, Any]:
     assert {each.code for each in why.reasons} == {each.code for each in problem.reasons}
     other = clinic.book(kim, problem.alternatives[0])
 
-    later = clinic.offers(kim, "2030-03-06")[0]
+    later = clinic.starts(kim, "2030-03-06")[0]
     move = kit.body("Move", start=later.isoformat())
     assert kit.do("reschedule_appointment", other.id, body=move, dry_run=True).start == later
     assert kit.do("get_appointment", other.id).start == other.start, "a rehearsal moves nothing"
