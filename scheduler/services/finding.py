@@ -226,9 +226,11 @@ class Search:
         )
 
     def nearest(self, starts_at: datetime) -> list[datetime]:
-        """Up to five starts that can be booked, the nearest to the wanted one first."""
-        now = self.call.now
-        loaded = self.load(max(starts_at - NEARBY[0], now), max(starts_at + NEARBY[1], now))
+        """Up to five starts that can be booked, the nearest to the wanted one, or to the bounds that it is beyond."""
+        now, at = self.call.now, self.at or premises_of(self.session, self.call, self.wanted)
+        earliest, latest = at.policies.starts(now, self.wanted.by)
+        centre = min(max(starts_at, earliest), latest)
+        loaded = self.load(max(centre - NEARBY[0], now), centre + NEARBY[1])
         middle = loaded.site.timeline.slot(starts_at)
         found = islice(self.seats(loaded, order=lambda slot: (abs(slot - middle), slot)), ALTERNATIVES)
         where = zone(loaded.site.time_zone)

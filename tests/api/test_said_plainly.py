@@ -72,6 +72,8 @@ def test_what_stands_in_the_way_and_what_is_free_is_told_by_the_clinics_clock(al
     [reason] = told["reasons"]
     assert (reason["from"], reason["to"]) == ("2030-03-05T10:00:00-05:00", "2030-03-05T10:50:00-05:00")
     assert told["alternatives"][0] == "2030-03-05T09:00:00-05:00"
+    late = alice.post("/v1/appointments", json=body | {"patient_id": patient(alice), "start": "2032-03-05T15:00:00Z"})
+    assert assert_problem(late, 409, "horizon")["alternatives"][-1] == "2031-03-03T17:10:00-05:00", "as late as may be"
     query = {"visit_type": "talk", "location_id": where, "start": BOOKING["start"]}
     assert alice.get("/v1/availability/explain", query_string=query).json["reasons"] == told["reasons"]
     ids = {"patient_id": patient(alice), "location_id": where}

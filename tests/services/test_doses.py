@@ -89,6 +89,18 @@ def test_what_was_cancelled_or_not_given_does_not_count(clinic: Clinic) -> None:
     book(clinic, patient, "drip", "2030-03-05 09:00")
 
 
+def test_what_was_given_counts_from_when_it_was(clinic: Clinic) -> None:
+    """Planned for nine, given at two: the next is a day after that."""
+    patient = clinic.patient()
+    made = book(clinic, patient, "drip", "2030-03-04 09:00")
+    given = {"status": "fulfilled", "dosed_at": clinic.at("2030-03-04 14:00")}
+    with Session(clinic.engine) as session:
+        session.execute(update(Appointment).where(Appointment.id == made.id).values(given))
+        session.commit()
+    assert codes(refused(clinic, patient, "drip", "2030-03-05 13:55")) == {"dose_interval"}
+    book(clinic, patient, "drip", "2030-03-05 14:00")
+
+
 def test_a_visit_that_moves_is_not_in_its_own_way(clinic: Clinic) -> None:
     patient = clinic.patient()
     made = book(clinic, patient, "drip", "2030-03-04 09:00")
