@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, and_, bindparam, null, or_, select, union_all
+from sqlalchemy import Table, Text, bindparam, literal_column, null, select, union_all
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -33,7 +33,7 @@ _MARGIN = timedelta(days=1)
 
 
 _RESOURCES = cast("Table", Resource.__table__)
-_PEOPLE = select(
+_ROWS = select(
     _RESOURCES.c.id,
     _RESOURCES.c.kind,
     _RESOURCES.c.type_code,
@@ -48,22 +48,26 @@ _PEOPLE = select(
 ).where(
     _RESOURCES.c.organization_id == bindparam("organization"),
     _RESOURCES.c.deleted_at.is_(None),
-    or_(
-        _RESOURCES.c.kind == "practitioner",
-        _RESOURCES.c.location_id == bindparam("location"),
-        and_(_RESOURCES.c.kind == "patient", _RESOURCES.c.id == bindparam("patient")),
+)
+_VISITS = VISITS.subquery("visits")
+
+
+def _of(kind: str) -> Any:
+    """Resources of that kind, and of none but that: an organization may have a hundred thousand patients."""
+    return _ROWS.where(_RESOURCES.c.kind == literal_column(f"'{kind}'", Text()))
+
+
+#: Made once: it is asked for every look at a calendar. People and things, the patient, and the patient's visits, whose
+#: `kind` is null: in one statement, so that a visit that it does not tell of has a later revision of the patient's
+#: calendar.
+_STATEMENT = union_all(
+    _of("practitioner"),
+    *(_of(kind).where(_RESOURCES.c.location_id == bindparam("location")) for kind in ("room", "device")),
+    _of("patient").where(_RESOURCES.c.id == bindparam("patient")),
+    select(
+        *(_VISITS.c.get(key, as_type(null(), each.type)).label(key) for key, each in _ROWS.selected_columns.items())
     ),
 )
-_COLUMNS = _PEOPLE.selected_columns
-_VISITS = VISITS.subquery("visits")
-#: Made once: it is asked for every look at a calendar. People and things, and the patient's visits, whose `kind` is
-#: null: in one statement, so that a visit that it does not tell of has a later revision of the patient's calendar.
-_STATEMENT = union_all(
-    _PEOPLE,
-    select(
-        *(_VISITS.c.get(key, as_type(null(), each.type)).label(key) for key, each in _PEOPLE.selected_columns.items())
-    ),
-).order_by("id")
 
 
 class HeldUnits(Mapping[UUID, list[Held]]):
@@ -229,6 +233,7 @@ def _resources(
     """
     asked = asked_for(session, call, patient_id if dosing else None)
     rows = session.execute(_STATEMENT, {**asked, "location": place.location_id, "patient": patient_id}).all()
+    rows = sorted(rows, key=lambda row: row.id.int)  # for the database it would be a reason to leave the index
     found = (row for row in rows if row.kind is not None)
     return (
         {row.id: row for row in found if only is None or _may_serve(row, place, only)},

@@ -278,6 +278,31 @@ def test_what_is_taken_is_read_from_an_index(crowded: Clinic) -> None:
     assert not reads_whole_table(found), found
 
 
+def test_a_look_at_the_people_passes_no_patient_but_the_one(crowded: Clinic) -> None:
+    columns = [column.name for column in Resource.__table__.columns]
+    one = crowded.patient()
+    with crowded.engine.begin() as connection:
+        on_sqlite = connection.dialect.name == "sqlite"
+        fresh = "lower(hex(randomblob(16)))" if on_sqlite else "gen_random_uuid()"
+        copied = ", ".join(fresh if name == "id" else f"r.{name}" for name in columns)
+        connection.execute(
+            text(
+                "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000)"
+                f" INSERT INTO resources ({', '.join(columns)}) SELECT {copied} FROM resources r, n WHERE r.id = :one"
+            ),
+            {"one": one.hex if on_sqlite else one},
+        )
+        connection.execute(text("ANALYZE"))
+    since = crowded.at("2030-03-04 00:00")
+    question = Question("infusion", crowded.location_id, since, since + timedelta(days=1), one)
+    with listening(crowded.engine) as asked:
+        crowded.do(lambda session, call: availability.search(session, call, question, limit=1))
+    [(statement, values)] = asked.of("AS visits")
+    found = plan(crowded.engine, statement, values)
+    by_kind = r"organization_id=\? AND kind=\?" if on_sqlite else r"Index Cond.*kind"
+    assert re.search(by_kind, found), found
+
+
 def test_what_repacking_looks_at_is_read_from_an_index(crowded: Clinic) -> None:
     """Two units half busy: a third visit makes the booking number them anew."""
     from scheduler.services import repacking
