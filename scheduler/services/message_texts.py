@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -21,6 +22,7 @@ from scheduler.messaging.custom import PARTS, faults_in, placeholders
 from scheduler.messaging.longest import Seen, seen
 from scheduler.messaging.render import shipped_locales
 from scheduler.models import MessageTemplate, Organization, new_id
+from scheduler.models.among import among
 from scheduler.services import audit
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", flags=re.ASCII)
@@ -112,33 +114,28 @@ def change(
     return get(session, call, kind, locale)
 
 
+# Made once: every claim of a worker asks it.
+_text = cast("Table", MessageTemplate.__table__)
+_newer = _text.alias()
+_OWN = select(_text.c.kind, _text.c.locale, *(_text.c[part] for part in PARTS)).where(
+    _text.c.organization_id == bindparam("owner"),
+    among(_text.c.kind, "kinds"),
+    ~select(_newer.c.id)
+    .where(
+        *(_newer.c[name] == _text.c[name] for name in ("organization_id", "kind", "locale")),
+        _newer.c.version > _text.c.version,
+    )
+    .exists(),
+)
+
+
 def own(session: Session, call: Call, kinds: Collection[str]) -> dict[str, dict[str, dict[str, str]]]:
     """The organization's own texts in force: kind to locale to part."""
-    newest = (
-        select(MessageTemplate.kind, MessageTemplate.locale, func.max(MessageTemplate.version).label("version"))
-        .where(MessageTemplate.organization_id == call.organization_id, MessageTemplate.kind.in_(kinds))
-        .group_by(MessageTemplate.kind, MessageTemplate.locale)
-        .subquery()
-    )
-    rows = session.execute(
-        select(
-            MessageTemplate.kind,
-            MessageTemplate.locale,
-            MessageTemplate.subject,
-            MessageTemplate.body,
-            MessageTemplate.sms,
-        )
-        .join(
-            newest,
-            (MessageTemplate.kind == newest.c.kind)
-            & (MessageTemplate.locale == newest.c.locale)
-            & (MessageTemplate.version == newest.c.version),
-        )
-        .where(MessageTemplate.organization_id == call.organization_id)
-    )
+    rows = session.connection().execute(_OWN, {"owner": call.organization_id, "kinds": kinds})
     found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
     for row in rows:
-        found[row.kind][row.locale] = {part: getattr(row, part) for part in PARTS if getattr(row, part)}
+        kind, locale, *parts = row
+        found[kind][locale] = {part: said for part, said in zip(PARTS, parts, strict=True) if said}
     return dict(found)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.names import folded
 from scheduler.models import OptOut, Patient, PatientKey
+from scheduler.models.among import among
 
 #: Every class of messages.
 ALL = "*"
@@ -21,7 +22,7 @@ ALL = "*"
 _opt_out = cast("Table", OptOut.__table__).c
 _IS_SHUT = (
     _opt_out.organization_id == bindparam("owner"),
-    _opt_out.number.in_(bindparam("numbers", expanding=True)),
+    among(_opt_out.number, "numbers"),
     _opt_out.ended_at.is_(None),
 )
 _CLOSED = select(_opt_out.number, _opt_out.message_class).where(*_IS_SHUT)
@@ -50,8 +51,8 @@ def closed(session: Session, organization_id: UUID, numbers: Collection[str]) ->
     if not numbers:
         return {}
     found: dict[str, set[str]] = {}
-    for row in session.execute(_CLOSED, {"owner": organization_id, "numbers": list(numbers)}):
-        found.setdefault(row.number, set()).add(row.message_class)
+    for number, message_class in session.connection().execute(_CLOSED, {"owner": organization_id, "numbers": numbers}):
+        found.setdefault(number, set()).add(message_class)
     return {number: frozenset(classes) for number, classes in found.items()}
 
 

@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.reminders import CHANNELS, TASK
 from scheduler.models import Message, Organization
+from scheduler.models.among import among
 from scheduler.models.base import UtcDateTime
 from scheduler.services import patient_links
 from scheduler.services.outbox.asking import raise_tasks
 from scheduler.services.outbox.composing import letter_of
+from scheduler.services.outbox.due import COLUMNS, read
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send, judge
 from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.mailbox import MAIL, owe_copies
@@ -34,12 +36,19 @@ NO_ROOM = timedelta(seconds=30)
 WAYS = (*CHANNELS, "webhook", TASK)
 
 _table = cast("Table", Message.__table__)
-_CHANGED = ("status", "reason", "channel", "due_at", "token", "lease_until", "sent_at")
+_KEPT = ("status", "reason", "channel", "due_at", "merged_into")
+_FREE: dict[str, Any] = {"token": None, "lease_until": None, "sent_at": None}
+_CHANGED = (*_KEPT, *_FREE)
 # Most of what is due leaves as it is: one statement for all of that, and one for each of the rest.
 _TAKE = (
     update(_table)
-    .where(_table.c.organization_id == bindparam("owner"), _table.c.id.in_(bindparam("keys", expanding=True)))
+    .where(_table.c.organization_id == bindparam("owner"), among(_table.c.id, "keys"))
     .values(status="sending", token=bindparam("held"), lease_until=bindparam("until"))
+)
+_MERGE = (
+    update(_table)
+    .where(_table.c.organization_id == bindparam("owner"), _table.c.id == bindparam("key"))
+    .values(status="suppressed", reason="merged", merged_into=bindparam("host"))
 )
 _CHANGE = (
     update(_table)
@@ -48,7 +57,7 @@ _CHANGE = (
 )
 
 #: The partial indexes hold these and no others: written out, for of a parameter no database knows that it is so.
-_OPEN = Message.status.in_((literal_column("'pending'"), literal_column("'sending'")))
+_OPEN = _table.c.status.in_((literal_column("'pending'"), literal_column("'sending'")))
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def claim(
             broken.append((message.id, type(error).__name__))
         raise_tasks(session, call, scene, message, judgement)
         judged.append((message, judgement))
-    session.flush()  # what was merged
+    _merge(session, call, scene)
     patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])
     _write(session, judged, call.now + lease, token)
     elsewhere = [one for one, judged_so in judged if isinstance(judged_so, Send) and judged_so.channel != MAIL]
@@ -131,6 +140,13 @@ def claim(
     if any(scene.merged.get(key) for key in dropped):
         part(session, call.organization_id, dropped)
     return Claimed(tuple(letters), len(messages), tuple(broken))
+
+
+def _merge(session: Session, call: Call, scene: Scene) -> None:
+    told = [message for message in scene.taken_along if message.merged_into is not None]
+    if told:
+        rows = [{"owner": call.organization_id, "key": one.id, "host": one.merged_into} for one in told]
+        session.connection().execute(_MERGE, rows)
 
 
 def _write(session: Session, judged: Sequence[tuple[Message, Judgement]], lease_until: datetime, token: UUID) -> None:
@@ -144,31 +160,30 @@ def _write(session: Session, judged: Sequence[tuple[Message, Judgement]], lease_
     if taken:
         keys = [message.id for message in taken]
         asked = {"owner": taken[0].organization_id, "keys": keys, "held": token, "until": lease_until}
-        session.execute(_TAKE, asked)
+        session.connection().execute(_TAKE, asked)
     if changes:
-        session.execute(_CHANGE, changes)
+        session.connection().execute(_CHANGE, changes)
 
 
 def _take(session: Session, call: Call, takes_over: bool, limit: int, way: str | None = None) -> list[Message]:  # noqa: FBT001 - of this module
     if limit <= 0:
         return []
     asked = {"owner": call.organization_id, "now": call.now, "room": limit, "way": way}
-    return list(session.scalars(_due(takes_over, way is not None), asked))
+    return read(session.connection().execute(_due(takes_over, way is not None), asked))
 
 
 @cache
-def _due(takes_over: bool, one_way: bool) -> Select[Message]:  # noqa: FBT001 - of this module
+def _due(takes_over: bool, one_way: bool) -> Select[Any]:  # noqa: FBT001 - of this module
     """What is due, locked: made once each."""
     now = bindparam("now", type_=UtcDateTime())
-    due = Message.organization_id == bindparam("owner"), _OPEN, Message.due_at <= now
+    due = _table.c.organization_id == bindparam("owner"), _OPEN, _table.c.due_at <= now
     return (
-        select(Message)
-        .where(*due, _is_free(now) if takes_over else Message.status == "pending")
-        .where(Message.channel == bindparam("way") if one_way else true())
-        .order_by(Message.due_at, Message.id)
+        select(*COLUMNS)
+        .where(*due, _is_free(now) if takes_over else _table.c.status == "pending")
+        .where(_table.c.channel == bindparam("way") if one_way else true())
+        .order_by(_table.c.due_at, _table.c.id)
         .limit(bindparam("room"))
         .with_for_update(skip_locked=True, key_share=True)
-        .execution_options(populate_existing=True)
     )
 
 
@@ -192,11 +207,11 @@ def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:
 
 def _is_free(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Nobody holds it, or nobody alive."""
-    return or_(Message.status == "pending", Message.lease_until <= now)
+    return or_(_table.c.status == "pending", _table.c.lease_until <= now)
 
 
 def _change(message: Message, judgement: Judgement, lease_until: datetime, token: UUID) -> dict[str, Any]:
-    kept: dict[str, Any] = {name: getattr(message, name) for name in _CHANGED} | {"token": None, "lease_until": None}
+    kept = {name: getattr(message, name) for name in _KEPT} | _FREE
     match judgement:
         case Send(channel=channel):
             new = {"status": "sending", "channel": channel, "token": token, "lease_until": lease_until}

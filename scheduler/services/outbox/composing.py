@@ -30,6 +30,7 @@ def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> L
         if wider is not None:
             letter = wider
             other.status, other.reason, other.merged_into = "suppressed", "merged", message.id
+            scene.taken_along.append(other)
     return letter
 
 
@@ -71,7 +72,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
     """The letter by itself."""
     visit = scene.visit_of(message)
     assert visit is not None  # noqa: S101 - judged before
-    patient, organization = scene.patients[message.patient_id], scene.organization
+    patient, person, organization = scene.patients[message.patient_id], scene.person(message.patient_id), scene.organization
     kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
     context = message.context
     told = kind.instructions
@@ -87,7 +88,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         due_at=message.due_at,
         expires_at=message.expires_at,
         attempts=message.attempts,
-        locales=scene.locales_of(patient.id),
+        locales=person.locales,
         sender_name=organization.sender_name,
         phone=organization.phone,
         recipient_zone=patient.time_zone or visit.time_zone,
@@ -107,7 +108,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         stops=_stops(scene, message),
         turns=turns_of(scene, message),
         own=scene.own.get(message.kind, {}),
-        one_sms=scene.is_exempt(message),
+        one_sms=person.basis == "exemption",
         link=link_of(scene, message, visit, judgement.channel, page=page),
         shows_page=page,
         owed_at=message.sequence if message.appointment_id is not None and "visits" not in context else None,

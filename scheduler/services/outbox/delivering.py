@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Table, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Table, Text, bindparam, case, func, select, update
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Appointment, Message
+from scheduler.models.among import among
 from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
@@ -27,27 +29,33 @@ _visit = cast("Table", Appointment.__table__).c
 _update = update(cast("Table", Message.__table__))
 
 
-def _of_visit(column: ColumnElement[Any]) -> ScalarSelect[Any]:
-    mine = _visit.organization_id == _message.organization_id, _visit.id == _message.appointment_id
-    return select(column).where(*mine).correlate(Message.__table__).scalar_subquery()
+def _said(column: ColumnElement[Any]) -> ColumnElement[str]:
+    return as_type(column, Text())
 
 
-class _Held(NamedTuple):
-    """A message that is still this worker's, its visit as it stands, and whether any of the numbers is shut."""
+#: The visit as it stands, looked up once: `3/booked/`, or nothing for a message that is not about one visit.
+_STANDING = (
+    select(_said(_visit.sequence) + "/" + _visit.status + "/" + func.coalesce(_visit.outcome, ""))
+    .where(_visit.organization_id == _message.organization_id, _visit.id == _message.appointment_id)
+    .correlate(Message.__table__)
+    .scalar_subquery()
+)
 
-    id: UUID
+
+class _Standing(NamedTuple):
+    """How a visit stands."""
+
     sequence: int
     status: str
     outcome: str | None
-    some_shut: bool
 
 
 #: Of these letters of one organization, those whose lease is still that under which they were claimed.
 _OURS = (
     _message.organization_id == bindparam("owner"),
-    _message.id.in_(bindparam("ids", expanding=True)),
+    among(_message.id, "ids"),
     _message.status == "sending",
-    _message.token.in_(bindparam("tokens", expanding=True)),
+    among(_message.token, "tokens"),
 )
 # Made once: to make them costs more than to send them.
 _BEGIN = (
@@ -55,7 +63,7 @@ _BEGIN = (
     .values(lease_until=bindparam("until"), attempts=_message.attempts + 1)
     .returning(
         _message.id,
-        *(_of_visit(column) for column in (_visit.sequence, _visit.status, _visit.outcome)),
+        _STANDING,
         opt_outs.SOME_SHUT,
     )
 )
@@ -111,19 +119,22 @@ def _begun(session: Session, call: Call, letters: Sequence[Letter], lease: timed
     if not letters:
         return ()
     ours = _ours(letters) | {"until": call.now + lease, "numbers": list({letter.to for letter in letters})}
-    held = {row.id: _Held(*row) for row in session.connection().execute(_BEGIN, ours)}
+    rows = session.connection().execute(_BEGIN, ours).all()
+    held = {key: standing for key, standing, _ in rows}
     if len(held) < len(letters):
         # Called off while another worker had begun them; those of another's lease are let be.
         session.execute(_PUT_AWAY, _ours([letter for letter in letters if letter.id not in held]))
     shut: Mapping[str, Collection[str]] = {}
-    if any(one.some_shut for one in held.values()):
+    if any(some_shut for _, _, some_shut in rows):
         shut = opt_outs.closed(session, call.organization_id, ours["numbers"])
     return tuple(
         letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id], shut)
     )
 
 
-def _may_go(session: Session, call: Call, letter: Letter, visit: _Held, shut: Mapping[str, Collection[str]]) -> bool:
+def _may_go(
+    session: Session, call: Call, letter: Letter, standing: str | None, shut: Mapping[str, Collection[str]]
+) -> bool:
     if call.now >= letter.expires_at:
         _write(session, letter, status="expired_unsent", reason="too_late")
         owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
@@ -134,12 +145,18 @@ def _may_go(session: Session, call: Call, letter: Letter, visit: _Held, shut: Ma
         # It may still go another way, or needs a person: whoever claims it next decides.
         _write(session, letter, status="pending", attempts=letter.attempts)
         return False
-    about_one = letter.owed_at is not None
-    reason = outdated_by(letter.kind, letter.context, letter.owed_at or 0, visit) if about_one else None
+    if letter.owed_at is None or standing is None:
+        return True
+    reason = outdated_by(letter.kind, letter.context, letter.owed_at, _standing(standing))
     if reason is not None:
         _write(session, letter, status="suppressed", reason=reason)
         part(session, letter.organization_id, [letter.id])
     return reason is None
+
+
+def _standing(said: str) -> _Standing:
+    sequence, status, outcome = said.split("/")
+    return _Standing(int(sequence), status, outcome or None)
 
 
 def _fail(session: Session, call: Call, outcome: Outcome) -> bool:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from scheduler.core.reminders import HELD_CLASSES, TASK, VOICE, in_order, next_open, resting
+from scheduler.core.reminders import HELD_CLASSES, TASK, VOICE, in_order, next_open
 from scheduler.core.reminders.budget import COUNTED
 from scheduler.models import Appointment, Message
 from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.passing import passed
 from scheduler.services.outbox.scene import Scene
-
-#: What was due before quiet hours began may leave a little into them: a worker is never quite punctual.
-GRACE = timedelta(minutes=15)
 
 #: What is meant for after a visit looks again so soon whether the patient has left.
 STILL_HERE = timedelta(minutes=15)
@@ -82,10 +79,10 @@ def _stays_until(message: Message, visit: Appointment, now: datetime) -> datetim
 
 def _at_rest(scene: Scene, message: Message, visit: Appointment) -> Judgement | None:
     """What quiet hours make of it; None when they let it pass."""
-    now, recipient = scene.call.now, scene.recipient(visit)
-    if not (resting(recipient, now) and resting(recipient, now - GRACE)) or message.context.get("at_night"):
+    now, here = scene.call.now, scene.person(message.patient_id).now_at(visit.time_zone)
+    if not here.rests or message.context.get("at_night"):
         return None
-    opens, by = next_open(recipient, now), message.context.get("arrive_by")
+    opens, by = next_open(here.recipient, now), message.context.get("arrive_by")
     is_urgent = bool(message.context.get("urgent"))
     if is_urgent and by is not None and now < datetime.fromisoformat(by) <= opens:
         return None
@@ -144,15 +141,16 @@ def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement
 
     One that has refused the message for good is not asked again. No telephone rings in quiet hours, whatever it is.
     """
-    recipient = scene.recipient(visit)
-    others = (name for name in message.context.get("channels", ()) if name != message.channel)
-    wished = in_order((message.channel, *others), scene.patients[message.patient_id].preferences.get("channel"))
-    refused = message.context.get("failed", ())
+    person, context, now = scene.person(message.patient_id), message.context, scene.call.now
+    here, addresses = person.now_at(visit.time_zone), person.addresses(context["class"])
+    others = (name for name in context.get("channels", ()) if name != message.channel)
+    wished = in_order((message.channel, *others), person.prefers)
+    refused = context.get("failed", ())
     usable = [name for name in wished if name not in refused]
-    rests = VOICE in usable and resting(recipient, scene.call.now)
+    rests = here.is_quiet and VOICE in usable
     route = scene.route(message, visit, [name for name in usable if not (rests and name == VOICE)])
-    if route.channel is None and rests and VOICE in scene.addresses(message.patient_id, message.context["class"]):
-        opens = next_open(recipient, scene.call.now)
+    if route.channel is None and rests and VOICE in addresses:
+        opens = next_open(here.recipient, now)
         return PutOff(opens) if opens < message.expires_at else Drop("expired_unsent", "quiet_hours")
     if route.channel is None:
         return Drop("suppressed", route.reason or "no_channel")
@@ -162,4 +160,4 @@ def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement
         return Drop("suppressed", "merged")
     if route.channel in COUNTED:
         scene.note_text(message.patient_id)
-    return Send(route.channel, scene.addresses(message.patient_id, message.context["class"])[route.channel])
+    return Send(route.channel, addresses[route.channel])

@@ -51,7 +51,7 @@ def calendar_of(scene: Scene, message: Message, visit: Appointment, channel: str
         return (), "PUBLISH"
     changed = [scene.appointments[UUID(entry["id"])] for entry in message.context.get("visits", ())]
     told = changed or ([visit] if message.appointment_id is not None else scene.stops_of(message))
-    locales = scene.locales_of(message.patient_id)
+    locales = scene.person(message.patient_id).locales
     return tuple(
         Entry.of(
             each,

@@ -76,7 +76,7 @@ def _may_copy(scene: Scene, message: Message) -> bool:
         message.kind in CHANGING
         and MAIL in context.get("channels", ())
         and MAIL not in context.get("failed", ())
-        and MAIL in scene.addresses(message.patient_id, context["class"])
+        and MAIL in scene.person(message.patient_id).addresses(context["class"])
     )
 
 

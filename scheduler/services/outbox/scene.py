@@ -6,64 +6,59 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import Table, and_, bindparam, not_, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.policies import Basis, Caps, Messaging
-from scheduler.core.reminders import Recipient
+from scheduler.core.policies import Messaging
 from scheduler.core.reminders.budget import COUNTED, Route, Sendable, route
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, ClinicalHold, Course, Location, Message, Organization, Patient
+from scheduler.models.among import among
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
-from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
+from scheduler.services.outbox.due import COLUMNS, read
+from scheduler.services.outbox.person import Person
 from scheduler.services.patient_links import Links
 
 Row = TypeVar("Row", Appointment, Course, Location, Patient)
 
-# Made once: to make these costs more than to send them.
+# Made once: to make these costs more than to send them. Of tables and not of mapped classes, which cost more than all
+# that is done with what they hold.
 _ROWS: dict[type[Any], Any] = {
-    table: select(table)
-    .where(table.organization_id == bindparam("owner"), table.id.in_(bindparam("ids", expanding=True)))
-    # What lies in the session may be older than this transaction.
-    .execution_options(populate_existing=True)
+    table: select(table.__table__).where(table.organization_id == bindparam("owner"), among(table.__table__.c.id, "ids"))
     for table in (Appointment, Course, Location, Patient)
 }
+_message, _hold = cast("Table", Message.__table__).c, cast("Table", ClinicalHold.__table__).c
+_MINE = _message.organization_id == bindparam("owner")
 _SOON = and_(
-    Message.id.not_in(bindparam("here", expanding=True)),  # which are locked
-    Message.patient_id.in_(bindparam("hosts", expanding=True)),
-    Message.status == "pending",
-    Message.due_at > bindparam("since"),
-    Message.due_at <= bindparam("until"),
-    Message.called_off_at.is_(None),
+    not_(among(_message.id, "here")),  # which are locked
+    among(_message.patient_id, "hosts"),
+    _message.status == "pending",
+    _message.due_at > bindparam("since"),
+    _message.due_at <= bindparam("until"),
+    _message.called_off_at.is_(None),
 )
 _BESIDE = (
-    select(Message)
-    .where(
-        Message.organization_id == bindparam("owner"),
-        or_(Message.merged_into.in_(bindparam("here", expanding=True)), _SOON),
-    )
+    select(*COLUMNS)
+    .where(_MINE, or_(among(_message.merged_into, "here"), _SOON))
     .with_for_update(skip_locked=True, key_share=True)
-    .execution_options(populate_existing=True)
 )
-_HELD = select(ClinicalHold.patient_id).where(
-    ClinicalHold.organization_id == bindparam("owner"),
-    ClinicalHold.patient_id.in_(bindparam("patients", expanding=True)),
-    ClinicalHold.released_at.is_(None),
+_HELD = select(_hold.patient_id).where(
+    _hold.organization_id == bindparam("owner"), among(_hold.patient_id, "patients"), _hold.released_at.is_(None)
 )
-_TEXTS = select(Message.patient_id, Message.sent_at).where(
-    Message.organization_id == bindparam("owner"),
-    Message.patient_id.in_(bindparam("patients", expanding=True)),
-    Message.channel.in_(sorted(COUNTED)),
-    Message.due_at > bindparam("since"),
+_TEXTS = select(_message.patient_id, _message.sent_at).where(
+    _MINE,
+    among(_message.patient_id, "patients"),
+    _message.channel.in_(sorted(COUNTED)),
+    _message.due_at > bindparam("since"),
     or_(
-        Message.status.in_(("sent", "delivered")),
-        and_(Message.status == "sending", Message.lease_until > bindparam("now")),
+        _message.status.in_(("sent", "delivered")),
+        and_(_message.status == "sending", _message.lease_until > bindparam("now")),
     ),
 )
 
@@ -97,11 +92,11 @@ class Scene:
     links: Links | None = None
     #: What has its own letter in this batch, and so is nobody else's line.
     handled: set[UUID] = field(default_factory=set)
+    #: What a letter of this batch says as well.
+    taken_along: list[Message] = field(default_factory=list)
     _kinds: dict[str, VisitType] = field(default_factory=dict)
-    # Of each patient the same is asked for message after message.
-    _recipients: dict[tuple[UUID, str], Recipient] = field(default_factory=dict)
-    _addresses: dict[tuple[UUID, str], Mapping[str, str]] = field(default_factory=dict)
-    _manners: dict[UUID, tuple[Basis, Caps]] = field(default_factory=dict)
+    # As they are at this moment: no other scene's.
+    _people: dict[UUID, Person] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
@@ -167,7 +162,7 @@ class Scene:
 
     def name_of(self, visit: Appointment) -> str:
         """What its patient is told that the visit is, in their language."""
-        return self.kind_of(visit).called(self.locales_of(visit.patient_id))
+        return self.kind_of(visit).called(self.person(visit.patient_id).locales)
 
     def is_held(self, visit: Appointment) -> bool:
         """Whether a clinical hold freezes the visit: its patient may not be dosed, and it is a dose."""
@@ -175,48 +170,23 @@ class Scene:
         held = visit.patient_id in self.held or (course is not None and course.status == "on-hold")
         return held and self.kind_of(visit).kind == "dosing"
 
-    def recipient(self, visit: Appointment) -> Recipient:
-        """The patient as the rules see them."""
-        key = visit.patient_id, visit.time_zone
-        if key not in self._recipients:
-            patient = self.patients[visit.patient_id]
-            self._recipients[key] = recipient_of(self.organization, patient, visit.time_zone, self.call.now)
-        return self._recipients[key]
-
-    def locales_of(self, patient_id: UUID) -> tuple[str, ...]:
-        """The patient's locale and the organization's."""
-        return tuple(filter(None, (self.patients[patient_id].locale, self.organization.default_locale)))
-
-    def addresses(self, patient_id: UUID, message_class: str) -> Mapping[str, str]:
-        """The channels that are open for messages of the class, and the address of each."""
-        key = patient_id, message_class
-        if key not in self._addresses:
-            self._addresses[key] = {
-                channel: address
-                for channel, address in addresses_of(self.patients[patient_id], self.call.now).items()
-                if not opt_outs.is_closed(self.shut.get(address, ()), message_class)
-            }
-        return self._addresses[key]
+    def person(self, patient_id: UUID) -> Person:
+        """One of the patients, and what is known of them by now."""
+        known = self._people.get(patient_id)
+        if known is None:
+            known = self._people[patient_id] = Person(
+                self.organization, self.manners, self.patients[patient_id], self.shut, self.call.now
+            )
+        return known
 
     def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
         """By which channel the message goes now, by the caps of the patient's own days."""
-        patient_id, context = message.patient_id, message.context
-        basis, caps = self._manners_of(patient_id)
-        zone = self.recipient(visit).time_zone
-        days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(patient_id, ()))
+        context, person = message.context, self.person(message.patient_id)
+        here = person.now_at(visit.time_zone)
+        zone = here.recipient.time_zone
+        days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(message.patient_id, ()))
         one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
-        today = to_local(self.call.now, zone).date()
-        return route(one, self.addresses(patient_id, one.cls), basis, caps, days, today)
-
-    def is_exempt(self, message: Message) -> bool:
-        """Whether the patient is texted under the exemption, in one SMS at a time."""
-        return self._manners_of(message.patient_id)[0] == "exemption"
-
-    def _manners_of(self, patient_id: UUID) -> tuple[Basis, Caps]:
-        if patient_id not in self._manners:
-            recorded = basis_of(self.patients[patient_id], self.call.now)
-            self._manners[patient_id] = self.manners.of_patient(recorded)
-        return self._manners[patient_id]
+        return route(one, person.addresses(one.cls), person.basis, person.caps, days, here.today)
 
     def note_text(self, patient_id: UUID) -> None:
         """Count a text that is about to be sent, or a call."""
@@ -235,8 +205,9 @@ def was_of(entry: Mapping[str, Any]) -> datetime | None:
 def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID]) -> dict[UUID, Row]:
     if not ids:
         return {}
-    asked = {"owner": call.organization_id, "ids": list(ids)}
-    return {row.id: row for row in session.scalars(_ROWS[table], asked)}
+    asked = {"owner": call.organization_id, "ids": ids}
+    # To be read like the mapped class, and for nothing else.
+    return {row.id: cast("Row", row) for row in session.connection().execute(_ROWS[table], asked)}
 
 
 def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[UUID, list[Appointment]]:
@@ -265,12 +236,12 @@ def _beside(
     waiting: dict[UUID, list[Message]] = defaultdict(list)
     asked = {
         "owner": call.organization_id,
-        "here": list(mine),
-        "hosts": list(hosts),
+        "here": mine,
+        "hosts": hosts,
         "since": call.now - MERGED_WITHIN,
         "until": call.now + MERGED_WITHIN,
     }
-    beside = session.scalars(_BESIDE, asked)
+    beside = read(session.connection().execute(_BESIDE, asked))
     open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now)]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
@@ -287,18 +258,19 @@ def _may_be_said_by_another(message: Message, now: datetime) -> bool:
 
 def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
     """Which of the patients may not be dosed for the time being."""
-    return frozenset(session.scalars(_HELD, {"owner": call.organization_id, "patients": list(patient_ids)}))
+    asked = {"owner": call.organization_id, "patients": patient_ids}
+    return frozenset(session.connection().scalars(_HELD, asked))
 
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
     """When texts were sent to these patients of late, or calls made; one that is on its way counts as now."""
     asked = {
         "owner": call.organization_id,
-        "patients": list(patient_ids),
+        "patients": patient_ids,
         "since": call.now - _WEEK,
         "now": call.now,
     }
     found: dict[UUID, list[datetime]] = defaultdict(list)
-    for row in session.execute(_TEXTS, asked):
-        found[row.patient_id].append(row.sent_at or call.now)
+    for patient_id, sent_at in session.connection().execute(_TEXTS, asked):
+        found[patient_id].append(sent_at or call.now)
     return found

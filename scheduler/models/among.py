@@ -1,0 +1,61 @@
+"""Whether a column holds one of many values: one text of the statement, and so one plan, however many they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, ColumnElement, Dialect, String, Uuid, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class _Values(TypeDecorator[Collection[Any]]):
+    """UUIDs or texts: an array on PostgreSQL, the text of a JSON list on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, *, of_ids: bool) -> None:
+        super().__init__()
+        self.of_ids = of_ids
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The array, or the text."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String())
+        return dialect.type_descriptor(ARRAY(Uuid() if self.of_ids else String()))
+
+    def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
+        """As the database takes it: on SQLite an id is its 32 digits."""
+        found = list(value or ())
+        if dialect.name != "sqlite":
+            return found
+        return json.dumps([each.hex if isinstance(each, UUID) else each for each in found])
+
+
+class among(FunctionElement[bool]):  # noqa: N801 - it reads as the condition that it is
+    """`among(column, "name")`: the column holds one of the values of that parameter."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        super().__init__(column, bindparam(name, type_=_Values(of_ids=isinstance(column.type, Uuid))))
+
+
+@compiles(among)
+def _among(element: among, compiler: SQLCompiler, **more: Any) -> str:
+    column, values = (compiler.process(each, **more) for each in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(among, "sqlite")
+def _sqlite_among(element: among, compiler: SQLCompiler, **more: Any) -> str:
+    column, values = (compiler.process(each, **more) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"

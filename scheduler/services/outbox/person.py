@@ -1,0 +1,68 @@
+"""One patient as the messages of a batch see them: what is asked message after message is found out once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from scheduler.core.civil import to_local
+from scheduler.core.policies import Messaging
+from scheduler.core.reminders import Recipient, resting
+from scheduler.models import Organization, Patient
+from scheduler.services import opt_outs
+from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
+
+#: What was due before quiet hours began may leave a little into them: a worker is never quite punctual.
+GRACE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Now:
+    """The present moment where a patient is: whether it `is_quiet` there, and so for a while that it `rests`."""
+
+    recipient: Recipient
+    today: date
+    is_quiet: bool
+    rests: bool
+
+
+class Person:
+    """A patient at one moment, by the manners of an organization; `shut` are the classes closed by address."""
+
+    def __init__(
+        self,
+        organization: Organization,
+        manners: Messaging,
+        patient: Patient,
+        shut: Mapping[str, Collection[str]],
+        now: datetime,
+    ) -> None:
+        self._organization, self._patient, self._shut, self._now = organization, patient, shut, now
+        self.locales = tuple(filter(None, (patient.locale, organization.default_locale)))
+        self.basis, self.caps = manners.of_patient(basis_of(patient, now))
+        self.prefers: str | None = patient.preferences.get("channel")
+        self._reached = addresses_of(patient, now)
+        self._addresses: dict[str, Mapping[str, str]] = {}
+        self._places: dict[str, Now] = {}
+
+    def addresses(self, message_class: str) -> Mapping[str, str]:
+        """The channels that are open for messages of the class, and the address of each."""
+        known = self._addresses.get(message_class)
+        if known is None:
+            known = self._addresses[message_class] = {
+                channel: address
+                for channel, address in self._reached.items()
+                if not opt_outs.is_closed(self._shut.get(address, ()), message_class)
+            }
+        return known
+
+    def now_at(self, site_zone: str) -> Now:
+        """The present for one who visits a site of that zone; without a zone of their own they live there."""
+        known = self._places.get(site_zone)
+        if known is None:
+            recipient, now = recipient_of(self._organization, self._patient, site_zone, self._now), self._now
+            is_quiet, today = resting(recipient, now), to_local(now, recipient.time_zone).date()
+            rests = is_quiet and resting(recipient, now - GRACE)
+            known = self._places[site_zone] = Now(recipient, today, is_quiet, rests)
+        return known
