@@ -1,7 +1,7 @@
 """Getting one organization's letters delivered: several on their way at once, one transaction for all that is ripe.
 
-Each transaction writes down every delivery that has ended and lets as many begin as there are carriers free, who start
-at once. So nothing waits for a slow provider, and little is paid for each message, while whatever begins was looked at
+Each transaction writes down every delivery that has ended and lets as many begin as the carriers take up within a
+moment. So nothing waits for a slow provider, and little is paid for each message, while whatever begins was looked at
 just before. What a delivery is lives in `delivering`.
 """
 
@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from queue import Empty, SimpleQueue
+from functools import partial
 from threading import Event
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from scheduler.messaging import Envelope
 from scheduler.messaging.render import Text
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
+from scheduler.worker.carriers import Arrivals, Carriers, Pace, is_fresh
 from scheduler.worker.hands import Hands, complain, is_away
 from scheduler.worker.unsafe import PATIENCE, Unsafe
 from scheduler.worker.ways import Ways
@@ -44,11 +44,20 @@ _LONGEST_LINGERING = 0.05
 LAST_WORDS = 5.0
 
 
+@dataclass(frozen=True)
+class _Carried:
+    """A letter that a carrier is done with: how its delivery went and how long it took, None when it did not leave."""
+
+    letter: Letter
+    outcome: Outcome | None
+    took: float
+
+
 class Rounds:
     """The deliveries of one organization, one batch after the other.
 
-    `write` makes of a letter what is to be delivered, here, since carriers that all write at once hinder each other;
-    `deliver` runs in a carrier. Neither raises.
+    `write` makes of a letter what is to be delivered, here, since carriers that all write at once hinder each other,
+    and before the last look, so that what may begin leaves at once; `deliver` runs in a carrier. Neither raises.
 
     What the database could not be told for a long time is kept in mind: `catch_up` says it before more is claimed, so
     that what has left is not handed over again while this process lives.
@@ -58,23 +67,24 @@ class Rounds:
         self,
         hands: Hands,
         organization_id: UUID,
-        carriers: ThreadPoolExecutor,
+        carriers: Carriers,
         write: Callable[[Letter], Written],
         deliver: Callable[[Letter, Written], Outcome],
         stopping: Event,
         *,
         ways: Ways,
         may_begin: Callable[[], bool],
-        at_once: int,
         unsafe: Unsafe,
         lease: timedelta,
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
         self._write, self._deliver = write, deliver
-        self._stopping, self._at_once, self._lease = stopping, at_once, lease
+        self._stopping, self._lease = stopping, lease
         self._ways, self._unsafe = ways, unsafe
         self._may_begin = may_begin
-        self._arriving: SimpleQueue[Outcome] = SimpleQueue()
+        self._arriving: Arrivals[_Carried] = Arrivals()
+        self._pace = Pace(carriers.count)
+        self._again, self._failing = set[UUID](), set[str]()
         self._ended: list[Outcome] = []
         self._left: list[Letter] = []
         self._turns_take = 0.0
@@ -86,23 +96,32 @@ class Rounds:
     def see_through(self, letters: Sequence[Letter]) -> None:
         """Deliver them all; when no more may begin, or the database stays away, finish what is on its way."""
         waiting, under_way = deque(letters), 0
+        self._again.clear()
         try:
             while under_way or waiting:
                 # With none on its way, nothing is in the way of the next.
-                is_full = under_way == self._at_once or not self._may_leave(waiting)
-                under_way -= self._hear(under_way, wait=is_full, patience=PATIENCE if waiting else None)
+                is_full = under_way >= self._pace.room or not self._may_leave(waiting)
+                under_way -= self._hear(under_way, waiting, wait=is_full)
                 if not self._may_begin():
                     self._give_back(waiting)
-                for letter in self._turn(self._next(waiting, self._at_once - under_way)):
-                    self._ways.leaves(letter.channel)
-                    self._unsafe.begins(letter.channel, letter.id)
-                    self._carriers.submit(self._carry, letter, self._write(letter))
-                    under_way += 1
+                wanted = self._next(waiting, self._pace.room - under_way)
+                written = [self._write(letter) for letter in wanted]
+                under_way += self._leave(dict(zip((letter.id for letter in wanted), written)), self._turn(wanted))
         except Exception:
             self._give_back(waiting)
             while under_way:
-                under_way -= self._hear(under_way, wait=True)
+                under_way -= self._hear(under_way, waiting, wait=True)
+            self._give_back(waiting)
             raise
+
+    def _leave(self, written: Mapping[UUID, Written], begun: Sequence[Letter]) -> int:
+        looked_at = time.monotonic()
+        self._failing.clear()
+        for letter in begun:
+            self._ways.leaves(letter.channel)
+            self._unsafe.begins(letter.channel, letter.id)
+            self._carriers.give(partial(self._carry, letter, written[letter.id], looked_at))
+        return len(begun)
 
     def _may_leave(self, waiting: deque[Letter]) -> bool:
         """Whether any of them may, as far as what is on its way decides."""
@@ -131,26 +150,33 @@ class Rounds:
         waiting.extendleft(reversed(waits))
         return wanted
 
-    def _carry(self, letter: Letter, written: Written) -> None:
-        self._arriving.put(self._deliver(letter, written))
+    def _carry(self, letter: Letter, written: Written, looked_at: float) -> None:
+        outcome, began = None, time.monotonic()
+        # Where a channel has just failed, what began together with that is not thrown after it.
+        if is_fresh(looked_at) and letter.channel not in self._failing:
+            outcome = self._deliver(letter, written)
+            if outcome.down:
+                self._failing.add(letter.channel)
+        self._arriving.put(_Carried(letter, outcome, time.monotonic() - began))
 
-    def _hear(self, under_way: int, *, wait: bool, patience: float | None = None) -> int:
-        """How many more have ended; with `wait` at least one, or the patience, and those that end about when it does.
+    def _hear(self, under_way: int, waiting: deque[Letter], *, wait: bool) -> int:
+        """How many more have ended; with `wait` at least one, and those that end about when it does.
 
-        The patience is for what could begin if what is on its way hangs.
+        While others wait, it is waited for no longer than the patience: for what could begin if what is on its way
+        hangs. What did not leave waits for another look.
         """
-        heard: list[Outcome] = []
-        try:
-            if wait and under_way:
-                heard.append(self._arriving.get(timeout=patience))
-            until = time.monotonic() + self._turns_take / 2
-            while len(heard) < under_way:
-                heard.append(self._arriving.get(heard != [], max(0.0, until - time.monotonic())))
-        except Empty:
-            pass
-        for outcome in heard:
-            self._unsafe.ended(outcome.letter.id)
-        self._ended += heard
+        heard: list[_Carried] = []
+        if under_way:
+            heard += self._arriving.take(1, (PATIENCE if waiting else None) if wait else 0)
+        if heard and len(heard) < under_way:
+            heard += self._arriving.take(under_way - len(heard), self._turns_take / 2)
+        for one in heard:
+            self._unsafe.ended(one.letter.id)
+            if one.outcome is None:
+                self._again.add(one.letter.id)
+                waiting.appendleft(one.letter)
+        self._ended += [one.outcome for one in heard if one.outcome is not None]
+        self._pace.note([one.took for one in heard], smooth=not self._failing)
         return len(heard)
 
     def _give_back(self, waiting: deque[Letter]) -> None:
@@ -181,7 +207,7 @@ class Rounds:
 
     def _tell(self, wanted: Sequence[Letter]) -> Sequence[Letter]:
         def work(session: Session, call: Call) -> tuple[Letter, ...]:
-            return outbox.turn(session, call, self._ended, self._left, wanted, self._lease)
+            return outbox.turn(session, call, self._ended, self._left, wanted, self._lease, self._again)
 
         began = time.monotonic()
         try:

@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -19,6 +18,7 @@ from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
 from scheduler.services.outbox import Claimed, Letter, Outcome
 from scheduler.services.patient_links import Links
+from scheduler.worker.carriers import Carriers
 from scheduler.worker.carrying import Rounds, Written
 from scheduler.worker.clockguard import ClockGuard
 from scheduler.worker.handing import hand_over
@@ -74,12 +74,12 @@ class Worker(Hands):
         gate = gate_of(sessions)
         super().__init__(sessions, clock if guard is None else guard.believed, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._channels, self._lease, self._batch, self._at_once = channels, lease, batch, at_once
+        self._channels, self._lease, self._batch = channels, lease, batch
         self._unsafe = Unsafe({name for name, channel in channels.items() if not channel.drops_repeats}, at_once_unsafe)
         self.tally, self._guard, self._links = Tally(), guard, links
         self._ways, self._turns = Ways(rates or {}, clock), 0
         self._stopping = threading.Event()
-        self._carriers = ThreadPoolExecutor(at_once, thread_name_prefix="carrier")
+        self._carriers = Carriers(at_once)
         self._rounds: dict[UUID, Rounds] = {}
         self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
         self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
@@ -150,7 +150,7 @@ class Worker(Hands):
     def close(self) -> None:
         """Wait for what is on its way, and say it if it has not been said."""
         self._stopping.set()
-        self._carriers.shutdown(wait=True)
+        self._carriers.close()
         self.webhooks.close()
         self.staff.close()
         self._catch_up()
@@ -206,7 +206,6 @@ class Worker(Hands):
                 self._stopping,
                 ways=self._ways,
                 may_begin=self._may_begin,
-                at_once=self._at_once,
                 unsafe=self._unsafe,
                 lease=self._lease,
             )

@@ -77,7 +77,7 @@ def test_without_the_last_look_a_cancelled_message_would_leave(
     cancelled: list[bool] = []
 
     def turn(*asked: Any) -> Any:
-        *_, wanted, _lease = asked
+        _session, _call, _ended, _left, wanted, *_ = asked
         begun = real(*asked)
         return tuple(wanted) if sabotaged and cancelled else begun
 

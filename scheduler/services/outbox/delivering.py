@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Text, bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Table, Text, bindparam, case, func, literal_column, select, update
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -60,7 +60,10 @@ _OURS = (
 # Made once: to make them costs more than to send them.
 _BEGIN = (
     _update.where(*_OURS, _message.called_off_at.is_(None))
-    .values(lease_until=bindparam("until"), attempts=_message.attempts + 1)
+    .values(
+        lease_until=bindparam("until"),
+        attempts=_message.attempts + case((among(_message.id, "again"), literal_column("0")), else_=literal_column("1")),
+    )
     .returning(
         _message.id,
         _STANDING,
@@ -82,10 +85,14 @@ def turn(
     unwanted: Sequence[Letter],
     wanted: Sequence[Letter],
     lease: timedelta,
+    again: Collection[UUID] = (),
 ) -> tuple[Letter, ...]:
-    """What a round does between deliveries: write down what ended, give back, and say who of the wanted may begin."""
+    """What a round does between deliveries: write down what ended, give back, and say who of the wanted may begin.
+
+    Those that begin `again`, for they have not left since they last began under this claim, are at the same attempt.
+    """
     release(session, unwanted)
-    begun = _begun(session, call, wanted, lease)
+    begun = _begun(session, call, wanted, lease, again)
     attempts.write_down(session, call, begun, ended)
     for outcome in ended:
         if outcome.error:
@@ -115,10 +122,13 @@ def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
     return written + sum(_fail(session, call, outcome) for outcome in outcomes if outcome.error)
 
 
-def _begun(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
+def _begun(
+    session: Session, call: Call, letters: Sequence[Letter], lease: timedelta, again: Collection[UUID] = ()
+) -> tuple[Letter, ...]:
     if not letters:
         return ()
-    ours = _ours(letters) | {"until": call.now + lease, "numbers": list({letter.to for letter in letters})}
+    numbers = {letter.to for letter in letters}
+    ours = _ours(letters) | {"until": call.now + lease, "numbers": numbers, "again": again}
     rows = session.connection().execute(_BEGIN, ours).all()
     held = {key: standing for key, standing, _ in rows}
     if len(held) < len(letters):
@@ -126,7 +136,7 @@ def _begun(session: Session, call: Call, letters: Sequence[Letter], lease: timed
         session.execute(_PUT_AWAY, _ours([letter for letter in letters if letter.id not in held]))
     shut: Mapping[str, Collection[str]] = {}
     if any(some_shut for _, _, some_shut in rows):
-        shut = opt_outs.closed(session, call.organization_id, ours["numbers"])
+        shut = opt_outs.closed(session, call.organization_id, numbers)
     return tuple(
         letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id], shut)
     )

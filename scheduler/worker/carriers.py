@@ -1,0 +1,104 @@
+"""The threads that deliver, how many deliveries may begin together, and how their ends are heard of.
+
+What begins together was looked at just before. So no more may begin than the carriers take up within a moment: one each
+where deliveries take long, several where they are over at once. What has waited longer than that is looked at again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from statistics import fmean
+from threading import Condition, Lock, Thread
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+#: Within so many seconds all that begins together is to be taken up, by how long deliveries took of late.
+MOMENT = 0.005
+#: What no carrier has taken up so many seconds after the look at it does not leave without another.
+FRESH = 0.25
+#: However quick deliveries are, no more for each carrier.
+MOST_EACH = 8
+
+
+class Carriers:
+    """Up to `count` threads, which take up one job after the other in the order in which they were given."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._lock = Lock()
+
+    def give(self, job: Callable[[], None]) -> None:
+        """Have it done by the next that is free. It may not raise."""
+        if len(self._threads) < self.count:
+            with self._lock:
+                hand = Thread(target=self._work, name=f"carrier-{len(self._threads)}", daemon=True)
+                self._threads.append(hand)
+            hand.start()
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Wait until all that was given is done. They take up nothing more."""
+        with self._lock:
+            threads, self._threads = self._threads, []
+        for _ in threads:
+            self._jobs.put(None)
+        for hand in threads:
+            hand.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+
+class Arrivals(Generic[T]):
+    """What has ended. Whoever waits for several is woken once, and not by each."""
+
+    def __init__(self) -> None:
+        self._here: list[T] = []
+        self._wanted = 1
+        self._changed = Condition()
+
+    def put(self, one: T) -> None:
+        """One more has ended."""
+        with self._changed:
+            self._here.append(one)
+            if len(self._here) >= self._wanted:
+                self._changed.notify()
+
+    def take(self, wanted: int, patience: float | None) -> list[T]:
+        """All that have ended: waits for so many of them, and no longer than the patience."""
+        with self._changed:
+            self._wanted = wanted
+            self._changed.wait_for(lambda: len(self._here) >= wanted, patience)
+            found, self._here = self._here, []
+        return found
+
+
+class Pace:
+    """How many deliveries may be on their way, by how long they took of late. At first one for each carrier."""
+
+    def __init__(self, carriers: int) -> None:
+        self._carriers, self._takes = carriers, MOMENT
+
+    @property
+    def room(self) -> int:
+        """So many are taken up within a moment."""
+        each = MOMENT / max(self._takes, MOMENT / MOST_EACH)
+        return self._carriers * max(1, int(each))
+
+    def note(self, took: Sequence[float], *, smooth: bool) -> None:
+        """Those that have ended took so many seconds each; unless all is `smooth`, one each is enough."""
+        if took:
+            # Slower is believed at once, quicker by and by.
+            now = fmean(took) if smooth else MOMENT
+            self._takes = max(now, (self._takes + now) / 2)
+
+
+def is_fresh(looked_at: float) -> bool:
+    """Whether what was looked at then, on the monotonic clock, may leave without another look."""
+    return time.monotonic() - looked_at <= FRESH
