@@ -9,8 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Table, Uuid, bindparam, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy import cast as as_type
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -46,24 +59,30 @@ _SEND_EACH = (
 )
 
 
+def _said_of(key: ColumnElement[UUID], name: str) -> ColumnElement[str]:
+    """What the parameter `ended` says by this name of the message with that id.
+
+    Looked up row by row and not joined: that cannot be planned badly, however wrong the planner is about the tables.
+    """
+    of_it = bindparam("ended", type_=JSONB()).op("->", return_type=JSONB())(as_type(key, Text()))
+    return of_it.op("->>", return_type=Text())(literal_column(f"'{name}'"))
+
+
 def _all() -> Any:
     """The same for all of them together."""
     begun = given("begun", {name: _attempt[name].type for name in _BEGUN})
-    ended = given("ended", {name: _attempt[name].type for name in ("message_id", "number", *_ENDED)})
-    sent = given("sent", {name: _message[name].type for name in ("id", "token", *_KEPT)})
     rows = select(bindparam("owner", type_=Uuid()), *(begun.c[name] for name in _BEGUN), bindparam("at"))
     begin = postgresql.insert(_attempts).from_select(["organization_id", *_BEGUN, "began_at"], rows)
+    whose, sent = _attempt.message_id, _message.id
     end = (
         update(_attempts)
-        .where(_SAYS_IT, _attempt.message_id == ended.c.message_id, _attempt.number == ended.c.number)
-        # As if that were not enough: whatever the planner believes of the rest, it reads no more rows than these.
-        .where(among(_attempt.message_id, "whose"))
-        .values({"ended_at": bindparam("at")} | {name: ended.c[name] for name in _ENDED})
+        .where(_SAYS_IT, among(whose, "whose"), _attempt.number == as_type(_said_of(whose, "number"), Integer()))
+        .values({"ended_at": bindparam("at")} | {name: _said_of(whose, name) for name in _ENDED})
     )
     return (
         update(_messages)
-        .where(*_HOLDS_IT, _message.id == sent.c.id, _message.token == sent.c.token, among(_message.id, "whose"))
-        .values(_SENT | {name: sent.c[name] for name in _KEPT})
+        .where(*_HOLDS_IT, among(sent, "accepted"), _message.token == as_type(_said_of(sent, "token"), Uuid()))
+        .values(_SENT | {name: as_type(_said_of(sent, name), _message[name].type) for name in _KEPT})
         .add_cte(begin.on_conflict_do_nothing().cte("beginning"), end.cte("ending"))
     )
 
@@ -82,8 +101,15 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
     begins, ends = list(map(_begin, begun)), list(map(_end, ended))
     sends = [_sent(outcome) for outcome in ended if not outcome.error]
     if session.get_bind().dialect.name == "postgresql":
-        whose = [outcome.letter.id for outcome in ended]
-        told = {"begun": as_text(begins), "ended": as_text(ends), "sent": as_text(sends), "whose": whose}
+        said = {str(row["message_id"]): _plain(row) for row in ends}
+        for row in sends:
+            said[str(row["id"])] |= _plain(row)
+        told = {
+            "begun": as_text(begins),
+            "ended": said,
+            "whose": [row["message_id"] for row in ends],
+            "accepted": [row["id"] for row in sends],
+        }
         return cast("CursorResult[Any]", session.connection().execute(_ALL, shared | told)).rowcount
     if begins:
         of = {"organization_id": call.organization_id, "began_at": call.now}
@@ -103,6 +129,10 @@ def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAt
 
 def _its(shared: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
     return ({**shared, **{f"its_{name}": value for name, value in row.items()}} for row in rows)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
 
 
 def _begin(letter: Letter) -> dict[str, Any]:
