@@ -105,8 +105,8 @@ class Rounds:
                 if not self._may_begin():
                     self._give_back(waiting)
                 wanted = self._next(waiting, self._pace.room - under_way)
-                written = [self._write(letter) for letter in wanted]
-                under_way += self._leave(dict(zip((letter.id for letter in wanted), written)), self._turn(wanted))
+                written = {letter.id: self._write(letter) for letter in wanted}
+                under_way += self._leave(written, self._turn(wanted))
         except Exception:
             self._give_back(waiting)
             while under_way:

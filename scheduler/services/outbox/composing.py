@@ -72,9 +72,9 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
     """The letter by itself."""
     visit = scene.visit_of(message)
     assert visit is not None  # noqa: S101 - judged before
-    patient, person, organization = scene.patients[message.patient_id], scene.person(message.patient_id), scene.organization
+    patient, organization = scene.patients[message.patient_id], scene.organization
+    person, context = scene.person(message.patient_id), message.context
     kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
-    context = message.context
     told = kind.instructions
     page = shows_page(scene, message, judgement.channel)
     calendar, method = calendar_of(scene, message, visit, judgement.channel)

@@ -57,13 +57,11 @@ _OURS = (
     _message.status == "sending",
     among(_message.token, "tokens"),
 )
+_ONE_MORE = case((among(_message.id, "again"), literal_column("0")), else_=literal_column("1"))
 # Made once: to make them costs more than to send them.
 _BEGIN = (
     _update.where(*_OURS, _message.called_off_at.is_(None))
-    .values(
-        lease_until=bindparam("until"),
-        attempts=_message.attempts + case((among(_message.id, "again"), literal_column("0")), else_=literal_column("1")),
-    )
+    .values(lease_until=bindparam("until"), attempts=_message.attempts + _ONE_MORE)
     .returning(
         _message.id,
         _STANDING,

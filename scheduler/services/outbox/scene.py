@@ -30,8 +30,10 @@ Row = TypeVar("Row", Appointment, Course, Location, Patient)
 # Made once: to make these costs more than to send them. Of tables and not of mapped classes, which cost more than all
 # that is done with what they hold.
 _ROWS: dict[type[Any], Any] = {
-    table: select(table.__table__).where(table.organization_id == bindparam("owner"), among(table.__table__.c.id, "ids"))
-    for table in (Appointment, Course, Location, Patient)
+    model: select(table := cast("Table", model.__table__)).where(
+        table.c.organization_id == bindparam("owner"), among(table.c.id, "ids")
+    )
+    for model in (Appointment, Course, Location, Patient)
 }
 _message, _hold = cast("Table", Message.__table__).c, cast("Table", ClinicalHold.__table__).c
 _MINE = _message.organization_id == bindparam("owner")
