@@ -28,11 +28,14 @@ from scheduler.messaging import Envelope
 from scheduler.models import Message
 from scheduler.services import outbox
 from scheduler.worker import AT_ONCE, Ticker, Worker, wall_clock
+from scheduler.worker.carriers import MOST_EACH
 
 ABOUT = (
     "messages per second (10,000 to 1,000,000 due) beside the same claim-and-mark loop in bare SQL; lateness at 50/s"
 )
 BATCH, LEASE = 200, timedelta(seconds=60)
+#: As many as the product lets begin together where deliveries are over at once.
+TOGETHER = AT_ONCE * MOST_EACH
 Side = Literal["product", "same", "batch"]
 SIDES: tuple[Side, ...] = ("product", "same", "batch")
 
@@ -120,7 +123,7 @@ def _turn(heap: Heap, side: Side, workers: int, seconds: float) -> float:
 
 def _work(shift: Shift, ready: Any, start: Any, counts: Any) -> None:
     engine = create_engine(shift.url, **engine_options(shift.url))
-    step = product_loop(engine) if shift.side == "product" else bare_loop(engine, shift.side, BATCH, AT_ONCE, LEASE)
+    step = product_loop(engine) if shift.side == "product" else bare_loop(engine, shift.side, BATCH, TOGETHER, LEASE)
     step()  # statements are made, tables are read
     ready.release()
     start.wait()
