@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from scheduler.core.call import Call
 from scheduler.core.errors import Invalid, NotFound, Refused, StaleRevision
-from scheduler.models import AuditEvent, Hold, Occupancy, WaitlistOffer, WaitlistOpening, new_id
-from scheduler.services import booking, organizations, waitlist
+from scheduler.models import AuditEvent, Hold, Occupancy, WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
+from scheduler.services import booking, offering, organizations, waitlist
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.waitlist import EntryView
 from tests.clinic import Clinic
@@ -246,6 +247,25 @@ class TestEntries:
             clinic.do(lambda s, c: waitlist.get(s, c, first.id))
         sweep(clinic)
         assert offers(clinic, second) == ["offered"]
+
+    @pytest.mark.parametrize("status", ["closed", "booked"])
+    def test_who_waits_no_more_since_the_look_is_not_asked(
+        self, clinic: Clinic, full: AppointmentView, monkeypatch: pytest.MonkeyPatch, status: str
+    ) -> None:
+        first, second = wait(clinic), wait(clinic)
+        cancel(clinic, full)
+        real = vars(offering)["_candidates"]
+
+        def late(session: Session, call: Call, opening: WaitlistOpening) -> list[UUID]:
+            found: list[UUID] = real(session, call, opening)
+            gone = update(WaitlistEntry).where(WaitlistEntry.id == first.id).values(status=status)
+            session.connection().execute(gone)
+            return found
+
+        monkeypatch.setattr(offering, "_candidates", late)
+        sweep(clinic)
+        assert offers(clinic, second) == ["offered"]
+        assert count(clinic, WaitlistOffer) == 1
 
     def test_a_change_is_obeyed_by_the_next_sweep(self, clinic: Clinic, full: AppointmentView) -> None:
         entry = wait(clinic)
