@@ -44,7 +44,6 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Z
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", flags=re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,10}", flags=re.ASCII)
-_FIRST_YEAR, _LAST_YEAR = 1900, 2199  # leaves room for any offset on either side
 
 
 class Text(fields.String):
@@ -181,7 +180,7 @@ class Instant(fields.Field[datetime]):
             raise self.make_error("invalid") from error
         if found.utcoffset() is None:
             raise self.make_error("naive_time")
-        if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        if found.year not in civil.YEARS:
             raise self.make_error("out_of_range")
         return found
 
@@ -234,7 +233,7 @@ class Day(fields.Field[date]):
             found = date.fromisoformat(value)
         except ValueError as error:
             raise self.make_error("invalid") from error
-        if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        if found.year not in civil.YEARS:
             raise self.make_error("out_of_range")
         return found
 

@@ -27,6 +27,9 @@ Disambiguation = Literal["earlier", "later", "compatible"]
 #: Every visit starts, and every segment ends, on this grid of elapsed minutes.
 GRID_MINUTES = 5
 
+#: Years that anybody may ask about: any offset and any margin around them can still be reckoned.
+YEARS = range(1900, 2200)
+
 
 def zone(name: str) -> ZoneInfo:
     """The zone of that IANA name. Raises Invalid (`unknown_time_zone`)."""

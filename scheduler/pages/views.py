@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest
 
 from scheduler.core.calendar_entry import Method
 from scheduler.core.call import Call
+from scheduler.core.civil import YEARS
 from scheduler.core.errors import LinkOver, NotFound, SchedulingError
 from scheduler.database import db, transact
 from scheduler.pages.words import Words, languages
@@ -128,7 +129,7 @@ def reschedule(token: str) -> Response:
         start = datetime.fromisoformat(request.form.get("start", ""))
     except ValueError:
         raise BadRequest from None
-    if start.utcoffset() is None:
+    if start.utcoffset() is None or start.year not in YEARS:
         raise BadRequest
     return _act(token, "reschedule", lambda s, c, opened: patient_visit.reschedule(s, c, opened, start))
 

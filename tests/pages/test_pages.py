@@ -101,7 +101,7 @@ def test_a_time_that_went_meanwhile_is_said_so(client: FlaskClient, sent: Sent) 
     answer = client.post(f"{sent.path}/times", data={"start": start})
     assert (answer.status_code, sent.shown()["sequence"]) == (409, 0)
     assert "That time has just been taken. Please choose another." in text(answer)
-    for nonsense in ("", "tomorrow", "2030-03-06T15:00:00"):
+    for nonsense in ("", "tomorrow", "2030-03-06T15:00:00", "9999-12-31T00:00:00Z"):
         assert client.post(f"{sent.path}/times", data={"start": nonsense}).status_code == 400
 
 
