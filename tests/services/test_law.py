@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -25,7 +25,7 @@ from scheduler.core.localgrid import Wish
 from scheduler.models import Organization
 from scheduler.services import absences, availability, booking, extra_hours, holds, locations, resources
 from scheduler.services.appointments import AppointmentView, Participation
-from scheduler.services.availability import Question
+from scheduler.services.availability import LONGEST_SPAN, Offer, Question
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import overlaps
@@ -281,3 +281,39 @@ def test_a_nurse_watches_by_weight_and_hands_over_at_an_edge(engine: Engine) -> 
     with pytest.raises(Refused):
         book("11:30")  # nobody is there for the whole of a peak that straddles the edge
     assert overlaps(engine) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@trying(6)
+@given(rng=st.randoms(use_true_random=False))
+def test_a_look_in_two_parts_finds_what_one_look_finds(engine: Engine, rng: random.Random) -> None:
+    """The days ahead are read first, the others only when they are needed: nobody can tell."""
+    maker = Maker(engine, rng)
+    maker.live()
+    clinic, beyond = maker.clinic, 0
+    for _ in range(12):
+        since = clinic.at("2030-03-01 08:00") + timedelta(minutes=rng.choice((0, 0, 7, 60, 60 * 73)))
+        question = Question(
+            rng.choice(maker.codes),
+            clinic.location_id,
+            since,
+            since + timedelta(minutes=rng.choice((60 * 100, 60 * 24 * 7, 60 * 24 * 12, 60 * 24 * 21 + 3))),
+            rng.choice((None, *maker.patients)),
+            wish=Wish(step=rng.choice((5, 15, 60))),
+        )
+        near = timedelta(
+            minutes=rng.choice((60 * 24 * 7, 60 * 72 + 5 * rng.randint(0, 36), 60 * 72 + rng.randint(0, 180)))
+        )
+        limit = rng.choice((1, 3, 10, 40, 1000))
+        whole = looked(clinic, question, limit, LONGEST_SPAN)
+        assert looked(clinic, question, limit, near) == whole
+        beyond += sum(offer.start >= max(since, clinic.call.now) + near for offer in whole[0])
+    event("something beyond the first part" if beyond else "nothing beyond the first part")
+
+
+def looked(clinic: Clinic, question: Question, limit: int, near: timedelta) -> tuple[list[Offer], datetime | None]:
+    """The answer when so much is looked at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(availability, "NEAR", near)
+        return clinic.do(lambda s, c: availability.search(s, c, question, limit=limit))
