@@ -71,6 +71,7 @@ def engine_options(url: str, *, pool_size: int = 8, connect_seconds: int = 10) -
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_recycle": 1800,
+        "skip_autocommit_rollback": True,  # there is nothing to roll back after a `look`
         # Without it a server that accepts and never answers is waited for, by psycopg's own patience, two minutes.
         "connect_args": {"options": _POSTGRESQL_OPTIONS, "connect_timeout": connect_seconds},
     }

@@ -395,5 +395,4 @@ def _member(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
-def _text(shown: Any) -> str:
-    return json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

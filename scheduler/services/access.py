@@ -17,11 +17,14 @@ from scheduler.core.scopes import expand
 from scheduler.models import ApiKey, Organization, new_id
 from scheduler.services import audit, tokens
 from scheduler.services.paging import Page, page
+from scheduler.services.ready import Ready
 
 _KEYS = cast("Table", ApiKey.__table__).c
 #: Columns, not an entity, and made once: this runs before every request.
-_KEY = select(_KEYS.name, _KEYS.secret_hash, _KEYS.scopes, _KEYS.expires_at, _KEYS.revoked_at).where(
-    _KEYS.organization_id == bindparam("organization"), _KEYS.id == bindparam("key")
+_KEY = Ready(
+    select(_KEYS.name, _KEYS.secret_hash, _KEYS.scopes, _KEYS.expires_at, _KEYS.revoked_at).where(
+        _KEYS.organization_id == bindparam("organization"), _KEYS.id == bindparam("key")
+    )
 )
 
 
@@ -40,7 +43,7 @@ def authenticate(session: Session, token: str, now: datetime) -> Bearer:
     shown = tokens.read("regimen", token)
     row = None
     if shown is not None:
-        row = session.execute(_KEY, {"organization": shown.organization_id, "key": shown.row_id}).one_or_none()
+        row = next(iter(_KEY.rows(session, {"organization": shown.organization_id, "key": shown.row_id})), None)
     if (
         shown is None
         or not shown.opens(row.secret_hash if row else None)

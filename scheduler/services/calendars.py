@@ -27,6 +27,7 @@ from scheduler.services.doses import VISITS, asked_for
 from scheduler.services.lines import lines
 from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.public_holidays import closures_with, named
+from scheduler.services.ready import Ready
 from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
@@ -60,13 +61,15 @@ def _of(kind: str) -> Any:
 #: Made once: it is asked for every look at a calendar. People and things, the patient, and the patient's visits, whose
 #: `kind` is null: in one statement, so that a visit that it does not tell of has a later revision of the patient's
 #: calendar.
-_STATEMENT = union_all(
-    _of("practitioner"),
-    *(_of(kind).where(_RESOURCES.c.location_id == bindparam("location")) for kind in ("room", "device")),
-    _of("patient").where(_RESOURCES.c.id == bindparam("patient")),
-    select(
-        *(_VISITS.c.get(key, as_type(null(), each.type)).label(key) for key, each in _ROWS.selected_columns.items())
-    ),
+_STATEMENT = Ready(
+    union_all(
+        _of("practitioner"),
+        *(_of(kind).where(_RESOURCES.c.location_id == bindparam("location")) for kind in ("room", "device")),
+        _of("patient").where(_RESOURCES.c.id == bindparam("patient")),
+        select(
+            *(_VISITS.c.get(key, as_type(null(), each.type)).label(key) for key, each in _ROWS.selected_columns.items())
+        ),
+    )
 )
 
 
@@ -232,7 +235,7 @@ def _resources(
     And the patient's visits, for a look at a dose.
     """
     asked = asked_for(session, call, patient_id if dosing else None)
-    rows = session.execute(_STATEMENT, {**asked, "location": place.location_id, "patient": patient_id}).all()
+    rows = _STATEMENT.rows(session, {**asked, "location": place.location_id, "patient": patient_id})
     rows = sorted(rows, key=lambda row: row.id.int)  # for the database it would be a reason to leave the index
     found = (row for row in rows if row.kind is not None)
     return (

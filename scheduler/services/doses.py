@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, and_, bindparam, select
+from sqlalchemy import Table, Text, and_, bindparam, literal_column, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -42,7 +42,7 @@ VISITS = (
         _ROWS.organization_id == bindparam("organization"),
         _ROWS.patient_id == bindparam("dosed"),
         _ROWS.starts_at > bindparam("since", type_=UtcDateTime()),
-        _ROWS.status.in_(sorted(LIVE)),
+        _ROWS.status.in_([literal_column(f"'{each}'", Text()) for each in sorted(LIVE)]),  # their number is known
         _ROWS.outcome.is_distinct_from(NOT_DOSED),
     )
 )

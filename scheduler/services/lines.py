@@ -36,6 +36,7 @@ from scheduler.core.call import Call
 from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
 from scheduler.models.base import UtcDateTime
 from scheduler.models.slots import slot_after, slot_of
+from scheduler.services.ready import Ready
 
 #: No blocking occupancy is longer (a constraint says so): how far back an overlap can begin.
 LONGEST = timedelta(hours=24)
@@ -80,8 +81,8 @@ def lines(
 ) -> Iterator[Line]:
     """What is taken of these resources over the timeline; what the appointments `apart` take is told once more."""
     base = (timeline.origin - _EPOCH) // SLOT
-    rows = session.execute(
-        _STATEMENTS[session.get_bind().dialect.name, bool(apart)],
+    rows = _STATEMENTS[session.get_bind().dialect.name, bool(apart)].rows(
+        session,
         {
             "organization": call.organization_id,
             "ids": list(ids),
@@ -91,7 +92,7 @@ def lines(
             "end": timeline.end,
         },
     )
-    for what, resource_id, unit, text, key, until in rows.all():
+    for what, resource_id, unit, text, key, until in rows:
         yield Line(what, resource_id, unit, [_piece(each, base) for each in text.split(",")], key, until)
 
 
@@ -196,7 +197,7 @@ def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
 #: Made once: they are asked whenever somebody's calendar has changed.
 #: Without anything to be told apart, SQLite would look for it in all that the organization has stored.
 _STATEMENTS = {
-    (name, apart): _statement(among, apart=apart)
+    (name, apart): Ready(_statement(among, apart=apart))
     for name, among in (("postgresql", _one_of), ("sqlite", _listed))
     for apart in (False, True)
 }

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Course, Location, Resource
+from scheduler.services.ready import Ready
 
 Row = TypeVar("Row", Appointment, Course)
 
@@ -35,7 +36,7 @@ _SHARE_LOCATIONS = _THESE_LOCATIONS.with_for_update(read=True)
 _TAKE_LOCATIONS = _THESE_LOCATIONS.with_for_update(key_share=True)
 _SHARED_TURN = select(func.pg_advisory_xact_lock_shared(bindparam("turn", type_=BigInteger())))
 _OWN_TURN = select(func.pg_advisory_xact_lock(bindparam("turn", type_=BigInteger())))
-_TAKE_RESOURCES = (
+_THESE_RESOURCES = (
     select(_RESOURCES.id, _RESOURCES.calendar_revision)
     .where(
         _RESOURCES.organization_id == bindparam("organization"),
@@ -50,10 +51,11 @@ _BUMP_CALENDARS = (
     .where(_RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id.in_(bindparam("ids", expanding=True)))
     .values(calendar_revision=_RESOURCES.calendar_revision + 1)
 )
-_IN_ORDER = _TAKE_RESOURCES.cte("taken")
+_TAKE_RESOURCES = Ready(_THESE_RESOURCES)
+_IN_ORDER = _THESE_RESOURCES.cte("taken")
 # Each row is locked by the inner SELECT, in id order, before the UPDATE comes to it; it then sees the row as it is
 # under the lock.
-_TAKE_AND_BUMP = (
+_TAKE_AND_BUMP = Ready(
     update(cast("Table", Resource.__table__))
     .where(_RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id == _IN_ORDER.c.id)
     .values(calendar_revision=_RESOURCES.calendar_revision + 1)
@@ -117,7 +119,7 @@ def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[
     """
     if not ids or _one_writer(session):
         return {}
-    return {row.id: row.calendar_revision for row in session.execute(_TAKE_RESOURCES, _named(call, ids))}
+    return {row.id: row.calendar_revision for row in _TAKE_RESOURCES.rows(session, _named(call, ids))}
 
 
 def take_and_bump(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, Revisions]:
@@ -129,8 +131,8 @@ def take_and_bump(session: Session, call: Call, ids: Collection[UUID]) -> dict[U
         bump_calendars(session, call, ids)
         return {}
     session.info[_CHANGED] = True
-    rows = session.execute(_TAKE_AND_BUMP, _named(call, ids))
-    return {key: Revisions(own, calendar) for key, own, calendar in rows.all()}
+    rows = _TAKE_AND_BUMP.rows(session, _named(call, ids))
+    return {key: Revisions(own, calendar) for key, own, calendar in rows}
 
 
 def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locked: bool = False) -> None:

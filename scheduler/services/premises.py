@@ -28,6 +28,7 @@ from scheduler.services.audit import LISTENING
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
 from scheduler.services.locks import turn_at
 from scheduler.services.message_rules import IN_FORCE
+from scheduler.services.ready import Ready
 
 Columns = Row[*tuple[Any, ...]]
 
@@ -103,9 +104,9 @@ def premises(
         "moving": moving,
     }
     if share and session.get_bind().dialect.name == "postgresql":
-        rows = session.execute(_IN_TURN, asked | {"turn": turn_at(call, location_id)}).all()
+        rows = _IN_TURN.rows(session, asked | {"turn": turn_at(call, location_id)})
     else:
-        rows = session.execute(_TOLD if share else _STATEMENT, asked).all()
+        rows = (_TOLD if share else _STATEMENT).rows(session, asked)
     if not rows:
         detail = f"No location {location_id}."
         raise NotFound(detail)
@@ -137,7 +138,7 @@ def _addressee(row: Columns) -> Addressee | None:
 
 
 #: Made once: it is asked for every look at a calendar. One row per clearance, and one when there is none.
-_STATEMENT = (
+_PREMISES = (
     select(
         _LOCATIONS.c.id,
         _LOCATIONS.c.name,
@@ -190,7 +191,7 @@ _STATEMENT = (
     .order_by(_CLEARANCES.c.id)
 )
 #: The same with whom a booking would be told to.
-_TOLD = _STATEMENT.add_columns(
+_WITH_ADDRESSEE = _PREMISES.add_columns(
     _PATIENTS.c.id.label("addressee"),
     _PATIENTS.c.time_zone.label("home_zone"),
     _PATIENTS.c.contacts,
@@ -209,4 +210,5 @@ _TURN = select(
     func.pg_advisory_xact_lock_shared(bindparam("turn", type_=BigInteger())).is_(None).label("came")
 ).subquery("turn")
 #: What the location says is as it is under the lock.
-_IN_TURN = _TOLD.join(_TURN, true()).with_for_update(read=True, of=_LOCATIONS)
+_IN_TURN = Ready(_WITH_ADDRESSEE.join(_TURN, true()).with_for_update(read=True, of=_LOCATIONS))
+_TOLD, _STATEMENT = Ready(_WITH_ADDRESSEE), Ready(_PREMISES)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from scheduler.core.errors import LostRace, SlotTaken
 from scheduler.models import NO_DOUBLE_BOOKING, Base
 from scheduler.services.given import as_text, given
+from scheduler.services.ready import Ready
 
 
 class _Part(NamedTuple):
@@ -61,7 +62,7 @@ class Sheet:
     def _write(self, session: Session) -> None:
         if session.get_bind().dialect.name == "postgresql":
             rows = {f"rows_{place}": as_text(each) for place, each in enumerate(self._parts.values())}
-            session.execute(_together(tuple(self._parts)), rows)
+            _together(tuple(self._parts)).rows(session, rows)
             return
         for part, each in self._parts.items():
             session.execute(_one_by_one(part), each)
@@ -84,10 +85,10 @@ def guarded(session: Session, act: Callable[[], object]) -> None:
 
 
 @cache
-def _together(parts: tuple[_Part, ...]) -> Insert:
+def _together(parts: tuple[_Part, ...]) -> Ready:
     """One statement that writes all the parts, from one JSON text for each."""
     *others, last = [_part(place, part) for place, part in enumerate(parts)]
-    return last.add_cte(*(other.cte(f"part_{place}") for place, other in enumerate(others)))
+    return Ready(last.add_cte(*(other.cte(f"part_{place}") for place, other in enumerate(others))))
 
 
 def _part(place: int, part: _Part) -> Insert:

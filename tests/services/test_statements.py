@@ -22,7 +22,7 @@ from scheduler.api.rehearsal import rehearse
 from scheduler.core.call import Call
 from scheduler.database import db, look, transact
 from scheduler.models import AuditEvent, Resource
-from scheduler.services import access, audit, availability, clearances
+from scheduler.services import access, audit, availability, clearances, ready
 from scheduler.services.availability import Question
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import INFUSION, TALK, book
@@ -152,15 +152,16 @@ def test_looking_beyond_the_next_days_costs_one_more_at_most(
 
 
 def test_whoever_looks_first_waits_for_no_statement_to_be_written(
-    engine: Engine, app: Flask, client: FlaskClient
+    engine: Engine, app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house, written = House(engine, app, client, 1), []
     rehearse(app)
+    monkeypatch.setattr(ready, "_Told", lambda statement, _dialect: written.append(str(statement)))
     with app.app_context():
         own = db.engine
 
     def note(_c: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's order
-        if context.cache_hit is CacheStats.CACHE_MISS:
+        if context is not None and context.cache_hit is CacheStats.CACHE_MISS:
             written.append(statement)
 
     event.listen(own, "before_cursor_execute", note)

@@ -1,0 +1,99 @@
+"""Statements that nearly every request asks, worked out once. On PostgreSQL they go straight to the driver's cursor.
+
+It is a cursor of the session's own connection: the same transaction, the same errors, the same listeners. What is left
+out is what SQLAlchemy finds out anew each time: which text, which parameters, what kind of result. On SQLite they are
+statements like any other.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.orm import Session
+
+#: What a value goes through on its way to the driver, or from it.
+_Process = Callable[[Any], Any]
+#: Under which name a connection keeps its cursors.
+_CURSORS = "ready"
+
+
+class Ready:
+    """One such statement: a SELECT, or a change with or without RETURNING.
+
+    Its text must not hang on how many values a parameter has: it takes one array instead of a list for IN.
+    """
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement
+        self._told: _Told | None = None
+
+    def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Execute it with a value for each parameter; the rows that it returns, by the names of its columns."""
+        connection = session.connection()
+        if connection.dialect.name != "postgresql":
+            result = connection.execute(self._statement, values)
+            return result.all() if result.returns_rows else ()
+        if self._told is None or self._told.dialect is not connection.dialect:
+            self._told = _Told(self._statement, connection.dialect)
+        return self._told.rows(connection, values)
+
+
+class _Told:
+    """A statement in the words of PostgreSQL, with what its values go through on both ways."""
+
+    def __init__(self, statement: Any, dialect: Dialect) -> None:
+        self.dialect = dialect
+        compiled = statement.compile(dialect=dialect)
+        if compiled.post_compile_params:
+            msg = "the text of this statement hangs on its parameters"
+            raise TypeError(msg)
+        self._text = str(compiled)
+        binds = compiled.binds.items()
+        self._constants = {name: each.value for name, each in binds if not each.required}
+        outward = {name: each.type.dialect_impl(dialect).bind_processor(dialect) for name, each in binds}
+        self._outward = [(name, process) for name, process in outward.items() if process]
+        columns = statement.exported_columns
+        inward = [each.type.dialect_impl(dialect).result_processor(dialect, None) for each in columns]
+        self._row = _row_maker(columns.keys(), inward) if inward else None
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        sent = {**self._constants, **values}
+        for name, process in self._outward:
+            sent[name] = process(sent[name])
+        cursor = self._cursor(connection)
+        heard = connection.engine.dispatch.before_cursor_execute
+        if heard:
+            heard(connection, cursor, self._text, sent, None, False)  # noqa: FBT003 - SQLAlchemy's order
+        try:
+            cursor.execute(self._text, sent)
+            return () if self._row is None else cursor.fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            # What SQLAlchemy does with an error of its own: says it in its words, and lets go of a broken connection.
+            connection._handle_dbapi_exception(error, self._text, None, None, None)  # noqa: SLF001 - no public word
+
+    def _cursor(self, connection: Connection) -> Any:
+        """Its own cursor of the driver's connection, which keeps what it has learned of parameters and columns."""
+        kept = connection.info.setdefault(_CURSORS, {})
+        if self not in kept:
+            cursor: Any = connection.connection.cursor()
+            cursor.row_factory = lambda _cursor: self._row
+            kept[self] = cursor
+        return kept[self]
+
+
+def _row_maker(names: Iterable[str], processes: Sequence[_Process | None]) -> _Process:
+    """From the values of a row to the row, by the names of its columns."""
+    kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024 - the statement knows them
+    make = kind._make
+    needed = [(place, process) for place, process in enumerate(processes) if process is not None]
+
+    def processed(values: Sequence[Any]) -> Any:
+        row = list(values)
+        for place, process in needed:
+            row[place] = process(row[place])
+        return make(row)
+
+    return processed if needed else make
