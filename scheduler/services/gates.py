@@ -29,6 +29,8 @@ KIND = "course_gate"
 WITHIN = timedelta(days=7)
 #: The task becomes more urgent so long before it is due.
 _STEPS = (timedelta(days=3), timedelta(days=1))
+#: So many courses are seen to in one transaction.
+_AT_ONCE = 50
 
 
 def decide(
@@ -106,8 +108,18 @@ def not_reached(session: Session, call: Call, row: Appointment) -> None:
 
 
 def chase(session: Session, call: Call) -> bool:
-    """A chore: each gate whose session is over and that nobody has decided is a task, once; nothing is left to do."""
-    for gate, course, after in _reached(session, call):
+    """A chore: each gate whose session is over and that nobody has decided is a task, once; True when more may be left.
+
+    Who undoes the session, decides, or ends the course holds the course: what is so is read again under its lock.
+    """
+    seen = sorted({course.id for _, course, _ in _reached(session, call)})
+    mine = seen[:_AT_ONCE]
+    for course_id in mine:
+        course_rules.lock(session, call, course_id)
+    session.expire_all()
+    for gate, course, after in _reached(session, call) if mine else ():
+        if course.id not in mine:
+            continue
         _, protocol = protocol_of(session, call, course.protocol_id)
         rule = next((each for each in protocol.gates if each.key == gate.key), None)
         days = rule.deadline_days if rule is not None else None
@@ -128,7 +140,7 @@ def chase(session: Session, call: Call) -> bool:
             course_id=course.id,
             location_id=course.location_id,
         )
-    return False
+    return len(seen) > len(mine)
 
 
 def _task_key(course_id: UUID, key: str) -> str:

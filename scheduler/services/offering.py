@@ -59,8 +59,14 @@ def wanted_of(entry: WaitlistEntry, start: datetime) -> Wanted:
     )
 
 
-def reopen(call: Call, openings: Sequence[WaitlistOpening]) -> None:
-    """Let openings go on to the next. They are locked by the caller."""
+def reopen(session: Session, call: Call, offer: WaitlistOffer, openings: Sequence[WaitlistOpening]) -> None:
+    """Let openings go on to the next. They are locked by the caller, and so is the entry of the offer.
+
+    Whoever passed the entry by has held it until the end (`_nobody_is_answering`): what they closed is seen here.
+    Raises LostRace where that was after the openings had been locked.
+    """
+    if not set(session.scalars(_passed_by(call, offer))) <= {opening.id for opening in openings}:
+        raise LostRace("Another time was closed at the same moment.")
     for opening in openings:
         opening.status = "open" if opening.ends_at > call.now else "closed"
 
@@ -70,6 +76,13 @@ def lock_openings(session: Session, call: Call, offer: WaitlistOffer) -> Sequenc
 
     While somebody thinks about one time, no other is offered: what was closed meanwhile they have not been asked about.
     """
+    ids = [offer.opening_id, *session.scalars(_passed_by(call, offer))]
+    mine = WaitlistOpening.organization_id == call.organization_id, WaitlistOpening.id.in_(ids)
+    return session.scalars(_locked(select(WaitlistOpening).where(*mine).order_by(WaitlistOpening.id))).all()
+
+
+def _passed_by(call: Call, offer: WaitlistOffer) -> Select[UUID]:
+    """The openings that were closed while the offer's entry thought about it, or before, and that it was not asked."""
     opening, another = WaitlistOpening, aliased(WaitlistOffer)
     given_back = exists().where(
         another.organization_id == opening.organization_id,
@@ -84,17 +97,15 @@ def lock_openings(session: Session, call: Call, offer: WaitlistOffer) -> Sequenc
     here = select(WaitlistEntry.location_id).where(
         WaitlistEntry.organization_id == call.organization_id, WaitlistEntry.id == offer.entry_id
     )
-    passed_by = select(opening.id).where(
+    return select(opening.id).where(
         opening.organization_id == call.organization_id,
         opening.location_id == here.scalar_subquery(),
         opening.status == "closed",
         opening.ends_at > call.now,
         or_(opening.id > offer.opening_id, given_back),
+        opening.id != offer.opening_id,
         ~asked,
     )
-    ids = [offer.opening_id, *session.scalars(passed_by)]
-    mine = opening.organization_id == call.organization_id, opening.id.in_(ids)
-    return session.scalars(_locked(select(opening).where(*mine).order_by(opening.id))).all()
 
 
 def lock_entry(session: Session, call: Call, entry_id: UUID) -> WaitlistEntry | None:
@@ -129,7 +140,7 @@ def _expire_one(session: Session, call: Call) -> bool:
     if entry is None or offer is None or offer.status != "offered":
         return True  # somebody answered, or another worker was faster
     offer.status, offer.answered_at, entry.status = "expired", call.now, "waiting"
-    reopen(call, openings)
+    reopen(session, call, offer, openings)
     session.flush()
     audit.note(session, call, "waitlist.expire", "waitlist_entry", entry.id, after={"offer_id": offer.id})
     return True
@@ -137,8 +148,9 @@ def _expire_one(session: Session, call: Call) -> bool:
 
 def _offer_one(session: Session, call: Call) -> bool:
     mine = WaitlistOpening.organization_id == call.organization_id, WaitlistOpening.status == "open"
-    chosen = select(WaitlistOpening).where(*mine).order_by(WaitlistOpening.id).limit(1)
-    # What another worker is at is left to it.
+    first = select(WaitlistOpening.id).where(*mine).order_by(WaitlistOpening.id).limit(1).scalar_subquery()
+    chosen = select(WaitlistOpening).where(*mine, WaitlistOpening.id == first)
+    # What another worker is at is left to it, with all that follows: times pass an entry by in their order only.
     opening = session.scalars(chosen.with_for_update(key_share=True, skip_locked=True)).one_or_none()
     if opening is None:
         return False
@@ -146,9 +158,25 @@ def _offer_one(session: Session, call: Call) -> bool:
     if opening.ends_at <= call.now or not any(
         _offer(session, call, opening, entry_id) for entry_id in _candidates(session, call, opening)
     ):
+        _nobody_is_answering(session, call, opening)
         opening.status = "closed"
     session.flush()
     return True
+
+
+def _nobody_is_answering(session: Session, call: Call, opening: WaitlistOpening) -> None:
+    """Hold the entries that think about other times until the opening is closed: who declines then sees that it is.
+
+    Raises LostRace, and waits for nobody, when one of them is just being answered: its entry may be waiting again.
+    """
+    thinking = select(WaitlistEntry.id).where(
+        WaitlistEntry.organization_id == call.organization_id,
+        WaitlistEntry.location_id == opening.location_id,
+        WaitlistEntry.status == "offered",
+    )
+    all_of_them = set(session.scalars(thinking))
+    if all_of_them != set(session.scalars(thinking.with_for_update(read=True, skip_locked=True))):
+        raise LostRace("Somebody who was offered another time is answering at this moment.")
 
 
 def _candidates(session: Session, call: Call, opening: WaitlistOpening) -> list[UUID]:

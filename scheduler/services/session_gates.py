@@ -19,6 +19,7 @@ from scheduler.core.visit import SessionGate, VisitType
 from scheduler.core.visit_day import is_forfeit, unpassed
 from scheduler.models import Appointment, Clearance, Course, CourseSession, ProtocolRow, Task
 from scheduler.services import policies, tasks
+from scheduler.services.appointments import row_of
 from scheduler.services.catalog import visit_kinds
 from scheduler.services.visit_day.letting_go import let_go, locked_together
 
@@ -135,14 +136,21 @@ def _clearances(session: Session, call: Call, patient_ids: Collection[UUID]) -> 
 def _owe(
     session: Session, call: Call, rows: Sequence[Appointment], found: Mapping[UUID, Sequence[SessionGate]]
 ) -> None:
-    """One task for each gate that is not passed, and none for those that are."""
+    """One task for each gate that is not passed, and none for those that are.
+
+    Whoever moves or ends a visit, or checks the patient in, holds it: what is owed anew is owed under the same lock.
+    """
     wanted = {f"{row.id}:{row.sequence}:{gate.key}": (row, gate) for row in rows for gate in found[row.id]}
     mine = Task.kind == KIND, Task.appointment_id.in_([row.id for row in rows])
-    tasks.withdraw(session, call, "passed", *mine, Task.key.not_in(list(wanted)))
     known = select(Task.key).where(Task.organization_id == call.organization_id, *mine, Task.withdrawn.is_(False))
-    there = set(session.scalars(known))
-    for key in sorted(wanted.keys() - there):
+    new = wanted.keys() - set(session.scalars(known))
+    for appointment_id in sorted({wanted[key][0].id for key in new}):
+        row_of(session, call, appointment_id, lock=True)
+    tasks.withdraw(session, call, "passed", *mine, Task.key.not_in(list(wanted)))
+    for key in sorted(new):
         row, gate = wanted[key]
+        if row.status not in _STATUSES or key != f"{row.id}:{row.sequence}:{gate.key}":
+            continue
         tasks.owe(
             session,
             call,

@@ -263,7 +263,7 @@ def _give_back(
     if offer.status != "offered":
         return
     offer.status, offer.answered_at = status, call.now
-    reopen(call, openings)
+    reopen(session, call, offer, openings)
     session.flush()
     holds.end(session, call, session.get_one(Hold, (call.organization_id, offer.hold_id)))
 

@@ -3,12 +3,14 @@ what is off."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition, Invalid, ProtocolNotApproved
@@ -86,6 +88,30 @@ def test_a_discharge_that_is_undone_leaves_nothing_to_decide_until_the_next(clin
     clinic.do(lambda s, c: gates.decide(s, c, made.id, "review", outcome="passed", by="Dr. Lee"))
     clinic.do(lambda s, c: visit_day.undo(s, c, row.id), now=row.ends_at)
     assert tasks(clinic) == [("review", "done")], "what a clinician has decided stays decided"
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("act", ["undo", "decide"])
+def test_what_is_undone_or_decided_at_the_same_moment_leaves_no_task(clinic: Clinic, act: str) -> None:
+    """The chore has seen the gate reached; it waits for whoever is at the course, and looks again."""
+    approve(clinic, protocol(gate=1))
+    made = course(clinic)
+    accept(clinic, made.id, offer(clinic, made.id, through="all")[0].token)
+    row = min(made_doses(clinic, made), key=lambda each: each.starts_at)
+    for action in ("check_in", "start", "fulfill"):
+        move(clinic, row.id, action, row.starts_at)
+    call = replace(clinic.call, now=row.ends_at)
+    with Session(clinic.engine) as acting, Session(clinic.engine) as chasing:
+        if act == "undo":
+            visit_day.undo(acting, call, row.id)
+        else:
+            gates.decide(acting, call, made.id, "review", outcome="passed", by="Dr. Lee")
+        chasing.execute(text("SET LOCAL lock_timeout = '100ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            gates.chase(chasing, call)
+        acting.commit()
+    clinic.do(gates.chase, now=row.ends_at)
+    assert tasks(clinic) == []
 
 
 def made_doses(clinic: Clinic, made: CourseView) -> list[Appointment]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from scheduler.models import Task
-from scheduler.services import clearances, organizations, session_gates, tasks, visit_day
+from scheduler.services import booking, clearances, organizations, session_gates, tasks, visit_day
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import book, refused
 from tests.ward import move, refusal, row
@@ -83,6 +84,20 @@ def test_each_gate_is_a_task_from_its_own_hour_on_until_it_is_passed(clinic: Cli
     state(clinic, patient, "labs", "revoked")
     chase(clinic, "2030-03-07 06:00")
     assert [item for item, _ in open_gates(clinic)] == ["labs", "mood"]  # the same task, open again
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_visit_that_ends_at_the_same_moment_leaves_no_task(clinic: Clinic) -> None:
+    """The chore has seen it booked; it waits for whoever cancels it, and looks again."""
+    _, visit = consented(clinic)
+    with Session(clinic.engine) as acting, ThreadPoolExecutor(1) as pool, clinic.engine.connect() as look:
+        booking.cancel(acting, clinic.call, visit, reason="ill", by="patient")
+        late = pool.submit(clinic.do, session_gates.chase, now=clinic.at("2030-03-07 06:00"))
+        while not look.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) and not late.done():
+            look.rollback()
+        acting.commit()
+        late.result()
+    assert open_gates(clinic) == []
 
 
 def test_booking_and_check_in_are_refused_for_what_blocks_them_and_not_for_what_warns(clinic: Clinic) -> None:

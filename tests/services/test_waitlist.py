@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Invalid, NotFound, Refused, StaleRevision
+from scheduler.core.errors import Invalid, LostRace, NotFound, Refused, StaleRevision
 from scheduler.models import AuditEvent, Hold, Occupancy, WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
 from scheduler.services import booking, offering, organizations, waitlist
 from scheduler.services.appointments import AppointmentView
@@ -142,6 +143,51 @@ def test_what_came_while_one_time_was_thought_about_is_offered_next(clinic: Clin
     assert offers(clinic, entry, now=later) == [end, "offered"]
     told = clinic.do(lambda s, c: waitlist.get(s, c, entry.id), now=later).offers
     assert {offer.start for offer in told} == {first.row.starts_at, second.row.starts_at}
+
+
+class TestAnsweredWhileAnotherTimeIsClosed:
+    """Two times came free; the first is offered, and the second closed at the moment of the answer."""
+
+    pytestmark = pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+
+    @pytest.fixture
+    def entry(self, clinic: Clinic) -> EntryView:
+        visits = [book(clinic, clinic.patient(), "talk", f"2030-03-04 {hour}:00") for hour in (10, 11)]
+        entry = wait(clinic)
+        for made in visits:
+            cancel(clinic, made)
+        for _ in range(2):  # the first time is offered, and nobody else waits for the rest of it
+            clinic.do(waitlist.sweep)
+        assert offers(clinic, entry) == ["offered"]
+        return entry
+
+    def told(self, clinic: Clinic, entry: EntryView) -> None:
+        sweep(clinic)
+        assert offers(clinic, entry) == ["declined", "offered"], "the second time is theirs to think about now"
+
+    def test_nothing_is_closed_while_somebody_answers(self, clinic: Clinic, entry: EntryView) -> None:
+        with Session(clinic.engine) as answering:
+            waitlist.decline(answering, clinic.call, entry.id, live(clinic, entry))
+            answering.flush()
+            with pytest.raises(LostRace):
+                clinic.do(waitlist.sweep)
+            answering.commit()
+        self.told(clinic, entry)
+
+    def test_who_answers_sees_what_was_closed_since_they_looked(self, clinic: Clinic, entry: EntryView) -> None:
+        with Session(clinic.engine) as closing, ThreadPoolExecutor(1) as pool:
+            waitlist.sweep(closing, clinic.call)
+            closing.flush()
+            offer_id = live(clinic, entry)
+            answer = pool.submit(clinic.do, lambda s, c: waitlist.decline(s, c, entry.id, offer_id))
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            with clinic.engine.connect() as look:
+                while not look.scalar(waiting) and not answer.done():
+                    look.rollback()
+            assert not answer.done(), "it has looked, and waits for the entry"
+            closing.commit()
+            answer.result()
+        self.told(clinic, entry)
 
 
 def test_a_move_frees_the_time_that_it_leaves(clinic: Clinic) -> None:
