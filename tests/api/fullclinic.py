@@ -26,7 +26,6 @@ ZONE = "America/New_York"
 #: The Friday before; clocks go back on 1 November, and Thanksgiving is on the 26th.
 NOW = datetime(2026, 10, 16, 13, tzinfo=UTC)
 FIRST = date(2026, 10, 19)
-WEEKS = 6
 LOAD = 0.85
 CLOSED = (("2026-11-26", "2026-11-27"), ("2026-12-24", "2026-12-25"), ("2027-01-01", "2027-01-01"))
 ROOMS = {"infusion": 2, "treatment": 2, "esketamine_chair": 2, "consult": 2}
@@ -46,14 +45,14 @@ class Clinic:
     load: float
 
 
-def fill_a_clinic(engine: Engine) -> Clinic:
-    """Make the clinic, its people and rooms, and book its calendar full."""
+def fill_a_clinic(engine: Engine, weeks: int) -> Clinic:
+    """Make the clinic, its people and rooms, and book so many weeks of its calendar full."""
     call = Call(NOW, new_id(), "test", scopes=frozenset(SCOPES))
     with Session(engine, expire_on_commit=False) as session:
-        return transact(session, call, _make)
+        return transact(session, call, lambda s, c: _make(s, c, weeks))
 
 
-def _make(session: Session, call: Call) -> Clinic:
+def _make(session: Session, call: Call, weeks: int) -> Clinic:
     organizations.create(session, call, name="Harbor", sender_name="Harbor", demonstration=True)
     session.flush()
     key = access.create_key(session, call, name="desk", scopes=["admin"])[1]
@@ -80,15 +79,15 @@ def _make(session: Session, call: Call) -> Clinic:
         for _ in range(number):
             values = {"name": code, "roles": roles, "hours": shifts, "units": units}
             resources.create(session, call, resources.PRACTITIONER, values)
-    booked, room = _book(session, call, made.id)
+    booked, room = _book(session, call, made.id, weeks)
     return Clinic(key, str(made.id), booked / room)
 
 
-def _book(session: Session, call: Call, location_id: UUID) -> tuple[int, int]:
+def _book(session: Session, call: Call, location_id: UUID, weeks: int) -> tuple[int, int]:
     """Minutes booked, and those for which there was room."""
     rng = Random(7)
     waiting = [patients.create(session, call, {"name": "Somebody"}).id for _ in range(110)]
-    days = [FIRST + timedelta(weeks=number, days=offset) for number in range(WEEKS) for offset in range(5)]
+    days = [FIRST + timedelta(weeks=number, days=offset) for number in range(weeks) for offset in range(5)]
     kinds, places, booked, room = visit_kinds(session, call), [], 0, 0
     loaded = load(
         session, call, location_id=location_id, start=day_bounds(days[0], ZONE)[0], end=day_bounds(days[-1], ZONE)[1]

@@ -1,26 +1,36 @@
 """A clinician's trial of templates that ship, in a full clinic, over a change of clocks and a holiday week.
 
 Course, refusal, plan, booking with the rest pencilled, gates, doses, a missed one, planned anew, held, resumed, ended.
+At length (`--hypothesis-profile=long`) with all templates, over HTTP to gunicorn on PostgreSQL, and no week half empty.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from itertools import pairwise
+from json import dumps, loads
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 
 from scheduler.config import Settings
 from scheduler.database import engine_options
 from tests.api.fullclinic import CLOSED, NOW, ZONE, fill_a_clinic
+from tests.clinic import week
+from tests.plumbing import postgres
 from tests.plumbing.clock import Clock
 from tests.plumbing.effort import at_length
+from tests.plumbing.servers import PATIENCE, Server, serving
+from tests.plumbing.timed import VARIABLE, FileClock
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -35,9 +45,12 @@ TEMPLATES: dict[str, dict[str, Any] | None] = {
     "esketamine_trd": {"weekdays": ["mon"]},
     "esketamine_mddsi": {},
 }
-#: Longer ones, lived through at length.
+#: For so many weeks the calendar is full.
+WEEKS = 6
+#: All seven, lived through at length.
 if at_length():
     TEMPLATES |= dict.fromkeys(("iv_ketamine", "im_ketamine", "oral_sl_clinic", "oral_sl_home"))
+    WEEKS = 40
 START = "2026-10-19"
 #: What a clinician states of a patient before the first dose.
 CLEARED = ("esketamine_rems_enrollment", "labs", "consent", "chaperone", "medication_delivered")
@@ -45,21 +58,27 @@ ANSWERS = {"ride": "Ann Example, by car", "systolic": 120, "diastolic": 80}
 
 
 @pytest.fixture(scope="module")
-def full(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Clinic]:
-    """The clinic that each trial has a copy of."""
-    path = Path(shutil.copy(sqlite_template, tmp_path_factory.mktemp("full") / "full.db"))
-    url = f"sqlite:///{path}"
-    engine = create_engine(url, **engine_options(url))
-    made = fill_a_clinic(engine)
-    engine.dispose()
-    return path, made
+def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[URL, Clinic]]:
+    """The clinic that each trial has a copy of: in SQLite, or at length in PostgreSQL, full over the whole course."""
+    with ExitStack() as stack:
+        if at_length():
+            places = map(request.getfixturevalue, ("postgres_server", "postgres_template"))
+            url = stack.enter_context(postgres.database(*places))
+        else:
+            path = tmp_path_factory.mktemp("full") / "full.db"
+            url = URL.create("sqlite", database=str(shutil.copy(request.getfixturevalue("sqlite_template"), path)))
+        text = url.render_as_string(hide_password=False)
+        engine = create_engine(text, **engine_options(text))
+        made = fill_a_clinic(engine, WEEKS)
+        engine.dispose()
+        yield url, made
 
 
 @dataclass
 class Desk:
     """A clinician's desk: `get` and `post` answer with documents, and fail with what is wrong."""
 
-    client: FlaskClient
+    client: FlaskClient | Wire
     clock: Clock
     clinic: Clinic
     kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -107,14 +126,50 @@ class Desk:
         self.post(f"{path}/fulfill", {"checklist": self.answers(visit, "discharge")})
 
 
+@dataclass
+class Wire:
+    """A real server, spoken to as a test client is."""
+
+    server: Server
+
+    def open(self, path: str, *, method: str, json: Any, headers: dict[str, str], query_string: Any) -> Any:
+        connection = HTTPConnection(*self.server.address, timeout=PATIENCE)
+        with closing(connection):
+            body = None if json is None else dumps(json)
+            whole = f"{path}?{urlencode(query_string)}"
+            connection.request(method, whole, body, {"Content-Type": "application/json"} | headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        shown = loads(text) if "json" in answer.headers.get("Content-Type", "") else None
+        return SimpleNamespace(status_code=answer.status, text=text, json=shown, headers=answer.headers)
+
+
 @pytest.fixture
-def desk(full: tuple[Path, Clinic], tmp_path: Path) -> Iterator[Desk]:
+def desk(full: tuple[URL, Clinic], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """A desk at a clinic of its own: at length before a real server on PostgreSQL, else before the application."""
+    if at_length():
+        yield from _before_a_server(*full, tmp_path, request.getfixturevalue("postgres_server"))
+    else:
+        yield from _before_the_application(*full, tmp_path)
+
+
+def _before_a_server(url: URL, clinic: Clinic, folder: Path, address: URL) -> Iterator[Desk]:
+    clock = FileClock(NOW, folder / "now")
+    settings = {VARIABLE: str(clock.path)}
+    with postgres.database(address, url) as own:
+        text = own.render_as_string(hide_password=False)
+        with serving(text, folder, application="tests.plumbing.timed:app", settings=settings) as server:
+            yield Desk(Wire(server), clock, clinic)
+            assert "Traceback" not in server.log
+
+
+def _before_the_application(url: URL, clinic: Clinic, folder: Path) -> Iterator[Desk]:
     from scheduler import create_app
     from scheduler.database import db
 
-    path, clinic = full
+    path = str(url.database)
     clock = Clock(NOW)
-    app = create_app(Settings(database_url=f"sqlite:///{shutil.copy(path, tmp_path / 'trial.db')}"), clock=clock)
+    app = create_app(Settings(database_url=f"sqlite:///{shutil.copy(path, folder / 'trial.db')}"), clock=clock)
     yield Desk(app.test_client(), clock, clinic)
     with app.app_context():
         db.session.remove()
@@ -175,16 +230,33 @@ def test_a_course_from_its_first_plan_to_its_end(desk: Desk, template: str) -> N
 
 
 def a_refusal_that_leads_on(desk: Desk, template: str, patient_id: str, wish: dict[str, Any]) -> str:
-    """What was refused, and one of the changes that were offered granted: the first day of the course as it is then."""
+    """What was refused, and the first offer granted that others than a prescriber can: the course's first day then."""
     course = begun(desk, template, START, patient_id, **wish)
     refusal = desk.post(f"/courses/{course['id']}/plans", {"through": "all"}, status=422)
     the_refusal_says_what_to_do(refusal)
-    changes = {(each["who"], rule["code"]) for each in refusal["relaxations"] for rule in each["rules"]}
-    if wish:
-        assert ("patient", "weekdays") in changes, "the patient comes on another weekday after all"
-        return START
-    assert ("front_desk", "entry") in changes, "the course begins later"
-    return (datetime.fromisoformat(START) + timedelta(days=7)).date().isoformat()
+    offer = next(each for each in refusal["relaxations"] if each["who"] != "prescriber")
+    start = datetime.fromisoformat(START)
+    for rule, change in zip(offer["rules"], offer["change"].split("; and "), strict=True):
+        if rule["code"] == "entry":
+            assert rule["who"] == "front_desk"
+            start += timedelta(days=int(change.removeprefix("begin up to ").removesuffix(" days later")))
+        elif rule["code"] == "no_resource":
+            one_more(desk, rule)
+        else:
+            assert (rule["code"], rule["who"]) == ("weekdays", "patient"), "they come on another weekday after all"
+    return start.date().isoformat()
+
+
+def one_more(desk: Desk, rule: dict[str, Any]) -> None:
+    """A manager finds who or what was said to help."""
+    assert rule["who"] == "manager"
+    if "room_type" in rule:
+        room = {"name": "One more", "location_id": desk.clinic.location_id, "room_type": rule["room_type"]}
+        desk.post("/rooms", room, status=201)
+        return
+    hours = [{**each, "location_id": desk.clinic.location_id} for each in week()]
+    roles = [{"code": rule["role"], "regions": ["US-NY"]}]
+    desk.post("/practitioners", {"name": "One more", "roles": roles, "hours": hours}, status=201)
 
 
 def the_refusal_says_what_to_do(refusal: dict[str, Any]) -> None:

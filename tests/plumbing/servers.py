@@ -27,6 +27,8 @@ class Server:
     folder: Path
     workers: int = 2
     threads: int = 4
+    #: What it serves.
+    application: str = "wsgi:app"
     #: Further settings, by the name of their variable.
     settings: dict[str, str] = field(default_factory=dict)
     _listener: socket.socket = field(init=False)
@@ -58,7 +60,7 @@ class Server:
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"fd://{number}", "--workers",
+                    sys.executable, "-m", "gunicorn", self.application, "--bind", f"fd://{number}", "--workers",
                     str(self.workers), "--worker-class", "gthread", "--threads", str(self.threads),
                     "--graceful-timeout", "5", "--log-level", "warning", "--no-control-socket",
                 ],
@@ -134,7 +136,7 @@ class Server:
 
 
 @contextmanager
-def serving(database_url: str, folder: Path, **options: int | dict[str, str]) -> Iterator[Server]:
+def serving(database_url: str, folder: Path, **options: int | str | dict[str, str]) -> Iterator[Server]:
     """A server for as long as this lasts. `options` are fields of `Server`."""
     server = Server(database_url, folder, **options)  # type: ignore[arg-type]
     try:
