@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.config import Settings
-from scheduler.models import Appointment, Message, Task
+from scheduler.models import Appointment, Message, Organization, Task
 from scheduler.services import message_preview, message_rules, receipts, shipped
 from scheduler.services.outbox import Letter
 from scheduler.worker import write_letter
@@ -197,6 +197,20 @@ def test_no_telephone_rings_at_night_however_urgent(clinic: Clinic, clock: Clock
     cancel(clinic, key, now=late)
     due = clock.move(timedelta(minutes=4))
     assert [(each.kind, each.channel) for each in claim(clinic, due)] == [("cancelled", "email")], "it is urgent"
+
+
+def test_under_the_exemption_a_second_call_of_the_day_is_none(clinic: Clinic, clock: Clock) -> None:
+    with Session(clinic.engine) as session, session.begin():
+        session.get_one(Organization, clinic.call.organization_id).messaging = {"basis": "exemption"}
+    patient = clinic.patient(contacts=[PHONE, MAIL])
+    for start in ("2030-03-06 09:00", "2030-03-06 13:00"):
+        book(clinic, patient, "fasted", start)
+    now, sent = clock.set(clinic.at("2030-03-05 18:00")), []
+    while letters := claim(clinic, now, limit=1):
+        assert begin(clinic, letters[0], now)
+        settle(clinic, letters[0], now)
+        sent.append(letters[0].channel)
+    assert sorted(sent) == ["email", "voice"]
 
 
 def test_what_can_only_be_told_by_telephone_waits_for_the_morning(clinic: Clinic, clock: Clock) -> None:

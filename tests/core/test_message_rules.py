@@ -137,3 +137,8 @@ class TestReading:
         assert (whole["_meta"]["status"], whole["_meta"]["approved_by"]) == ("draft", None)
         assert all(doc["grade"] in {"L", "P", "C", "K", "N"} for doc in whole["rules"])
         assert all("source" in doc for doc in whole["rules"] if doc["grade"] in {"L", "P", "C"})
+
+    def test_shipped_news_of_a_change_leaves_three_minutes_to_undo_it(self) -> None:
+        rules = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))["rules"]
+        waits = {rule["event"]: rule["at"].get("minutes", 0) for rule in rules if rule["class"] == "change"}
+        assert {event for event, minutes in waits.items() if minutes != 3} == {"booked", "course"}
