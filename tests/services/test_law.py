@@ -302,13 +302,15 @@ def test_a_look_in_two_parts_finds_what_one_look_finds(engine: Engine, rng: rand
             rng.choice((None, *maker.patients)),
             wish=Wish(step=rng.choice((5, 15, 60))),
         )
-        near = timedelta(
-            minutes=rng.choice((60 * 24 * 7, 60 * 72 + 5 * rng.randint(0, 36), 60 * 72 + rng.randint(0, 180)))
-        )
         limit = rng.choice((1, 3, 10, 40, 1000))
         whole = looked(clinic, question, limit, LONGEST_SPAN)
+        begins = max(since, clinic.call.now)
+        seams = [offer.start - begins for offer in whole[0] if offer.start > begins]  # the first part ends just before
+        near = rng.choice(
+            [timedelta(days=7), timedelta(minutes=60 * 72 + rng.randint(0, 180)), *seams[:1], *seams[-1:]]
+        )
         assert looked(clinic, question, limit, near) == whole
-        beyond += sum(offer.start >= max(since, clinic.call.now) + near for offer in whole[0])
+        beyond += sum(offer.start >= begins + near for offer in whole[0])
     event("something beyond the first part" if beyond else "nothing beyond the first part")
 
 
