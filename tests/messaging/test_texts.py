@@ -252,3 +252,10 @@ def test_news_of_a_move_names_both_times() -> None:
     body = render("rescheduled", "email", moved, ["en"]).body
     assert "from Monday, January 11, 2027" in body
     assert "Wednesday, January 13, 2027" in body
+
+
+@pytest.mark.parametrize(("locale", "stays"), [("en", "Your appointment takes place"), ("es", "Su cita tiene lugar")])
+def test_a_visit_that_takes_place_after_all_is_not_said_to_have_moved(locale: str, stays: str) -> None:
+    moved = replace(facts(), previous_starts_at=START - timedelta(days=2))
+    assert render("rescheduled", "email", facts(), [locale]).subject == stays
+    assert render("rescheduled", "email", moved, [locale]).subject != stays
