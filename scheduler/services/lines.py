@@ -93,7 +93,14 @@ def lines(
         },
     )
     for what, resource_id, unit, text, key, until in rows:
-        yield Line(what, resource_id, unit, [_piece(each, base) for each in text.split(",")], key, until)
+        yield Line(what, resource_id, unit, _pieces(text, base), key, until)
+
+
+def _pieces(text: str, base: int) -> list[Piece]:
+    if text.count("/") == text.count(",") + 1:  # nobody's name is among them: all numbers are read at once
+        times = [int(each) - base for each in text.replace(",", "/").split("/")]
+        return [(run, []) for run in zip(times[::2], times[1::2], strict=True)]
+    return [_piece(each, base) for each in text.split(",")]
 
 
 def _piece(text: str, base: int) -> Piece:
