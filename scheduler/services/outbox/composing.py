@@ -59,7 +59,7 @@ def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:
     visit = scene.visit_of(other)
     if visit is None or other.appointment_id == message.appointment_id:
         return []
-    return [Stop(visit.starts_at, scene.name_of(visit))]
+    return [Stop(visit.starts_at, scene.name_of(visit), visit.time_zone)]
 
 
 def _with(letter: Letter, also: list[Stop]) -> Letter:
@@ -119,7 +119,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
 
 
 def _stops(scene: Scene, message: Message) -> tuple[Stop, ...]:
-    return tuple(Stop(visit.starts_at, scene.name_of(visit)) for visit in scene.stops_of(message))
+    return tuple(Stop(visit.starts_at, scene.name_of(visit), visit.time_zone) for visit in scene.stops_of(message))
 
 
 def turns_of(scene: Scene, message: Message) -> tuple[Turn, ...]:
@@ -128,5 +128,6 @@ def turns_of(scene: Scene, message: Message) -> tuple[Turn, ...]:
     for entry in message.context.get("visits", ()):
         was, now = was_of(entry), scene.stands_at(entry)
         if was != now:
-            found.append(Turn(was, now, scene.name_of(scene.appointments[UUID(entry["id"])])))
+            visit = scene.appointments[UUID(entry["id"])]
+            found.append(Turn(was, now, scene.name_of(visit), visit.time_zone))
     return tuple(sorted(found, key=lambda turn: turn.now or turn.was or scene.call.now))

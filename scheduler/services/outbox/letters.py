@@ -14,19 +14,24 @@ from scheduler.services.patient_links import Link
 
 @dataclass(frozen=True)
 class Stop:
-    """One visit of an overview. `starts_at` is aware UTC."""
+    """One visit of an overview. `starts_at` is aware UTC, `time_zone` that of the visit's site."""
 
     starts_at: datetime
     visit: str
+    time_zone: str
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One visit that changed. Instants are aware UTC; `was` is None for a new visit, `now` for a cancelled one."""
+    """One visit that changed. Instants are aware UTC; `was` is None for a new visit, `now` for a cancelled one.
+
+    `time_zone` is that of the visit's site: one message may speak of several sites.
+    """
 
     was: datetime | None
     now: datetime | None
     visit: str
+    time_zone: str
 
 
 @dataclass(frozen=True)

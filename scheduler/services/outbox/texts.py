@@ -1,4 +1,4 @@
-"""A letter in words: what it speaks of, handed to messaging as plain values in the site's own clock."""
+"""A letter in words: what it speaks of, handed to messaging as plain values in each site's own clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from scheduler.core.civil import zone
 from scheduler.messaging.facts import Facts, Line, Moved
 from scheduler.messaging.render import Spoken, Text, render, speak
-from scheduler.services.outbox.letters import Letter, Stop
+from scheduler.services.outbox.letters import Letter, Stop, Turn
 
 
 def in_words(letter: Letter, now: datetime) -> Text:
@@ -36,7 +36,7 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
         return (letter.about - timedelta(minutes=minutes)).astimezone(site) if minutes else None
 
     def line(stop: Stop) -> Line:
-        return Line(stop.starts_at.astimezone(site), stop.visit)
+        return Line(stop.starts_at.astimezone(zone(stop.time_zone)), stop.visit)
 
     return Facts(
         now=now,
@@ -58,8 +58,11 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
         previous_starts_at=letter.previous and letter.previous.astimezone(site),
         visits=tuple(map(line, letter.stops)),
         also=tuple(map(line, letter.also)),
-        moved=tuple(
-            Moved(turn.was and turn.was.astimezone(site), turn.now and turn.now.astimezone(site), turn.visit)
-            for turn in letter.turns
-        ),
+        moved=tuple(map(_moved, letter.turns)),
     )
+
+
+def _moved(turn: Turn) -> Moved:
+    """A change by the clock of the visit's own site."""
+    there = zone(turn.time_zone)
+    return Moved(turn.was and turn.was.astimezone(there), turn.now and turn.now.astimezone(there), turn.visit)
