@@ -147,6 +147,10 @@ class QueryFlag(fields.Boolean):
 class Id(fields.UUID):
     """A UUID in its usual spelling."""
 
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        del attr, obj, kwargs
+        return None if value is None else str(value)
+
     def _validated(self, value: Any) -> UUID:
         if not isinstance(value, str) or not _UUID.fullmatch(value):
             raise self.make_error("invalid_uuid")
