@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, timedelta
 from functools import partial
 
@@ -15,15 +16,21 @@ from scheduler.worker.hands import Clock, complain, wall_clock
 
 
 class Lane:
-    """One line of work: never twice at once, and never ended by a fault. `seen` is when it last came to an end."""
+    """One line of work: never twice at once, and never ended by a fault. `seen` is when it last came to an end.
+
+    Once `is_closed`, which is set under the lock, nothing begins any more: APScheduler may still have some in hand.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.seen = time.monotonic()
+        self.is_closed = False
 
     def run(self, work: Callable[[], object]) -> None:
         """Work under the lock. Whatever becomes of it, APScheduler's thread must live to see the next tick."""
         with self.lock:
+            if self.is_closed:
+                return
             try:
                 work()
             except Exception as error:  # noqa: BLE001
@@ -60,7 +67,11 @@ class Ticker:
         """Finish the work in hand, then end."""
         self.worker.stop()
         self._scheduler.shutdown(wait=False)
-        with self._messages.lock, self._chores.lock, self._jobs.lock, self._webhooks.lock:
+        lanes = (self._messages, self._chores, self._jobs, self._webhooks)
+        with ExitStack() as held:
+            for lane in lanes:
+                held.enter_context(lane.lock)
+                lane.is_closed = True
             self.worker.close()
             if self._afterwards is not None:
                 self._afterwards()

@@ -168,3 +168,16 @@ def test_a_provider_that_never_answers_keeps_no_worker_from_ending(metronome: Me
     assert not stopped(ticker, within=0.1)
     answer.set()
     until(lambda: not any(thread.name == "ending" for thread in threading.enumerate()), "the end")
+
+
+def test_once_stopped_nothing_begins_that_was_in_hand(metronome: Metronome) -> None:
+    """Whatever asked the database then would leave a connection open, for the engine is given up."""
+    ticker = Ticker(metronome, seconds=3600)
+    ticker.start()
+    until(lambda: metronome.ticks == metronome.rounds == 1, "the first tick")
+    ticker.stop()
+    metronome.due = wall_clock()
+    ticker._run()
+    ticker._chores.run(metronome.keep_house)
+    assert (metronome.ticks, metronome.rounds) == (1, 1)
+    assert metronome.due is not None, "somebody asked when the next is due"
