@@ -261,6 +261,5 @@ def _locked(session: Session, call: Call, appointment_id: UUID, revision: int | 
     lock_locations(session, call, [row.location_id], share=True)
     course_rules.lock(session, call, row.course_id)
     row = row_of(session, call, appointment_id, lock=True)
-    if revision is not None:
-        expect(row, revision)
+    expect(row, revision)
     return row

@@ -166,8 +166,7 @@ def release(
     ids = [row.id for row in _ahead(session, call, patient_id)]
     visits = locked_together(session, call, ids, also=[patient_id])
     row = records.find(session, call, KIND, hold_id)
-    if revision is not None:
-        records.expect(row, revision)
+    records.expect(row, revision)
     if row.released_at is not None:
         raise IllegalTransition(f"The hold was released already, by {row.released_by}.")
     row.released_at, row.released_by, row.release_note = call.now, by, note

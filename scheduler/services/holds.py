@@ -155,8 +155,7 @@ def extend(
     ids = held_by(session, call, hold_id)
     lock_resources(session, call, ids)
     row = _row(session, call, hold_id)
-    if revision is not None:
-        records.expect(row, revision)
+    records.expect(row, revision)
     _refuse_over(call, row)
     if row.extended:
         raise Refused([Reason("already_extended", "A hold is extended once.")])

@@ -90,8 +90,7 @@ def cancel(session: Session, call: Call, group_id: UUID, *, reason: str, revisio
     row = groups.lock(session, call, group_id)
     if set(get(session, call, group_id).appointment_ids) != set(seen.appointment_ids):
         raise LostRace("Somebody joined or left the group at the same moment.")
-    if revision is not None:
-        expect(row, revision)
+    expect(row, revision)
     if row.status != "open":
         raise IllegalTransition("The group is called off already.")
     lock_resources(session, call, set().union(*(resources_of(session, call, each) for each in seen.appointment_ids)))

@@ -137,8 +137,7 @@ def publish(
     versions = _versions(session, call, row.code)  # locked, so that two drafts cannot both become the active one
     row = records.find(session, call, KIND, protocol_id)
     _expect_draft(row)
-    if revision is not None:
-        records.expect(row, revision)
+    records.expect(row, revision)
     _parsed(session, call, row.definition)
     for other in versions:
         if other.status == "active":

@@ -74,9 +74,9 @@ def listing(
     return Page([kind.view(row) for row in rows.items], rows.next_cursor)
 
 
-def expect(row: Revised, revision: int) -> None:
-    """Raises StaleRevision unless the row is still at that revision."""
-    if row.revision != revision:
+def expect(row: Revised, revision: int | None) -> None:
+    """Raises StaleRevision unless the row is still at that revision; None expects nothing."""
+    if revision is not None and row.revision != revision:
         detail = f"It is at revision {row.revision} by now, not {revision}: read it again."
         raise StaleRevision(detail)
 

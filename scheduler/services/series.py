@@ -264,8 +264,7 @@ def _concerned(
     if row.series_id is None:
         raise Invalid([Fault("/scope", "no_series", "This visit does not belong to a series.")])
     lock_locations(session, call, [row.location_id], share=True)
-    if revision is not None:
-        expect(row, revision)
+    expect(row, revision)
     known = [
         Occurrence(datetime.fromisoformat(each.occurrence), each.id, each.starts_at, each.status in OPEN)
         for each in _visits(session, call, row.series_id)

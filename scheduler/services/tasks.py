@@ -179,8 +179,7 @@ def answer(
     """
     records.find(session, call, KIND, task_id)
     row = _locked(session, call, Task.id == task_id)[0]
-    if revision is not None:
-        records.expect(row, revision)
+    records.expect(row, revision)
     if row.status != "open":
         raise IllegalTransition(f"The task is {row.status} already, by {row.closed_by}.")
     _end(session, call, row, status, by, note)

@@ -224,8 +224,7 @@ def _answered(
     session: Session, call: Call, entry_id: UUID, offer_id: UUID, revision: int | None
 ) -> tuple[WaitlistEntry, WaitlistOffer, Sequence[WaitlistOpening]]:
     entry, offer, openings = _locked(session, call, entry_id, offer_id)
-    if revision is not None:
-        records.expect(entry, revision)
+    records.expect(entry, revision)
     if offer is None or offer.status != "offered" or offer.expires_at <= call.now:
         raise Refused([Reason("offer_over", "This time is not offered any more.")])
     return entry, offer, openings

@@ -58,8 +58,7 @@ def locked(session: Session, call: Call, appointment_id: UUID, revision: int | N
     lock_locations(session, call, [row.location_id], share=True)
     course_rules.lock(session, call, row.course_id)
     row = row_of(session, call, appointment_id, lock=True)
-    if revision is not None:
-        records.expect(row, revision)
+    records.expect(row, revision)
     return row
 
 
