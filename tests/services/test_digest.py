@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.models import Message, Resource
-from scheduler.services import disruptions, series, visit_day
+from scheduler.services import disruptions, locations, outbox, resources, series, visit_day
 from scheduler.services.outbox import Letter
 from tests.clinic import Clinic
 from tests.desk import book, wanted
@@ -171,3 +171,37 @@ def test_visits_of_no_course_that_a_disruption_moves_are_one_message(clinic: Cli
     move(clinic, kept, "2030-03-20 09:00", now=now + UNDO * 2)
     after = next(letter for letter in news(clinic, UNDO * 2) if letter.about == clinic.at("2030-03-20 09:00"))
     assert (after.kind, after.previous) == ("rescheduled", to[kept])
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_visits_at_two_sites_are_one_message_with_each_sites_clock(clinic: Clinic) -> None:
+    """The therapist serves in the east on Mondays and in the west on Wednesdays, and is away for both."""
+    clinic.call = replace(clinic.call, now=clinic.at("2030-03-01 13:00"))  # nobody's quiet hours in the west either
+    patient, east, hours = clinic.patient(), clinic.location_id, {"start": "08:00", "end": "18:00"}
+    values = {"name": "Harbor West", "time_zone": "America/Los_Angeles", "hours": clinic.hours}
+    west = clinic.do(lambda s, c: locations.create(s, c, values).id)
+    with Session(clinic.engine) as session:
+        row = session.scalars(select(Resource).where(Resource.name == "therapist")).one()
+    shifts = [
+        {**hours, "weekday": day, "location_id": str(site)}
+        for day, site in (("mon", east), ("tue", east), ("wed", west))
+    ]
+    clinic.do(lambda s, c: resources.change(s, c, resources.PRACTITIONER, row.id, row.revision, {"hours": shifts}))
+    alone = [book(clinic, patient, "session", "2030-03-11 09:00").id]
+    clinic.location_id, clinic.time_zone = west, values["time_zone"]
+    clinic.room("consult")
+    alone.append(book(clinic, patient, "session", "2030-03-13 09:00").id)
+    for letter in claim(clinic, clinic.call.now):
+        assert begin(clinic, letter, clinic.call.now)
+        settle(clinic, letter, clinic.call.now)
+    away = clinic.at("2030-03-11 00:00"), clinic.at("2030-03-14 00:00")
+    found = clinic.do(lambda s, c: disruptions.offer(s, c, row.id, *away, "ill"))
+    assert {line.appointment_id for line in found.lines if line.to} == set(alone)
+    clinic.do(lambda s, c: disruptions.accept(s, c, found.token, everything=True))
+    (told,) = news(clinic, UNDO)
+    assert {turn.was: turn.time_zone for turn in told.turns} == {
+        line.start: {alone[0]: "America/New_York", alone[1]: values["time_zone"]}[line.appointment_id]
+        for line in found.lines
+    }
+    body = outbox.in_words(told, clinic.call.now).body
+    assert (body.count("09:00"), body.count("12:00")) == (4, 0), body
