@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from scheduler.messaging import Envelope
 from scheduler.models import Message, MessageAttempt
 from scheduler.worker import Worker, carrying
-from scheduler.worker.carriers import MOMENT, MOST_EACH, Arrivals, Carriers, Pace
+from scheduler.worker.carriers import FRESH, MOMENT, MOST_EACH, Arrivals, Carriers, Pace, is_fresh
 from tests.desk import book
 from tests.postroom import hurry, messages, open_postroom
 
@@ -57,6 +58,11 @@ def test_so_many_begin_as_are_taken_up_within_a_moment() -> None:
     assert pace.room == 4, "a channel that fails is met one by one"
     pace.note([60.0], smooth=True)
     assert pace.room == 4
+
+
+def test_an_old_look_is_not_fresh() -> None:
+    assert is_fresh(time.monotonic() + 60)  # however slowly this runs
+    assert not is_fresh(time.monotonic() - 2 * FRESH)
 
 
 class Taker:
