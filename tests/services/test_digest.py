@@ -75,6 +75,17 @@ def test_a_shifted_series_is_one_message_that_waits_three_minutes(clinic: Clinic
     ]
 
 
+def test_it_takes_back_what_was_on_its_way(clinic: Clinic, visits: list[UUID]) -> None:
+    due = next(row.due_at for row in messages(clinic, Message.appointment_id == visits[0], Message.status == "pending"))
+    leaving = [letter for letter in claim(clinic, due) if letter.kind.startswith("remind")]
+    assert all(begin(clinic, letter, due) for letter in leaving)
+    shift(clinic, visits[0], "2030-03-12 10:00", now=due)
+    later = due + 5 * UNDO
+    (letter,) = [each for each in claim(clinic, later) if each.kind in {"course_changed", "correction"}]
+    assert (letter.kind, letter.also) == ("course_changed", ())
+    assert {row.merged_into for row in messages(clinic, Message.kind == "correction")} == {letter.id}
+
+
 def test_what_changes_meanwhile_joins_it(clinic: Clinic, visits: list[UUID]) -> None:
     shift(clinic, visits[0], "2030-03-12 10:00")
     move(clinic, visits[1], "2030-03-20 11:00")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Message
-from scheduler.services import outbox
+from scheduler.services import message_acts, outbox
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import (
@@ -163,8 +163,23 @@ class TestCancelAgainstDelivery:
         assert only(clinic, "booked").status == "sent", "the truth is that it left"
         owed = by_rule(clinic, sequence=1)
         assert set(owed) == {"cancelled", "correction"}
-        (correction,) = [each for each in claim(clinic, now + UNDO) if each.kind == "correction"]
-        assert correction.about == clinic.at(MONDAY)
+        (told,) = claim(clinic, now + UNDO)
+        assert (told.kind, told.also) == ("cancelled", ()), "the patient hears once that it does not take place"
+        assert owed["correction"].merged_into == told.id
+        assert begin(clinic, told, now + UNDO)
+        settle(clinic, told, now + UNDO)
+        assert {each.kind for each in claim(clinic, now + 2 * UNDO)} == {"cancelled"}, "the calendar is told by mail"
+
+    def test_a_correction_goes_its_own_way_where_the_news_does_not(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        cancel(clinic, visit, now=now)
+        settle(clinic, letter, now)
+        news = only(clinic, "cancelled", sequence=1)
+        clinic.do(lambda s, c: message_acts.cancel(s, c, news.id, reason="said by telephone"))
+        (correction,) = claim(clinic, now + UNDO)
+        assert (correction.kind, correction.about) == ("correction", clinic.at(MONDAY))
 
     def test_a_delivery_that_failed_after_it_is_not_repeated(self, clinic: Clinic, visit: UUID) -> None:
         now = clinic.call.now
@@ -179,8 +194,9 @@ class TestCancelAgainstDelivery:
         (letter,) = claim(clinic, now)
         assert begin(clinic, letter, now)
         cancel(clinic, visit, now=now)
-        kinds = {each.kind for each in claim(clinic, now + UNDO)}
-        assert kinds == {"cancelled", "correction"}
+        (told,) = claim(clinic, now + UNDO)
+        assert told.kind == "cancelled"
+        assert only(clinic, "correction", sequence=1).merged_into == told.id
         assert only(clinic, "booked").status == "suppressed"
 
     def test_a_move_corrects_the_old_time_and_tells_the_new(self, clinic: Clinic, visit: UUID) -> None:
@@ -188,10 +204,10 @@ class TestCancelAgainstDelivery:
         (letter,) = claim(clinic, now)
         assert begin(clinic, letter, now)
         move(clinic, visit, "2030-03-12 11:00")
-        letters = {each.kind: each for each in claim(clinic, now + UNDO)}
-        assert letters["correction"].about == clinic.at(MONDAY)
-        assert letters["rescheduled"].about == clinic.at("2030-03-12 11:00")
-        assert letters["rescheduled"].previous == clinic.at(MONDAY)
+        (told,) = [each for each in claim(clinic, now + UNDO) if each.kind in {"correction", "rescheduled"}]
+        assert (told.kind, told.previous) == ("rescheduled", clinic.at(MONDAY)), "which takes back the old time as well"
+        assert told.about == clinic.at("2030-03-12 11:00")
+        assert only(clinic, "correction", sequence=1).merged_into == told.id
 
     def test_the_visit_is_looked_at_once_more_even_where_nothing_was_called_off(
         self, clinic: Clinic, visit: UUID

@@ -12,6 +12,7 @@ from scheduler.services.outbox.judging import Send, unwanted
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
 from scheduler.services.outbox.scene import HOSTS, Scene, was_of
+from scheduler.services.outbox.telling import CORRECTION
 from scheduler.services.outbox.texts import in_words
 
 
@@ -55,9 +56,9 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
 
 
 def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:
-    """What is to be added for the other: nothing when both speak of the same visit."""
+    """What is to be added for the other: nothing when both speak of the same visit, or it only takes something back."""
     visit = scene.visit_of(other)
-    if visit is None or other.appointment_id == message.appointment_id:
+    if visit is None or other.kind == CORRECTION or other.appointment_id == message.appointment_id:
         return []
     return [Stop(visit.starts_at, scene.name_of(visit), visit.time_zone)]
 
@@ -93,7 +94,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         phone=organization.phone,
         recipient_zone=patient.time_zone or visit.time_zone,
         time_zone=visit.time_zone,
-        about=datetime.fromisoformat(context["about"]) if message.kind == "correction" else visit.starts_at,
+        about=datetime.fromisoformat(context["about"]) if message.kind == CORRECTION else visit.starts_at,
         previous=datetime.fromisoformat(context["previous"]) if context.get("previous") else None,
         visit=scene.name_of(visit),
         location=location.name,

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Course, Message, Series
 from scheduler.services import message_rules
+from scheduler.services.outbox.correcting import correct_by
 from scheduler.services.outbox.owing import owe_change, owe_for_appointment, owe_for_appointments
 from scheduler.services.outbox.telling import DIGEST, about_owner, digests, place_of
 from scheduler.services.outbox.writing import Batch, write
@@ -99,6 +100,8 @@ def _tell_together(session: Session, call: Call, key: Owner | None, changes: Seq
         previous=soonest,
         more={"visits": list(entries.values())},
     )
+    visits = [each.appointment for each in changes]
+    correct_by(session, call, visits, Message.patient_id == latest.patient_id, Message.kind == DIGEST)
 
 
 def _row_of(session: Session, call: Call, key: Owner) -> Course | Series:

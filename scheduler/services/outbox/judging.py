@@ -13,6 +13,7 @@ from scheduler.models import Appointment, Message
 from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.passing import passed
 from scheduler.services.outbox.scene import Scene
+from scheduler.services.outbox.telling import CORRECTION
 
 #: What is meant for after a visit looks again so soon whether the patient has left.
 STILL_HERE = timedelta(minutes=15)
@@ -125,7 +126,7 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
     status, outcome = visit.status, visit.outcome
     if visit.sequence != sequence:
         return "superseded"
-    if kind in {"cancelled", "correction"}:
+    if kind in {"cancelled", CORRECTION}:
         return None
     if context.get("class") == "staff_task":
         return None if status == "booked" else status

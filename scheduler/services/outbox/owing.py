@@ -17,6 +17,7 @@ from scheduler.models import Appointment, Course, Message, Series
 from scheduler.services import message_rules
 from scheduler.services.catalog import Kind
 from scheduler.services.outbox import telling
+from scheduler.services.outbox.correcting import correct_by
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.writing import Batch, write
 from scheduler.services.premises import Addressee
@@ -83,11 +84,15 @@ def owe_change(session: Session, call: Call, appointment: Appointment, kind: Cha
     told = telling.told_before(session, call, appointment)
     if told is None or (kind == "rescheduled" and told.about == appointment.starts_at and not told.gone):
         return
-    if telling.join_digest(session, call, appointment):
+    digest = telling.join_digest(session, call, appointment)
+    if digest is not None:
+        correct_by(session, call, [appointment], Message.id == digest)
         return
     moved = kind == "rescheduled" and told.about != appointment.starts_at
     previous = told.about if moved else None
     _owe(session, call, [appointment], kind, {kind}, previous=previous)
+    its = Message.appointment_id == appointment.id, Message.sequence == appointment.sequence
+    correct_by(session, call, [appointment], *its, Message.kind == kind)
 
 
 def owe_for_course(session: Session, call: Call, owner: Course | Series, appointments: Sequence[Appointment]) -> None:
@@ -112,8 +117,9 @@ def owe_for_course(session: Session, call: Call, owner: Course | Series, appoint
 def call_off(session: Session, call: Call, appointment: Appointment, why: str) -> None:
     """Nothing owed for the visit so far may start to leave any more, for the reason `why` (one word).
 
-    What is on its way in this moment can't be called back: the patient is owed a correction. A message for several
-    changes stays: it tells of the others too, and of this visit as it is by then.
+    What is on its way in this moment can't be called back: the patient is owed a correction, which goes with the news
+    of the change where there is any (`correcting`). A message for several changes stays: it tells of the others too,
+    and of this visit as it is by then.
     """
     # One statement for both: a message that a worker puts back meanwhile must not slip between two.
     never_left = (Message.status == "pending") | (Message.attempts == 0)
@@ -137,9 +143,9 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
     # A merged message of this visit stays with its host, which is about another; those in these go their own way.
     if stopped:
         part(session, call.organization_id, [row.id for row in stopped if row.status == "suppressed"])
-    leaving = [row.context["about"] for row in stopped if row.status == "sending" and row.kind != "correction"]
+    leaving = [row.context["about"] for row in stopped if row.status == "sending" and row.kind != telling.CORRECTION]
     if leaving:
-        _owe(session, call, [appointment], "correction", {"correction"}, about=leaving[0])
+        _owe(session, call, [appointment], telling.CORRECTION, {telling.CORRECTION}, about=leaving[0])
 
 
 def _owe(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from scheduler.models import Appointment, Course, Message, Series
 
 LEFT = ("sending", "sent", "delivered")
 DIGEST: Literal["course_changed"] = "course_changed"
+CORRECTION: Literal["correction"] = "correction"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def told_before(session: Session, call: Call, appointment: Appointment) -> Told 
             Message.organization_id == call.organization_id,
             Message.appointment_id == appointment.id,
             Message.sequence < appointment.sequence,
-            Message.kind.not_in(("correction", DIGEST)),
+            Message.kind.not_in((CORRECTION, DIGEST)),
             Message.channel != TASK,
         )
         .order_by(Message.sequence, Message.id)
@@ -82,8 +84,8 @@ def digests(session: Session, call: Call, appointment: Appointment, statuses: Se
     ).all()
 
 
-def join_digest(session: Session, call: Call, appointment: Appointment) -> bool:
-    """Whether a message that still waits will tell of the visit as it is by then: it is noted there."""
+def join_digest(session: Session, call: Call, appointment: Appointment) -> UUID | None:
+    """The message that still waits and will tell of the visit as it is by then, if there is one: it is noted there."""
     for digest in digests(session, call, appointment, ("pending",)):
         visits: list[dict[str, Any]] = digest.context["visits"]
         if any(entry["id"] == str(appointment.id) for entry in visits):
@@ -91,8 +93,8 @@ def join_digest(session: Session, call: Call, appointment: Appointment) -> bool:
             noted = [entry | new if entry["id"] == str(appointment.id) else entry for entry in visits]
             digest.context = digest.context | {"visits": noted}
             session.flush()
-            return True
-    return False
+            return digest.id
+    return None
 
 
 def place_of(appointment: Appointment) -> dict[str, Any]:
