@@ -80,6 +80,13 @@ class Site:
     asked: tuple[str, ...] = ()
     #: Why the patient may not be dosed for the time being, if so.
     on_hold: str | None = None
+    #: What was open before anybody thought of opening longer, while that is only thought of.
+    open_before: int | None = None
+
+    @property
+    def counted(self) -> int:
+        """When it is open as clinic days are counted: a day more that is open never makes a gap longer."""
+        return self.open if self.open_before is None else self.open_before
 
     def clinic(self, visit: VisitType, demand: Demand, *, cleared: bool = True) -> Clinic:
         """What the search for that visit sees. `cleared=False` leaves out the patient's clearances (planning)."""

@@ -22,6 +22,7 @@ from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.planner import Problem, blocked
 from scheduler.core.planner.explain import bare, conflict, correction, feasible, least
 from scheduler.models import Resource
+from scheduler.services import opening_days
 
 if TYPE_CHECKING:
     from scheduler.services.planning import CoursePlan, Desk
@@ -160,7 +161,9 @@ class _Case:
         return found
 
     def _plan_with(self, lifting: Collection[Rule]) -> CoursePlan | None:
-        plans = self._planner.solve(self._desk_of(lifted(self._whole, lifting)))
+        """The plan once these rules are really lifted: a day on which the clinic then opens counts as one."""
+        scene = lifted(self._whole, lifting)
+        plans = self._planner.solve(self._desk_of(replace(scene, site=replace(scene.site, open_before=None))))
         return plans[0] if plans else None
 
     def _desk_of(self, scene: Scene) -> Desk:
@@ -209,10 +212,11 @@ class _Case:
         """A change, or a few that help together, with what the plan that follows costs and when it is over."""
         visits = [(each.spec, each.start, each.end, each.takings) for each in plan.sessions]
         stands = {index: (place.starts_at, place.ends_at) for index, place in self._desk.standing.items()}
+        opened = opening_days.at_site(self._whole.specs, replace(lifted(self._whole, changes).site, open_before=None))
         texts = []
         for rule in changes:
-            used = dates_used(rule, self._whole, visits)
-            spoken = Spoken(self._whole, names, exceeded(rule, self._whole, visits, stands), used)
+            used, more = (dates_used(rule, self._whole, visits), exceeded(rule, self._whole, visits, stands, opened))
+            spoken = Spoken(self._whole, names, more, used)
             texts.append(said(rule, spoken)[1])
         last = to_local(max(each.start for each in plan.sessions), self._whole.site.time_zone).date()
         return {

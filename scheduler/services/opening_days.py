@@ -23,15 +23,19 @@ _AROUND = timedelta(days=120)
 
 
 def open_days(opened: int, timeline: Timeline, time_zone: str) -> set[date]:
-    """The local days of which some is open."""
-    return {to_local(timeline.instant(first), time_zone).date() for first, _ in runs(opened)}
+    """The local days of which some is open: one stretch may be many, where nobody closes overnight."""
+    found = set()
+    for stretch in runs(opened):
+        day, last = (to_local(timeline.instant(slot), time_zone).date() for slot in (stretch[0], stretch[1] - 1))
+        found |= {day + timedelta(days=more) for more in range((last - day).days + 1)}
+    return found
 
 
 def at_site(specs: Iterable[SessionSpec], site: Site) -> OpenDays:
     """By the calendars at hand."""
     if not any(spec.clinic_days for spec in specs):
         return EVERY_DAY
-    return _known(site.open, site.timeline, site.time_zone)
+    return _known(site.counted, site.timeline, site.time_zone)
 
 
 def around(

@@ -370,7 +370,7 @@ def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: 
     if not any(spec.clinic_days for spec in mains):
         return -1
     site = desk.loaded.site
-    places = {(day - first_day).days for day in open_days(site.open, site.timeline, site.time_zone)}
+    places = {(day - first_day).days for day in open_days(site.counted, site.timeline, site.time_zone)}
     return sum(1 << place for place in places if 0 <= place < days)
 
 

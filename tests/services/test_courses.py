@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import AlreadyExists, Invalid, PlanStale, ProtocolNotApproved, Refused
@@ -17,6 +18,7 @@ from scheduler.services import booking, courses, protocols, timelines
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
+from scheduler.services.opening_days import open_days
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.desk import count
@@ -64,6 +66,12 @@ def test_windows_count_clinic_days_where_the_gap_does(clinic: Clinic) -> None:
     bars = [bar for bar in again.bars if bar.label.startswith("dose")]
     assert all(bar.mark is not None and bar.mark.state == "booked" for bar in bars), "none stands outside its window"
     assert (bars[1].latest, bars[2].latest) == (date(2030, 3, 11), date(2030, 3, 13))
+
+
+def test_where_nobody_closes_overnight_each_day_is_one() -> None:
+    timeline = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 4)
+    from_noon_on = timeline.everything & ~((1 << 144) - 1)
+    assert open_days(from_noon_on, timeline, "UTC") == {date(2030, 3, day) for day in (4, 5, 6, 7)}
 
 
 def test_a_new_version_never_alters_a_running_course(clinic: Clinic) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import NoFeasiblePlan, Refused
 from scheduler.models import Resource
-from scheduler.services import absences, booking, organizations
+from scheduler.services import absences, booking, locations, organizations
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
@@ -185,6 +185,22 @@ def test_the_length_of_a_phase_is_named_and_offered_unless_it_is_hard(clinic: Cl
     assert blocks["phase_max"] == "induction within 9 days" + ", which its protocol makes hard" * hard
     longer = [change for who, change in offered(refusal) if who == "prescriber"]
     assert longer == ([] if hard else ["let induction take up to 14 days longer"])
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("holiday", "apart"), [(None, 5), ("2030-03-14", 4)])
+def test_gaps_in_clinic_days_are_exceeded_by_clinic_days(clinic: Clinic, holiday: str | None, apart: int) -> None:
+    """From one Monday to the next: the weekend never counts, and neither does a day on which the clinic is closed."""
+    document = protocol(2, gap=(1, 1, 2))
+    document["phases"][1]["steps"] = document["phases"][1]["steps"][:1]
+    document["phases"][1]["steps"][0]["gap"]["unit"] = "clinic_days"
+    approve(clinic, document)
+    if holiday:
+        closed = {"closures": [{"from": holiday, "to": holiday, "reason": "Holiday"}]}
+        clinic.do(lambda s, c: locations.change(s, c, clinic.location_id, 1, closed))
+    refusal = refused(clinic, weekdays=["mon"])
+    assert "at most 2 clinic days between dose 1 and dose 2" in {each["detail"] for each in refusal.blocking}
+    assert ("prescriber", f"{apart} clinic days between dose 1 and dose 2 instead of at most 2") in offered(refusal)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -95,6 +95,8 @@ def _preferences(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePref
 def _site(scene: Scene, rules: Collection[Rule]) -> Site:
     site, codes = scene.site, {rule.code for rule in rules}
     everything = site.timeline.everything
+    # If clinic days were counted by what is lifted, lifting more could leave fewer plans, and nothing could be blamed.
+    site = replace(site, open_before=site.counted)
     if "location_closed" in codes:
         site = replace(site, closed=0, open=site.open | site.closed)
     if "outside_hours" in codes:

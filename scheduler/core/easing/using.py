@@ -10,6 +10,7 @@ from scheduler.core.civil import to_local
 from scheduler.core.course import Bound, SessionSpec
 from scheduler.core.easing.lifting import newcomer
 from scheduler.core.easing.rules import Rule, Scene
+from scheduler.core.opendays import EVERY_DAY, OpenDays
 
 #: A planned session: start, end, and who serves.
 Planned = tuple[SessionSpec, datetime, datetime, Sequence[Taking]]
@@ -23,9 +24,16 @@ def dates_used(rule: Rule, scene: Scene, visits: Sequence[Planned]) -> list[date
 
 
 def exceeded(
-    rule: Rule, scene: Scene, visits: Sequence[Planned], stands: Mapping[int, tuple[datetime, datetime]]
+    rule: Rule,
+    scene: Scene,
+    visits: Sequence[Planned],
+    stands: Mapping[int, tuple[datetime, datetime]],
+    opened: OpenDays = EVERY_DAY,
 ) -> dict[int, int]:
-    """By how many days or hours each session, by index, goes beyond the limit that the rule is about."""
+    """By how many days or hours each session, by index, goes beyond the limit that the rule is about.
+
+    `opened` are the days that clinic days count in the plan.
+    """
     at = dict(stands) | {spec.index: (start, end) for spec, start, end, _ in visits}
     found = {}
     for spec in scene.specs:
@@ -35,8 +43,8 @@ def exceeded(
             continue
         here, before = at[spec.index], at[spec.anchor]
         if rule.code == "gap_max" and spec.kind == "main" and spec.gap is not None and spec.gap[2] is not None:
-            days = [to_local(place[0], scene.site.time_zone).date() for place in (before, here)]
-            found[spec.index] = (days[1] - days[0]).days - spec.gap[2]
+            one, other = (to_local(place[0], scene.site.time_zone).date() for place in (before, here))
+            found[spec.index] = opened.between(one, other, clinic_days=spec.clinic_days) - spec.gap[2]
         elif rule.code == "window_max" and spec.window is not None:
             edge = before[1] if spec.window.edge == "end" else before[0]
             found[spec.index] = -(-(here[0] - edge - spec.window.maximum * _MINUTE) // _HOUR)

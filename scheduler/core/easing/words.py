@@ -136,7 +136,12 @@ def _most(rule: Rule, spec: SessionSpec, specs: Sequence[SessionSpec], by_index:
         return f"{name} at most {spec.rest.maximum // HOUR} hours after {before}"
     if rule.code == "bound_max":
         return f"{name} at most {_counted(spec, specs, by_index)}"
-    return f"at most {spec.gap[2] if spec.gap else 0} days between {before} and {name}"
+    return f"at most {spec.gap[2] if spec.gap else 0} {_days(spec)} between {before} and {name}"
+
+
+def _days(spec: SessionSpec) -> str:
+    """What the gap before the session counts."""
+    return "clinic days" if spec.clinic_days else "days"
 
 
 def _counted(spec: SessionSpec, specs: Sequence[SessionSpec], by_index: Mapping[int, SessionSpec]) -> str:
@@ -167,7 +172,8 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
         name = session_name(spoken.scene.specs, spec)
         before = session_name(spoken.scene.specs, by_index[spec.anchor])
         if rule.code == "gap_max" and spec.kind == "main" and spec.gap and spec.gap[2] is not None:
-            parts.append(f"{spec.gap[2] + more} days between {before} and {name} instead of at most {spec.gap[2]}")
+            between = f"{spec.gap[2] + more} {_days(spec)} between {before} and {name}"
+            parts.append(f"{between} instead of at most {spec.gap[2]}")
         if rule.code == "window_max" and spec.window is not None:
             most = spec.window.maximum // HOUR
             parts.append(f"{name} up to {most + more} hours after {before} instead of {most}")
