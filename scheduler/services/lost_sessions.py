@@ -1,0 +1,134 @@
+"""Courses of which a visit was lost while later ones stand: somebody's task until the course is planned anew.
+
+A plan around the loss is `replanning`'s. Nobody moves or cancels a visit here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from scheduler.core.call import Call
+from scheduler.core.civil import to_local
+from scheduler.core.easing import session_name
+from scheduler.core.lifecycle import GONE, LIVE, NOT_DOSED, OPEN
+from scheduler.models import Appointment, Course, CourseSession, ProtocolRow, Task
+from scheduler.services import course_rules, tasks
+from scheduler.services.catalog import protocol_of
+
+KIND = "course_lost_visit"
+#: The task becomes more urgent so long before the next visit of the course.
+_STEPS = (timedelta(days=3), timedelta(days=1))
+#: So many courses are seen to in one transaction.
+_AT_ONCE = 50
+
+
+def chase(session: Session, call: Call) -> bool:
+    """A chore: one task for each running course that has lost a visit before others; True when more may be left.
+
+    It goes when the session has a visit again, or nothing of the course lies behind it. Who plans the course anew holds
+    it: what is so is read again under its lock.
+    """
+    found = {_key(row): row for row in _lost(session, call)}
+    known = set(
+        session.scalars(
+            select(Task.key).where(
+                Task.organization_id == call.organization_id, Task.kind == KIND, Task.withdrawn.is_(False)
+            )
+        )
+    )
+    tasks.withdraw(session, call, "The course is whole again.", Task.kind == KIND, Task.key.not_in(list(found)))
+    new = sorted(row.course_id for key, row in found.items() if key not in known)
+    for course_id in new[:_AT_ONCE]:
+        course_rules.lock(session, call, course_id)
+    for row in _lost(session, call, new[:_AT_ONCE]) if new else ():
+        _owe(session, call, row)
+    return len(new) > _AT_ONCE
+
+
+def _owe(session: Session, call: Call, row: Row[Any]) -> None:
+    course = session.get_one(Course, (call.organization_id, row.course_id))
+    _, protocol = protocol_of(session, call, course.protocol_id)
+    specs = course_rules.specs_of(protocol, course)
+    name = session_name(specs, specs[row.position])
+    following = to_local(row.following, row.time_zone)
+    tasks.owe(
+        session,
+        call,
+        kind=KIND,
+        key=_key(row),
+        title=f"Plan anew: {row.name}",
+        detail=(
+            f"{name.capitalize()} has no visit any more, and later visits of the course stand, the next one on "
+            f"{following:%d %B %Y}. Plan the course anew, or cancel what cannot take place without it."
+        ),
+        due_at=row.following,
+        steps=[row.following - before for before in _STEPS],
+        patient_id=row.patient_id,
+        course_id=row.course_id,
+        location_id=row.location_id,
+    )
+
+
+def _key(row: Row[Any]) -> str:
+    """One task for each loss: what somebody has seen to does not come back, another loss is another task."""
+    return f"{row.course_id}:{row.visit_id}"
+
+
+def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = None) -> Sequence[Row[Any]]:
+    """Of each running course the first session that has lost its visit, the visit, and the start of the next later one.
+
+    `course_ids` are the courses that are asked about, all of them without.
+    """
+    mine = call.organization_id
+    gone, alive, later, place = (
+        aliased(Appointment), aliased(Appointment), aliased(Appointment), aliased(CourseSession),
+    )  # fmt: skip
+    following = (
+        select(func.min(later.starts_at))
+        .join(place, and_(place.organization_id == mine, place.id == later.course_session_id))
+        .where(
+            later.organization_id == mine,
+            later.course_id == Course.id,
+            later.status.in_(sorted(OPEN)),
+            later.starts_at > call.now,
+            place.position > CourseSession.position,
+        )
+        .scalar_subquery()
+    )
+    stands = exists().where(
+        alive.organization_id == mine,
+        alive.course_id == Course.id,
+        alive.course_session_id == CourseSession.id,
+        alive.status.in_(sorted(LIVE)),
+        alive.outcome.is_distinct_from(NOT_DOSED),
+    )
+    chosen = (
+        select(
+            Course.id.label("course_id"),
+            *(Course.patient_id, Course.location_id, ProtocolRow.name, CourseSession.position),
+            *(gone.id.label("visit_id"), gone.time_zone, following.label("following")),
+        )
+        .join(ProtocolRow, and_(ProtocolRow.organization_id == mine, ProtocolRow.id == Course.protocol_id))
+        .join(CourseSession, and_(CourseSession.organization_id == mine, CourseSession.course_id == Course.id))
+        .join(gone, and_(gone.organization_id == mine, gone.course_session_id == CourseSession.id))
+        .where(
+            Course.organization_id == mine,
+            Course.status.in_(("active", "on-hold")),
+            or_(gone.status.in_(sorted(GONE)), gone.outcome == NOT_DOSED),
+            ~stands,
+            following.is_not(None),
+        )
+        .order_by(Course.id, CourseSession.position, gone.id.desc())
+    )
+    if course_ids is not None:
+        chosen = chosen.where(Course.id.in_(course_ids))
+    first: dict[UUID, Any] = {}
+    for row in session.execute(chosen):
+        first.setdefault(row.course_id, row)
+    return list(first.values())
