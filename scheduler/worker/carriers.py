@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from statistics import fmean
-from threading import Condition, Lock, Thread
+from threading import Condition, Lock, Thread, current_thread
 from typing import Generic, TypeVar
+
+from scheduler.worker.underway import PATIENCE
 
 T = TypeVar("T")
 
@@ -24,22 +26,38 @@ MOST_EACH = 8
 
 
 class Carriers:
-    """Up to `count` threads, which take up one job after the other in the order in which they were given."""
+    """Up to `count` threads, which take up one job after the other in the order in which they were given.
+
+    One whose job hangs is relieved by another, and goes when that job is done.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[Thread] = []
+        self._since: dict[Thread, float] = {}
         self._lock = Lock()
 
     def give(self, job: Callable[[], None]) -> None:
         """Have it done by the next that is free. It may not raise."""
-        if len(self._threads) < self.count:
-            with self._lock:
-                hand = Thread(target=self._work, name=f"carrier-{len(self._threads)}", daemon=True)
-                self._threads.append(hand)
-            hand.start()
         self._jobs.put(job)
+        if len(self._threads) < self.count or self._lacking() > 0:
+            self._hire()
+
+    def relieve(self) -> None:
+        """Let others take up what would wait for those whose jobs hang."""
+        for _ in range(self._lacking()):
+            self._hire()
+
+    def _lacking(self) -> int:
+        since = time.monotonic() - PATIENCE
+        return self.count + sum(began <= since for began in tuple(self._since.values())) - len(self._threads)
+
+    def _hire(self) -> None:
+        with self._lock:
+            hand = Thread(target=self._work, name=f"carrier-{len(self._threads)}", daemon=True)
+            self._threads.append(hand)
+        hand.start()
 
     def close(self) -> None:
         """Wait until all that was given is done. They take up nothing more."""
@@ -51,8 +69,21 @@ class Carriers:
             hand.join()
 
     def _work(self) -> None:
+        me = current_thread()
         while (job := self._jobs.get()) is not None:
+            self._since[me] = time.monotonic()
             job()
+            del self._since[me]
+            if len(self._threads) > self.count and self._is_spare(me):
+                return
+
+    def _is_spare(self, me: Thread) -> bool:
+        """Whether this one is not needed any more: it has been relieved."""
+        with self._lock:
+            spare = me in self._threads and self._lacking() < 0
+            if spare:
+                self._threads.remove(me)
+        return spare
 
 
 class Arrivals(Generic[T]):

@@ -26,7 +26,7 @@ from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.carriers import Arrivals, Carriers, Pace, is_fresh
 from scheduler.worker.hands import Hands, complain, is_away
-from scheduler.worker.unsafe import PATIENCE, Unsafe
+from scheduler.worker.underway import PATIENCE, UnderWay
 from scheduler.worker.ways import Ways
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,14 @@ class _Carried:
     took: float
 
 
+_Key = tuple[UUID, UUID]
+
+
+def _key(letter: Letter) -> _Key:
+    """A claim of a message: it may be claimed anew while an older claim of it still hangs."""
+    return letter.id, letter.token
+
+
 class Rounds:
     """The deliveries of one organization, one batch after the other.
 
@@ -60,7 +68,8 @@ class Rounds:
     and before the last look, so that what may begin leaves at once; `deliver` runs in a carrier. Neither raises.
 
     What the database could not be told for a long time is kept in mind: `catch_up` says it before more is claimed, so
-    that what has left is not handed over again while this process lives.
+    that what has left is not handed over again while this process lives. So does it for what had hung, for which
+    nobody waits.
     """
 
     def __init__(
@@ -74,13 +83,14 @@ class Rounds:
         *,
         ways: Ways,
         may_begin: Callable[[], bool],
-        unsafe: Unsafe,
+        underway: UnderWay,
         lease: timedelta,
     ) -> None:
         self._hands, self._organization_id, self._carriers = hands, organization_id, carriers
         self._write, self._deliver = write, deliver
         self._stopping, self._lease = stopping, lease
-        self._ways, self._unsafe = ways, unsafe
+        self._ways, self._underway = ways, underway
+        self._away = set[_Key]()
         self._may_begin = may_begin
         self._arriving: Arrivals[_Carried] = Arrivals()
         self._pace = Pace(carriers.count)
@@ -91,55 +101,64 @@ class Rounds:
 
     def catch_up(self) -> None:
         """Tell the database what it has not been told yet. Raises when it can't be."""
+        bounced = deque[Letter]()
+        self._hear(bounced, wait=False)
+        self._give_back(bounced)
         self._turn(())
 
     def see_through(self, letters: Sequence[Letter]) -> None:
-        """Deliver them all; when no more may begin, or the database stays away, finish what is on its way."""
-        waiting, under_way = deque(letters), 0
-        self._again.clear()
+        """Deliver them all; when no more may begin, or the database stays away, finish what is on its way.
+
+        What hangs is waited for by nobody: `catch_up` writes down how it went.
+        """
+        waiting = deque(letters)
+        self._again &= {key for key, _ in self._away}
         try:
-            while under_way or waiting:
-                # With none on its way, nothing is in the way of the next.
-                is_full = under_way >= self._pace.room or not self._may_leave(waiting)
-                under_way -= self._hear(under_way, waiting, wait=is_full)
+            while self._moving() or waiting:
+                is_full = self._moving() >= self._pace.room or not self._may_leave(waiting)
+                self._hear(waiting, wait=is_full)
                 if not self._may_begin():
                     self._give_back(waiting)
-                wanted = self._next(waiting, self._pace.room - under_way)
+                wanted = self._next(waiting, self._pace.room - self._moving())
                 written = {letter.id: self._write(letter) for letter in wanted}
-                under_way += self._leave(written, self._turn(wanted))
+                self._leave(written, self._turn(wanted))
         except Exception:
             self._give_back(waiting)
-            while under_way:
-                under_way -= self._hear(under_way, waiting, wait=True)
+            while self._moving():
+                self._hear(waiting, wait=True)
             self._give_back(waiting)
             raise
 
-    def _leave(self, written: Mapping[UUID, Written], begun: Sequence[Letter]) -> int:
+    def _moving(self) -> int:
+        """How many are on their way and do not hang."""
+        return self._underway.moving(self._away)
+
+    def _leave(self, written: Mapping[UUID, Written], begun: Sequence[Letter]) -> None:
         looked_at = time.monotonic()
         self._failing.clear()
         for letter in begun:
             self._ways.leaves(letter.channel)
-            self._unsafe.begins(letter.channel, letter.id)
+            self._away.add(key := _key(letter))
+            self._underway.begins(letter.channel, key)
             self._carriers.give(partial(self._carry, letter, written[letter.id], looked_at))
-        return len(begun)
 
     def _may_leave(self, waiting: deque[Letter]) -> bool:
         """Whether any of them may, as far as what is on its way decides."""
-        return bool(waiting and self._unsafe.room()) or any(
-            not self._unsafe.holds(letter.channel) for letter in waiting
+        return bool(waiting and self._underway.room()) or any(
+            not self._underway.holds(letter.channel) for letter in waiting
         )
 
     def _next(self, waiting: deque[Letter], free: int) -> list[Letter]:
         """Who may try to begin. Whose channel has shut meanwhile, or has no room, is given back; some must wait."""
-        rooms, wanted, unsafe = self._ways.rooms(), list[Letter](), self._unsafe.room()
-        waits = list[Letter]()
+        rooms = self._ways.rooms() | self._underway.stuck()
+        wanted, waits, unsafe = list[Letter](), list[Letter](), self._underway.room()
         while waiting and len(wanted) < free:
             letter = waiting.popleft()
             room = rooms.get(letter.channel)
             if room == 0:
                 self._left.append(letter)
                 continue
-            if self._unsafe.holds(letter.channel):
+            if self._underway.holds(letter.channel):
                 if not unsafe:
                     waits.append(letter)
                     continue
@@ -159,25 +178,28 @@ class Rounds:
                 self._failing.add(letter.channel)
         self._arriving.put(_Carried(letter, outcome, time.monotonic() - began))
 
-    def _hear(self, under_way: int, waiting: deque[Letter], *, wait: bool) -> int:
-        """How many more have ended; with `wait` at least one, and those that end about when it does.
+    def _hear(self, waiting: deque[Letter], *, wait: bool) -> None:
+        """Note what has ended; with `wait` at least one, and those that end about when it does.
 
-        While others wait, it is waited for no longer than the patience: for what could begin if what is on its way
-        hangs. What did not leave waits for another look.
+        It is waited for no longer than the patience: by then what is on its way hangs. What did not leave waits for
+        another look.
         """
         heard: list[_Carried] = []
-        if under_way:
-            heard += self._arriving.take(1, (PATIENCE if waiting else None) if wait else 0)
-        if heard and len(heard) < under_way:
-            heard += self._arriving.take(under_way - len(heard), self._turns_take / 2)
+        if self._away:
+            heard += self._arriving.take(1, PATIENCE if wait else 0)
+        if wait and not heard:
+            self._carriers.relieve()
+        still = self._moving() - len(heard)
+        if heard and still > 0:
+            heard += self._arriving.take(still, self._turns_take / 2)
         for one in heard:
-            self._unsafe.ended(one.letter.id)
+            self._away.discard(key := _key(one.letter))
+            self._underway.ended(key)
             if one.outcome is None:
                 self._again.add(one.letter.id)
                 waiting.appendleft(one.letter)
         self._ended += [one.outcome for one in heard if one.outcome is not None]
         self._pace.note([one.took for one in heard], smooth=not self._failing)
-        return len(heard)
 
     def _give_back(self, waiting: deque[Letter]) -> None:
         self._left += waiting

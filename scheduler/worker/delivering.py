@@ -28,7 +28,7 @@ from scheduler.worker.jobs import Runner
 from scheduler.worker.letters import write_letter
 from scheduler.worker.staff import Crier
 from scheduler.worker.tally import Tally
-from scheduler.worker.unsafe import Unsafe
+from scheduler.worker.underway import UnderWay
 from scheduler.worker.ways import Ways
 from scheduler.worker.webhooks import Courier
 
@@ -75,7 +75,8 @@ class Worker(Hands):
         super().__init__(sessions, clock if guard is None else guard.believed, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch = channels, lease, batch
-        self._unsafe = Unsafe({name for name, channel in channels.items() if not channel.drops_repeats}, at_once_unsafe)
+        unsafe = {name for name, channel in channels.items() if not channel.drops_repeats}
+        self._underway = UnderWay(unsafe, at_once_unsafe, at_once)
         self.tally, self._guard, self._links = Tally(), guard, links
         self._ways, self._turns = Ways(rates or {}, clock), 0
         self._stopping = threading.Event()
@@ -190,7 +191,7 @@ class Worker(Hands):
                 lease=self._lease,
                 token=token,
                 takes_over=takes_over,
-                rooms=self._ways.rooms(),
+                rooms=self._ways.rooms() | self._underway.stuck(),
                 links=self._links,
             ),
         )
@@ -206,7 +207,7 @@ class Worker(Hands):
                 self._stopping,
                 ways=self._ways,
                 may_begin=self._may_begin,
-                unsafe=self._unsafe,
+                underway=self._underway,
                 lease=self._lease,
             )
         return self._rounds[organization_id]

@@ -16,6 +16,7 @@ from scheduler.worker import Worker, carrying
 from scheduler.worker.carriers import FRESH, MOMENT, MOST_EACH, Arrivals, Carriers, Pace, is_fresh
 from tests.desk import book
 from tests.postroom import hurry, messages, open_postroom
+from tests.worker.crew import until
 
 
 def test_all_jobs_are_done_before_the_carriers_go() -> None:
@@ -33,6 +34,27 @@ def test_a_job_that_hangs_holds_up_no_other() -> None:
     assert done.wait(60)
     go.set()
     carriers.close()
+
+
+def test_who_hangs_is_relieved_and_goes_when_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.worker.carriers.PATIENCE", 0)
+    carriers, go, begun, done = Carriers(1), threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        assert go.wait(60)
+
+    carriers.give(hang)
+    assert begun.wait(60)
+    carriers._jobs.put(done.set)  # behind it
+    carriers.relieve()
+    assert done.wait(60)
+    threads = list(carriers._threads)
+    assert len(threads) == 2
+    go.set()
+    until(lambda: sum(each.is_alive() for each in threads) == 1, "one to go")
+    carriers.close()
+    assert not any(each.is_alive() for each in threads)
 
 
 def test_whoever_waits_has_all_that_ended_and_no_more_than_patience() -> None:
