@@ -10,6 +10,7 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, ScopeMissing
 from scheduler.services import access
+from scheduler.services.records import Revision
 
 blp = Blueprint("api_keys", __name__, url_prefix="/v1", description="API keys and their scopes")
 
@@ -53,6 +54,7 @@ def create_api_key(session: Session, call: Call, body: dict[str, Any]) -> Any:
         "created_at": row.created_at,
         "revoked_at": row.revoked_at,
         "secret": token,
+        "revision": row.revision,
     }
 
 
@@ -71,7 +73,7 @@ def get_api_key(session: Session, call: Call, *, key_id: UUID) -> Any:
 
 
 @blp.post("/api-keys/<uuid:key_id>/revoke")
-@endpoint(scope="keys:write", gives=ApiKeySchema, refuses=(NotFound,))
-def revoke_api_key(session: Session, call: Call, *, key_id: UUID) -> Any:
+@endpoint(scope="keys:write", gives=ApiKeySchema, if_match="optional", refuses=(NotFound,))
+def revoke_api_key(session: Session, call: Call, *, key_id: UUID, revision: Revision | None) -> Any:
     """End a key at once. Ending it again changes nothing."""
-    return access.revoke_key(session, call, key_id)
+    return access.revoke_key(session, call, key_id, revision=revision)

@@ -15,6 +15,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.database import db, look, transact
 from scheduler.services import feeds
+from scheduler.services.records import Revision
 
 blp = Blueprint("calendar_feeds", __name__, url_prefix="/v1", description="Addresses for calendars to subscribe to")
 #: Outside /v1: calendars send no key, the address is the key.
@@ -59,7 +60,7 @@ def create_calendar_feed(session: Session, call: Call, body: dict[str, Any]) -> 
     """Make a feed of a practitioner, room, device or patient."""
     row, token = feeds.create(session, call, **body)
     kept = {name: getattr(row, name) for name in FeedSchema().fields}
-    return kept | {"url": url_for("calendars.show_calendar", token=token, _external=True)}
+    return kept | {"revision": row.revision, "url": url_for("calendars.show_calendar", token=token, _external=True)}
 
 
 @blp.get("/calendar-feeds")
@@ -77,10 +78,10 @@ def get_calendar_feed(session: Session, call: Call, *, feed_id: UUID) -> Any:
 
 
 @blp.post("/calendar-feeds/<uuid:feed_id>/revoke")
-@endpoint(scope="scheduling:write", gives=FeedSchema, refuses=(NotFound,))
-def revoke_calendar_feed(session: Session, call: Call, *, feed_id: UUID) -> Any:
+@endpoint(scope="scheduling:write", gives=FeedSchema, if_match="optional", refuses=(NotFound,))
+def revoke_calendar_feed(session: Session, call: Call, *, feed_id: UUID, revision: Revision | None) -> Any:
     """End a feed at once: its address opens nothing any more."""
-    return feeds.revoke(session, call, feed_id)
+    return feeds.revoke(session, call, feed_id, revision=revision)
 
 
 @public.get("/calendars/<token>.ics")

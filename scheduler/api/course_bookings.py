@@ -26,6 +26,7 @@ from scheduler.core.errors import (
 )
 from scheduler.database import db, transact
 from scheduler.services import plans, rebooking, replanning
+from scheduler.services.records import Revision
 
 blp = Blueprint("course_bookings", __name__, url_prefix="/v1", description="Courses of treatment")
 
@@ -48,12 +49,15 @@ class CourseBookingsSchema(Schema):
     takes=CourseBookingSchema,
     gives=CourseBookingsSchema,
     status=201,
+    if_match="optional",
     refuses=(NotFound, Invalid, Refused, IllegalTransition, PlanStale),
 )
-def book_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+def book_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Book every session of a plan, or none, with the changes that it answers; behind a gate visits are pencilled."""
     g.plan_token = body["plan_token"]  # for the answer to a stale one, which is made in another transaction
-    booked = rebooking.accept(session, call, course_id, body["plan_token"])
+    booked = rebooking.accept(session, call, course_id, body["plan_token"], revision=revision)
     return {"appointments": [appointment_document(view) for view in booked]}
 
 

@@ -39,6 +39,7 @@ from scheduler.core.errors import (
 from scheduler.services import courses, gates, lookahead, planning, plans
 from scheduler.services.courses import CourseView, WantedCourse
 from scheduler.services.plans import OfferedPlan
+from scheduler.services.records import Revision
 
 blp = Blueprint("courses", __name__, url_prefix="/v1", description="Courses of treatment")
 
@@ -242,7 +243,7 @@ def create_course(session: Session, call: Call, body: dict[str, Any]) -> Any:
 def list_courses(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Courses, oldest first."""
     found = courses.listed(session, call, **query)
-    return Page([course_document(view) for view in found.items], found.next_cursor)
+    return Page([_document(view) for view in found.items], found.next_cursor)
 
 
 @blp.get("/courses/<uuid:course_id>")
@@ -257,10 +258,14 @@ def get_course(session: Session, call: Call, *, course_id: UUID) -> Any:
     scope="courses:read",
     takes=PlanningSchema,
     gives=PlansSchema,
+    if_match="optional",
     refuses=(NotFound, Invalid, IllegalTransition, Refused, NoFeasiblePlan),
 )
-def plan_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+def plan_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """The best plans for what is not booked yet, against the real calendar; occupies nothing."""
+    courses.expect(session, call, course_id, revision)
     offered = offer_plans(
         session,
         call,
@@ -278,11 +283,14 @@ def plan_course(session: Session, call: Call, body: dict[str, Any], *, course_id
     scope="courses:write",
     takes=GateDecisionSchema,
     gives=CourseSchema,
+    if_match="optional",
     refuses=(NotFound, IllegalTransition),
 )
-def decide_gate(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, key: str) -> Any:
+def decide_gate(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, key: str, revision: Revision | None
+) -> Any:
     """Record a clinician's judgment at a gate; what lies behind it may then be planned and confirmed."""
-    return course_document(gates.decide(session, call, course_id, key, **body))
+    return course_document(gates.decide(session, call, course_id, key, revision=revision, **body))
 
 
 def offer_plans(
@@ -306,7 +314,11 @@ def offer_plans(
 
 
 def course_document(view: CourseView) -> dict[str, Any]:
-    """A course as clients see it."""
+    """A course as clients see it, with what becomes its ETag."""
+    return _document(view) | {"revision": view.revision}
+
+
+def _document(view: CourseView) -> dict[str, Any]:
     row = view.row
     return {
         "id": row.id,
@@ -349,7 +361,6 @@ def course_document(view: CourseView) -> dict[str, Any]:
             for each in view.broken
         ],
         "created_at": row.created_at,
-        "revision": row.revision,
     }
 
 

@@ -19,6 +19,7 @@ from scheduler.core.errors import Fault, Invalid, NotFound, PlanStale
 from scheduler.database import db, transact
 from scheduler.services import disruption_jobs, disruptions
 from scheduler.services.disruptions import Line, Offer
+from scheduler.services.records import Revision
 
 blp = Blueprint("disruptions", __name__, url_prefix="/v1", description="Repairs when somebody or something falls away")
 
@@ -139,9 +140,12 @@ def get_disruption(session: Session, call: Call, *, token: UUID) -> Any:
     scope="scheduling:write",
     takes=RepairAcceptanceSchema,
     gives=RepairAcceptedSchema,
+    if_match="optional",
     refuses=(NotFound, Invalid, PlanStale),
 )
-def accept_disruption(session: Session, call: Call, body: dict[str, Any], *, token: UUID) -> Any:
+def accept_disruption(
+    session: Session, call: Call, body: dict[str, Any], *, token: UUID, revision: Revision | None
+) -> Any:
     """Carry out the repair, or a part of it, whole or not at all; the absence is written down with the first part.
 
     What stays open becomes a task of the staff, visit by visit.
@@ -149,7 +153,7 @@ def accept_disruption(session: Session, call: Call, body: dict[str, Any], *, tok
     if not (body["session_ids"] or body["appointment_ids"] or body["all"]):
         raise Invalid([Fault("/all", "nothing_chosen", "Say which visits are accepted, or all.")])
     everything = body.pop("all")
-    done = disruptions.accept(session, call, token, everything=everything, **body)
+    done = disruptions.accept(session, call, token, everything=everything, revision=revision, **body)
     return {"absence_id": done.absence_id, "accepted": _diff(done.done), "open": _diff(done.open)}
 
 
@@ -169,6 +173,7 @@ def answer_stale_repair(refusal: PlanStale) -> Response:
 def _repair(offer: Offer) -> dict[str, Any]:
     return {
         "token": offer.token,
+        "revision": offer.revision,
         "resource_id": offer.resource_id,
         "from_": offer.span.start,
         "to": offer.span.end,

@@ -31,6 +31,7 @@ from scheduler.database import db, look, transact
 from scheduler.services import Session, access, audit, idempotency
 from scheduler.services.idempotency import Kept
 from scheduler.services.paging import Page
+from scheduler.services.records import Revision
 
 __all__ = [
     "Answer", "Blueprint", "Page", "PageQuery", "Schema", "Session", "endpoint", "page_schema", "patch_schema",
@@ -38,7 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ETAG = re.compile(r'"([0-9]{1,9})"', flags=re.ASCII)
+_ETAG = re.compile(r'"(?:([0-9]{1,9})|([0-9a-f]{32}))"', flags=re.ASCII)
 _OTHER_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _KEY = re.compile(r"[!-~]{1,255}", flags=re.ASCII)
 
@@ -112,8 +113,8 @@ def endpoint(
 ) -> Callable[[F], F]:
     """Make a view of a function `(session, call, [body], [query], *, <path ids>, [revision])`.
 
-    `body` is there when `takes` is, `query` when `query` is, `revision` (int; None when `if_match="optional"` and no
-    header came) when `if_match` is. The function returns what `gives` dumps, a `Page` of it when `many`, or an
+    `body` is there when `takes` is, `query` when `query` is, `revision` (None when `if_match="optional"` and no header
+    came) when `if_match` is. The function returns what `gives` dumps, a `Page` of it when `many`, or an
     `Answer`. `secrets` names fields of the answer that are never kept for replay. `reads` names what a GET shows of a
     patient: the look is then written to the audit trail as `<reads>.read`. With `media` the function returns a text of
     that media type.
@@ -336,7 +337,7 @@ def _collected(faults: list[Fault], reader: Callable[[Any], dict[str, Any]], val
         return {}
 
 
-def _revision(*, required: bool) -> int | None:
+def _revision(*, required: bool) -> Revision | None:
     """The revision that If-Match names."""
     tag = request.headers.get("If-Match", "").strip()
     if not tag and not required:
@@ -345,7 +346,7 @@ def _revision(*, required: bool) -> int | None:
         raise PreconditionMissing("Say in If-Match which revision this change is based on, as the ETag gave it.")
     match = _ETAG.fullmatch(tag)
     if match:
-        return int(match[1])
+        return int(match[1]) if match[1] else match[2]
     if _OTHER_TAG.fullmatch(tag):
         raise StaleRevision("This If-Match names no revision of ours; send the ETag as it came.")
     raise MalformedHeader('If-Match holds one ETag, with its quotes: "7".')
@@ -358,7 +359,7 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _fingerprint(body: Any, revision: int | None) -> str:
+def _fingerprint(body: Any, revision: Revision | None) -> str:
     """What makes two requests the same: method, address and the body's meaning, not its spacing."""
     query = sorted((name, value) for name, value in request.args.items(multi=True) if name != "dry_run")
     whole = [request.method, request.path, query, revision, body]

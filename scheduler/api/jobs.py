@@ -11,6 +11,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.services import jobs
 from scheduler.services.job_kinds import KINDS
+from scheduler.services.records import Revision
 
 blp = Blueprint("jobs", __name__, url_prefix="/v1", description="Work that takes longer than a request")
 
@@ -54,14 +55,18 @@ def list_jobs(session: Session, call: Call, query: dict[str, Any]) -> Any:
 @endpoint(scope="courses:read", gives=JobSchema, refuses=(NotFound,))
 def get_job(session: Session, call: Call, *, job_id: UUID) -> Any:
     """One job. Ask again until its status is none of `queued` and `running`."""
-    return document(jobs.get(session, call, job_id))
+    return _shown(jobs.get(session, call, job_id))
 
 
 @blp.post("/jobs/<uuid:job_id>/cancel")
-@endpoint(scope="courses:write", gives=JobSchema, refuses=(NotFound, IllegalTransition))
-def cancel_job(session: Session, call: Call, *, job_id: UUID) -> Any:
+@endpoint(scope="courses:write", gives=JobSchema, if_match="optional", refuses=(NotFound, IllegalTransition))
+def cancel_job(session: Session, call: Call, *, job_id: UUID, revision: Revision | None) -> Any:
     """End a job that is not over; nothing of it is kept."""
-    return document(jobs.cancel(session, call, job_id))
+    return _shown(jobs.cancel(session, call, job_id, revision=revision))
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    return document(row) | {"revision": row.revision}
 
 
 def document(row: Any) -> dict[str, Any]:

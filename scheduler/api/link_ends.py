@@ -10,6 +10,7 @@ from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.services import link_ends
+from scheduler.services.records import Revision
 
 blp = Blueprint("link_ends", __name__, url_prefix="/v1", description="Links to patients' pages, ended by hand")
 
@@ -28,14 +29,26 @@ class RevokedLinksSchema(Schema):
 
 
 @blp.post("/appointments/<uuid:appointment_id>/revoke-links")
-@endpoint(scope="scheduling:write", takes=RevokeLinksSchema, gives=RevokedLinksSchema, refuses=(NotFound,))
-def revoke_appointment_links(session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID) -> Any:
+@endpoint(
+    scope="scheduling:write",
+    takes=RevokeLinksSchema,
+    gives=RevokedLinksSchema,
+    if_match="optional",
+    refuses=(NotFound,),
+)
+def revoke_appointment_links(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: Revision | None
+) -> Any:
     """End every link to the visit's page at once. Messages that leave later have links of their own."""
-    return link_ends.of_visit(session, call, appointment_id, **body)
+    return link_ends.of_visit(session, call, appointment_id, revision=revision, **body)
 
 
 @blp.post("/patients/<uuid:patient_id>/revoke-links")
-@endpoint(scope="patients:write", takes=RevokeLinksSchema, gives=RevokedLinksSchema, refuses=(NotFound,))
-def revoke_patient_links(session: Session, call: Call, body: dict[str, Any], *, patient_id: UUID) -> Any:
+@endpoint(
+    scope="patients:write", takes=RevokeLinksSchema, gives=RevokedLinksSchema, if_match="optional", refuses=(NotFound,)
+)
+def revoke_patient_links(
+    session: Session, call: Call, body: dict[str, Any], *, patient_id: UUID, revision: Revision | None
+) -> Any:
     """End every link to the patient's visits, and their calendar feeds. Messages that leave later have new links."""
-    return link_ends.of_patient(session, call, patient_id, **body)
+    return link_ends.of_patient(session, call, patient_id, revision=revision, **body)

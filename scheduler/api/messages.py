@@ -11,6 +11,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.services import message_acts, messages
 from scheduler.services.messages import Filter, MessageView
+from scheduler.services.records import Revision
 
 blp = Blueprint("messages", __name__, url_prefix="/v1", description="Messages owed to patients")
 
@@ -111,28 +112,30 @@ def get_message(session: Session, call: Call, *, message_id: UUID) -> Any:
 
 
 @blp.post("/messages/<uuid:message_id>/retry")
-@endpoint(scope="messages:write", gives=WholeMessageSchema, refuses=_MOVED)
-def retry_message(session: Session, call: Call, *, message_id: UUID) -> Any:
+@endpoint(scope="messages:write", gives=WholeMessageSchema, if_match="optional", refuses=_MOVED)
+def retry_message(session: Session, call: Call, *, message_id: UUID, revision: Revision | None) -> Any:
     """Try a message that failed for good once more."""
-    return _whole(message_acts.retry(session, call, message_id))
+    return _whole(message_acts.retry(session, call, message_id, revision=revision))
 
 
 @blp.post("/messages/<uuid:message_id>/cancel")
-@endpoint(scope="messages:write", takes=CallOffSchema, gives=WholeMessageSchema, refuses=_MOVED)
-def cancel_message(session: Session, call: Call, body: dict[str, Any], *, message_id: UUID) -> Any:
+@endpoint(scope="messages:write", takes=CallOffSchema, gives=WholeMessageSchema, if_match="optional", refuses=_MOVED)
+def cancel_message(
+    session: Session, call: Call, body: dict[str, Any], *, message_id: UUID, revision: Revision | None
+) -> Any:
     """Let a message that waits never leave."""
-    return _whole(message_acts.cancel(session, call, message_id, **body))
+    return _whole(message_acts.cancel(session, call, message_id, revision=revision, **body))
 
 
 @blp.post("/messages/<uuid:message_id>/send-now")
-@endpoint(scope="messages:write", gives=WholeMessageSchema, refuses=_MOVED)
-def send_message_now(session: Session, call: Call, *, message_id: UUID) -> Any:
+@endpoint(scope="messages:write", gives=WholeMessageSchema, if_match="optional", refuses=_MOVED)
+def send_message_now(session: Session, call: Call, *, message_id: UUID, revision: Revision | None) -> Any:
     """Let a message that waits be due at once; quiet hours and caps have their say as ever."""
-    return _whole(message_acts.send_now(session, call, message_id))
+    return _whole(message_acts.send_now(session, call, message_id, revision=revision))
 
 
 def _whole(view: MessageView) -> dict[str, Any]:
-    return _document(view) | {"text": view.row.body, "tried": view.attempts}
+    return _document(view) | {"text": view.row.body, "tried": view.attempts, "revision": view.revision}
 
 
 def _document(view: MessageView) -> dict[str, Any]:

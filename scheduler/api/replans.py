@@ -13,8 +13,9 @@ from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, NotFound, Refused
-from scheduler.services import course_life, replanning
+from scheduler.services import course_life, courses, replanning
 from scheduler.services.course_changes import Change
+from scheduler.services.records import Revision
 from scheduler.services.replanning import Replan
 
 blp = Blueprint("replans", __name__, url_prefix="/v1", description="Changes of running courses")
@@ -93,51 +94,93 @@ class DiscontinuationSchema(Schema):
     scope="courses:read",
     takes=ReplanningSchema,
     gives=ReplanSchema,
+    if_match="optional",
     refuses=(NotFound, Invalid, IllegalTransition, Refused, NoFeasiblePlan),
 )
-def replan_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+def replan_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Plan a running course anew around changes, moving as little as can be; book it with its token."""
     changes = [Change(**change) for change in body["changes"]]
     minutes = current_app.extensions["settings"].plan_minutes
+    courses.expect(session, call, course_id, revision)
     found = replanning.propose(session, call, course_id, changes, pinned=body["pinned"], by=body["by"], minutes=minutes)
     return replan_document(found)
 
 
 @blp.post("/courses/<uuid:course_id>/hold")
-@endpoint(scope="courses:write", takes=HoldingSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition))
-def hold_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+@endpoint(
+    scope="courses:write",
+    takes=HoldingSchema,
+    gives=CourseSchema,
+    if_match="optional",
+    refuses=(NotFound, IllegalTransition),
+)
+def hold_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Hold the doses of a course back; talks stay as they are."""
-    return course_document(course_life.hold(session, call, course_id, reason=body["reason"]))
+    return course_document(course_life.hold(session, call, course_id, reason=body["reason"], revision=revision))
 
 
 @blp.post("/courses/<uuid:course_id>/resume")
-@endpoint(scope="courses:write", takes=HoldingSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition))
-def resume_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+@endpoint(
+    scope="courses:write",
+    takes=HoldingSchema,
+    gives=CourseSchema,
+    if_match="optional",
+    refuses=(NotFound, IllegalTransition),
+)
+def resume_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Let the doses of a held course go on."""
-    return course_document(course_life.resume(session, call, course_id, note=body["reason"]))
+    return course_document(course_life.resume(session, call, course_id, note=body["reason"], revision=revision))
 
 
 @blp.post("/courses/<uuid:course_id>/discontinue")
-@endpoint(scope="courses:write", takes=DiscontinuationSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition))
-def discontinue_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+@endpoint(
+    scope="courses:write",
+    takes=DiscontinuationSchema,
+    gives=CourseSchema,
+    if_match="optional",
+    refuses=(NotFound, IllegalTransition),
+)
+def discontinue_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Give a course up: its visits ahead are cancelled, and the patient is told once."""
-    return course_document(course_life.discontinue(session, call, course_id, reason=body["reason"]))
+    return course_document(course_life.discontinue(session, call, course_id, reason=body["reason"], revision=revision))
 
 
 @blp.post("/courses/<uuid:course_id>/complete")
-@endpoint(scope="courses:write", takes=DecisionSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition))
-def complete_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+@endpoint(
+    scope="courses:write",
+    takes=DecisionSchema,
+    gives=CourseSchema,
+    if_match="optional",
+    refuses=(NotFound, IllegalTransition),
+)
+def complete_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """End a course whose visits are over; sessions that were never booked are not wanted any more."""
-    return course_document(course_life.complete(session, call, course_id, **body))
+    return course_document(course_life.complete(session, call, course_id, revision=revision, **body))
 
 
 @blp.post("/courses/<uuid:course_id>/extend")
 @endpoint(
-    scope="courses:write", takes=DecisionSchema, gives=CourseSchema, refuses=(NotFound, IllegalTransition, Refused)
+    scope="courses:write",
+    takes=DecisionSchema,
+    gives=CourseSchema,
+    if_match="optional",
+    refuses=(NotFound, IllegalTransition, Refused),
 )
-def extend_course(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+def extend_course(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Authorize one more block of the protocol's open-ended step; it is planned and booked like the others."""
-    return course_document(course_life.extend(session, call, course_id, **body))
+    return course_document(course_life.extend(session, call, course_id, revision=revision, **body))
 
 
 def replan_document(found: Replan) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.services import staff_notices
+from scheduler.services.records import Revision
 
 blp = Blueprint("staff_addresses", __name__, url_prefix="/v1", description="Where the staff is told of due tasks")
 
@@ -55,12 +56,12 @@ def get_staff_address(session: Session, call: Call, *, address_id: UUID) -> Any:
 
 
 @blp.post("/staff-addresses/<uuid:address_id>/revoke")
-@endpoint(scope="organization:write", gives=StaffAddressSchema, refuses=(NotFound,))
-def revoke_staff_address(session: Session, call: Call, *, address_id: UUID) -> Any:
+@endpoint(scope="organization:write", gives=StaffAddressSchema, if_match="optional", refuses=(NotFound,))
+def revoke_staff_address(session: Session, call: Call, *, address_id: UUID, revision: Revision | None) -> Any:
     """Tell nothing there any more; where it was is forgotten."""
-    return _shown(staff_notices.revoke(session, call, address_id))
+    return _shown(staff_notices.revoke(session, call, address_id, revision=revision))
 
 
 def _shown(row: Any) -> dict[str, Any]:
-    names = ("id", "name", "told_until", "error", "created_at", "revoked_at")
+    names = ("id", "revision", "name", "told_until", "error", "created_at", "revoked_at")
     return {name: getattr(row, name) for name in names} | {"service": staff_notices.scheme_of(row.url)}

@@ -11,6 +11,7 @@ from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, Invalid, NotFound, Refused
 from scheduler.services import supplies
+from scheduler.services.records import Revision
 
 blp = Blueprint("supplies", __name__, url_prefix="/v1", description="Courses of treatment")
 
@@ -30,8 +31,11 @@ class SupplySchema(Schema):
     scope="courses:write",
     takes=SupplySchema,
     gives=CourseSchema,
+    if_match="optional",
     refuses=(NotFound, Invalid, IllegalTransition, Refused),
 )
-def receive_supply(session: Session, call: Call, body: dict[str, Any], *, course_id: UUID) -> Any:
+def receive_supply(
+    session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
+) -> Any:
     """Record the receipt of a supply: its sessions are planned and booked by its last day, or shown as broken."""
-    return course_document(supplies.receive(session, call, course_id, **body))
+    return course_document(supplies.receive(session, call, course_id, revision=revision, **body))

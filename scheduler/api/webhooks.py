@@ -14,6 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.core.webhooks import EVENTS
 from scheduler.services import webhooks
+from scheduler.services.records import Revision
 from scheduler.services.webhooks import WebhookView
 
 blp = Blueprint("webhooks", __name__, url_prefix="/v1", description="Addresses that are told of changes")
@@ -170,10 +171,10 @@ def delete_webhook(session: Session, call: Call, *, webhook_id: UUID, revision: 
 
 
 @blp.post("/webhooks/<uuid:webhook_id>/rotate-secret")
-@endpoint(scope="webhooks:write", gives=NewWebhookSchema, refuses=(NotFound,), secrets=("secret",))
-def rotate_webhook_secret(session: Session, call: Call, *, webhook_id: UUID) -> Any:
+@endpoint(scope="webhooks:write", gives=NewWebhookSchema, if_match="optional", refuses=(NotFound,), secrets=("secret",))
+def rotate_webhook_secret(session: Session, call: Call, *, webhook_id: UUID, revision: Revision | None) -> Any:
     """Give it a new secret. For a day both sign, so that the receiver can change over without missing anything."""
-    return _with_secret(*webhooks.rotate(session, call, webhook_id))
+    return _with_secret(*webhooks.rotate(session, call, webhook_id, revision=revision))
 
 
 @blp.get("/webhooks/<uuid:webhook_id>/deliveries")
@@ -191,10 +192,12 @@ def get_delivery(session: Session, call: Call, *, webhook_id: UUID, delivery_id:
 
 
 @blp.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/replay")
-@endpoint(scope="webhooks:write", gives=DeliverySchema, refuses=(NotFound, IllegalTransition))
-def replay_delivery(session: Session, call: Call, *, webhook_id: UUID, delivery_id: UUID) -> Any:
+@endpoint(scope="webhooks:write", gives=DeliverySchema, if_match="optional", refuses=(NotFound, IllegalTransition))
+def replay_delivery(
+    session: Session, call: Call, *, webhook_id: UUID, delivery_id: UUID, revision: Revision | None
+) -> Any:
     """Have it told again, at once and under the same id."""
-    return webhooks.replay(session, call, webhook_id, delivery_id)
+    return webhooks.replay(session, call, webhook_id, delivery_id, revision=revision)
 
 
 def _private() -> bool:

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, within
+from scheduler.models.base import Base, Digested, within
 
 
-class MessageAttempt(Base):
+class MessageAttempt(Digested, Base):
     """The message's `number`th delivery. Without an `outcome`, its worker has not said yet how it went, or died first.
 
     `accepted` by the channel, `refused` for good, `failed` for now.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 import string
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, ForeignKeyConstraint, MetaData, Uuid
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, ForeignKeyConstraint, MetaData, Uuid, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -17,6 +19,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ALPHABET = string.ascii_letters + string.digits
+#: What a digest leaves out: who works on the row in this moment is no change of it, and a secret is nobody's concern.
+_UNTOLD = frozenset({"token", "lease_until", "secret_hash"})
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -98,6 +102,22 @@ class Revised:
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - declared_attr hands in the class
         """Let every ORM UPDATE carry `WHERE revision = <the one read>`."""
         return {"version_id_col": cls.revision}
+
+
+class Digested:
+    """Mixin: nobody counts the changes of such a row; its `revision`, and so its ETag, is a digest of what it holds."""
+
+    @property
+    def revision(self) -> str:
+        """The same for as long as the row says the same."""
+        held = [column.key for column in inspect(type(self)).column_attrs if column.key not in _UNTOLD]
+        return digest_of([getattr(self, key) for key in held])
+
+
+def digest_of(*told: Any) -> str:
+    """32 hexadecimal digits that stand for these values."""
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def within(table: str, column: str, *, name: str | None = None) -> ForeignKeyConstraint:

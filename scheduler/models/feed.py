@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Owned, within
+from scheduler.models.base import Base, Digested, Owned, within
 
 
-class CalendarFeed(Owned, Base):
+class CalendarFeed(Owned, Digested, Base):
     """One subscription of a practitioner, room, device or patient; `titles` says how much its events tell.
 
     Only the SHA-256 of its token's secret is kept. `read_at` is when it was last looked at, to the day.

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Document, Owned, within
+from scheduler.models.base import Base, Digested, Document, Owned, within
 
 
-class Job(Owned, Base):
+class Job(Owned, Digested, Base):
     """One piece of work that a worker carries out.
 
     `lease_until` and `token` say which worker holds it until when; `seconds` is how long it may look for something
@@ -51,7 +51,7 @@ class Job(Owned, Base):
     )
 
 
-class Disruption(Owned, Base):
+class Disruption(Owned, Digested, Base):
     """A joint repair that was offered when somebody or something falls away. Nothing is written before it is accepted.
 
     `body` holds a line for each visit; one that was accepted says so. `absence_id` is there from the first acceptance.

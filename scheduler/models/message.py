@@ -12,10 +12,10 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Document, Owned, within
+from scheduler.models.base import Base, Digested, Document, Owned, within
 
 
-class Message(Owned, Base):
+class Message(Owned, Digested, Base):
     """One thing owed to one recipient over one channel.
 
     `due_at` moves forward on retry; `lease_until` and `token` say which worker holds it until when; `called_off_at`

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Document, Owned, Revised, new_code, new_id
+from scheduler.models.base import Base, Digested, Document, Owned, Revised, new_code, new_id
 
 
 class Organization(Revised, Base):
@@ -33,7 +33,7 @@ class Organization(Revised, Base):
     __table_args__ = (Index("uq__organizations__code", "code", unique=True),)
 
 
-class ApiKey(Owned, Base):
+class ApiKey(Owned, Digested, Base):
     """A bearer key. Only the SHA-256 of its secret is kept; `revoked_at` ends it at once."""
 
     __tablename__ = "api_keys"

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Owned
+from scheduler.models.base import Base, Digested, Owned
 
 
-class StaffAddress(Owned, Base):
+class StaffAddress(Owned, Digested, Base):
     """One address, in the form of Apprise; it holds a secret, and is shown to nobody.
 
     Tasks that fell due by `told_until` have been told of. `token` and `lease_until` say which worker is telling of more

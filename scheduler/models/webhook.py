@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.models.base import Base, Document, Owned, Revised, within
+from scheduler.models.base import Base, Digested, Document, Owned, Revised, within
 
 
 class Webhook(Owned, Revised, Base):
@@ -32,7 +32,7 @@ class Webhook(Owned, Revised, Base):
     deleted_at: Mapped[datetime | None]
 
 
-class WebhookDelivery(Owned, Base):
+class WebhookDelivery(Owned, Digested, Base):
     """One event on its way to one address, written with the change. Its id is the same at every try.
 
     `number` counts what this address is told of the subject, from 1. `lease_until` and `token` say which worker holds

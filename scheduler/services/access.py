@@ -18,6 +18,7 @@ from scheduler.models import ApiKey, Organization, new_id
 from scheduler.services import audit, tokens
 from scheduler.services.paging import Page, page
 from scheduler.services.ready import Ready
+from scheduler.services.records import Revision, expect, hold
 
 _KEYS = cast("Table", ApiKey.__table__).c
 #: Columns, not an entity, and made once: this runs before every request.
@@ -104,9 +105,10 @@ def list_keys(session: Session, call: Call, *, limit: int = 50, cursor: str | No
     return page(session, call, wanted, [ApiKey.id], limit=limit, cursor=cursor)
 
 
-def revoke_key(session: Session, call: Call, key_id: UUID) -> ApiKey:
-    """End a key at once; ending it twice changes nothing. Raises `NotFound`."""
-    row = get_key(session, call, key_id)
+def revoke_key(session: Session, call: Call, key_id: UUID, *, revision: Revision | None = None) -> ApiKey:
+    """End a key at once; ending it twice changes nothing. Raises `NotFound`, `StaleRevision`."""
+    row = hold(session, get_key(session, call, key_id))
+    expect(row, revision)
     if row.revoked_at is None:
         row.revoked_at = call.now
         audit.note(session, call, "key.revoke", "api_key", row.id, before={"name": row.name})

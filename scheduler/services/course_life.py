@@ -18,6 +18,7 @@ from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.courses import CourseView
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import release, resources_of, served
+from scheduler.services.records import Revision
 
 #: Action to (statuses of a course that it may start from, status that it ends in).
 _MOVES = {
@@ -28,23 +29,27 @@ _MOVES = {
 }
 
 
-def hold(session: Session, call: Call, course_id: UUID, *, reason: str = "") -> CourseView:
+def hold(
+    session: Session, call: Call, course_id: UUID, *, reason: str = "", revision: Revision | None = None
+) -> CourseView:
     """Freeze the doses: they keep their time, nobody is reminded of them, and none is given. Talks go on.
 
-    Raises NotFound, IllegalTransition.
+    Raises NotFound, StaleRevision, IllegalTransition.
     """
-    course = _moved(session, call, course_id, "hold", reason)
+    course = _moved(session, call, course_id, "hold", reason, revision)
     for visit in _ahead(session, call, course, dosing=True):
         outbox.call_off(session, call, visit, why="on_hold")
     return courses.get(session, call, course.id)
 
 
-def resume(session: Session, call: Call, course_id: UUID, *, note: str = "") -> CourseView:
+def resume(
+    session: Session, call: Call, course_id: UUID, *, note: str = "", revision: Revision | None = None
+) -> CourseView:
     """Let the doses go on: what still lies ahead is reminded of again; what time has overtaken shows as broken.
 
-    Raises NotFound, IllegalTransition.
+    Raises NotFound, StaleRevision, IllegalTransition.
     """
-    course = _moved(session, call, course_id, "resume", note)
+    course = _moved(session, call, course_id, "resume", note, revision)
     for visit in _ahead(session, call, course, dosing=True):
         visit.sequence += 1  # what was called off is owed anew, at a sequence of its own
         session.flush()
@@ -52,12 +57,14 @@ def resume(session: Session, call: Call, course_id: UUID, *, note: str = "") -> 
     return courses.get(session, call, course.id)
 
 
-def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -> CourseView:
+def discontinue(
+    session: Session, call: Call, course_id: UUID, *, reason: str, revision: Revision | None = None
+) -> CourseView:
     """Give the course up: every visit that lies ahead is cancelled, and the patient is told once.
 
-    Raises NotFound, IllegalTransition, LostRace.
+    Raises NotFound, StaleRevision, IllegalTransition, LostRace.
     """
-    course = _moved(session, call, course_id, "discontinue", reason)
+    course = _moved(session, call, course_id, "discontinue", reason, revision)
     visits = _ahead(session, call, course)
     groups.lock_of(session, call, visits)
     freed = {visit.id: resources_of(session, call, visit.id) for visit in visits}
@@ -87,12 +94,14 @@ def discontinue(session: Session, call: Call, course_id: UUID, *, reason: str) -
     return courses.get(session, call, course.id)
 
 
-def complete(session: Session, call: Call, course_id: UUID, *, by: str, note: str = "") -> CourseView:
+def complete(
+    session: Session, call: Call, course_id: UUID, *, by: str, note: str = "", revision: Revision | None = None
+) -> CourseView:
     """End a course that has come to its end; sessions that nobody booked are not wanted any more.
 
-    Raises NotFound, IllegalTransition, also while a visit of it is ahead or not closed.
+    Raises NotFound, StaleRevision, IllegalTransition, also while a visit of it is ahead or not closed.
     """
-    course = _moved(session, call, course_id, "complete", note, by=by)
+    course = _moved(session, call, course_id, "complete", note, revision, by=by)
     pending = sorted(lifecycle.LIVE - {"fulfilled"})
     open_visits = select(func.count()).where(
         Appointment.organization_id == call.organization_id,
@@ -107,12 +116,14 @@ def complete(session: Session, call: Call, course_id: UUID, *, by: str, note: st
     return courses.get(session, call, course.id)
 
 
-def extend(session: Session, call: Call, course_id: UUID, *, by: str, note: str = "") -> CourseView:
+def extend(
+    session: Session, call: Call, course_id: UUID, *, by: str, note: str = "", revision: Revision | None = None
+) -> CourseView:
     """Lay out one more block of the step that goes on for as long as a clinician authorizes it.
 
-    Gates keep the new sessions back as they keep the others. Raises NotFound, IllegalTransition.
+    Gates keep the new sessions back as they keep the others. Raises NotFound, StaleRevision, IllegalTransition.
     """
-    row = courses.row_of(session, call, course_id, lock=True)
+    row = courses.locked(session, call, course_id, revision)
     courses.require_running(row)
     _, protocol = protocol_of(session, call, row.protocol_id)
     step = next((step for _, step in protocol.main_steps() if step.block is not None), None)
@@ -130,11 +141,20 @@ def extend(session: Session, call: Call, course_id: UUID, *, by: str, note: str 
     return courses.get(session, call, course_id)
 
 
-def _moved(session: Session, call: Call, course_id: UUID, action: str, reason: str, *, by: str | None = None) -> Course:
+def _moved(
+    session: Session,
+    call: Call,
+    course_id: UUID,
+    action: str,
+    reason: str,
+    revision: Revision | None,
+    *,
+    by: str | None = None,
+) -> Course:
     """The course under its lock, after the move of its status."""
     row = courses.row_of(session, call, course_id)
     lock_locations(session, call, [row.location_id], share=True)
-    row = courses.row_of(session, call, course_id, lock=True)
+    row = courses.locked(session, call, course_id, revision)
     allowed, status = _MOVES[action]
     if row.status not in allowed:
         detail = f"'{action}' is not possible while the course is {row.status}."

@@ -22,11 +22,13 @@ from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
-from scheduler.services import audit, opening_days
+from scheduler.models.base import digest_of
+from scheduler.services import audit, opening_days, records
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.course_rules import specs_of
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
+from scheduler.services.records import Revision
 
 #: Statuses of courses that go on.
 RUNNING = frozenset({"draft", "active", "on-hold"})
@@ -62,9 +64,12 @@ class CourseView:
         return self.row.id
 
     @property
-    def revision(self) -> int:
-        """The course's."""
-        return self.row.revision
+    def revision(self) -> str:
+        """All that the course says: visits that come, go or end change it without a change of its row."""
+        sessions = [[each.id, each.earliest, each.target, each.latest, each.use_by] for each in self.sessions]
+        visits = {str(key): [row.id, row.status] for key, row in self.booked.items()}
+        broken = [[each.index, each.code, each.detail] for each in self.broken]
+        return digest_of(self.row.revision, sessions, visits, broken)
 
 
 def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
@@ -148,6 +153,19 @@ def row_of(session: Session, call: Call, course_id: UUID, *, lock: bool = False)
         detail = f"No course {course_id}."
         raise NotFound(detail)
     return row
+
+
+def locked(session: Session, call: Call, course_id: UUID, revision: Revision | None) -> Course:
+    """The row, locked for a change of what somebody saw at that revision. Raises NotFound, StaleRevision."""
+    row = row_of(session, call, course_id, lock=True)
+    expect(session, call, course_id, revision)
+    return row
+
+
+def expect(session: Session, call: Call, course_id: UUID, revision: Revision | None) -> None:
+    """Raises StaleRevision unless the course still says what it said at that revision; None expects nothing."""
+    if revision is not None:
+        records.expect(get(session, call, course_id), revision)
 
 
 def require_running(row: Course) -> None:

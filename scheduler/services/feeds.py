@@ -32,6 +32,7 @@ from scheduler.models import (
 )
 from scheduler.services import audit, tokens
 from scheduler.services.paging import Page, page
+from scheduler.services.records import Revision, expect, hold
 
 Titles = Literal["neutral", "visit_type"]
 
@@ -90,9 +91,10 @@ def listed(
     return page(session, call, wanted, [CalendarFeed.id], limit=limit, cursor=cursor)
 
 
-def revoke(session: Session, call: Call, feed_id: UUID) -> CalendarFeed:
-    """End a feed at once; ending it twice changes nothing. Raises NotFound."""
-    row = get(session, call, feed_id)
+def revoke(session: Session, call: Call, feed_id: UUID, *, revision: Revision | None = None) -> CalendarFeed:
+    """End a feed at once; ending it twice changes nothing. Raises NotFound, StaleRevision."""
+    row = hold(session, get(session, call, feed_id))
+    expect(row, revision)
     if row.revoked_at is None:
         row.revoked_at = call.now
         audit.note(session, call, "calendar_feed.revoke", "calendar_feed", row.id)

@@ -23,6 +23,7 @@ from scheduler.models import Gate as GateRow
 from scheduler.services import audit, consequences, course_rules, courses, impact, tasks
 from scheduler.services.catalog import protocol_of
 from scheduler.services.courses import CourseView
+from scheduler.services.records import Revision
 
 KIND = "course_gate"
 #: Where the protocol sets no deadline, and no visit of the course lies ahead, a gate is decided within so many days.
@@ -34,14 +35,23 @@ _AT_ONCE = 50
 
 
 def decide(
-    session: Session, call: Call, course_id: UUID, key: str, *, outcome: str, by: str, note: str = ""
+    session: Session,
+    call: Call,
+    course_id: UUID,
+    key: str,
+    *,
+    outcome: str,
+    by: str,
+    note: str = "",
+    revision: Revision | None = None,
 ) -> CourseView:
-    """Record a gate's outcome (`passed`, `failed` or `waived`). Raises NotFound, IllegalTransition for an ended course.
+    """Record a gate's outcome (`passed`, `failed` or `waived`).
 
+    Raises NotFound, StaleRevision, IllegalTransition for an ended course.
     Appointments stay as they are: what was pencilled is confirmed by booking the plan for it, and each visit that was
     booked before the gate failed is a task until it is moved or cancelled or the gate is passed after all.
     """
-    course = courses.row_of(session, call, course_id, lock=True)
+    course = courses.locked(session, call, course_id, revision)
     gate = session.get(GateRow, (call.organization_id, course_id, key))
     if gate is None:
         detail = f"The course has no gate '{key}'."

@@ -19,6 +19,7 @@ from scheduler.core.errors import IllegalTransition, NotFound, SchedulingError
 from scheduler.models import Job, Organization, new_id
 from scheduler.services import audit
 from scheduler.services.paging import Page, page
+from scheduler.services.records import Revision, expect
 
 #: A job that took this many workers with it is given up.
 ATTEMPTS = 3
@@ -86,12 +87,16 @@ def listed(
     return page(session, call, chosen, [Job.created_at, Job.id], limit=limit, cursor=cursor, descending=True)
 
 
-def cancel(session: Session, call: Call, job_id: UUID) -> Job:
-    """End a job that is not over; the worker that holds it notices. Raises NotFound, IllegalTransition."""
+def cancel(session: Session, call: Call, job_id: UUID, *, revision: Revision | None = None) -> Job:
+    """End a job that is not over; the worker that holds it notices.
+
+    Raises NotFound, StaleRevision, IllegalTransition.
+    """
     row = _locked(session, call, Job.id == job_id)
     if row is None:
         detail = f"No job {job_id}."
         raise NotFound(detail)
+    expect(row, revision)
     if row.status not in {"queued", "running"}:
         detail = f"The job is {row.status} already."
         raise IllegalTransition(detail)

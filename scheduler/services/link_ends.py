@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, CalendarFeed, PatientLink
-from scheduler.services import appointments, audit, feeds, patients
+from scheduler.services import appointments, audit, feeds, patients, records
+from scheduler.services.records import Revision
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,22 @@ class Ended:
     calendar_feeds: int
 
 
-def of_visit(session: Session, call: Call, appointment_id: UUID, *, reason: str) -> Ended:
-    """End every link to the visit at once; again changes nothing. Raises NotFound."""
-    row = appointments.row_of(session, call, appointment_id)
+def of_visit(
+    session: Session, call: Call, appointment_id: UUID, *, reason: str, revision: Revision | None = None
+) -> Ended:
+    """End every link to the visit at once; again changes nothing. Raises NotFound, StaleRevision."""
+    row = appointments.row_of(session, call, appointment_id, lock=revision is not None)
+    records.expect(row, revision)
     ended = Ended(_end_links(session, call, PatientLink.appointment_id == row.id), 0)
     _note(session, call, "appointment", row.id, ended, reason)
     return ended
 
 
-def of_patient(session: Session, call: Call, patient_id: UUID, *, reason: str) -> Ended:
-    """End every link to any visit of the patient, and their calendar feeds. Raises NotFound."""
-    patients.get(session, call, patient_id)
+def of_patient(
+    session: Session, call: Call, patient_id: UUID, *, reason: str, revision: Revision | None = None
+) -> Ended:
+    """End every link to any visit of the patient, and their calendar feeds. Raises NotFound, StaleRevision."""
+    records.expect(patients.get(session, call, patient_id), revision)
     living = select(CalendarFeed.id).where(
         CalendarFeed.organization_id == call.organization_id,
         CalendarFeed.resource_id == patient_id,

@@ -11,16 +11,17 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.models import Message, Task
-from scheduler.services import audit, messages, outbox, tasks
+from scheduler.services import audit, messages, outbox, records, tasks
 from scheduler.services.messages import MessageView
+from scheduler.services.records import Revision
 
 
-def retry(session: Session, call: Call, message_id: UUID) -> MessageView:
+def retry(session: Session, call: Call, message_id: UUID, *, revision: Revision | None = None) -> MessageView:
     """Let a message that failed for good be due again. What it speaks of is judged anew when a worker takes it.
 
-    Raises NotFound, IllegalTransition unless it has failed and is still of use.
+    Raises NotFound, StaleRevision, IllegalTransition unless it has failed and is still of use.
     """
-    row = _locked(session, call, message_id)
+    row = _locked(session, call, message_id, revision)
     if row.status != "failed":
         raise IllegalTransition(f"The message is {row.status}: only one that failed is tried again.")
     if call.now >= row.expires_at:
@@ -31,12 +32,14 @@ def retry(session: Session, call: Call, message_id: UUID) -> MessageView:
     return _write(session, call, row, "retry", status="pending", reason=None, due_at=call.now, context=context)
 
 
-def cancel(session: Session, call: Call, message_id: UUID, *, reason: str) -> MessageView:
+def cancel(
+    session: Session, call: Call, message_id: UUID, *, reason: str, revision: Revision | None = None
+) -> MessageView:
     """Let a message that waits never leave. What it was to say for others, they say themselves.
 
-    Raises NotFound, IllegalTransition when it is on its way or has come to an end.
+    Raises NotFound, StaleRevision, IllegalTransition when it is on its way or has come to an end.
     """
-    row = _waiting(session, call, message_id)
+    row = _waiting(session, call, message_id, revision)
     # A worker that went silent and comes back must not find its lease.
     gone = {"token": None, "lease_until": None, "called_off_at": call.now}
     view = _write(session, call, row, "cancel", why=reason, status="suppressed", reason="cancelled_by_staff", **gone)
@@ -44,19 +47,19 @@ def cancel(session: Session, call: Call, message_id: UUID, *, reason: str) -> Me
     return view
 
 
-def send_now(session: Session, call: Call, message_id: UUID) -> MessageView:
+def send_now(session: Session, call: Call, message_id: UUID, *, revision: Revision | None = None) -> MessageView:
     """Let a message that waits be due at once. Quiet hours, caps and the visit's state have their say as ever.
 
-    Raises NotFound, IllegalTransition when it is on its way or has come to an end.
+    Raises NotFound, StaleRevision, IllegalTransition when it is on its way or has come to an end.
     """
-    row = _waiting(session, call, message_id)
+    row = _waiting(session, call, message_id, revision)
     if call.now >= row.expires_at:
         raise IllegalTransition("The time in which the message was of use is over.")
     return _write(session, call, row, "send-now", due_at=min(row.due_at, call.now))
 
 
-def _waiting(session: Session, call: Call, message_id: UUID) -> Message:
-    row = _locked(session, call, message_id)
+def _waiting(session: Session, call: Call, message_id: UUID, revision: Revision | None) -> Message:
+    row = _locked(session, call, message_id, revision)
     if row.status == "sending" and row.lease_until is not None and row.lease_until > call.now:
         raise IllegalTransition("A worker has the message in hand. Ask again in a minute.")
     if row.status not in {"pending", "sending"}:
@@ -64,7 +67,7 @@ def _waiting(session: Session, call: Call, message_id: UUID) -> Message:
     return row
 
 
-def _locked(session: Session, call: Call, message_id: UUID) -> Message:
+def _locked(session: Session, call: Call, message_id: UUID, revision: Revision | None) -> Message:
     """The message as it is now; a worker that has it in this moment is waited for."""
     row = session.scalars(
         select(Message)
@@ -74,6 +77,8 @@ def _locked(session: Session, call: Call, message_id: UUID) -> Message:
     ).one_or_none()
     if row is None:
         raise NotFound(f"No message {message_id}.")
+    if revision is not None:
+        records.expect(messages.get(session, call, message_id), revision)
     return row
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.models import Message, MessageAttempt, Patient
+from scheduler.models.base import digest_of
 from scheduler.services.outbox import attempts
 from scheduler.services.paging import Page, page
 
@@ -30,6 +31,11 @@ class MessageView:
     row: Message
     to: str | None
     attempts: Sequence[MessageAttempt] = ()
+
+    @property
+    def revision(self) -> str:
+        """All that the message says of itself and of every attempt at it."""
+        return digest_of(self.row.revision, self.to, [each.revision for each in self.attempts])
 
     @property
     def to_masked(self) -> str | None:

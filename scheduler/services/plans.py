@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PlanStale
-from scheduler.models import Appointment, StoredPlan, new_id
+from scheduler.models import Appointment, Course, StoredPlan, new_id
 from scheduler.services import audit, course_rules, courses, outbox, visit_day
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants, row_of, views
 from scheduler.services.booking import snapshot
 from scheduler.services.locks import lock_locations
 from scheduler.services.plan_places import look
 from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
+from scheduler.services.records import Revision
 from scheduler.services.settling import settle
 
 #: So long after its end a plan is of no use to anybody.
@@ -101,10 +102,21 @@ def book(session: Session, call: Call, course_id: UUID, token: str) -> list[Appo
     locks, so that bookings elsewhere in the clinic never make a plan stale. Raises NotFound, PlanStale when it no
     longer fits, Refused when something lasting is missing, IllegalTransition for a course that has ended, LostRace.
     """
+    course = taken(session, call, course_id)
+    return book_opened(session, call, course, opened(session, call, course_id, token))
+
+
+def taken(session: Session, call: Call, course_id: UUID, revision: Revision | None = None) -> Course:
+    """The course with its location, locked for a booking. Raises NotFound, StaleRevision."""
     row = courses.row_of(session, call, course_id)
     lock_locations(session, call, [row.location_id], share=True)
-    courses.require_running(courses.row_of(session, call, course_id, lock=True))
-    stored = opened(session, call, course_id, token)
+    return courses.locked(session, call, course_id, revision)
+
+
+def book_opened(session: Session, call: Call, course: Course, stored: StoredPlan) -> list[AppointmentView]:
+    """`book`, of a course that is `taken` and a plan that is `opened`."""
+    courses.require_running(course)
+    course_id = course.id
     confirmed = _confirmed(session, call, stored)
 
     def desk_of() -> Desk:

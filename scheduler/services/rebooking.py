@@ -30,10 +30,10 @@ from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.course_changes import Action, Case, Change, check, read
 from scheduler.services.finding import Found
-from scheduler.services.locks import lock_locations
 from scheduler.services.occupying import resources_of, served
 from scheduler.services.plan_places import look
 from scheduler.services.planning import Desk, set_up
+from scheduler.services.records import Revision
 from scheduler.services.replanning import widened
 from scheduler.services.settling import settle
 from scheduler.services.visit_day import cut_short
@@ -50,12 +50,15 @@ class _Ending:
     before: Mapping[str, Any]
 
 
-def accept(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:
+def accept(
+    session: Session, call: Call, course_id: UUID, token: str, *, revision: Revision | None = None
+) -> list[AppointmentView]:
     """Book the plan behind a token, whichever kind it is. Raises as `plans.book` does, and what its changes raise."""
-    courses.row_of(session, call, course_id)
-    if plans.opened(session, call, course_id, token).body.get("kind") != "replan":
-        return plans.book(session, call, course_id, token)
-    return _rebook(session, call, course_id, token)
+    course = plans.taken(session, call, course_id, revision)
+    stored = plans.opened(session, call, course_id, token)
+    if stored.body.get("kind") != "replan":
+        return plans.book_opened(session, call, course, stored)
+    return _rebook(session, call, course_id, stored)
 
 
 def changes_in(stored: Mapping[str, Any]) -> list[Change]:
@@ -70,12 +73,8 @@ def changes_in(stored: Mapping[str, Any]) -> list[Change]:
     ]
 
 
-def _rebook(session: Session, call: Call, course_id: UUID, token: str) -> list[AppointmentView]:
+def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -> list[AppointmentView]:
     """The changes and the visits that follow from them, in one transaction and under the locks of all of them."""
-    course = courses.row_of(session, call, course_id)
-    lock_locations(session, call, [course.location_id], share=True)
-    courses.row_of(session, call, course_id, lock=True)
-    stored = plans.opened(session, call, course_id, token)
     changes, by = changes_in(stored.body), cast("Initiator", stored.body["by"])
     case = read(session, call, course_id, changes)
     _expect_as_it_was(case.rows, stored)

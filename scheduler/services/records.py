@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
@@ -18,12 +18,14 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, NotFound, StaleRevision
-from scheduler.models.base import Owned, Revised
+from scheduler.models.base import Digested, Owned, Revised
 from scheduler.services import audit
 from scheduler.services.paging import Page, page
 
 Row = TypeVar("Row", bound=Owned)
 View = TypeVar("View")
+#: What an ETag says: how often a row was changed, or a digest of what it says.
+Revision = int | str
 
 _UNIQUE_VIOLATION = "23505"
 
@@ -74,11 +76,28 @@ def listing(
     return Page([kind.view(row) for row in rows.items], rows.next_cursor)
 
 
-def expect(row: Revised, revision: int | None) -> None:
-    """Raises StaleRevision unless the row is still at that revision; None expects nothing."""
+class Dated(Protocol):
+    """Whatever has a revision."""
+
+    @property
+    def revision(self) -> Revision:
+        """What its ETag says."""
+
+
+def expect(row: Revised | Digested | Dated, revision: Revision | None) -> None:
+    """Raises StaleRevision unless the row is still at that revision; None expects nothing.
+
+    It is asked once the row is locked, or where the row's own UPDATE asks again.
+    """
     if revision is not None and row.revision != revision:
         detail = f"It is at revision {row.revision} by now, not {revision}: read it again."
         raise StaleRevision(detail)
+
+
+def hold(session: Session, row: Row) -> Row:
+    """The row as it is under its lock, which lasts until the transaction ends."""
+    session.refresh(row, with_for_update={"key_share": True})
+    return row
 
 
 def add(session: Session, call: Call, kind: Kind[Row, View], row: Row) -> View:

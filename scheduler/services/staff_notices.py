@@ -21,6 +21,7 @@ from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Organization, StaffAddress, Task, new_id
 from scheduler.services import audit
 from scheduler.services.paging import Page, page
+from scheduler.services.records import Revision, expect, hold
 
 #: An organization has at most so many that are in use.
 MOST = 20
@@ -78,9 +79,10 @@ def listed(session: Session, call: Call, *, limit: int = 50, cursor: str | None 
     return page(session, call, wanted, [StaffAddress.id], limit=limit, cursor=cursor)
 
 
-def revoke(session: Session, call: Call, address_id: UUID) -> StaffAddress:
-    """Tell nothing there any more, and forget where it was; again changes nothing. Raises NotFound."""
-    row = get(session, call, address_id)
+def revoke(session: Session, call: Call, address_id: UUID, *, revision: Revision | None = None) -> StaffAddress:
+    """Tell nothing there any more, and forget where it was; again changes nothing. Raises NotFound, StaleRevision."""
+    row = hold(session, get(session, call, address_id))
+    expect(row, revision)
     if row.revoked_at is None:
         row.revoked_at, row.url = call.now, f"{scheme_of(row.url)}://"
         session.flush()

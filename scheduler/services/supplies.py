@@ -19,6 +19,7 @@ from scheduler.models import Course, CourseSession, Location
 from scheduler.services import audit, course_rules, courses
 from scheduler.services.catalog import protocol_of
 from scheduler.services.courses import CourseView
+from scheduler.services.records import Revision
 
 
 def receive(
@@ -29,14 +30,15 @@ def receive(
     session_ids: Sequence[UUID],
     received_on: date | None,
     note: str = "",
+    revision: Revision | None = None,
 ) -> CourseView:
     """Record when the supply for these sessions came; None takes a record back.
 
-    A later record for a session takes the place of an earlier one. Raises NotFound, Invalid (`unknown_session`,
-    `no_supply` for one whose step has no supply of its own, `in_the_future`), IllegalTransition or Refused for a course
-    that has ended or is on hold.
+    A later record for a session takes the place of an earlier one. Raises NotFound, StaleRevision, Invalid
+    (`unknown_session`, `no_supply` for one whose step has no supply of its own, `in_the_future`), IllegalTransition or
+    Refused for a course that has ended or is on hold.
     """
-    course = courses.row_of(session, call, course_id, lock=True)
+    course = courses.locked(session, call, course_id, revision)
     courses.require_running(course)
     rows = {row.id: row for row in courses.views(session, call, [course])[0].sessions}
     within = _within(session, call, course)

@@ -183,8 +183,7 @@ def change(
 
 def remove(session: Session, call: Call, entry_id: UUID, revision: int) -> None:
     """Let nobody wait any more; a time that was offered goes on to the next. Raises NotFound, StaleRevision."""
-    entry, offer, openings = _locked(session, call, entry_id, None)
-    records.expect(entry, revision)
+    entry, offer, openings = _locked(session, call, entry_id, None, revision)
     if offer is not None:
         _give_back(session, call, offer, "withdrawn", openings)
     entry.status = "closed"
@@ -223,21 +222,21 @@ def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID, revisi
 def _answered(
     session: Session, call: Call, entry_id: UUID, offer_id: UUID, revision: int | None
 ) -> tuple[WaitlistEntry, WaitlistOffer, Sequence[WaitlistOpening]]:
-    entry, offer, openings = _locked(session, call, entry_id, offer_id)
-    records.expect(entry, revision)
+    entry, offer, openings = _locked(session, call, entry_id, offer_id, revision)
     if offer is None or offer.status != "offered" or offer.expires_at <= call.now:
         raise Refused([Reason("offer_over", "This time is not offered any more.")])
     return entry, offer, openings
 
 
 def _locked(
-    session: Session, call: Call, entry_id: UUID, offer_id: UUID | None
+    session: Session, call: Call, entry_id: UUID, offer_id: UUID | None, revision: int | None
 ) -> tuple[WaitlistEntry, WaitlistOffer | None, Sequence[WaitlistOpening]]:
     """The entry and its offer (the live one unless another is named) under their locks, in the order of all.
 
     With the openings that go on to the next when the offer ends: its own, and those that passed the entry by.
     """
     seen = records.find(session, call, KIND, entry_id)
+    records.expect(seen, revision)  # what is stale now stays so: it is said before anything about the offer
     wanted = select(WaitlistOffer).where(
         WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id == entry_id
     )
@@ -252,6 +251,7 @@ def _locked(
         raise NotFound("There is no such waitlist entry.")
     if offer is None and entry.status == "offered":
         raise LostRace("The entry was offered a time at the same moment.")
+    records.expect(entry, revision)
     return entry, lock_offer(session, call, offer.id) if offer is not None else None, openings
 
 

@@ -3,6 +3,7 @@ what is off."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,8 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import IllegalTransition, Invalid, ProtocolNotApproved
+from scheduler.core.call import Call
+from scheduler.core.errors import IllegalTransition, Invalid, ProtocolNotApproved, StaleRevision
 from scheduler.models import Appointment, Task
 from scheduler.services import booking, course_life, courses, gates, resources, visit_day, visit_types
 from scheduler.services.courses import CourseView
@@ -53,7 +55,9 @@ def test_a_gate_that_is_reached_is_a_task_until_somebody_decides(clinic: Clinic)
     approve(clinic, protocol(gate=2))
     made = course(clinic)
     accept(clinic, made.id, offer(clinic, made.id, through="all")[0].token)
+    seen = clinic.do(lambda s, c: courses.get(s, c, made.id).revision)
     over(clinic, made, "dose", 1)
+    assert clinic.do(lambda s, c: courses.get(s, c, made.id).revision) != seen  # it says something else by now
     clinic.do(gates.chase)
     assert tasks(clinic) == []
     dose = over(clinic, made, "dose", 2)
@@ -112,6 +116,27 @@ def test_what_is_undone_or_decided_at_the_same_moment_leaves_no_task(clinic: Cli
         acting.commit()
     clinic.do(gates.chase, now=row.ends_at)
     assert tasks(clinic) == []
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_decision_at_the_same_moment_makes_another_stale(clinic: Clinic) -> None:
+    """Both go by what both saw; whoever had to wait for the course learns that it says something else by now."""
+    approve(clinic, protocol(gate=1))
+    made = course(clinic)
+    seen = clinic.do(lambda s, c: courses.get(s, c, made.id).revision)
+
+    def hold(session: Session, call: Call) -> CourseView:
+        return course_life.hold(session, call, made.id, reason="unwell", revision=seen)
+
+    with Session(clinic.engine) as acting, ThreadPoolExecutor(1) as pool, clinic.engine.connect() as look:
+        gates.decide(acting, clinic.call, made.id, "review", outcome="passed", by="Dr. Lee", revision=seen)
+        late = pool.submit(clinic.do, hold)
+        while not look.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) and not late.done():
+            look.rollback()
+        acting.commit()
+        with pytest.raises(StaleRevision):
+            late.result()
+    assert clinic.do(lambda s, c: courses.get(s, c, made.id).row.status) == "draft"
 
 
 def made_doses(clinic: Clinic, made: CourseView) -> list[Appointment]:

@@ -31,6 +31,7 @@ from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up
+from scheduler.services.records import Revision, expect
 from scheduler.services.repacking import CHANGED
 from scheduler.services.scratch import Scratch, of_patient
 from scheduler.services.sheet import Sheet
@@ -53,13 +54,16 @@ def accept(
     session_ids: Collection[UUID] = (),
     appointment_ids: Collection[UUID] = (),
     everything: bool = False,
+    revision: Revision | None = None,
 ) -> Accepted:
     """Carry out these lines of the repair, in one transaction; the others stay open.
 
-    A visit that moves takes the moves of its course with it. Raises NotFound, Invalid for visits that are not in the
-    repair or for which there is no way, PlanStale when one of them no longer fits: then nothing is changed.
+    A visit that moves takes the moves of its course with it. Raises NotFound, StaleRevision, Invalid for visits that
+    are not in the repair or for which there is no way, PlanStale when one of them no longer fits: then nothing is
+    changed.
     """
     row = opened(session, call, token)
+    expect(row, revision)
     lines = [Line.read(each) for each in row.body["lines"]]
     chosen = _chosen(lines, session_ids, appointment_ids, everything=everything)
     own = _lock(session, call, row, lines, chosen)

@@ -31,6 +31,7 @@ class Offer:
     absence_id: UUID | None
     expires_at: datetime
     lines: tuple[Line, ...]
+    revision: str
 
 
 def offer(session: Session, call: Call, resource_id: UUID, start: datetime, end: datetime, reason: str) -> Offer:
@@ -111,4 +112,4 @@ def forget(session: Session, call: Call) -> bool:
 def _offer(row: Disruption) -> Offer:
     lines = tuple(Line.read(each) for each in row.body["lines"])
     span = Span(row.starts_at, row.ends_at)
-    return Offer(row.id, row.resource_id, span, row.reason, row.absence_id, row.expires_at, lines)
+    return Offer(row.id, row.resource_id, span, row.reason, row.absence_id, row.expires_at, lines, row.revision)

@@ -19,6 +19,7 @@ from scheduler.core.webhooks import address_fault
 from scheduler.models import Task, Webhook
 from scheduler.services import audit, records, tasks
 from scheduler.services.paging import Page
+from scheduler.services.records import Revision
 
 #: An organization has at most so many.
 MOST = 20
@@ -104,9 +105,15 @@ def change(
     return records.change(session, call, KIND, row, {**values, **more})
 
 
-def rotate(session: Session, call: Call, webhook_id: UUID) -> tuple[WebhookView, str]:
-    """Give it a new secret, which is not shown again; the old one signs beside it for a day. Raises NotFound."""
+def rotate(
+    session: Session, call: Call, webhook_id: UUID, *, revision: Revision | None = None
+) -> tuple[WebhookView, str]:
+    """Give it a new secret, which is not shown again; the old one signs beside it for a day.
+
+    Raises NotFound, StaleRevision.
+    """
     row = records.find(session, call, KIND, webhook_id)
+    records.expect(row, revision)
     secret = _new_secret()
     row.old_secret, row.old_secret_until = row.secret, call.now + OVERLAP
     row.secret = secret

@@ -12,6 +12,7 @@ from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.models import WebhookDelivery
 from scheduler.services import audit, records
 from scheduler.services.paging import Page, page
+from scheduler.services.records import Revision
 from scheduler.services.webhooks.endpoints import KIND
 
 
@@ -43,10 +44,12 @@ def delivery(session: Session, call: Call, webhook_id: UUID, delivery_id: UUID) 
     return row
 
 
-def replay(session: Session, call: Call, webhook_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+def replay(
+    session: Session, call: Call, webhook_id: UUID, delivery_id: UUID, *, revision: Revision | None = None
+) -> WebhookDelivery:
     """Tell it again, under the same id, at once, and as often as the first time.
 
-    Raises NotFound; IllegalTransition while a worker has it in hand, and for an address that is off.
+    Raises NotFound, StaleRevision; IllegalTransition while a worker has it in hand, and for an address that is off.
     """
     webhook = records.find(session, call, KIND, webhook_id)
     row = session.scalars(
@@ -61,6 +64,7 @@ def replay(session: Session, call: Call, webhook_id: UUID, delivery_id: UUID) ->
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such delivery.")
+    records.expect(row, revision)
     if not webhook.enabled:
         raise IllegalTransition("The webhook is off: switch it on first.")
     if row.status == "sending" and row.lease_until is not None and row.lease_until > call.now:
