@@ -166,8 +166,8 @@ class Settings:
     )
     voice_channel: str = _setting(
         "console",
-        _one_of("console", "file", "twilio-voice"),
-        "How calls are made: printed, written, or by Twilio",
+        _one_of("console", "file", "twilio-voice", "voice-http"),
+        "How calls are made: printed, written, by Twilio, or by HTTP",
     )
     email_per_second: float = _setting(0.0, _rate, "E-mails that leave in a second, by all workers; 0 means no limit")
     sms_per_second: float = _setting(0.0, _rate, "SMS that leave in a second, by all workers; 0 means no limit")
@@ -191,7 +191,16 @@ class Settings:
         parse=_flag,
         meaning="Whether the SMS gateway takes what it gets twice under one Idempotency-Key once",
     )
-    sms_http_secret: str = _setting("", _text, "What the SMS gateway signs texts and outcomes with", secret=True)
+    sms_http_secret: str = _setting(
+        "", _text, "What gateways of one's own sign texts, keys and outcomes with", secret=True
+    )
+    voice_http_url: str = _setting("", _web_address, "Where calls are posted; needed when they go by HTTP")
+    voice_http_token: str = _setting("", _text, "The bearer token that goes with posted calls", secret=True)
+    voice_http_drops_repeats: bool = _setting(
+        default=False,
+        parse=_flag,
+        meaning="Whether the voice gateway takes what it gets twice under one Idempotency-Key once",
+    )
     twilio_account: str = _setting("", _text, "The Twilio account; needed when the SMS channel is `twilio`")
     twilio_token: str = _setting("", _text, "Its token, which also signs what Twilio posts", secret=True)
     twilio_from: str = _setting("", _text, "The number, or messaging service (MG...), that texts leave from")

@@ -33,7 +33,10 @@ def _described(
     more: tuple[dict[str, Any], ...] = (),
 ) -> dict[str, Any]:
     """One operation of openapi.yaml: no key, no `dry_run`, and the provider's own id in place of an Idempotency-Key."""
-    words = {"type": "object", "properties": dict.fromkeys(("id", "from", "body", "status", "detail"), _WORD)}
+    words = {
+        "type": "object",
+        "properties": dict.fromkeys(("id", "from", "body", "status", "detail", "to", "key"), _WORD),
+    }
     forms = {"type": "object", "additionalProperties": _WORD}
     problem = {"$ref": "#/components/responses/Problem"}
     return {
@@ -69,6 +72,18 @@ _REPLY = {
         "text/xml": {"schema": _WORD},
     },
 }
+_SPOKEN = {
+    "description": "What is said now, and where a further key is told, if any",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"say": _WORD, "locale": _WORD, "keys": {"type": ["string", "null"]}},
+            }
+        },
+        "text/xml": {"schema": _WORD},
+    },
+}
 #: By endpoint, for openapi.yaml: beside what goes through `endpoint`.
 DESCRIBED: dict[str, dict[str, Any]] = {
     "inbound.receive_text": _described(
@@ -91,9 +106,9 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         "receive_key",
         "A key pressed in a call",
         "1 says the message as things stand by then, and once more (`after=words`) confirms its visit; 9 ends all "
-        "calls and texts to the number. The same key again does nothing more. Only Twilio calls.",
+        "calls and texts to the number. The same key again does nothing more.",
         ("organization", "message"),
-        {"200": {"description": "What is said now", "content": {"text/xml": {"schema": _WORD}}}},
+        {"200": _SPOKEN},
         more=({"name": "after", "in": "query", "schema": {"enum": ["opening", "words"]}},),
     ),
 }

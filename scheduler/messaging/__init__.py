@@ -22,6 +22,7 @@ CHANNELS: dict[str, str] = {
     "smtp": "scheduler.messaging.smtp:Smtp",
     "twilio": "scheduler.messaging.twilio:Twilio",
     "twilio-voice": "scheduler.messaging.twilio_voice:TwilioVoice",
+    "voice-http": "scheduler.messaging.voice_http:VoiceHttp",
     "webhook": "scheduler.messaging.webhook:Webhook",
 }
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlencode
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -72,6 +73,11 @@ class Channel(Protocol):
     def deliver(self, envelope: Envelope) -> str | None:
         """Deliver, and return the provider's own id where it tells one. Raises DeliveryError and nothing else."""
         ...
+
+
+def about(address: str, envelope: Envelope) -> str:
+    """The address at which the provider speaks of this message."""
+    return f"{address}?{urlencode({'organization': envelope.organization_id, 'message': envelope.message_id})}"
 
 
 def one_address(text: str) -> str:

@@ -21,6 +21,8 @@ from scheduler.messaging.twiml import said, texted
 _DELIVERED = frozenset({"delivered", "completed"})
 _FAILED = frozenset({"failed", "undelivered", "canceled"})
 _UNANSWERED = frozenset({"busy", "no-answer"})
+#: What a gateway of one's own calls them.
+_OUTCOMES = frozenset({"delivered", "failed", "unanswered"})
 
 
 class NotSigned(Exception):
@@ -60,12 +62,12 @@ class Told:
 class Provider:
     """How one provider speaks. `read` raises NotSigned and Unreadable; `say` is (content type, answer).
 
-    `speak` is the same in a call: words, their locale, and where a key is told; None for who makes none.
+    `speak` is the same in a call: words, their locale, and where a further key is told, if any.
     """
 
     read: Callable[[str, Posted], Told]
     say: Callable[[str], tuple[str, str]]
-    speak: Callable[[str, str, str], tuple[str, str]] | None = None
+    speak: Callable[[str, str, str], tuple[str, str]]
 
 
 def _from_twilio(secret: str, posted: Posted) -> Told:
@@ -94,7 +96,10 @@ def _from_twilio(secret: str, posted: Posted) -> Told:
 
 
 def _from_gateway(secret: str, posted: Posted) -> Told:
-    """JSON signed by Standard Webhooks: {id, from, body} for a text, {id, status, detail?} for an outcome."""
+    """JSON signed by Standard Webhooks: {id, from, body} for a text, {id, status, detail?} for an outcome.
+
+    {id, to, key} for a key that was pressed in a call to that number.
+    """
     try:
         Webhook(secret).verify(posted.body, dict(posted.headers))
         document = json.loads(posted.body)
@@ -109,8 +114,10 @@ def _from_gateway(secret: str, posted: Posted) -> Told:
         provider_id=told.get("id", ""),
         number=told.get("from", ""),
         text=told.get("body", ""),
-        outcome=told.get("status", "") if told.get("status") in {"delivered", "failed"} else "",
+        outcome=told.get("status", "") if told.get("status") in _OUTCOMES else "",
         detail=told.get("detail", ""),
+        key=told.get("key", ""),
+        called=told.get("to", ""),
     )
 
 
@@ -120,9 +127,14 @@ def signature(token: str, url: str, form: Mapping[str, str]) -> str:
     return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
+_JSON = "application/json"
 #: By the name that stands in the address that a provider is given.
 PROVIDERS: Mapping[str, Provider] = {
-    "http": Provider(_from_gateway, lambda answer: ("application/json", json.dumps({"reply": answer or None}))),
+    "http": Provider(
+        _from_gateway,
+        lambda answer: (_JSON, json.dumps({"reply": answer or None})),
+        lambda words, locale, action: (_JSON, json.dumps({"say": words, "locale": locale, "keys": action or None})),
+    ),
     "twilio": Provider(
         _from_twilio,
         lambda answer: ("text/xml", texted(answer)),

@@ -6,9 +6,8 @@ Twilio keeps no promise to take one message once: a repeat after a lost answer m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
-from scheduler.messaging.base import Envelope, one_number
+from scheduler.messaging.base import Envelope, about, one_number
 from scheduler.messaging.posting import checked_url, named, post
 
 _VERSION = "2010-04-01"
@@ -30,11 +29,6 @@ class Account:
         headers = {"I-Twilio-Idempotency-Token": key}
         url = f"{self._url}/{resource}.json"
         return named(post(what, url, timeout=self._timeout, data=form, auth=self._auth, headers=headers), "sid")
-
-
-def about(address: str, envelope: Envelope) -> str:
-    """The address at which the provider speaks of this message."""
-    return f"{address}?{urlencode({'organization': envelope.organization_id, 'message': envelope.message_id})}"
 
 
 class Twilio:

@@ -6,8 +6,8 @@ Twilio keeps no promise to take one call once: a repeat after a lost answer may 
 
 from __future__ import annotations
 
-from scheduler.messaging.base import Envelope
-from scheduler.messaging.twilio import Account, about
+from scheduler.messaging.base import Envelope, about
+from scheduler.messaging.twilio import Account
 from scheduler.messaging.twiml import said
 
 #: Seconds for which it rings: less than most mailboxes wait.

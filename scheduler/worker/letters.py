@@ -13,6 +13,7 @@ from scheduler.services.outbox import Letter, telephone
 
 def channels_of(settings: Settings) -> dict[str, Channel]:
     """The ways out, as the settings choose them. Raises ValueError when their settings make no sense."""
+    public = settings.public_url.rstrip("/")
     options: dict[str, dict[str, object]] = {
         "console": {},
         "file": {"folder": settings.outbox_dir},
@@ -33,14 +34,21 @@ def channels_of(settings: Settings) -> dict[str, Channel]:
             "account": settings.twilio_account,
             "token": settings.twilio_token,
             "sender": settings.twilio_from,
-            "callback": f"{settings.public_url.rstrip('/')}/v1/callbacks/twilio" if settings.public_url else "",
+            "callback": f"{public}/v1/callbacks/twilio" if public else "",
         },
         "twilio-voice": {
             "account": settings.twilio_account,
             "token": settings.twilio_token,
             "sender": settings.twilio_voice_from,
-            "callback": f"{settings.public_url.rstrip('/')}/v1/callbacks/twilio",
-            "keys": f"{settings.public_url.rstrip('/')}/v1/calls/twilio",
+            "callback": f"{public}/v1/callbacks/twilio" if public else "",
+            "keys": f"{public}/v1/calls/twilio" if public else "",
+        },
+        "voice-http": {
+            "url": settings.voice_http_url,
+            "token": settings.voice_http_token,
+            "drops_repeats": settings.voice_http_drops_repeats,
+            "callback": f"{public}/v1/callbacks/http" if public else "",
+            "keys": f"{public}/v1/calls/http" if public else "",
         },
         "webhook": {"private": settings.webhooks_private},
     }

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.config import Settings
+from scheduler.messaging import open_channel
 from scheduler.models import Appointment, Message, Organization, Task
 from scheduler.services import message_preview, message_rules, receipts, shipped
 from scheduler.services.outbox import Letter
@@ -24,6 +25,7 @@ from tests.api.problem import assert_problem
 from tests.api.test_inbound import BASE, SECRET, TOKEN, gateway, rows, twilio
 from tests.clinic import Clinic
 from tests.desk import book
+from tests.messaging.sinks import sms_gateway
 from tests.postroom import begin, cancel, claim, move, only, open_postroom, settle
 
 if TYPE_CHECKING:
@@ -124,6 +126,31 @@ def test_whoever_picks_up_hears_a_name_and_the_patient_the_rest(
     assert press(client, then, "1")[0].startswith("Thank you")
     assert visit(clinic).confirmed_at == clock.now
     assert ends(client, clinic, letter, "completed").status == "delivered"
+
+
+def test_a_gateway_of_ones_own_calls_in_json(client: FlaskClient, clinic: Clinic, clock: Clock) -> None:
+    booked(clinic)
+    letter = called(clinic, clock)
+    _, envelope = write_letter(letter, clock.now)
+    with sms_gateway() as own:
+        where = {"keys": f"{BASE}/v1/calls/http", "callback": f"{BASE}/v1/callbacks/http"}
+        channel = open_channel("voice-http", {"url": own.url, **where})
+        channel.deliver(envelope)
+        channel.deliver(replace(envelope, again=2))
+    asked, again = own.asked
+    assert (asked["to"], asked["say"], asked["locale"], asked["id"]) == (NUMBER, envelope.body, "en", str(letter.id))
+    assert own.headers[1]["Idempotency-Key"] == again["id"] == f"{letter.id}-2"
+    about = f"?organization={letter.organization_id}&message={letter.id}"
+    assert (asked["keys"], asked["callback"]) == (where["keys"] + about, where["callback"] + about)
+    key = {"id": "g-1", "to": NUMBER, "key": "1"}
+    told = gateway(client, asked["keys"].removeprefix(BASE), key).json
+    assert told is not None
+    assert told["say"].startswith("Hello, this is Harbor")
+    assert gateway(client, told["keys"].removeprefix(BASE), key).json == {
+        "say": "Thank you, your appointment is confirmed.", "locale": "en", "keys": None,
+    }  # fmt: skip
+    outcome = gateway(client, asked["callback"].removeprefix(BASE), {"id": "p-1", "status": "delivered"})
+    assert (outcome.status_code, only(clinic, letter.kind).status) == (204, "delivered")
 
 
 def test_a_mailbox_was_told_nothing_and_so_the_patient_is_told_otherwise(
@@ -239,7 +266,7 @@ def test_who_has_not_signed_gets_no_word(client: FlaskClient, clinic: Clinic, cl
     assert_problem(twilio(client, "/v1/calls/twilio", form), 422, "validation_failed")
     assert_problem(twilio(client, path(letter).replace(str(letter.id), str(letter.token)), form), 404, "not_found")
     about = path(letter).partition("?")[2]
-    assert_problem(gateway(client, f"/v1/calls/http?{about}", {"id": "a"}), 404, "not_found")
+    assert_problem(client.post(f"/v1/calls/http?{about}", json={"id": "a", "key": "1"}), 401, "unauthorized")
     assert "heard" not in only(clinic, "night_before").context
 
 

@@ -90,7 +90,7 @@ def smtp_rig(stack: ExitStack, _folder: Path) -> Rig:
     )
 
 
-def http_rig(stack: ExitStack, _folder: Path) -> Rig:
+def http_rig(stack: ExitStack, _folder: Path, name: str = "http", **more: str) -> Rig:
     gateway = stack.enter_context(sms_gateway())
     before: list[int] = []
 
@@ -102,7 +102,7 @@ def http_rig(stack: ExitStack, _folder: Path) -> Rig:
         before.append(status)
 
     return Rig(
-        open_channel("http", {"url": gateway.url, "token": "secret"}),
+        open_channel(name, {"url": gateway.url, "token": "secret"} | more),
         SMS,
         taken,
         lambda: answer(503),
@@ -171,6 +171,7 @@ def smtp_options(mailbox: Mailbox, **more: Any) -> dict[str, Any]:
     return {"host": mailbox.host, "port": mailbox.port, "sender": SENDER, "timeout": 2, **more}
 
 
+TOLD = {"keys": "https://v.example.org/k", "callback": "https://v.example.org/c"}
 RIGS = {
     "apprise": apprise_rig,
     "console": console_rig,
@@ -178,9 +179,8 @@ RIGS = {
     "http": http_rig,
     "smtp": smtp_rig,
     "twilio": twilio_rig,
-    "twilio-voice": partial(
-        twilio_rig, name="twilio-voice", keys="https://v.example.org/k", callback="https://v.example.org/c"
-    ),
+    "twilio-voice": partial(twilio_rig, name="twilio-voice", **TOLD),
+    "voice-http": partial(http_rig, name="voice-http", **TOLD),
     "webhook": webhook_rig,
 }
 

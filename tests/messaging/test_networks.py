@@ -28,6 +28,10 @@ def over_network(port: int) -> dict[str, tuple[Channel, Envelope]]:
             open_channel("twilio-voice", twilio | {"keys": url, "callback": url}),
             replace(SMS, channel="voice"),
         ),
+        "voice-http": (
+            open_channel("voice-http", {"url": url, "keys": url, "callback": url, "timeout": 0.2}),
+            replace(SMS, channel="voice"),
+        ),
         "webhook": (open_channel("webhook", {"private": True, "timeout": 0.2}), replace(SMS, to=url)),
     }
 

@@ -293,12 +293,20 @@ class TestSettings:
             "staff": "Apprise",
         }
         chosen = channels_of(
-            replace(settings, email_channel="console", sms_channel="http", sms_http_url="https://x.example.org")
+            replace(
+                settings,
+                email_channel="console",
+                sms_channel="http",
+                sms_http_url="https://x.example.org",
+                voice_channel="voice-http",
+                voice_http_url="https://y.example.org",
+                public_url="https://visits.example.org",
+            )
         )
         assert {name: type(channel).__name__ for name, channel in chosen.items()} == {
             "email": "Console",
             "sms": "SmsHttp",
-            "voice": "Console",
+            "voice": "VoiceHttp",
             "webhook": "Webhook",
             "staff": "Apprise",
         }
