@@ -14,6 +14,7 @@ from scheduler.core.errors import Fault, Invalid
 from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.protocol import GapRule, Gate, Limit, Phase, Protocol, Rest, Step, Window
 from scheduler.core.protocol.values import FIRST_DOSE, PHASE_START
+from scheduler.core.session_names import named
 from scheduler.core.visit import SessionGate, barring
 
 DAY_MINUTES = 24 * 60
@@ -68,6 +69,8 @@ class SessionSpec:
     hard: bool = False
     #: What is to be in order before this session alone, besides what its visit type asks.
     own_gates: tuple[SessionGate, ...] = ()
+    #: How sentences call it.
+    name: str = ""
 
     @property
     def sequence(self) -> int:
@@ -128,7 +131,7 @@ def expand(
             previous = len(specs) - 1
             if leaf is not None:
                 specs.append(_leaf(*leaf, ordinal, previous))
-    return _gated(protocol, specs)
+    return named(_gated(protocol, specs))
 
 
 def windows(

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from scheduler.core.course import SessionSpec
-from scheduler.core.easing import session_name
 from scheduler.core.protocol import Missed
 
 _SAID = {
@@ -34,5 +33,5 @@ def suggestions(specs: Sequence[SessionSpec], rule: Missed, missed: Collection[i
     for spec in doses:
         code = rule.during_induction if spec.phase == doses[0].phase else rule.maintenance_and_worse
         if spec.index in missed and code is not None:
-            found.append(Suggestion(spec.index, code, f"{session_name(specs, spec)} was missed{_SAID[code]}"))
+            found.append(Suggestion(spec.index, code, f"{spec.name} was missed{_SAID[code]}"))
     return found

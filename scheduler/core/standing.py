@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from scheduler.core.course import SessionSpec
-from scheduler.core.easing import session_name
 from scheduler.core.opendays import EVERY_DAY, OpenDays
 from scheduler.core.spacing import Booked
 
@@ -46,9 +45,7 @@ def _missing(specs: Sequence[SessionSpec], stands: Mapping[int, Booked]) -> Iter
     for spec in specs:
         anchored = spec.kind == "main" or spec.anchor in stands
         if spec.index < last and spec.index not in stands and anchored:
-            yield Broken(
-                spec.index, "not_booked", f"{session_name(specs, spec)} has no visit, and later sessions have."
-            )
+            yield Broken(spec.index, "not_booked", f"{spec.name} has no visit, and later sessions have.")
 
 
 def _gaps(
@@ -63,12 +60,12 @@ def _gaps(
         if before is not None and spec.gap is not None and spec.anchor == before.index and spec.index not in done:
             days = opened.between(stands[before.index].day, here.day, clinic_days=spec.clinic_days)
             least, _, most = spec.gap
-            names = f"{days} {'clinic ' * spec.clinic_days}days after {session_name(specs, before)}"
+            names = f"{days} {'clinic ' * spec.clinic_days}days after {before.name}"
             if days < least or here.starts_at < stands[before.index].ends_at:
-                detail = f"{session_name(specs, spec)} is {names}; the protocol asks for at least {least}."
+                detail = f"{spec.name} is {names}; the protocol asks for at least {least}."
                 yield Broken(spec.index, "gap_too_short", detail)
             elif most is not None and days > most:
-                detail = f"{session_name(specs, spec)} is {names}; the protocol allows at most {most}."
+                detail = f"{spec.name} is {names}; the protocol allows at most {most}."
                 yield Broken(spec.index, "gap_too_long", detail)
         before = spec
 
@@ -78,7 +75,7 @@ def _windows(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: C
         if spec.kind != "leaf" or spec.index not in stands or spec.index in done or spec.anchor is None:
             continue
         main = next(each for each in specs if each.index == spec.anchor)
-        name, of = session_name(specs, spec), session_name(specs, main)
+        name, of = spec.name, main.name
         if spec.anchor not in stands:
             yield Broken(spec.index, "without_its_session", f"{name} stands, and {of} has no visit.")
         elif spec.window is not None:
@@ -98,7 +95,7 @@ def _phases(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Co
         first, most = spec.span
         days = (stands[spec.index].day - stands[first].day).days
         if days > most:
-            detail = f"{session_name(specs, spec)} is {days} days into its phase, which may take {most}."
+            detail = f"{spec.name} is {days} days into its phase, which may take {most}."
             yield Broken(spec.index, "phase_too_long", detail)
 
 
@@ -107,7 +104,7 @@ def _supplies(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: 
         if spec.use_by is not None and spec.index in stands and spec.index not in done:
             day = stands[spec.index].day
             if day > spec.use_by:
-                name = session_name(specs, spec)
+                name = spec.name
                 detail = (
                     f"{name} is on {day.isoformat()}; what came for it has to be given by {spec.use_by.isoformat()}."
                 )

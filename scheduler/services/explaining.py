@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,9 +15,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from scheduler.core.availability import exact_starts
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.easing import AMOUNTS, LIMITS, WHO, Rule, Scene, Spoken, finer, lifted, rules_of, said, session_name
+from scheduler.core.easing import AMOUNTS, LIMITS, WHO, Rule, Scene, Spoken, brief, finer, lifted, rules_of, said
+from scheduler.core.easing.brief import WISHES
 from scheduler.core.easing.using import dates_used, exceeded
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.planner import Problem, blocked
@@ -53,9 +56,9 @@ def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFea
     names = _names(session, call, {rule.resource_id for rule in told if rule.resource_id is not None})
     blocking = [case.block(rule, names) for rule in rules] or [case.bare_block()]
     relaxations = [case.relaxation(changes, plan, names) for changes, plan in offers]
-    where = case.name_of_blocked
-    reasons = " ⇄ ".join(block["detail"] for block in blocking)
-    return NoFeasiblePlan(f"No plan exists: {where} ⇄ {reasons}.", blocking=blocking, relaxations=relaxations)
+    reasons = case.in_brief(rules, names) if rules else blocking[0]["detail"]
+    detail = f"No plan exists: {case.name_of_blocked} ⇄ {reasons}."
+    return NoFeasiblePlan(detail, blocking=blocking, relaxations=relaxations)
 
 
 def _names(session: Session, call: Call, ids: Collection[UUID]) -> Mapping[UUID, str]:
@@ -91,7 +94,7 @@ class _Case:
     @cached_property
     def name_of_blocked(self) -> str:
         """The first session that cannot be placed."""
-        return session_name(self._whole.specs, self._spec)
+        return self._spec.name
 
     def to_blame(self) -> tuple[Rule, ...]:
         """A minimal set of rules; empty when the course is impossible whatever is lifted."""
@@ -188,6 +191,25 @@ class _Case:
             "to": end.isoformat() if end else None,
         }
         return {name: value for name, value in shown.items() if value is not None}
+
+    def in_brief(self, rules: Sequence[Rule], names: Mapping[UUID, str]) -> str:
+        """The rules in the way as one sentence can hold them."""
+        wishes = [rule for rule in rules if rule.code in WISHES]
+        return brief(rules, Spoken(self._whole, names), lambda selector: self._lacking(selector, wishes))
+
+    def _lacking(self, selector: str, wishes: Collection[Rule]) -> tuple[int, int]:
+        """On how many of the days that the wishes leave to the session that pool alone leaves it no start."""
+        others = [rule for rule in rules_of(self._whole) if rule.selector != selector and rule not in wishes]
+        pool = Rule("no_resource", "manager", selector=selector)
+        every, left = (self._days_of(lifted(self._whole, rules)) for rules in ([*others, pool], others))
+        return len(every - left), len(every)
+
+    def _days_of(self, scene: Scene) -> set[date]:
+        """The days on which the session has a start."""
+        desk, kind = self._desk_of(scene), self._desk.kinds[self._spec.visit_type]
+        starts = exact_starts(kind.demand, desk.clinic(kind))
+        found = opening_days.days_within(starts, scene.site.timeline, scene.site.time_zone)
+        return found & set(self._days)
 
     def bare_block(self) -> dict[str, Any]:
         """What is in the way when nothing that anybody could lift is: least gaps, the order, what stands already."""

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.easing import session_name
 from scheduler.core.lifecycle import GONE, LIVE, NOT_DOSED, OPEN
 from scheduler.models import Appointment, Course, CourseSession, ProtocolRow, Task
 from scheduler.services import course_rules, tasks
@@ -55,7 +54,7 @@ def _owe(session: Session, call: Call, row: Row[Any]) -> None:
     course = session.get_one(Course, (call.organization_id, row.course_id))
     _, protocol = protocol_of(session, call, course.protocol_id)
     specs = course_rules.specs_of(protocol, course)
-    name = session_name(specs, specs[row.position])
+    name = specs[row.position].name
     following = to_local(row.following, row.time_zone)
     tasks.owe(
         session,

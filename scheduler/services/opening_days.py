@@ -22,10 +22,10 @@ from scheduler.services.rosters import Place
 _AROUND = timedelta(days=120)
 
 
-def open_days(opened: int, timeline: Timeline, time_zone: str) -> set[date]:
-    """The local days of which some is open: one stretch may be many, where nobody closes overnight."""
+def days_within(slots: int, timeline: Timeline, time_zone: str) -> set[date]:
+    """The local days of which some is among the slots: one stretch may be many days."""
     found = set()
-    for stretch in runs(opened):
+    for stretch in runs(slots):
         day, last = (to_local(timeline.instant(slot), time_zone).date() for slot in (stretch[0], stretch[1] - 1))
         found |= {day + timedelta(days=more) for more in range((last - day).days + 1)}
     return found
@@ -55,5 +55,5 @@ def around(
 def _known(opened: int, timeline: Timeline, time_zone: str) -> OpenDays:
     # The days at its edges are known in part.
     first, last = (to_local(each, time_zone).date() for each in (timeline.origin, timeline.end))
-    days = open_days(opened, timeline, time_zone)
+    days = days_within(opened, timeline, time_zone)
     return OpenDays.among(days, first + timedelta(days=1), last - timedelta(days=1))

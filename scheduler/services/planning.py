@@ -45,7 +45,7 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_of
-from scheduler.services.opening_days import open_days
+from scheduler.services.opening_days import days_within
 
 #: What a visit's starts would rise above: see `core/planner/fullness`.
 Levels = Mapping[str, tuple[int, ...]]
@@ -370,7 +370,7 @@ def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: 
     if not any(spec.clinic_days for spec in mains):
         return -1
     site = desk.loaded.site
-    places = {(day - first_day).days for day in open_days(site.counted, site.timeline, site.time_zone)}
+    places = {(day - first_day).days for day in days_within(site.counted, site.timeline, site.time_zone)}
     return sum(1 << place for place in places if 0 <= place < days)
 
 

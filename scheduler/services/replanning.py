@@ -16,7 +16,7 @@ from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
-from scheduler.core.easing import Rule, Scene, lifted, session_name
+from scheduler.core.easing import Rule, Scene, lifted
 from scheduler.core.missed import Suggestion, suggestions
 from scheduler.core.planner import Problem
 from scheduler.core.planner.explain import feasible, least
@@ -264,7 +264,5 @@ def _why(case: Case, desk: Desk, place: int, new: Mapping[int, Placed]) -> str:
     spec = next(each for each in desk.specs if each.index == place)
     if spec.anchor in new:
         anchor = next(each for each in desk.specs if each.index == spec.anchor)
-        return (
-            f"it {'follows' if spec.kind == 'leaf' else 'keeps its distance from'} {session_name(desk.specs, anchor)}"
-        )
+        return f"it {'follows' if spec.kind == 'leaf' else 'keeps its distance from'} {anchor.name}"
     return "it makes room for the others"

@@ -285,6 +285,18 @@ def test_every_session_has_dates(code: str) -> None:
             assert dates.earliest <= dates.target <= dates.latest
 
 
+def test_doses_of_several_steps_are_called_by_their_phases() -> None:
+    """A first dose, a dose 1 and a weekly dose 1 would be three visits of one patient."""
+    names = {code: [each.name for each in expand(each) if each.kind == "main"] for code, each in PROTOCOLS.items()}
+    esketamine = names["esketamine_trd"]
+    assert esketamine[:4] == ["evaluation", "induction dose 1", "induction dose 2", "induction dose 3"]
+    assert [esketamine[place] for place in (8, 9, 13)] == [
+        "induction dose 8", "optimization dose 1", "maintenance dose 1"]  # fmt: skip
+    assert names["im_ketamine"][1:3] == ["dose 1", "dose 2"], "there the others are boosters"
+    assert "booster 1" in names["im_ketamine"]
+    assert all(len(set(each)) == len(each) for each in names.values())
+
+
 @pytest.mark.parametrize("code", ["esketamine_56mg", "esketamine_84mg"])
 def test_the_label_is_on_the_checklist_and_among_the_tasks(code: str) -> None:
     visit = VISITS[code]

@@ -18,7 +18,7 @@ from scheduler.services import booking, courses, protocols, timelines
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
-from scheduler.services.opening_days import open_days
+from scheduler.services.opening_days import days_within
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.desk import count
@@ -71,7 +71,7 @@ def test_windows_count_clinic_days_where_the_gap_does(clinic: Clinic) -> None:
 def test_where_nobody_closes_overnight_each_day_is_one() -> None:
     timeline = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 4)
     from_noon_on = timeline.everything & ~((1 << 144) - 1)
-    assert open_days(from_noon_on, timeline, "UTC") == {date(2030, 3, day) for day in (4, 5, 6, 7)}
+    assert days_within(from_noon_on, timeline, "UTC") == {date(2030, 3, day) for day in (4, 5, 6, 7)}
 
 
 def test_a_new_version_never_alters_a_running_course(clinic: Clinic) -> None:

@@ -5,9 +5,10 @@ Which of them are to blame is found by `core/planner/explain`; rows and people's
 
 from __future__ import annotations
 
+from scheduler.core.easing.brief import brief
 from scheduler.core.easing.lifting import lifted, newcomer
 from scheduler.core.easing.rules import AMOUNTS, LIMITS, WHO, Rule, Scene, finer, rules_of
-from scheduler.core.easing.words import Spoken, days_in_words, said, session_name
+from scheduler.core.easing.words import Spoken, days_in_words, said
 
 __all__ = [
     "AMOUNTS",
@@ -16,11 +17,11 @@ __all__ = [
     "Rule",
     "Scene",
     "Spoken",
+    "brief",
     "days_in_words",
     "finer",
     "lifted",
     "newcomer",
     "rules_of",
     "said",
-    "session_name",
 ]

@@ -30,12 +30,6 @@ class Spoken:
     dates: Sequence[date] = ()
 
 
-def session_name(specs: Sequence[SessionSpec], spec: SessionSpec) -> str:
-    """The step, with its number where it happens more than once: dose 4."""
-    many = sum(each.step == spec.step for each in specs) > 1 or spec.ordinal > 1
-    return spec.step.replace("_", " ") + (f" {spec.ordinal}" if many else "")
-
-
 def days_in_words(first: date, last: date) -> str:
     """One day as "12 May", several with a dash between, the month once where it is the same."""
     if first == last:
@@ -43,6 +37,12 @@ def days_in_words(first: date, last: date) -> str:
     if (first.year, first.month) == (last.year, last.month):
         return f"{first.day}–{last.day} {last:%B}"  # noqa: RUF001 - an en dash is meant
     return f"{first.day} {first:%B} – {last.day} {last:%B}"  # noqa: RUF001
+
+
+def one_of(selector: str) -> str:
+    """One of a pool: a nurse, an infusion room."""
+    kind, _, code = selector.partition(":")
+    return code.replace("_", " ") + (" room" if kind == "room" else "")
 
 
 def said(rule: Rule, spoken: Spoken) -> tuple[str, str]:
@@ -73,7 +73,7 @@ def _wish(rule: Rule, spoken: Spoken) -> tuple[str, str]:
     wish, on = spoken.scene.preferences, _on(spoken.dates)
     if rule.code == "weekdays":
         days = [_WEEKDAYS[day] for day in sorted(wish.weekdays or ())]
-        return f"the patient comes on {_listed(days)} only", f"the patient comes on another weekday{on}"
+        return f"the patient comes on {listed(days)} only", f"the patient comes on another weekday{on}"
     if rule.code == "hours":
         bounds = [
             f"{word} {minutes // HOUR:02}:{minutes % HOUR:02}"
@@ -88,8 +88,7 @@ def _wish(rule: Rule, spoken: Spoken) -> tuple[str, str]:
 
 
 def _pool(rule: Rule, spoken: Spoken) -> tuple[str, str]:
-    kind, _, code = (rule.selector or "").partition(":")
-    one, on = code.replace("_", " ") + (" room" if kind == "room" else ""), _on(spoken.dates)
+    one, on = one_of(rule.selector or ""), _on(spoken.dates)
     if rule.code == "not_qualified":
         return f"there is no {one} here", f"have a {one} here{on}"
     if rule.code == "resource_absent" and rule.start is not None and rule.end is not None:
@@ -104,12 +103,11 @@ def _pool(rule: Rule, spoken: Spoken) -> tuple[str, str]:
 
 
 def _limit(rule: Rule, spoken: Spoken) -> tuple[str, str]:
-    specs = spoken.scene.specs
-    by_index = {spec.index: spec for spec in specs}
+    by_index = {spec.index: spec for spec in spoken.scene.specs}
     if rule.index is None:
         return f"the longest times between sessions{_hard(rule)}", _longer(rule, spoken, by_index)
     spec = by_index[rule.index]
-    name = session_name(specs, spec)
+    name = spec.name
     if rule.code == "entry" and spec.gap is not None:
         within = f"{name} within {spec.gap[2]} days of the first possible day{_hard(rule)}"
         return within, f"begin up to {rule.amount} days later"
@@ -118,7 +116,7 @@ def _limit(rule: Rule, spoken: Spoken) -> tuple[str, str]:
         return f"{phase} within {spec.span[1]} days{_hard(rule)}", f"let {phase} take up to {rule.amount} days longer"
     if rule.code == "cap":
         return _cap(rule, spec)
-    return _most(rule, spec, specs, by_index) + _hard(rule), _longer(rule, spoken, by_index)
+    return _most(rule, spec, by_index) + _hard(rule), _longer(rule, spoken, by_index)
 
 
 def _hard(rule: Rule) -> str:
@@ -126,16 +124,16 @@ def _hard(rule: Rule) -> str:
     return ", which its protocol makes hard" if rule.hard else ""
 
 
-def _most(rule: Rule, spec: SessionSpec, specs: Sequence[SessionSpec], by_index: Mapping[int, SessionSpec]) -> str:
+def _most(rule: Rule, spec: SessionSpec, by_index: Mapping[int, SessionSpec]) -> str:
     """How far the session may be from another one."""
-    name = session_name(specs, spec)
-    before = "" if spec.anchor is None else session_name(specs, by_index[spec.anchor])
+    name = spec.name
+    before = "" if spec.anchor is None else by_index[spec.anchor].name
     if rule.code == "window_max" and spec.window is not None:
         return f"{name} at most {spec.window.maximum // HOUR} hours after {before}"
     if rule.code == "rest_max" and spec.rest is not None and spec.rest.maximum is not None:
         return f"{name} at most {spec.rest.maximum // HOUR} hours after {before}"
     if rule.code == "bound_max":
-        return f"{name} at most {_counted(spec, specs, by_index)}"
+        return f"{name} at most {_counted(spec, by_index)}"
     return f"at most {spec.gap[2] if spec.gap else 0} {_days(spec)} between {before} and {name}"
 
 
@@ -144,10 +142,10 @@ def _days(spec: SessionSpec) -> str:
     return "clinic days" if spec.clinic_days else "days"
 
 
-def _counted(spec: SessionSpec, specs: Sequence[SessionSpec], by_index: Mapping[int, SessionSpec]) -> str:
+def _counted(spec: SessionSpec, by_index: Mapping[int, SessionSpec]) -> str:
     """The most days from the sessions further back."""
     some = [(bound.most, by_index[bound.anchor]) for bound in spec.bounds if bound.most is not None]
-    return _listed([f"{most} days after {session_name(specs, anchor)}" for most, anchor in some])
+    return listed([f"{most} days after {anchor.name}" for most, anchor in some])
 
 
 def _cap(rule: Rule, spec: SessionSpec) -> tuple[str, str]:
@@ -155,7 +153,7 @@ def _cap(rule: Rule, spec: SessionSpec) -> tuple[str, str]:
     phase = spec.phase.replace("_", " ")
     spans = ["a week" if limit.days is None else f"{limit.days} days" for limit in spec.limits]
     most = [f"{limit.most} sessions in {span}" for limit, span in zip(spec.limits, spans, strict=True)]
-    return f"{phase} with at most {_listed(most)}", f"let {phase} have up to {rule.amount} more in {_listed(spans)}"
+    return f"{phase} with at most {listed(most)}", f"let {phase} have up to {rule.amount} more in {listed(spans)}"
 
 
 def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> str:
@@ -166,11 +164,10 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
         if spec.anchor is None or (rule.index not in (None, index)):
             continue
         if rule.code == "bound_max":
-            specs = spoken.scene.specs
-            parts.append(f"{session_name(specs, spec)} {more} days later than {_counted(spec, specs, by_index)}")
+            parts.append(f"{spec.name} {more} days later than {_counted(spec, by_index)}")
             continue
-        name = session_name(spoken.scene.specs, spec)
-        before = session_name(spoken.scene.specs, by_index[spec.anchor])
+        name = spec.name
+        before = by_index[spec.anchor].name
         if rule.code == "gap_max" and spec.kind == "main" and spec.gap and spec.gap[2] is not None:
             between = f"{spec.gap[2] + more} {_days(spec)} between {before} and {name}"
             parts.append(f"{between} instead of at most {spec.gap[2]}")
@@ -189,9 +186,10 @@ def _on(dates: Collection[date]) -> str:
     if not days:
         return ""
     shown = [days_in_words(day, day) for day in days[:MANY]]
-    return " on " + _listed([*shown, "more days"] if len(days) > MANY else shown)
+    return " on " + listed([*shown, "more days"] if len(days) > MANY else shown)
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """The words with commas, and an "and" before the last."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
