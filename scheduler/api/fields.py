@@ -13,6 +13,7 @@ from marshmallow import fields, validate
 from marshmallow.fields import Dict, Nested
 
 from scheduler.api.schema import Coded
+from scheduler.api.writing import id_text, instant_text, writes
 from scheduler.core import civil
 from scheduler.core.errors import Invalid
 
@@ -292,3 +293,9 @@ def _listed(validators: Any) -> Sequence[Any]:
     if validators is None:
         return ()
     return (validators,) if callable(validators) else tuple(validators)
+
+
+writes(Id, id_text)
+writes(Instant, instant_text)
+writes(Day, lambda day: f'"{day.isoformat()}"')
+writes(LocalInstant, lambda instant: f'"{instant.replace(tzinfo=None).isoformat()}"')

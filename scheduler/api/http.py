@@ -25,6 +25,7 @@ from scheduler.api.auth import MalformedHeader, identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
 from scheduler.api.schema import Coded, Schema, instance, page_schema, patch_schema, read
+from scheduler.api.writing import encoded
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
 from scheduler.database import db, look, transact
@@ -218,7 +219,7 @@ class _Request:
         return self._written(answer)
 
     def _written(self, answer: Answer) -> Kept:
-        """The answer as text: dumped once, inside the transaction, while its rows can be read."""
+        """The answer as text: written once, inside the transaction, while its rows can be read."""
         status = answer.status or self.manner.status
         headers = dict(answer.headers)
         if self.manner.media is not None:
@@ -227,17 +228,16 @@ class _Request:
         if self.manner.gives is None:
             return Kept(status, headers)
         schema = instance(self.manner.gives)
-        shown: Any
         if self.manner.many:
-            shown = {"items": schema.dump(answer.value.items, many=True), "next_cursor": answer.value.next_cursor}
+            items = ",".join([schema.as_json(each) for each in answer.value.items])
+            text = f'{{"items":[{items}],"next_cursor":{encoded(answer.value.next_cursor)}}}'
         else:
-            shown = schema.dump(answer.value)
+            text = schema.as_json(answer.value)
             revision = _member(answer.value, "revision")
             if revision is not None:
                 headers.setdefault("ETag", f'"{revision}"')
             if status == 201:  # noqa: PLR2004 - Created
                 headers |= _location(_member(answer.value, "id"))
-        text = _text(shown)
         if not self._changes and not self.manner.many:
             # What has no revision cannot be changed by If-Match; its tag serves those who look again.
             headers.setdefault("ETag", _tag_of(text))
@@ -263,7 +263,7 @@ class _Request:
         if not self.manner.secrets or answer.body is None:
             return answer
         shown = json.loads(answer.body)
-        return replace(answer, body=_text(shown | dict.fromkeys(self.manner.secrets)))
+        return replace(answer, body=encoded(shown | dict.fromkeys(self.manner.secrets)))
 
 
 def _response(kept: Kept) -> Response:
@@ -394,6 +394,3 @@ def _copied(value: Any) -> Any:
 
 def _member(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-
-
-_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -10,11 +10,10 @@ from typing import Any, Self, TypeVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from scheduler.api.writing import Writer
 from scheduler.core.errors import Fault, Invalid
 
 S = TypeVar("S", bound="Schema")
-#: The key of a value, the key that it is written under, what writes it, and the value where there is none.
-_Writer = tuple[str, str, Callable[..., Any], Any]
 
 #: marshmallow's names for what went wrong, where ours differ.
 _CODES = {
@@ -75,33 +74,14 @@ class Schema(ma.Schema):
         del field_name
         _give_codes(field_obj)
 
-    def _serialize(self, obj: Any, *, many: bool = False) -> Any:
-        """As marshmallow writes it, by each field's own `_serialize`; mappings are asked for their keys at once.
-
-        marshmallow goes through four calls a field to find out how to get at the value, which is most of what a long
-        page costs.
-        """
-        if many and obj is not None:
-            return [self._serialize(each) for each in obj]
-        if type(obj) is not dict:
-            return super()._serialize(obj)
-        written = {}
-        for attribute, key, write, default in self._writers:
-            value = obj.get(attribute, default)
-            if value is not ma.missing:
-                written[key] = write(value, attribute, obj)
-        return written
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """What an object has under that name. A mapping has its keys: `items` is a method to nobody but marshmallow."""
+        return obj.get(attr, default) if type(obj) is dict else super().get_attribute(obj, attr, default)
 
     @cached_property
-    def _writers(self) -> list[_Writer]:
-        return [_writer(name, field) for name, field in self.dump_fields.items()]
-
-
-def _writer(name: str, field: fields.Field[Any]) -> _Writer:
-    if callable(field.dump_default) or not field._CHECK_ATTRIBUTE:  # noqa: SLF001 - marshmallow's protocol for fields without a value
-        msg = f"the value of {name} is not simply there"
-        raise TypeError(msg)
-    return field.attribute or name, field.data_key or name, field._serialize, field.dump_default  # noqa: SLF001 - what a field is asked to override
+    def as_json(self) -> Callable[[Any], str]:
+        """From an object to its JSON: what encoding `dump` would give."""
+        return Writer(self)
 
 
 @cache
