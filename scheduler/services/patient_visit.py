@@ -22,7 +22,7 @@ from scheduler.core.policies import Policies
 from scheduler.core.visit import CheckItem, Instructions
 from scheduler.messaging.render import neutral
 from scheduler.models import Appointment, Location, Organization, Patient
-from scheduler.services import audit, availability, booking, patient_links, visit_day
+from scheduler.services import audit, availability, booking, outbox, patient_links, visit_day
 from scheduler.services.availability import Question
 from scheduler.services.catalog import visit_kind
 from scheduler.services.patient_links import Opened, Scope
@@ -86,6 +86,7 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
     audit.note(session, call, "patient_page.read", "appointment", row.id)
     told = kind.instructions
     locales = tuple(filter(None, (patient.locale, organization.default_locale)))
+    confirmed = row.confirmed_at is not None and not outbox.is_asked(session, call, row)
     title = neutral(kind.called(locales), locales)
     return PatientVisit(
         entry=Entry.of(row, title=title, place=location.address, stamp=opened.link.created_at),
@@ -96,13 +97,13 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
         channel=patient.preferences.get("channel"),
         channels=tuple(dict.fromkeys(each["channel"] for each in patient.contacts)),
         state=state,
-        confirmed=row.confirmed_at is not None,
+        confirmed=confirmed,
         arrive_at=row.starts_at - timedelta(minutes=told.arrive_early_minutes),
         until=_until(told, row.starts_at),
         escort=told.escort,
         no_driving=told.no_driving,
         asks=tuple(_ask(row, item, call.now) for item in kind.checklist if item.asks),
-        may=_may(opened, state, Policies.from_document(organization.policies), call.now),
+        may=_may(opened, state, Policies.from_document(organization.policies), call.now, confirmed=confirmed),
     )
 
 
@@ -132,6 +133,7 @@ def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str
         raise Invalid(faults)
     if answers:
         visit_day.answer(session, call, opened.visit.id, answers)
+        outbox.answered(session, call, opened.visit)
 
 
 def times(session: Session, call: Call, opened: Opened) -> list[datetime]:
@@ -200,7 +202,7 @@ def _state(row: Appointment, now: datetime) -> str:
     return "coming" if row.status in {"booked", "arrived", "checked-in"} else "unsure"
 
 
-def _may(opened: Opened, state: str, policies: Policies, now: datetime) -> frozenset[str]:
+def _may(opened: Opened, state: str, policies: Policies, now: datetime, *, confirmed: bool) -> frozenset[str]:
     row = opened.visit
     if opened.moved or state != "coming" or row.status != "booked":
         return frozenset()
@@ -210,7 +212,7 @@ def _may(opened: Opened, state: str, policies: Policies, now: datetime) -> froze
         for change in changes
         if not why_not_change(policies, change, "patient", starts_at=row.starts_at, now=now, moves=row.moves)
     }
-    confirms = set() if row.confirmed_at else {"confirm"}
+    confirms = set() if confirmed else {"confirm"}
     return frozenset((allowed | confirms | {"answer", "preferences"}) & set(opened.link.scopes))
 
 

@@ -129,7 +129,8 @@ def _yes(session: Session, call: Call, incoming: Incoming, _reply: Reply) -> _Do
     if len(waiting) > 1:
         return _Done("read", task="A yes to texts about several visits: which of them is it?")
     if not waiting:
-        return _Done("confirmed", asked[0].id)  # said twice
+        outbox.answered(session, call, asked[0])  # said twice, or to an instruction
+        return _Done("confirmed", asked[0].id)
     visit_id = waiting[0].id
     try:
         with session.begin_nested():

@@ -115,3 +115,22 @@ def test_what_the_patient_prefers_decides_from_then_on(clinic: Clinic) -> None:
     patient_id = messages(clinic, Message.appointment_id == visit)[0].patient_id
     clinic.do(lambda s, c: patients.change(s, c, patient_id, 1, {"preferences": {"channel": "sms"}}))
     assert send(clinic, "2030-03-08 14:00") == [("remind_72h", "sms")]
+
+
+def test_who_said_yes_before_the_instruction_is_asked_again(clinic: Clinic) -> None:
+    rules = [rule for rule in shipped.message_rules() if rule["key"] in {"remind_72h", "night_before"}]
+    asking = [{name: value for name, value in rule.items() if name != "yields"} for rule in rules]
+    clinic.do(lambda s, c: message_rules.change(s, c, asking))
+    visit = book(clinic, clinic.patient(), "fasted", "2030-03-11 09:00").id
+
+    def yes(when: str) -> None:
+        clinic.do(lambda s, c: visit_day.confirm(s, c, visit), now=clinic.at(when))
+
+    assert send(clinic, "2030-03-08 14:00") == [("remind_72h", "sms")]
+    yes("2030-03-08 14:05")
+    assert send(clinic, "2030-03-10 18:00") == [("night_before", "sms")]
+    assert send(clinic, "2030-03-10 18:30") == [("night_before", "email")], "nobody has said that they read it"
+    yes("2030-03-10 18:40")
+    assert send(clinic, "2030-03-10 19:30") == []
+    assert open_tasks(clinic) == []
+    assert only(clinic, "night_before+call").reason == "confirmed"

@@ -14,6 +14,7 @@ from scheduler.models import Message, OptOut, Organization, Patient, PatientLink
 from scheduler.services import message_preview, outbox, patient_links, unsubscribing
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.services.patient_links import SCOPES, Links, Opened
+from scheduler.worker import write_letter
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import FASTED, LEASE, begin, cancel, claim, messages, move, only, open_postroom, settle
@@ -55,6 +56,24 @@ def test_a_message_that_is_tried_again_carries_the_same_link(engine: Engine) -> 
         assert token_of(first) not in str(vars(row)), "only a digest is kept"
         assert (row.scopes, row.sequence) == (sorted([*SCOPES, "stop:change"]), 0)
     assert token_of(first) not in repr(first), "nor does a log see it"
+
+
+def test_an_email_is_ended_by_one_click_in_any_mail_program_and_a_text_is_not(engine: Engine) -> None:
+    clinic = open_postroom(engine)
+    visit = booked(clinic)
+    letter = first_letter(clinic)
+    _, envelope = write_letter(letter, clinic.call.now)
+    assert letter.channel == "email"
+    assert envelope.headers == {
+        "List-Unsubscribe": f"<https://visits.example.org/p/{token_of(letter)}/stop>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    begin(clinic, letter, clinic.call.now)
+    settle(clinic, letter, clinic.call.now)
+    move(clinic, visit, "2030-03-07 10:00")
+    later = clinic.later(minutes=5)
+    (news,) = claim(clinic, later, links=LINKS)
+    assert (news.channel, write_letter(news, later)[1].headers) == ("sms", {})
 
 
 def test_another_key_makes_another_link_and_the_first_one_stays(engine: Engine) -> None:

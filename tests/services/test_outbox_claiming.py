@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -283,6 +284,25 @@ def test_a_worker_says_that_it_lives_and_the_dead_are_forgotten(engine: Engine) 
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT worker FROM worker_heartbeats").all()
     assert [row[0] for row in rows] == ["second"]
+
+
+def test_what_begins_and_what_ended_is_looked_up_and_no_table_read_through(engine: Engine) -> None:
+    """Whatever the planner believes: it once read all attempts that had ever been made, for each round."""
+    clinic = open_postroom(engine)
+    heap(clinic, [book(clinic, clinic.patient(), "session", "2030-03-11 09:00").id], each=2000)
+    now = clinic.call.now + timedelta(minutes=1)
+    first, second = (claim(clinic, now, limit=200) for _ in range(2))
+    clinic.do(lambda s, c: outbox.begin_deliveries(s, c, first, LEASE), now=now)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    ended = [outbox.Outcome(letter, provider_id="p") for letter in first[:20]]
+    with listening(engine) as asked:
+        clinic.do(lambda s, c: outbox.turn(s, c, ended, (), second[:20], LEASE), now=now)
+    told = [each for each in asked.statements if "message" in each[0]]
+    assert len(told) <= 4
+    for statement, values in told:
+        found = plan(engine, statement, values[0] if isinstance(values, list) else values)
+        assert not re.search(r"Seq Scan on message|SCAN message", found), found
 
 
 def test_what_waits_for_a_shut_channel_is_not_looked_through(engine: Engine) -> None:

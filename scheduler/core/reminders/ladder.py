@@ -29,15 +29,21 @@ def reach(rule: Rule, recipient: Recipient) -> tuple[str, ...]:
 
 
 def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterator[Owed]:
-    """What follows `first` unless somebody confirms: the same over each further channel, and then a call."""
+    """What follows `first` unless somebody confirms: the same over each further channel, and then a call.
+
+    Of an instruction a yes that came before it is no answer: who says yes afterwards ends it, whoever hears that.
+    """
     if not rule.escalate_minutes or first.suppressed not in {None, "no_channel"}:
         return
     if rule.escalate_fasting and visit.fast_start is None:
         return
     step, channels = timedelta(minutes=rule.escalate_minutes), reach(rule, recipient)
+    instructs = rule.cls == "instruction" or rule.escalate_fasting
+    unless = frozenset() if instructs else frozenset({"confirmed"})
     rung = replace(
-        first, of=rule.key, unless=first.unless | {"confirmed"}, merges=False, urgent=False, arrive_by=None,
-        suppressed="confirmed" if "confirmed" in visit.passed else None, note="unless somebody has confirmed",
+        first, of=rule.key, unless=first.unless | unless, merges=False, urgent=False, arrive_by=None,
+        suppressed=min(unless & visit.passed, default=None),
+        note=f"unless somebody has confirmed{' since' if instructs else ''}",
     )  # fmt: skip
     for place, channel in enumerate(channels[1:], start=1):
         due = next_open(recipient, first.due_at + place * step)

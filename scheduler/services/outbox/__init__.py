@@ -5,6 +5,7 @@ Nothing leaves from here: a worker is given plain letters and says afterwards ho
 
 from __future__ import annotations
 
+from scheduler.services.outbox.answering import answered, is_asked
 from scheduler.services.outbox.claiming import Claimed, claim, next_due, organizations_due
 from scheduler.services.outbox.delivering import begin_deliveries, release, settle, turn
 from scheduler.services.outbox.digest import Changed, owe_for_course_change
@@ -31,12 +32,14 @@ __all__ = [
     "Outcome",
     "Stop",
     "alive",
+    "answered",
     "beat",
     "begin_deliveries",
     "call_off",
     "claim",
     "fall",
     "in_words",
+    "is_asked",
     "next_due",
     "organizations_due",
     "owe_anew",

@@ -47,6 +47,7 @@ def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int
     row = move.row
     if row.status == "booked":
         row.confirmed_at = row.confirmed_at or call.now
+        outbox.answered(session, call, row)
         tasks.withdraw(session, call, "The visit is confirmed.", Task.kind == CALL, Task.appointment_id == row.id)
         return closed(session, call, move, "confirm")
     link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
