@@ -16,14 +16,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
-from scheduler.core.rooms import Stay
-from scheduler.services.lines import LONGEST, Line, Run, lines
+from scheduler.core.rooms import Stay, Stays
+from scheduler.services.lines import FIXED, LONGEST, Line, Run, lines
 from scheduler.services.locks import has_changed_calendars
 
 __all__ = ["LONGEST", "REMEMBERED", "Busy", "Freed", "Held", "busy"]
@@ -49,13 +50,13 @@ class Busy:
     """A resource over a timeline: unit to the slots at which visits take it, the holds, and when it is away.
 
     `extra` are its one-off shifts, location to slots. Units beyond the regular ones belong to overrides. `stays` say
-    whose the slots are, for rooms only; an appointment's key is the hexadecimal digits of its id.
+    whose the slots are, for rooms only; an appointment's key is its id as the database writes it.
     """
 
     resource_id: UUID
     timeline: Timeline
     lanes: Mapping[int, int]
-    stays: tuple[Stay, ...]
+    stays: Stays
     holds: tuple[Held, ...]
     absent: int
     extra: Mapping[UUID, int] = field(default_factory=dict)
@@ -72,21 +73,21 @@ class Busy:
             return self
         held = [each for each in self.holds if each.expires_at > now and each.hold_id not in ignoring]
         if freed:
-            return self._with(held, freed, {owner.hex for owner in ignoring})
+            return self._with(held, freed, {told for owner in ignoring for told in (str(owner), owner.hex)})
         known = frozenset(each.hold_id for each in held)
         if known not in self._standing:
             self._standing[known] = self._with(held, (), ())
         return self._standing[known]
 
     def _with(self, held: Sequence[Held], freed: Sequence[tuple[int, Run]], gone: Collection[str]) -> Busy:
-        lanes = dict(self.lanes)
+        lanes, covered = dict(self.lanes), self.timeline.covered
         for unit, run in freed:
-            lanes[unit] = lanes.get(unit, 0) & ~self.timeline.lane([run])
+            lanes[unit] = lanes.get(unit, 0) & ~covered([run])
         for each in held:
-            lanes[each.unit] = lanes.get(each.unit, 0) | self.timeline.lane([each.run])
-        kept = (stay for stay in self.stays if stay.key not in gone)
+            lanes[each.unit] = lanes.get(each.unit, 0) | covered([each.run])
+        kept = self.stays.at(place for place, key in enumerate(self.stays.keys) if key not in gone)
         seated = (Stay(each.hold_id, self.resource_id, each.run[0], each.run[1], fixed=True) for each in held)
-        return replace(self, lanes=lanes, stays=(*kept, *seated), holds=())
+        return replace(self, lanes=lanes, stays=Stays.joined([kept, Stays.of(seated)]), holds=())
 
 
 #: An organization's time: what one look spans.
@@ -123,26 +124,34 @@ def busy(
 
 def _made(timeline: Timeline, ids: Sequence[UUID], read: Sequence[Line]) -> dict[UUID, Busy]:
     lanes: dict[UUID, dict[int, int]] = {key: {} for key in ids}
-    stays: dict[UUID, list[Stay]] = {key: [] for key in ids}
+    stays = dict.fromkeys(ids, Stays.of(()))
     holds: dict[UUID, list[Held]] = {key: [] for key in ids}
     extra: dict[UUID, dict[UUID, int]] = {key: {} for key in ids}
     absent = dict.fromkeys(ids, 0)
     for line in read:
         key, unit = line.resource_id, line.unit
         if line.what == "visits":
-            lanes[key][unit] = timeline.lane(line.runs)
-            if unit == 0:
-                stays[key] += [Stay(who[0], key, run[0], run[1], who[1] == "1") for run, who in line.pieces if who]
+            lanes[key][unit] = timeline.lane(line.first, line.past)
+            if unit == 0 and line.owners:
+                stays[key] = _stays(line)
         elif line.what == "hold" and line.key is not None and line.until is not None:
             holds[key] += [Held(unit, run, line.key, line.until) for run in line.runs]
         elif line.what == "shift" and line.key is not None:
-            extra[key][line.key] = timeline.lane(line.runs)
+            extra[key][line.key] = timeline.lane(line.first, line.past)
         elif line.what == "away":
-            absent[key] = timeline.lane(line.runs)
-    return {
-        key: Busy(key, timeline, lanes[key], tuple(stays[key]), tuple(holds[key]), absent[key], extra[key])
-        for key in ids
-    }
+            absent[key] = timeline.lane(line.first, line.past)
+    return {key: Busy(key, timeline, lanes[key], stays[key], tuple(holds[key]), absent[key], extra[key]) for key in ids}
+
+
+def _stays(line: Line) -> Stays:
+    """Whose a room's runs are."""
+    fixed = np.zeros(len(line.owners), dtype=np.bool_)
+    keys = line.owners
+    if any(FIXED in key for key in keys):
+        fixed[:] = [key.endswith(FIXED) for key in keys]
+        keys = [key.removesuffix(FIXED) for key in keys]
+    found = Stays(keys, [line.resource_id] * len(keys), line.first, line.past, fixed)
+    return found if all(keys) else found.at(place for place, key in enumerate(keys) if key)
 
 
 class _Memory:

@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
-from scheduler.core.rooms import RoomPool, Stay, settled
+from scheduler.core.rooms import RoomPool, Stays
 from scheduler.core.site import Site
 from scheduler.models import Resource
 from scheduler.services.busy import Busy, busy
@@ -300,5 +300,5 @@ def _pools(
     return pools
 
 
-def _stays(rooms: Sequence[Busy], now: int) -> list[Stay]:
-    return settled((stay for room in rooms for stay in room.stays), now)
+def _stays(rooms: Sequence[Busy], now: int) -> Stays:
+    return Stays.joined([room.stays for room in rooms]).settled(now)

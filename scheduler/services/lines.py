@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -31,7 +32,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from scheduler.core.bitmap import SLOT, Timeline
+from scheduler.core.bitmap import SLOT, Slots, Timeline
 from scheduler.core.call import Call
 from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
 from scheduler.models.base import UtcDateTime
@@ -44,8 +45,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: A run of slots [first, past).
 Run = tuple[int, int]
-#: A run, and for a room whose it is (the hexadecimal digits of an appointment's id) and "1" if it is fixed there.
-Piece = tuple[Run, list[str]]
+#: What follows an appointment's id that is fixed in its room.
+FIXED = "!"
 
 _ROWS = cast("Table", Occupancy.__table__).c
 _HOLDS = cast("Table", Hold.__table__).c
@@ -66,14 +67,18 @@ class Line:
     what: Literal["visits", "hold", "freed", "away", "shift"]
     resource_id: UUID
     unit: int
-    pieces: list[Piece]
+    #: The runs: element i of one is where it begins, of the other the first slot after it.
+    first: Slots
+    past: Slots
+    #: For a room's visits whose each run is: an appointment's id as the database writes it, and FIXED if it is.
+    owners: Sequence[str]
     key: UUID | None
     until: datetime | None
 
     @property
     def runs(self) -> list[Run]:
-        """The runs alone."""
-        return [run for run, _ in self.pieces]
+        """The runs one by one: for few."""
+        return list(zip(self.first.tolist(), self.past.tolist(), strict=True))
 
 
 def lines(
@@ -92,25 +97,15 @@ def lines(
             "end": timeline.end,
         },
     )
-    for what, resource_id, unit, text, key, until in rows:
-        yield Line(what, resource_id, unit, _pieces(text, base), key, until)
+    for what, resource_id, unit, text, owners, key, until in rows:
+        slots: Slots = np.fromstring(text, dtype=np.int64, sep=",") - base
+        told = owners.split(",") if owners and owners.strip(",") else ()
+        yield Line(what, resource_id, unit, slots[::2], slots[1::2], told, key, until)
 
 
-def _pieces(text: str, base: int) -> list[Piece]:
-    if text.count("/") == text.count(",") + 1:  # nobody's name is among them: all numbers are read at once
-        times = [int(each) - base for each in text.replace(",", "/").split("/")]
-        return [(run, []) for run in zip(times[::2], times[1::2], strict=True)]
-    return [_piece(each, base) for each in text.split(",")]
-
-
-def _piece(text: str, base: int) -> Piece:
-    first, past, *owner = text.split("/")
-    return (int(first) - base, int(past) - base), owner
-
-
-def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any], whose: Any = None) -> ColumnElement[str]:
-    run = as_type(slot_of(starts_at), Text) + _said("/") + as_type(slot_after(ends_at), Text)
-    return func.aggregate_strings(run if whose is None else run + whose, _said(","))
+def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any]) -> ColumnElement[str]:
+    run = as_type(slot_of(starts_at), Text) + _said(",") + as_type(slot_after(ends_at), Text)
+    return func.aggregate_strings(run, _said(","))
 
 
 def _said(text: str) -> Any:
@@ -143,29 +138,39 @@ def _statement(among: _Among, *, apart: bool) -> Any:
         _ROWS.starts_at < bindparam("end", type_=UtcDateTime()),
         _ROWS.ends_at > bindparam("origin", type_=UtcDateTime()),
     )
-    owner = func.replace(as_type(_ROWS.appointment_id, Text), _said("-"), _said(""))
-    fixed = case((_ROWS.fixed, _said("/1")), else_=_said("/0"))
-    whose = case((_ROWS.role.like(_said("room:%")), _said("/") + owner + fixed), else_=_said(""))
-    hold = and_(_HOLDS.organization_id == _ROWS.organization_id, _HOLDS.id == _ROWS.hold_id)
-    taken = (
+    fixed = case((_ROWS.fixed, _said(FIXED)), else_=_said(""))
+    owner = case((_ROWS.role.like(_said("room:%")), as_type(_ROWS.appointment_id, Text) + fixed))
+    told = (
         select(
-            case((_ROWS.hold_id.is_(None), _said("visits")), else_=_said("hold")),
             _ROWS.resource_id,
             _ROWS.unit,
-            _line(_ROWS.starts_at, _ROWS.ends_at, func.coalesce(whose, _said(""))),
+            _line(_ROWS.starts_at, _ROWS.ends_at).label("runs"),
+            func.aggregate_strings(func.coalesce(owner, _said("")), _said(",")).label("owners"),
             _ROWS.hold_id,
-            _HOLDS.expires_at,
         )
-        .select_from(wanted.join(Occupancy.__table__, _ROWS.resource_id == wanted.c.id).outerjoin(Hold.__table__, hold))
+        .select_from(wanted.join(Occupancy.__table__, _ROWS.resource_id == wanted.c.id))
         .where(*within)
-        .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.hold_id, _HOLDS.expires_at)
+        .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.hold_id)
+        .subquery("told")
     )
+    # Holds are looked up for a line each, not for each row.
+    hold = and_(_HOLDS.organization_id == bindparam("organization"), _HOLDS.id == told.c.hold_id)
+    taken = select(
+        case((told.c.hold_id.is_(None), _said("visits")), else_=_said("hold")),
+        told.c.resource_id,
+        told.c.unit,
+        told.c.runs,
+        told.c.owners,
+        told.c.hold_id,
+        _HOLDS.expires_at,
+    ).select_from(told.outerjoin(Hold.__table__, hold))
     freed = (
         select(
             _said("freed"),
             _ROWS.resource_id,
             _ROWS.unit,
             _line(_ROWS.starts_at, _ROWS.ends_at),
+            as_type(null(), Text),
             _ROWS.appointment_id,
             as_type(null(), UtcDateTime),
         )
@@ -188,6 +193,7 @@ def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
             table.resource_id,
             as_type(null(), Integer),
             _line(table.starts_at, table.ends_at),
+            as_type(null(), Text),
             as_type(null(), Uuid) if place is None else place,
             as_type(null(), UtcDateTime),
         )

@@ -19,7 +19,7 @@ from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.packing import Held, connected, repack
-from scheduler.core.rooms import RoomPool, Stay, rebound, settled
+from scheduler.core.rooms import RoomPool, Stay, Stays, rebound
 from scheduler.models import Occupancy
 from scheduler.services.busy import LONGEST
 from scheduler.services.calendars import Loaded
@@ -80,7 +80,7 @@ def rebind(
     timeline = loaded.site.timeline
     start, end = timeline.instant(taking.start), timeline.instant(taking.end)
     rows = _pool_rows(session, call, taking.pool, start, end)
-    seated = settled((_stay(row, timeline) for row in rows if row.unit == 0), timeline.slot(call.now))
+    seated = Stays.of(_stay(row, timeline) for row in rows if row.unit == 0).settled(timeline.slot(call.now))
     away = {room: loaded.site.calendars[room].absent for room in taking.pool}
     pool = RoomPool(taking.pool, lambda: seated, away)
     wanted = taking.resource_id if fixed else None

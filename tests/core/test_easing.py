@@ -17,7 +17,7 @@ from scheduler.core.demand import demand_of
 from scheduler.core.easing import Rule, Scene, finer, lifted, rules_of
 from scheduler.core.easing.rules import is_bound
 from scheduler.core.preferences import CoursePreferences
-from scheduler.core.rooms import RoomPool
+from scheduler.core.rooms import RoomPool, Stays
 from scheduler.core.site import Site
 from scheduler.core.visit import VisitType, parse_visit_type
 from tests.clinic import need, segment, visit_type
@@ -59,7 +59,7 @@ def starts(visit: VisitType, seen: Scene) -> int:
 def test_one_more_room_helps_where_rooms_are_bound_late() -> None:
     visit = parsed(segment("stay", 60, need(ROOM)))
     rooms = [calendar(number, ROOM, "room", taken=(HOURS,)) for number in (1, 2)]
-    pool = RoomPool(tuple(room.resource_id for room in rooms), lambda: (), {})
+    pool = RoomPool(tuple(room.resource_id for room in rooms), lambda: Stays.of(()), {})
     full = scene(visit, *rooms, pools={ROOM: pool})
     assert not starts(visit, full)
     assert starts(visit, lifted(full, [Rule("no_resource", "manager", selector=ROOM)]))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.core.rooms import RoomPool, Stay, rebound, settled
+from scheduler.core.rooms import RoomPool, Stay, Stays, rebound
 
 ROOMS = tuple(UUID(int=number) for number in range(1, 4))
 
@@ -51,7 +51,7 @@ def random_pool(rng: random.Random) -> RoomPool:
         clash = any(other.room == stay.room and other.meets(stay) for other in stays)
         if stay.room is not None and not clash and not away.get(stay.room, 0) & slots:
             stays.append(stay)
-    return RoomPool(rooms, lambda: stays, away)
+    return RoomPool(rooms, lambda: Stays.of(stays), away)
 
 
 @pytest.mark.parametrize("seed", range(400))
@@ -71,7 +71,7 @@ def test_a_room_is_found_exactly_when_some_seating_exists(seed: int) -> None:
 
 
 def test_visits_keep_their_rooms_when_nothing_forces_them() -> None:
-    pool = RoomPool(ROOMS, lambda: (Stay("a", ROOMS[2], 0, 4), Stay("b", ROOMS[1], 2, 6)), {})
+    pool = RoomPool(ROOMS, lambda: Stays.of([Stay("a", ROOMS[2], 0, 4), Stay("b", ROOMS[1], 2, 6)]), {})
     assert rebound(pool, Stay(None, None, 1, 5)) == {None: ROOMS[0], "a": ROOMS[2], "b": ROOMS[1]}
 
 
@@ -85,7 +85,7 @@ def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> No
         stay = Stay(len(stays), rng.choice(rooms), start, start + rng.randint(4, 12))
         if not any(other.room == stay.room and other.meets(stay) for other in stays):
             stays.append(stay)
-    pool = RoomPool(rooms, lambda: stays, {})
+    pool = RoomPool(rooms, lambda: Stays.of(stays), {})
     tried = 0
     for start in range(280):
         newcomer = Stay(None, None, start, start + 8)
@@ -98,7 +98,7 @@ def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> No
 def test_what_has_begun_or_lies_in_pieces_is_settled() -> None:
     whole, begun = Stay("a", ROOMS[0], 5, 9), Stay("b", ROOMS[1], 3, 6)
     pieces = [Stay("c", ROOMS[2], 7, 8), Stay("c", ROOMS[0], 9, 10)]
-    found = settled([whole, begun, *pieces], 3)
+    found = Stays.of([whole, begun, *pieces]).settled(3)
     assert {stay.key: stay.fixed for stay in found} == {"a": False, "b": True, "c": True}
     assert [(stay.room, stay.start) for stay in found] == [(s.room, s.start) for s in (whole, begun, *pieces)]
 
@@ -123,4 +123,4 @@ def test_what_a_fixed_stay_spoils_ends_where_nobody_meets_it() -> None:
         Stay(3, ROOMS[0], 5, 8),
         Stay(4, ROOMS[0], 9, 10),
     ]
-    assert RoomPool(ROOMS, lambda: stays, {}).spoiled == 0b11111
+    assert RoomPool(ROOMS, lambda: Stays.of(stays), {}).spoiled == 0b11111
