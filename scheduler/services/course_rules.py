@@ -156,6 +156,7 @@ def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Book
         .join(
             Appointment,
             (Appointment.organization_id == CourseSession.organization_id)
+            & (Appointment.course_id == CourseSession.course_id)  # by this it is found, and not among all there are
             & (Appointment.course_session_id == CourseSession.id),
         )
         .where(
@@ -177,6 +178,7 @@ def serving(session: Session, call: Call, course_id: UUID) -> dict[int, dict[str
         .join(
             Appointment,
             (Appointment.organization_id == CourseSession.organization_id)
+            & (Appointment.course_id == CourseSession.course_id)  # by this it is found, and not among all there are
             & (Appointment.course_session_id == CourseSession.id),
         )
         .join(

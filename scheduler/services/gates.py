@@ -172,7 +172,14 @@ def _reached(session: Session, call: Call) -> Sequence[Any]:
                 CourseSession.position == GateRow.after_position,
             ),
         )
-        .join(visit, and_(visit.organization_id == mine, visit.course_session_id == CourseSession.id))
+        .join(
+            visit,
+            and_(
+                visit.organization_id == mine,
+                visit.course_id == GateRow.course_id,
+                visit.course_session_id == CourseSession.id,
+            ),
+        )
         .outerjoin(
             known,
             and_(

@@ -139,7 +139,8 @@ def of_sessions(session: Session, call: Call, course_id: UUID, positions: Collec
         CourseSession.course_id == course_id,
         CourseSession.position.in_(positions),
     )
-    rows = _rows(session, call, Appointment.course_session_id.in_(sessions), Appointment.status != "pending")
+    of_them = Appointment.course_id == course_id, Appointment.course_session_id.in_(sessions)
+    rows = _rows(session, call, *of_them, Appointment.status != "pending")
     found = {row.id: _view(row) for row in rows}
     return tuple(sorted(found.values(), key=lambda each: (each.start, each.id)))
 
