@@ -125,7 +125,7 @@ class RoomPool:
     def touching(self, start: int, end: int) -> list[Stay]:
         """The stays that share a slot with [start, end)."""
         stays = self.stays
-        return [stays[place] for place in np.flatnonzero((stays.first < end) & (stays.past > start))]
+        return [stays[place] for place in np.flatnonzero((stays.first < end) & (stays.past > start)).tolist()]
 
     @cached_property
     def spoiled(self) -> int:
