@@ -14,9 +14,10 @@ from operator import or_
 from uuid import UUID
 
 from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved, run_from
+from scheduler.core.columns import Stay
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, near_present, row_of
-from scheduler.core.rooms import RoomPool, Stay, rebound, some_free
+from scheduler.core.rooms import RoomPool, rebound, some_free
 from scheduler.core.seating import Crew, Piece, Seating, crew_of, seated
 
 

@@ -10,19 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scheduler.core.intervals import Span
-
-#: Slots, one after the other: as columns of what is too much to be told one by one.
-Slots = NDArray[np.int64]
 
 SLOT_MINUTES = 5
 SLOT = timedelta(minutes=SLOT_MINUTES)
 SLOTS_PER_DAY = 24 * 60 // SLOT_MINUTES
-#: Fewer ranges than these are told one by one at less cost.
-_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -78,19 +70,8 @@ class Timeline:
         """That slot and all later ones."""
         return self.everything & ~((1 << max(slot, 0)) - 1)
 
-    def lane(self, first: Slots, past: Slots) -> int:
-        """The slots of many ranges [first, past), which may overlap: what is not inside is left out."""
-        if len(first) < _FEW:
-            return self.covered(zip(first.tolist(), past.tolist(), strict=True))
-        start = np.maximum(first, 0)
-        lengths = np.maximum(np.minimum(past, self.slots) - start, 0)
-        until = np.cumsum(lengths)
-        cells = np.zeros(self.slots, dtype=np.uint8)
-        cells[np.arange(until[-1]) + np.repeat(start - until + lengths, lengths)] = 1
-        return int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
-
     def covered(self, ranges: Iterable[tuple[int, int]]) -> int:
-        """The same of few ranges."""
+        """The slots of ranges [first, past), as far as they lie within; many are painted in `columns`."""
         mask = 0
         for first, past in ranges:
             start, stop = max(first, 0), min(past, self.slots)

@@ -7,95 +7,16 @@ that is fixed (pinned, checked in) spoils that; then a coloring is looked for, e
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, reduce
-from itertools import chain
 from operator import or_
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
-
-from scheduler.core.bitmap import Slots
+from scheduler.core.columns import Stay, Stays
 
 #: How many rooms the search tries before it gives up and refuses.
 PATIENCE = 20_000
-
-
-@dataclass(frozen=True)
-class Stay:
-    """A visit's time in a room, slots [start, end). `room` None has none yet; `fixed` may not move to another."""
-
-    key: Hashable
-    room: UUID | None
-    start: int
-    end: int
-    fixed: bool = False
-
-    def meets(self, other: Stay) -> bool:
-        """Whether some slot lies in both."""
-        return self.start < other.end and other.start < self.end
-
-
-@dataclass(frozen=True, eq=False)
-class Stays(Collection[Stay]):
-    """Many stays as columns, so that who only counts them makes nothing of each: element i of all is of stay i."""
-
-    keys: Sequence[Hashable]
-    rooms: Sequence[UUID | None]
-    first: Slots
-    past: Slots
-    fixed: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, stays: Iterable[Stay]) -> Stays:
-        """These, in their order."""
-        found = list(stays)
-        times = np.array([(stay.start, stay.end) for stay in found], dtype=np.int64).reshape(-1, 2)
-        fixed = np.array([stay.fixed for stay in found], dtype=np.bool_)
-        return cls([stay.key for stay in found], [stay.room for stay in found], times[:, 0], times[:, 1], fixed)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Stays]) -> Stays:
-        """All of them as one."""
-        if not parts:
-            return cls.of(())
-        return cls(
-            list(chain.from_iterable(part.keys for part in parts)),
-            list(chain.from_iterable(part.rooms for part in parts)),
-            np.concatenate([part.first for part in parts]),
-            np.concatenate([part.past for part in parts]),
-            np.concatenate([part.fixed for part in parts]),
-        )
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __iter__(self) -> Iterator[Stay]:
-        return map(self.__getitem__, range(len(self)))
-
-    def __contains__(self, stay: object) -> bool:
-        return any(each == stay for each in self)
-
-    def __getitem__(self, place: int) -> Stay:
-        start, end = int(self.first[place]), int(self.past[place])
-        return Stay(self.keys[place], self.rooms[place], start, end, bool(self.fixed[place]))
-
-    def at(self, places: Iterable[int]) -> Stays:
-        """Those at these places, in that order."""
-        chosen = np.fromiter(places, dtype=np.int64)
-        keys, rooms = [self.keys[each] for each in chosen], [self.rooms[each] for each in chosen]
-        return Stays(keys, rooms, self.first[chosen], self.past[chosen], self.fixed[chosen])
-
-    def settled(self, begun: int) -> Stays:
-        """The same; fixed is also what has begun by that slot, and whoever stays in several rooms or pieces."""
-        fixed = self.fixed | (self.first <= begun)
-        if len(set(self.keys)) < len(self):
-            pieces = Counter(self.keys)
-            fixed |= np.fromiter((pieces[key] > 1 for key in self.keys), dtype=np.bool_, count=len(self))
-        return replace(self, fixed=fixed)
 
 
 @dataclass(frozen=True)
@@ -114,34 +35,17 @@ class RoomPool:
     @cached_property
     def stays(self) -> Stays:
         """By start."""
-        found = self.look()
-        return found.at(np.argsort(found.first, kind="stable"))
+        return self.look().by_start()
 
     @cached_property
     def fixed(self) -> bool:
         """Whether some stay may not move to another room."""
         return bool(self.stays.fixed.any())
 
-    def touching(self, start: int, end: int) -> list[Stay]:
-        """The stays that share a slot with [start, end)."""
-        stays = self.stays
-        return [stays[place] for place in np.flatnonzero((stays.first < end) & (stays.past > start)).tolist()]
-
     @cached_property
     def spoiled(self) -> int:
         """The slots of stays that meet each other, one by one, as far as a fixed one: elsewhere counting is exact."""
-        stays = self.stays
-        if not len(stays):
-            return 0
-        latest = np.maximum.accumulate(stays.past)
-        begins = np.flatnonzero(np.concatenate(([True], stays.first[1:] >= latest[:-1])))
-        ends = latest[np.concatenate((begins[1:], [len(stays)])) - 1]
-        has_fixed = np.logical_or.reduceat(stays.fixed, begins)
-        found = 0
-        for first, past in zip(stays.first[begins[has_fixed]].tolist(), ends[has_fixed].tolist(), strict=True):
-            start = max(first, 0)
-            found |= ((1 << (past - start)) - 1) << start
-        return found
+        return self.stays.met_by_fixed()
 
 
 def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
@@ -187,7 +91,7 @@ def _cluster(pool: RoomPool, newcomer: Stay) -> list[Stay]:
     """The newcomer, what meets it, what meets that, and so on."""
     start, end, found = newcomer.start, newcomer.end, 0
     while True:
-        touching = pool.touching(start, end)
+        touching = pool.stays.touching(start, end)
         if len(touching) == found:
             return [newcomer, *touching]
         found = len(touching)

@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
-from scheduler.core.rooms import Stay, Stays
+from scheduler.core.columns import Stay, Stays
 from scheduler.services.lines import FIXED, LONGEST, Line, Run, lines
 from scheduler.services.locks import has_changed_calendars
 
@@ -85,9 +84,8 @@ class Busy:
             lanes[unit] = lanes.get(unit, 0) & ~covered([run])
         for each in held:
             lanes[each.unit] = lanes.get(each.unit, 0) | covered([each.run])
-        kept = self.stays.at(place for place, key in enumerate(self.stays.keys) if key not in gone)
         seated = (Stay(each.hold_id, self.resource_id, each.run[0], each.run[1], fixed=True) for each in held)
-        return replace(self, lanes=lanes, stays=Stays.joined([kept, Stays.of(seated)]), holds=())
+        return replace(self, lanes=lanes, stays=Stays.joined([self.stays.without(gone), Stays.of(seated)]), holds=())
 
 
 #: An organization's time: what one look spans.
@@ -131,27 +129,23 @@ def _made(timeline: Timeline, ids: Sequence[UUID], read: Sequence[Line]) -> dict
     for line in read:
         key, unit = line.resource_id, line.unit
         if line.what == "visits":
-            lanes[key][unit] = timeline.lane(line.first, line.past)
+            lanes[key][unit] = line.runs.lane(timeline)
             if unit == 0 and line.owners:
                 stays[key] = _stays(line)
         elif line.what == "hold" and line.key is not None and line.until is not None:
             holds[key] += [Held(unit, run, line.key, line.until) for run in line.runs]
         elif line.what == "shift" and line.key is not None:
-            extra[key][line.key] = timeline.lane(line.first, line.past)
+            extra[key][line.key] = line.runs.lane(timeline)
         elif line.what == "away":
-            absent[key] = timeline.lane(line.first, line.past)
+            absent[key] = line.runs.lane(timeline)
     return {key: Busy(key, timeline, lanes[key], stays[key], tuple(holds[key]), absent[key], extra[key]) for key in ids}
 
 
 def _stays(line: Line) -> Stays:
     """Whose a room's runs are."""
-    fixed = np.zeros(len(line.owners), dtype=np.bool_)
-    keys = line.owners
-    if any(FIXED in key for key in keys):
-        fixed[:] = [key.endswith(FIXED) for key in keys]
-        keys = [key.removesuffix(FIXED) for key in keys]
-    found = Stays(keys, [line.resource_id] * len(keys), line.first, line.past, fixed)
-    return found if all(keys) else found.at(place for place, key in enumerate(keys) if key)
+    fixed = {key.removesuffix(FIXED) for key in line.owners if key.endswith(FIXED)}
+    keys = [key.removesuffix(FIXED) for key in line.owners] if fixed else line.owners
+    return Stays.in_room(line.resource_id, line.runs, keys, fixed)
 
 
 class _Memory:

@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import SLOT_MINUTES, Timeline, counted, runs
 from scheduler.core.call import Call
+from scheduler.core.columns import Stays
 from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
-from scheduler.core.rooms import RoomPool, Stays
+from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.models import Resource
 from scheduler.services.busy import Busy, busy

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 from uuid import UUID
 
-import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -32,8 +31,9 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from scheduler.core.bitmap import SLOT, Slots, Timeline
+from scheduler.core.bitmap import SLOT, Timeline
 from scheduler.core.call import Call
+from scheduler.core.columns import Runs
 from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
 from scheduler.models.base import UtcDateTime
 from scheduler.models.slots import slot_after, slot_of
@@ -67,18 +67,11 @@ class Line:
     what: Literal["visits", "hold", "freed", "away", "shift"]
     resource_id: UUID
     unit: int
-    #: The runs: element i of one is where it begins, of the other the first slot after it.
-    first: Slots
-    past: Slots
+    runs: Runs
     #: For a room's visits whose each run is: an appointment's id as the database writes it, and FIXED if it is.
     owners: Sequence[str]
     key: UUID | None
     until: datetime | None
-
-    @property
-    def runs(self) -> list[Run]:
-        """The runs one by one: for few."""
-        return list(zip(self.first.tolist(), self.past.tolist(), strict=True))
 
 
 def lines(
@@ -98,9 +91,8 @@ def lines(
         },
     )
     for what, resource_id, unit, text, owners, key, until in rows:
-        slots: Slots = np.fromstring(text, dtype=np.int64, sep=",") - base
         told = owners.split(",") if owners and owners.strip(",") else ()
-        yield Line(what, resource_id, unit, slots[::2], slots[1::2], told, key, until)
+        yield Line(what, resource_id, unit, Runs.read(text, base), told, key, until)
 
 
 def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any]) -> ColumnElement[str]:

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Taking
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
+from scheduler.core.columns import Stay, Stays
 from scheduler.core.errors import LostRace
 from scheduler.core.packing import Held, connected, repack
-from scheduler.core.rooms import RoomPool, Stay, Stays, rebound
+from scheduler.core.rooms import RoomPool, rebound
 from scheduler.models import Occupancy
 from scheduler.services.busy import LONGEST
 from scheduler.services.calendars import Loaded

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.bitmap import SLOT, Timeline, bits, counted, dilate, erode, moved, run_around, runs
+from scheduler.core.columns import Runs
 from scheduler.core.intervals import Span
 from scheduler.core.packing import Held, connected, lowest_free, repack
 
@@ -48,8 +48,7 @@ def test_open_time_is_rounded_inward_and_taken_time_outward(pairs: list[tuple[in
 
 @given(st.lists(st.tuples(st.integers(-300, 1200), st.integers(0, 400)), max_size=40))
 def test_a_lane_holds_its_ranges_and_nothing_beyond_the_timeline(pairs: list[tuple[int, int]]) -> None:
-    times = np.array([(first, first + length) for first, length in pairs], dtype=np.int64).reshape(-1, 2)
-    lane = set(bits(TIMELINE.lane(times[:, 0], times[:, 1])))
+    lane = set(bits(Runs.of((first, first + length) for first, length in pairs).lane(TIMELINE)))
     wanted = {slot for first, length in pairs for slot in range(first, first + length)}
     assert lane == {slot for slot in wanted if 0 <= slot < TIMELINE.slots}
 

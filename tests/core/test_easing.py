@@ -12,12 +12,13 @@ import pytest
 
 from scheduler.core.availability import Calendar, exact_starts
 from scheduler.core.bitmap import Timeline
+from scheduler.core.columns import Stays
 from scheduler.core.course import SessionSpec, expand
 from scheduler.core.demand import demand_of
 from scheduler.core.easing import Rule, Scene, finer, lifted, rules_of
 from scheduler.core.easing.rules import is_bound
 from scheduler.core.preferences import CoursePreferences
-from scheduler.core.rooms import RoomPool, Stays
+from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.core.visit import VisitType, parse_visit_type
 from tests.clinic import need, segment, visit_type

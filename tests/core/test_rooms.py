@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.core.rooms import RoomPool, Stay, Stays, rebound
+from scheduler.core.columns import Stay, Stays
+from scheduler.core.rooms import RoomPool, rebound
 
 ROOMS = tuple(UUID(int=number) for number in range(1, 4))
 

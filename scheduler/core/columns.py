@@ -1,0 +1,166 @@
+"""Runs of slots by the thousand, as columns: who counts them, or paints them into a bitmap, makes nothing of each.
+
+What a run means (taken, away, somebody's stay in a room) is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.core.bitmap import Timeline
+
+#: Fewer runs than these are painted one by one at less cost.
+_FEW = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Runs(Collection[tuple[int, int]]):
+    """Runs of slots [first, past): element i of both is of run i."""
+
+    first: NDArray[np.int64]
+    past: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, runs: Iterable[tuple[int, int]]) -> Runs:
+        """These, in their order."""
+        return cls._split(np.array([end for run in runs for end in run], dtype=np.int64))
+
+    @classmethod
+    def read(cls, text: str, base: int) -> Runs:
+        """From numbers with commas between them, first and past in turn, counted from `base`."""
+        return cls._split(np.fromstring(text, dtype=np.int64, sep=",") - base)
+
+    @classmethod
+    def _split(cls, ends: NDArray[np.int64]) -> Runs:
+        return cls(ends[::2], ends[1::2])
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self.first.tolist(), self.past.tolist(), strict=True)
+
+    def __contains__(self, run: object) -> bool:
+        return any(each == run for each in self)
+
+    def lane(self, timeline: Timeline) -> int:
+        """All their slots within the timeline, as a bitmap. They may overlap, and reach beyond it."""
+        if len(self) < _FEW:
+            return timeline.covered(self)
+        start = np.maximum(self.first, 0)
+        lengths = np.maximum(np.minimum(self.past, timeline.slots) - start, 0)
+        until = np.cumsum(lengths)
+        cells = np.zeros(timeline.slots, dtype=np.uint8)
+        cells[np.arange(until[-1]) + np.repeat(start - until + lengths, lengths)] = 1
+        return int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A visit's time in a room, slots [start, end). `room` None has none yet; `fixed` may not move to another."""
+
+    key: Hashable
+    room: UUID | None
+    start: int
+    end: int
+    fixed: bool = False
+
+    def meets(self, other: Stay) -> bool:
+        """Whether some slot lies in both."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True, eq=False)
+class Stays(Collection[Stay]):
+    """Many stays: element i of each column is of stay i."""
+
+    keys: Sequence[Hashable]
+    rooms: Sequence[UUID | None]
+    runs: Runs
+    fixed: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, stays: Iterable[Stay]) -> Stays:
+        """These, in their order."""
+        found = list(stays)
+        fixed = np.array([stay.fixed for stay in found], dtype=np.bool_)
+        runs = Runs.of((stay.start, stay.end) for stay in found)
+        return cls([stay.key for stay in found], [stay.room for stay in found], runs, fixed)
+
+    @classmethod
+    def in_room(cls, room: UUID, runs: Runs, keys: Sequence[str], fixed: Collection[str]) -> Stays:
+        """Whose the runs of one room are; `fixed` are keys too, and runs whose key is empty are nobody's."""
+        marks = [key in fixed for key in keys] if fixed else [False] * len(keys)
+        found = cls(keys, [room] * len(keys), runs, np.array(marks, dtype=np.bool_))
+        return found if all(keys) else found._at([place for place, key in enumerate(keys) if key])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Stays]) -> Stays:
+        """All of them as one."""
+        return cls(
+            list(chain.from_iterable(part.keys for part in parts)),
+            list(chain.from_iterable(part.rooms for part in parts)),
+            Runs(
+                np.concatenate([part.runs.first for part in parts]), np.concatenate([part.runs.past for part in parts])
+            ),
+            np.concatenate([part.fixed for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Stay]:
+        return map(self._stay, range(len(self)))
+
+    def __contains__(self, stay: object) -> bool:
+        return any(each == stay for each in self)
+
+    def without(self, keys: Collection[Hashable]) -> Stays:
+        """All but these."""
+        return self._at([place for place, key in enumerate(self.keys) if key not in keys])
+
+    def settled(self, begun: int) -> Stays:
+        """The same; fixed is also what has begun by that slot, and whoever stays in several rooms or pieces."""
+        fixed = self.fixed | (self.runs.first <= begun)
+        if len(set(self.keys)) < len(self):
+            pieces = Counter(self.keys)
+            fixed |= np.array([pieces[key] > 1 for key in self.keys], dtype=np.bool_)
+        return replace(self, fixed=fixed)
+
+    def by_start(self) -> Stays:
+        """The same, the earliest first."""
+        return self._at(np.argsort(self.runs.first, kind="stable").tolist())
+
+    def touching(self, start: int, end: int) -> list[Stay]:
+        """Those that share a slot with [start, end)."""
+        return [self._stay(at) for at in np.flatnonzero((self.runs.first < end) & (self.runs.past > start)).tolist()]
+
+    def met_by_fixed(self) -> int:
+        """The slots of those who meet each other, one by one, as far as a fixed one; they come by start."""
+        if not len(self):
+            return 0
+        latest = np.maximum.accumulate(self.runs.past)
+        begins = np.flatnonzero(np.concatenate(([True], self.runs.first[1:] >= latest[:-1])))
+        ends = latest[np.concatenate((begins[1:], [len(self)])) - 1]
+        chosen = np.logical_or.reduceat(self.fixed, begins)
+        found = 0
+        for first, past in zip(self.runs.first[begins[chosen]].tolist(), ends[chosen].tolist(), strict=True):
+            start = max(first, 0)
+            found |= ((1 << (past - start)) - 1) << start
+        return found
+
+    def _at(self, places: Sequence[int]) -> Stays:
+        keys, rooms = [self.keys[place] for place in places], [self.rooms[place] for place in places]
+        chosen = np.array(places, dtype=np.int64)
+        return Stays(keys, rooms, Runs(self.runs.first[chosen], self.runs.past[chosen]), self.fixed[chosen])
+
+    def _stay(self, place: int) -> Stay:
+        start, end = int(self.runs.first[place]), int(self.runs.past[place])
+        return Stay(self.keys[place], self.rooms[place], start, end, bool(self.fixed[place]))
