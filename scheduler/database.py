@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Connection, Engine, Executable, event, make_url
+from sqlalchemy import Connection, Engine, Executable, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -116,6 +116,20 @@ def look(session: Session) -> None:
     """
     if session.get_bind().dialect.name == "postgresql" and not session.in_transaction():
         session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+
+
+@contextmanager
+def snapshot(session: Session) -> Iterator[None]:
+    """Let all that is read inside be of one moment, however long it takes. Nothing is written, and nobody waits."""
+    session.rollback()
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+        for patience in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            session.execute(text(f"SET LOCAL {patience} = 0"))
+    try:
+        yield
+    finally:
+        session.rollback()
 
 
 @contextmanager

@@ -36,6 +36,22 @@ def dose_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline, time_
     return (*_interval_bars(visit, doses, timeline), *_window_bars(visit, doses, timeline, time_zone))
 
 
+def crowded(doses: Sequence[Dose]) -> Iterator[tuple[Dose, Dose]]:
+    """Pairs of these doses, in order, that are closer together than the kind of either allows."""
+    for place, dose in enumerate(doses):
+        for other in doses[place + 1 :]:
+            hours = max(_hours(dose.visit, other.visit), _hours(other.visit, dose.visit))
+            if other.at - dose.at < timedelta(hours=hours):
+                yield dose, other
+    for place, dose in enumerate(doses):
+        limits = dose.visit.limits
+        if limits.most is None or limits.days is None:
+            continue
+        before = [other for other in doses[:place] if limits.counts(dose.visit, other.visit)]
+        if len(before) >= limits.most and (dose.day - before[-limits.most].day).days < limits.days:
+            yield before[-limits.most], dose
+
+
 def _interval_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline) -> Iterator[Bar]:
     """One bar for each number of hours: that of the new visit, or of the other one where it wants more."""
     apart: dict[int, int] = {}

@@ -87,6 +87,16 @@ class SessionRules:
             detail = "It would be one more session within some days than its phase allows."
             yield Bar("gap_too_short", detail, valid_days(days, time_zone, timeline))
 
+    def leave(self, stands: Booked) -> bool:
+        """Whether the lower bounds leave the session where it stands. Gates and upper limits have no say in this."""
+        return not (
+            (self.first_day is not None and stands.day < self.first_day)
+            or (self.last_day is not None and stands.day > self.last_day)
+            or (self.not_before is not None and stands.starts_at < self.not_before)
+            or (self.not_after is not None and stands.starts_at > self.not_after)
+            or any(first <= stands.day <= last for first, last in self.full)
+        )
+
     def _too_far(self, timeline: Timeline, time_zone: str) -> Iterator[Bar]:
         near, far = self.near, 0
         bounds = {"valid_from": near.first_day, "valid_to": near.last_day}

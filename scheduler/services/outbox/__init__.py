@@ -22,10 +22,13 @@ from scheduler.services.outbox.owing import (
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.pulse import alive, beat
 from scheduler.services.outbox.regaining import regain
-from scheduler.services.outbox.reviewing import review
+from scheduler.services.outbox.reviewing import AHEAD, missing, review
+from scheduler.services.outbox.telling import DIGEST
 from scheduler.services.outbox.texts import in_words
 
 __all__ = [
+    "AHEAD",
+    "DIGEST",
     "Changed",
     "Claimed",
     "Letter",
@@ -40,6 +43,7 @@ __all__ = [
     "fall",
     "in_words",
     "is_asked",
+    "missing",
     "next_due",
     "organizations_due",
     "owe_anew",

@@ -5,7 +5,7 @@ Rules may have been edited, and a patient's zone, channels or quiet hours; nothi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.reminders import Rule
 from scheduler.models import Appointment, Message, MessageReview
 from scheduler.services import message_rules
 from scheduler.services.outbox.writing import Batch, insert, rows_of
@@ -52,23 +53,45 @@ def review(session: Session, call: Call) -> bool:
 def repair(session: Session, call: Call, visits: Sequence[Appointment]) -> None:
     """Let what these booked visits are owed be what the rules in force call for."""
     rules = [rule for rule in message_rules.in_force(session, call) if rule.event == "visit"]
-    batch = Batch(session, call, visits)
-    owed = _owed(session, call, {visit.id for visit in visits})
     news = {rule.key for rule in message_rules.in_force(session, call) if rule.event != "visit"}
-    missing: list[dict[str, Any]] = []
-    for visit in visits:
-        wanted = {row["rule"]: row for row in rows_of(batch, visit, rules, "visit")}
-        there = {row.rule: row for row in owed if row.appointment_id == visit.id and row.sequence == visit.sequence}
-        # What would have been due before now, and is not there, was not owed then: it is no omission.
-        missing += [row for key, row in wanted.items() if key not in there and row["reason"] != "past"]
+    lost: list[dict[str, Any]] = []
+    for wanted, there in _compared(session, call, visits, rules):
+        lost += _omitted(wanted, there)
         for key, row in there.items():
             base, follows, _ = key.partition("+")
             if follows and (base not in there or there[base].status != "pending"):
                 continue  # it follows what has left, and keeps its distance
             if row.status == "pending" and row.attempts == 0 and base not in news:
                 _mend(session, call, row, wanted.get(key))
-    if missing:
-        insert(session, missing)
+    if lost:
+        insert(session, lost)
+
+
+def missing(
+    session: Session, call: Call, visits: Sequence[Appointment], rules: Sequence[Rule]
+) -> Iterator[dict[str, Any]]:
+    """The rows that these booked visits should be owed by these rules, and are not."""
+    for wanted, there in _compared(session, call, visits, rules):
+        yield from _omitted(wanted, there)
+
+
+def _compared(
+    session: Session, call: Call, visits: Sequence[Appointment], rules: Sequence[Rule]
+) -> Iterator[tuple[dict[str, dict[str, Any]], dict[str, Message]]]:
+    """For each visit by rule: what it should be owed at its present time, and what it is."""
+    batch = Batch(session, call, visits)
+    owed: dict[UUID | None, dict[str, Message]] = {visit.id: {} for visit in visits}
+    sequences = {visit.id: visit.sequence for visit in visits}
+    for row in _owed(session, call, sequences):
+        if row.appointment_id is not None and row.sequence == sequences[row.appointment_id]:
+            owed[row.appointment_id][row.rule] = row
+    for visit in visits:
+        yield {row["rule"]: row for row in rows_of(batch, visit, rules, "visit")}, owed[visit.id]
+
+
+def _omitted(wanted: Mapping[str, dict[str, Any]], there: Collection[str]) -> Iterator[dict[str, Any]]:
+    # What would have been due before now, and is not there, was not owed then: it is no omission.
+    yield from (row for key, row in wanted.items() if key not in there and row["reason"] != "past")
 
 
 def _mend(session: Session, call: Call, row: Message, wanted: dict[str, Any] | None) -> None:
