@@ -5,14 +5,16 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.call import Call
 from scheduler.core.errors import Refused
-from scheduler.services import booking
+from scheduler.services import access, booking
 from scheduler.services.appointments import AppointmentView
+from scheduler.services.doctor import taken
 from scheduler.services.finding import Wanted
-from tests.clinic import Clinic, need, segment, visit_type
+from tests.clinic import NOW, Clinic, need, segment, visit_type
 
 TALK = visit_type("talk", segment("talk", 60, need("role:therapist"), need("room:consult")))
 WATCH = visit_type(
@@ -58,11 +60,7 @@ def count(clinic: Clinic, table: type) -> int:
 
 
 def overlaps(engine: Engine) -> int:
-    """Pairs of blocking rows of one unit that overlap."""
-    pairs = text(
-        "SELECT count(*) FROM occupancies a JOIN occupancies b ON a.organization_id = b.organization_id"
-        " AND a.resource_id = b.resource_id AND a.unit = b.unit AND a.id < b.id AND a.blocking AND b.blocking"
-        " AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at"
-    )
-    with engine.connect() as connection:
-        return int(connection.execute(pairs).scalar_one())
+    """How often a unit is taken that is taken already, in all organizations, as the doctor sees it."""
+    with Session(engine) as session:
+        calls = [Call(NOW, key, "test") for key, _ in access.organizations(session)]
+        return sum(1 for call in calls for _ in taken.overlaps(session, call))

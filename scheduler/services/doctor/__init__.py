@@ -13,6 +13,7 @@ from itertools import islice
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.errors import SchedulingError
 from scheduler.services.doctor import ground, letters, spacing, taken, trail, visits
 
 #: So many of what is broken are named.
@@ -65,6 +66,14 @@ CHECKS: tuple[Check, ...] = (
 def examine(session: Session, call: Call, checks: Iterable[Check] = CHECKS) -> Iterator[Finding]:
     """What came of each check, one after the other, of the call's organization as it is at `call.now`."""
     for check in checks:
-        lines = iter(check.broken(session, call))
+        lines = _seen(check, session, call)
         shown = tuple(islice(lines, SHOWN))
         yield Finding(check.key, check.says, len(shown) + sum(1 for _ in lines), shown)
+
+
+def _seen(check: Check, session: Session, call: Call) -> Iterator[str]:
+    """What is broken. What can't be looked at, because a document is unreadable, is broken too."""
+    try:
+        yield from check.broken(session, call)
+    except SchedulingError as error:
+        yield f"it could not be looked at: {error.detail}"

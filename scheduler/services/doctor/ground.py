@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Table, and_, select, text
+from sqlalchemy import CompoundSelect, Select, String, Table, and_, bindparam, literal, select, text, union_all
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import NO_DOUBLE_BOOKING, Base
-from scheduler.services.doctor.reading import stream
 
 _TRIGGERS = ("no_double_booking_insert", "no_double_booking_update", "bounded_insert", "bounded_update")
 
@@ -28,24 +30,30 @@ def guards(session: Session, _call: Call) -> Iterator[str]:
 
 def references(session: Session, call: Call) -> Iterator[str]:
     """Rows that point at rows which are not there, by every foreign key that there is."""
-    for table in Base.metadata.sorted_tables:
-        if "organization_id" in table.c:
-            for constraint in sorted(table.foreign_key_constraints, key=lambda each: str(each.name)):
-                yield from _dangling(session, call, table, constraint)
+    for wanted in _dangling():
+        for row in session.connection().execute(wanted, {"organization": call.organization_id}):
+            yield f"{row.whose} {row.key}: {row.name}"
 
 
-def _dangling(session: Session, call: Call, table: Table, constraint: ForeignKeyConstraint) -> Iterator[str]:
-    target = constraint.referred_table.alias("target")
-    pairs = [(table.c[each.parent.name], target.c[each.column.name]) for each in constraint.elements]
-    keys = [table.c[column.name] for column in table.primary_key if column.name != "organization_id"]
-    wanted = (
-        select(*keys)
-        .select_from(table.outerjoin(target, and_(*(mine == theirs for mine, theirs in pairs))))
-        .where(
-            table.c.organization_id == call.organization_id,
-            pairs[-1][1].is_(None),
-            *(mine.is_not(None) for mine, _ in pairs),
+@cache
+def _dangling() -> tuple[CompoundSelect[Any], ...]:
+    """One statement for each table, made once."""
+    tables = [each for each in Base.metadata.sorted_tables if "organization_id" in each.c]
+    return tuple(union_all(*_lost(each)) for each in tables if each.foreign_key_constraints)
+
+
+def _lost(table: Table) -> Iterator[Select[Any]]:
+    key = table.primary_key.columns.values()[-1]
+    for constraint in sorted(table.foreign_key_constraints, key=lambda each: str(each.name)):
+        target = constraint.referred_table.alias("target")
+        pairs = [(table.c[each.parent.name], target.c[each.column.name]) for each in constraint.elements]
+        mine, theirs = pairs[-1]
+        yield (
+            select(
+                literal(table.name).label("whose"),
+                as_type(key, String).label("key"),
+                literal(mine.name).label("name"),
+            )
+            .select_from(table.outerjoin(target, and_(*(one == other for one, other in pairs))))
+            .where(table.c.organization_id == bindparam("organization"), theirs.is_(None), mine.is_not(None))
         )
-    )
-    for row in stream(session, wanted):
-        yield f"{table.name} {' '.join(map(str, row))}: {pairs[-1][0].name}"

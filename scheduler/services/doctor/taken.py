@@ -64,7 +64,8 @@ def owners(session: Session, call: Call) -> Iterator[str]:
     """Rows of visits that do not take place, of holds that have ended, and of nobody."""
     live = _visit.status.in_(sorted(LIVE))
     yield from ids(session, _orphans(call, _VISITS, _row.appointment_id, ("visit", "present"), live))
-    standing = _HOLDS.c.ended_at.is_(None)
+    # What is left of a hold that has run over is no occupancy any more, and whoever needs the time sweeps it away.
+    standing = or_(_HOLDS.c.ended_at.is_(None), _HOLDS.c.ended_at >= _HOLDS.c.expires_at)
     yield from ids(session, _orphans(call, _HOLDS, _row.hold_id, ("hold", "present"), standing))
     yield from ids(session, _orphans(call, _ABSENCES, _row.absence_id, ("absence",), literal(value=True)))
 
@@ -86,7 +87,7 @@ def _orphans(
 
 
 def patients_time(session: Session, call: Call) -> Iterator[str]:
-    """Visits that do not take up their patient from start to end, once, and for nothing else."""
+    """Visits that do not take up their patient from start to end, once. One that is over may have been cut short."""
     is_right = and_(
         _row.resource_id == _visit.patient_id,
         _row.blocking,
@@ -99,7 +100,10 @@ def patients_time(session: Session, call: Call) -> Iterator[str]:
     wanted = (
         select(_visit.id)
         .select_from(_VISITS.outerjoin(_ROWS, mine))
-        .where(_visit.organization_id == call.organization_id, _visit.status.in_(sorted(LIVE)))
+        .where(
+            _visit.organization_id == call.organization_id,
+            _visit.status.in_(sorted(LIVE - {"fulfilled"})),
+        )
         .group_by(_visit.id)
         .having(or_(func.count(_row.id) != 1, func.sum(case((is_right, 1), else_=0)) != 1))
     )
