@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import requests
 import yaml
 from click.testing import CliRunner, Result
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.pool import NullPool
 
 from scheduler import create_app, wall_clock
@@ -26,7 +27,8 @@ from scheduler.config import Settings
 from scheduler.core.civil import TZDATA_VERSION
 from scheduler.core.scopes import BUNDLES, SCOPES
 from scheduler.database import db
-from scheduler.models import ApiKey, AuditEvent, Organization, WorkerHeartbeat
+from scheduler.models import ApiKey, AuditEvent, IdempotencyRecord, Organization, WorkerHeartbeat
+from scheduler.services.doctor import CHECKS
 from tests.house.source import ROOT
 
 if TYPE_CHECKING:
@@ -211,6 +213,28 @@ def test_nothing_starts_on_another_schema(run: Run, command: str) -> None:
     done = run(command)
     assert done.exit_code == 1
     assert "run `python -m scheduler migrate`" in done.output
+
+
+def test_the_doctor_tells_well_from_broken(run: Run, empty_database_url: str) -> None:
+    assert run("doctor").exit_code == 1, "there is no schema yet"
+    run("init", "--name", "North Clinic")
+    well = run("doctor")
+    lines = well.stdout.splitlines()
+    assert (well.exit_code, len(lines)) == (0, len(CHECKS)), well.output
+    assert all(" ok " in line for line in lines)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        [key] = connection.execute(select(Organization.id)).scalars()
+        taken = {"organization_id": key, "key_id": uuid4(), "key": "half", "fingerprint": ""}
+        now = dict.fromkeys(("created_at", "expires_at"), wall_clock())
+        connection.execute(insert(IdempotencyRecord).values(taken | now))
+    ill = run("doctor", "--json", "--organization", str(key))
+    said = {each["key"]: each for each in map(json.loads, ill.stdout.splitlines())}
+    assert ill.exit_code == 1, ill.output
+    assert [name for name, each in said.items() if each["count"]] == ["replays"]
+    assert (said["replays"]["organization_id"], said["replays"]["shown"]) == (str(key), ["half"])
+    assert "BROKEN 1" in run("doctor").stdout
+    assert "no such organization" in run("doctor", "--organization", str(uuid4())).output
 
 
 def test_the_zone_rules_are_told(run: Run) -> None:

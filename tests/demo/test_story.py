@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import day_bounds
+from scheduler.database import snapshot
 from scheduler.demo import clinic
 from scheduler.demo.chapters import Chapters
 from scheduler.demo.clock import StoryClock
@@ -25,7 +26,7 @@ from scheduler.demo.screen import Screen
 from scheduler.models import Appointment, ProtocolRow
 from scheduler.services.calendars import load
 from scheduler.services.catalog import visit_kinds
-from tests.desk import overlaps
+from scheduler.services.doctor import examine
 
 if TYPE_CHECKING:
     from scheduler.config import Settings
@@ -81,7 +82,9 @@ def the_clinic_is_as_full_as_promised(story: Chapters, engine: Engine) -> None:
             )
         ).one()
         assert (protocol.code, protocol.approved_by) == ("iv_ketamine_induction", clinic.CLINICIAN)
-    assert overlaps(engine) == 0
+    call = Call(story.clock(), seeded.organization_id, "test")
+    with Session(engine) as session, snapshot(session):
+        assert [found for found in examine(session, call) if found.count] == []
 
 
 def filling_what_is_left_says_the_same(story: Chapters, engine: Engine) -> None:
