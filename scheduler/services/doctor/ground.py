@@ -48,7 +48,7 @@ def _lost(table: Table) -> Iterator[Select[Any]]:
         target = constraint.referred_table.alias("target")
         pairs = [(table.c[each.parent.name], target.c[each.column.name]) for each in constraint.elements]
         mine, theirs = pairs[-1]
-        yield (
+        wanted: Select[Any] = (
             select(
                 literal(table.name).label("whose"),
                 as_type(key, String).label("key"),
@@ -57,3 +57,4 @@ def _lost(table: Table) -> Iterator[Select[Any]]:
             .select_from(table.outerjoin(target, and_(*(one == other for one, other in pairs))))
             .where(table.c.organization_id == bindparam("organization"), theirs.is_(None), mine.is_not(None))
         )
+        yield wanted
