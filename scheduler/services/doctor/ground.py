@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 from sqlalchemy import CompoundSelect, Select, String, Table, and_, bindparam, literal, select, text, union_all
 from sqlalchemy import cast as as_type
@@ -36,19 +35,19 @@ def references(session: Session, call: Call) -> Iterator[str]:
 
 
 @cache
-def _dangling() -> tuple[CompoundSelect[Any], ...]:
+def _dangling() -> tuple[CompoundSelect[str, str, str], ...]:
     """One statement for each table, made once."""
     tables = [each for each in Base.metadata.sorted_tables if "organization_id" in each.c]
     return tuple(union_all(*_lost(each)) for each in tables if each.foreign_key_constraints)
 
 
-def _lost(table: Table) -> Iterator[Select[Any]]:
+def _lost(table: Table) -> Iterator[Select[str, str, str]]:
     key = table.primary_key.columns.values()[-1]
     for constraint in sorted(table.foreign_key_constraints, key=lambda each: str(each.name)):
         target = constraint.referred_table.alias("target")
         pairs = [(table.c[each.parent.name], target.c[each.column.name]) for each in constraint.elements]
         mine, theirs = pairs[-1]
-        wanted: Select[Any] = (
+        yield (
             select(
                 literal(table.name).label("whose"),
                 as_type(key, String).label("key"),
@@ -57,4 +56,3 @@ def _lost(table: Table) -> Iterator[Select[Any]]:
             .select_from(table.outerjoin(target, and_(*(one == other for one, other in pairs))))
             .where(table.c.organization_id == bindparam("organization"), theirs.is_(None), mine.is_not(None))
         )
-        yield wanted
