@@ -23,13 +23,12 @@ from scheduler.api.fields import (
     Text,
     TimeOfDay,
     Weekday,
-    Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Region, raise_each
-from scheduler.api.visits import ObstacleSchema, ParticipantSchema, obstacle, participants_in
+from scheduler.api.offers import OfferSchema, offer_document
+from scheduler.api.visits import ObstacleSchema, obstacle
 from scheduler.core.call import Call
-from scheduler.core.civil import zone
 from scheduler.core.errors import AlreadyExists, Fault, Invalid, LocalTimeFault, NotFound
 from scheduler.core.hours import WEEKDAYS
 from scheduler.core.localgrid import Wish
@@ -41,7 +40,6 @@ blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding
 
 _REFUSES = (NotFound, Invalid, AlreadyExists)
 _HOLD = {"description": "A hold of yours: its time counts as free"}
-_GROUP = {"description": "For a visit of several patients: the group that is joined, null for a new one"}
 _SESSION = {"description": "The session of a course that the visit is for: its gaps, gates and limits hold too"}
 _BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}
 
@@ -87,24 +85,6 @@ class ExplainQuery(Schema):
     course_session_id = Id(load_default=None, metadata=_SESSION)
 
 
-class OpenGroupSchema(Schema):
-    """A group that has room; booking at its start joins it."""
-
-    id = Id(required=True)
-    free = Whole(required=True, metadata={"description": "Places left"})
-    maximum = Whole(required=True)
-
-
-class OfferSchema(Schema):
-    """A start that can be booked at once."""
-
-    start = Instant(required=True)
-    end = Instant(required=True)
-    time_zone = Text(64, required=True)
-    participants = List(Nested(ParticipantSchema), max=1000, required=True)
-    group = Nested(OpenGroupSchema, allow_none=True, metadata=_GROUP)
-
-
 class ExplanationSchema(Schema):
     """Whether a start can be booked; the codes are those of the refusal."""
 
@@ -132,18 +112,7 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
         course_session_id=query["course_session_id"],
     )
     offers, following = availability.search(session, call, question, limit=query["limit"])
-    shown = [
-        {
-            "start": offer.start.astimezone(where),
-            "end": offer.end.astimezone(where),
-            "time_zone": offer.time_zone,
-            "participants": participants_in(offer.participants, where),
-            "group": offer.group,
-        }
-        for offer in offers
-        for where in [zone(offer.time_zone)]
-    ]
-    return Page(shown, following.isoformat() if following else None)
+    return Page([offer_document(each) for each in offers], following.isoformat() if following else None)
 
 
 @blp.get("/availability/explain")

@@ -57,6 +57,24 @@ class Question:
     course_session_id: UUID | None = None
 
 
+#: (kind, role, segment), from, to; counted from the visit's start.
+Share = tuple[tuple[str, str, str], timedelta, timedelta]
+
+
+@dataclass(frozen=True, eq=False)
+class Party:
+    """Who takes part in which segment of a visit, in the order in which they are listed.
+
+    Where the same people serve at different starts it is mostly the same object.
+    """
+
+    shares: tuple[tuple[UUID, Share], ...]
+
+    def at(self, start: datetime) -> tuple[Participation, ...]:
+        """Those who take part in a visit that starts then."""
+        return tuple(Participation(who, *what, start + first, start + past) for who, (what, first, past) in self.shares)
+
+
 @dataclass(frozen=True)
 class Offer:
     """A start that can be booked at once, and who would serve."""
@@ -64,9 +82,14 @@ class Offer:
     start: datetime
     end: datetime
     time_zone: str
-    participants: tuple[Participation, ...]
+    party: Party
     #: The group that would be joined, for a visit of several patients.
     group: OpenGroup | None = None
+
+    @property
+    def participants(self) -> tuple[Participation, ...]:
+        """Who would serve, in time."""
+        return self.party.at(self.start)
 
 
 @dataclass(frozen=True)
@@ -107,15 +130,10 @@ def _offers(look: Search, loaded: Loaded, wish: Wish, since: datetime, until: da
     for slot, served in look.seats(loaded, among & wished_starts(wish, zone, timeline)):
         start = timeline.instant(slot)
         if isinstance(served, Seating):
-            people = tuple(
-                Participation(who, *what, start + first, start + past)
-                for who, (what, first, past) in _parts(outline, served)
-            )
-            yield Offer(start, start + minutes, zone, people)
+            yield Offer(start, start + minutes, zone, _party(outline, served))
         else:
-            yield Offer(
-                start, start + minutes, zone, participants(in_time(outline.segments, start), served.served), served
-            )
+            people = participants(in_time(outline.segments, start), served.served)
+            yield Offer(start, start + minutes, zone, _party_of(people, start), served)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,20 +156,24 @@ def _outline(visit: VisitType) -> _Outline:
     return _Outline(visit.outline())
 
 
-#: (kind, role, segment), from, to; counted from the visit's start.
-_Share = tuple[tuple[str, str, str], timedelta, timedelta]
-
-
 @lru_cache(maxsize=8192)
-def _parts(outline: _Outline, served: Seating) -> tuple[tuple[UUID, _Share], ...]:
-    """Who takes part in which segment, in the order in which they are listed."""
+def _party(outline: _Outline, served: Seating) -> Party:
     taken = stays((who, selector, first, past) for who, selector, first, past, *_ in served.pieces)
     found = [(who, share) for who, selector, pieces in taken for share in _shares(outline, selector, pieces)]
-    return tuple(sorted(found, key=lambda part: (part[1][1], part[1][0][:2], part[0].int)))
+    return Party(tuple(sorted(found, key=lambda part: (part[1][1], part[1][0][:2], part[0].int))))
+
+
+def _party_of(people: tuple[Participation, ...], start: datetime) -> Party:
+    return Party(
+        tuple(
+            (who, ((kind, role, segment), since - start, until - start))
+            for who, kind, role, segment, since, until in people
+        )
+    )
 
 
 @lru_cache(maxsize=2048)
-def _shares(outline: _Outline, selector: str, pieces: tuple[tuple[int, int], ...]) -> list[_Share]:
+def _shares(outline: _Outline, selector: str, pieces: tuple[tuple[int, int], ...]) -> list[Share]:
     """As what somebody takes part in which segments. Most do so in the same as in the offer before."""
     kind, role = as_what(selector)
     return [

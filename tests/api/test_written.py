@@ -19,9 +19,12 @@ from marshmallow import fields
 from scheduler import create_app
 from scheduler.api.fields import Day, Flag, Fraction, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.kept import IdText, InstantText
+from scheduler.api.offers import OfferSchema, offer_document
 from scheduler.api.schema import Schema
+from scheduler.api.visits import participants_in
 from scheduler.api.writing import Written, encoded
 from scheduler.config import Settings
+from scheduler.services.availability import Offer, Party
 from tests.api.walking import routes
 
 _NEW_YORK = ZoneInfo("America/New_York")
@@ -170,6 +173,30 @@ _VALUES: list[tuple[type, Any]] = [
     (fields.DateTime, datetime(2030, 3, 4, 9, 5, tzinfo=UTC)),
     (fields.Field, 'a "quoted" \\ wörd\n'),
 ]
+
+
+_SHARES = st.tuples(
+    st.uuids(),
+    st.tuples(
+        st.tuples(st.sampled_from(["practitioner", "room"]), _TEXT.map("100%s {{0}} ".__add__), _TEXT),
+        st.integers(0, 600).map(lambda minutes: timedelta(minutes=minutes)),
+        st.integers(1, 600).map(lambda minutes: timedelta(minutes=minutes)),
+    ),
+)
+
+
+@given(
+    st.lists(_SHARES, max_size=6),
+    st.lists(st.integers(-600, 600), min_size=1, max_size=3),
+    st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu"]),
+)
+def test_offers_of_the_same_people(shares: list[Any], starts: list[int], zone: str) -> None:
+    """Written once with gaps, and filled for each start: as if each had been written by itself, in any night."""
+    party, night = Party(tuple(shares)), datetime(2030, 11, 3, 6, tzinfo=UTC)
+    for start in (night + timedelta(minutes=minutes) for minutes in starts):
+        shown = offer_document(Offer(start, start + timedelta(hours=2), zone, party))
+        alone = shown | {"participants": participants_in(party.at(start), ZoneInfo(zone))}
+        assert OfferSchema().as_json(shown) == encoded(OfferSchema().dump(alone))
 
 
 def test_what_is_json_already_is_left_as_it_is() -> None:
