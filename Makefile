@@ -31,6 +31,10 @@ test: $(VENV)/dev.stamp ## the whole suite, on SQLite and on PostgreSQL
 races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kills: the races at full length
 	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/race/test_one_slot.py tests/race/test_kills.py
 
+.PHONY: trial
+trial: $(VENV)/dev.stamp ## a clinician's trial of all seven templates in a clinic that is full: some four minutes
+	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/api/test_clinicians_trial.py
+
 .PHONY: cover
 cover: $(VENV)/dev.stamp ## the suite again, with the lines and branches that it missed
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term $(TESTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -45,14 +46,25 @@ class Clinic:
     load: float
 
 
+#: So many weeks are filled in one transaction: the database ends one in which nothing is said for long.
+AT_ONCE = 8
+
+
 def fill_a_clinic(engine: Engine, weeks: int) -> Clinic:
     """Make the clinic, its people and rooms, and book so many weeks of its calendar full."""
     call = Call(NOW, new_id(), "test", scopes=frozenset(SCOPES))
     with Session(engine, expire_on_commit=False) as session:
-        return transact(session, call, lambda s, c: _make(s, c, weeks))
+        key, location_id, waiting = transact(session, call, _make)
+        rng, booked, room = Random(7), 0, 0
+        for first in range(0, weeks, AT_ONCE):
+            some = range(first, min(first + AT_ONCE, weeks))
+            taken, there = transact(session, call, lambda s, c, some=some: _book(s, c, location_id, waiting, rng, some))
+            booked, room = booked + taken, room + there
+    return Clinic(key, str(location_id), booked / room)
 
 
-def _make(session: Session, call: Call, weeks: int) -> Clinic:
+def _make(session: Session, call: Call) -> tuple[str, UUID, list[UUID]]:
+    """Its key, its location and patients."""
     organizations.create(session, call, name="Harbor", sender_name="Harbor", demonstration=True)
     session.flush()
     key = access.create_key(session, call, name="desk", scopes=["admin"])[1]
@@ -79,15 +91,14 @@ def _make(session: Session, call: Call, weeks: int) -> Clinic:
         for _ in range(number):
             values = {"name": code, "roles": roles, "hours": shifts, "units": units}
             resources.create(session, call, resources.PRACTITIONER, values)
-    booked, room = _book(session, call, made.id, weeks)
-    return Clinic(key, str(made.id), booked / room)
+    return key, made.id, [patients.create(session, call, {"name": "Somebody"}).id for _ in range(110)]
 
 
-def _book(session: Session, call: Call, location_id: UUID, weeks: int) -> tuple[int, int]:
-    """Minutes booked, and those for which there was room."""
-    rng = Random(7)
-    waiting = [patients.create(session, call, {"name": "Somebody"}).id for _ in range(110)]
-    days = [FIRST + timedelta(weeks=number, days=offset) for number in range(weeks) for offset in range(5)]
+def _book(
+    session: Session, call: Call, location_id: UUID, waiting: list[UUID], rng: Random, weeks: Iterable[int]
+) -> tuple[int, int]:
+    """Minutes booked in these weeks, and those for which there was room."""
+    days = [FIRST + timedelta(weeks=number, days=offset) for number in weeks for offset in range(5)]
     kinds, places, booked, room = visit_kinds(session, call), [], 0, 0
     loaded = load(
         session, call, location_id=location_id, start=day_bounds(days[0], ZONE)[0], end=day_bounds(days[-1], ZONE)[1]
