@@ -81,15 +81,16 @@ def day_spans(mains: Sequence[SessionSpec]) -> Iterator[Span]:
         if spec.span is not None:
             last[spec.span] = place
     for (first, days), place in last.items():
-        if places[first] < place:
-            yield Span(places[first], place, days)
+        since = places.get(first)  # a phase whose first session was lost counts from none
+        if since is not None and since < place:
+            yield Span(since, place, days)
 
 
 def bound_spans(mains: Sequence[SessionSpec]) -> Iterator[Span]:
     """Days that are counted from a session further back."""
     places = {spec.index: place for place, spec in enumerate(mains)}
     for place, spec in enumerate(mains):
-        for bound in spec.bounds:
+        for bound in (each for each in spec.bounds if each.anchor in places):
             most = max(bound.least, NO_LIMIT if bound.most is None else bound.most)
             yield Span(places[bound.anchor], place, most, bound.least)
 

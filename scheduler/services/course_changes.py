@@ -105,7 +105,7 @@ def read(
     )
     rows = {row.id: row for row in session.scalars(wanted)}
     case = Case(view, rows, tuple(changes), frozenset(pinned), call.now)
-    faults = [*_faults(case), *_unknown_pins(case)]
+    faults = [*_faults(case), *_wrong_pins(case, pinned)]
     if faults:
         raise Invalid(faults)
     for change in changes:
@@ -144,8 +144,10 @@ def _faults(case: Case) -> Iterator[Fault]:
             yield Fault(f"{where}/start", "not_on_grid", "Visits start on the five-minute grid.")
 
 
-def _unknown_pins(case: Case) -> Iterator[Fault]:
-    known = set(case.position_of)
-    for place, key in enumerate(sorted(case.pinned)):
-        if key not in known:
+def _wrong_pins(case: Case, pinned: Collection[UUID]) -> Iterator[Fault]:
+    changed = {key for key, place in case.position_of.items() if place in case.changed}
+    for place, key in enumerate(pinned):
+        if key not in case.position_of:
             yield Fault(f"/pinned/{place}", "unknown_session", "The course has no such session.")
+        elif key in changed:
+            yield Fault(f"/pinned/{place}", "changed_as_well", "A change is about this session: it cannot stay too.")

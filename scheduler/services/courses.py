@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.civil import to_local
 from scheduler.core.course import Dates, SessionSpec, expand, windows
 from scheduler.core.document import escape
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, ProtocolNotApproved, Reason, Refused
@@ -214,7 +215,9 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
         )
         stands = _stands(view)
         opened = opening_days.around(session, call, row.location_id, specs, {each.day for each in stands.values()})
-        found.append(replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened))))
+        found.append(
+            replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened, unclosed(view, call))))
+        )
     return found
 
 
@@ -224,6 +227,17 @@ def _stands(view: CourseView) -> dict[int, Booked]:
         each.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at)
         for each in view.sessions
         if (row := view.booked.get(each.id)) is not None
+    }
+
+
+def unclosed(view: CourseView, call: Call) -> set[int]:
+    """The positions of sessions whose local day has passed, while nobody has said what became of their visits."""
+    return {
+        each.position
+        for each in view.sessions
+        if (row := view.booked.get(each.id)) is not None
+        and row.status != "fulfilled"
+        and datetime.fromisoformat(row.local_start).date() < to_local(call.now, row.time_zone).date()
     }
 
 

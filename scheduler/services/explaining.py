@@ -36,10 +36,14 @@ MOST_CHANGES = 4
 
 @dataclass(frozen=True)
 class Planner:
-    """How a desk is turned into a problem, and into plans with people; `planning` lends both."""
+    """How a desk is turned into a problem, and into plans with people; `planning` lends both.
+
+    `left` are the starts that whoever asks leaves to a session, by its place in the course.
+    """
 
     problem_of: Callable[[Desk], Problem]
     solve: Callable[[Desk], list[CoursePlan]]
+    left: Callable[[int], int] = lambda _: -1
 
 
 def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFeasiblePlan:
@@ -207,7 +211,7 @@ class _Case:
     def _days_of(self, scene: Scene) -> set[date]:
         """The days on which the session has a start."""
         desk, kind = self._desk_of(scene), self._desk.kinds[self._spec.visit_type]
-        starts = exact_starts(kind.demand, desk.clinic(kind))
+        starts = exact_starts(kind.demand, desk.clinic(kind)) & self._planner.left(self._spec.index)
         found = opening_days.days_within(starts, scene.site.timeline, scene.site.time_zone)
         return found & set(self._days)
 

@@ -40,6 +40,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.serving import Visit, serve
 from scheduler.core.site import Site, valid_days
 from scheduler.core.spacing import Booked
+from scheduler.core.standing import wanted
 from scheduler.services import course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
@@ -102,6 +103,11 @@ class Desk:
     is_whole: bool = False
 
     @property
+    def wanted(self) -> tuple[SessionSpec, ...]:
+        """The sessions without those that are lost for good."""
+        return wanted(self.specs, self.standing, self.loaded.site.now)
+
+    @property
     def site(self) -> Site:
         """The location's calendars, with the patient's wishes as bars."""
         site = self.loaded.site
@@ -141,7 +147,7 @@ def make_plans(
     for look in _LOOKS if count == 1 else _LOOKS[1:]:
         desk = set_up(session, call, course, through=through, look=look)
         waiting = to_confirm(desk)
-        if all(spec.index in desk.standing for spec in desk.specs):
+        if all(spec.index in desk.standing for spec in desk.wanted):
             if waiting:
                 return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
             raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
@@ -260,15 +266,12 @@ def _problem(desk: Desk, clinics: Mapping[str, Clinic], *, ranked: bool = True) 
     by = {code: _served_by(desk, code, clinics[code]) if bound else {} for code in clinics}
     full = fullness(desk.loaded.site.calendars.values(), timeline) if ranked else None
     levels = {code: full.levels(desk.kinds[code].demand) if full else {} for code in clinics}
-    leaves = {spec.anchor: spec for spec in desk.specs if spec.kind == "leaf"}
-    mains = [spec for spec in desk.specs if spec.kind == "main"]
+    specs = {spec.index: spec for spec in desk.wanted}
+    leaves = {spec.anchor: spec for spec in specs.values() if spec.kind == "leaf"}
+    mains = [spec for spec in specs.values() if spec.kind == "main"]
     first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
     pinned, booked = (
-        {
-            str(desk.session_id(desk.specs[index])): timeline.slot(place.starts_at)
-            for index, place in places.items()
-            if index < len(desk.specs)
-        }
+        {str(desk.session_id(specs[i])): timeline.slot(place.starts_at) for i, place in places.items() if i in specs}
         for places in (desk.standing, desk.loose)
     )
     off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())

@@ -23,7 +23,7 @@ from scheduler.core.planner.explain import feasible, least
 from scheduler.core.site import valid_days
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
-from scheduler.services import explaining, opening_days, plans
+from scheduler.services import courses, explaining, opening_days, plans
 from scheduler.services.course_changes import Action, Case, Change, read
 from scheduler.services.course_span import Look
 from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up, solve
@@ -33,12 +33,22 @@ STAYING = 5_000
 #: By how many days limits may be exceeded when nothing else is left: such sessions are shown as broken.
 LATE = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42)
 
+_DAY_HOURS = 24
+
 _WHY: Mapping[Action, str] = {
     "cancel": "its visit is cancelled",
     "move": "it is asked to be moved",
     "noshow": "it was missed",
     "not_dosed": "no dose was given",
 }
+
+
+@dataclass(frozen=True)
+class Easing:
+    """By how many days the longest times between sessions may be exceeded, and whether the windows of talks too."""
+
+    days: int = 0
+    windows: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def propose(
     IllegalTransition, Refused (`on_hold`), NoFeasiblePlan.
     """
     case = read(session, call, course_id, changes, pinned)
-    desk, plan, later = _planned(session, call, case)
+    desk, plan, easing = _planned(session, call, case)
     places = {each.spec.index: each for each in plan.sessions}
     moved = [each for each in places.values() if _is_new(case, each)]
     body = {
@@ -95,14 +105,14 @@ def propose(
         ],
         "pinned": sorted(str(each) for each in pinned),
         "sessions": [plans.stored(each) for each in moved],
-        "later": later,
+        "easing": {"days": easing.days, "windows": easing.windows},
         "stands": {
             str(row.id): [row.status, row.sequence] for row in case.rows.values() if row.status in lifecycle.LIVE
         },
     }
     token = plans.store(session, call, course_id, body, minutes)
     session.flush()
-    return _told(case, desk, moved, token)
+    return _told(call, case, desk, moved, token)
 
 
 def _desk(session: Session, call: Call, case: Case, look: Look) -> Desk:
@@ -148,29 +158,41 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
     return spec.use_by is not None and booked.day > spec.use_by
 
 
-def _planned(session: Session, call: Call, case: Case) -> tuple[Desk, CoursePlan, int]:
-    """The best plan, and by how many days limits were widened for it: by the least that leaves one."""
+def _planned(session: Session, call: Call, case: Case) -> tuple[Desk, CoursePlan, Easing]:
+    """The best plan, and how limits were widened for it: by the least that leaves one, windows only when they must."""
     desk = _desk(session, call, case, "whole")
     found = solve(desk, narrowed=_Narrowed(case, desk).of)
     if found:
-        return desk, found[0], 0
+        return desk, found[0], Easing()
     desk = _desk(session, call, case, "far")
     narrowed = _Narrowed(case, desk)
-    days = least(LATE, lambda more: feasible(narrowed.of(problem_of(widened(desk, more)))))
-    found = solve(widened(desk, days), narrowed=narrowed.of) if days is not None else []
-    if found and days is not None:
-        return desk, found[0], days
-    planner = explaining.Planner(lambda it: narrowed.of(problem_of(it)), lambda it: solve(it, narrowed=narrowed.of))
+    for windows in (False, True):
+        easing = _least(desk, narrowed, windows=windows)
+        found = solve(widened(desk, easing), narrowed=narrowed.of) if easing is not None else []
+        if found and easing is not None:
+            return desk, found[0], easing
+    planner = explaining.Planner(
+        lambda it: narrowed.of(problem_of(it)), lambda it: solve(it, narrowed=narrowed.of), narrowed.left
+    )
     raise explaining.refusal(session, call, desk, planner)
 
 
-def widened(desk: Desk, days: int) -> Desk:
-    """The desk with longest gaps and phases that many days longer, where they are not hard."""
+def _least(desk: Desk, narrowed: _Narrowed, *, windows: bool) -> Easing | None:
+    """The least days that leave a plan; None when none do."""
+    days = least(LATE, lambda more: feasible(narrowed.of(problem_of(widened(desk, Easing(more, windows))))))
+    return None if days is None else Easing(days, windows)
+
+
+def widened(desk: Desk, easing: Easing) -> Desk:
+    """The desk with its longest times that many days longer, where they are not hard."""
+    days = easing.days
     if not days:
         return desk
     scene = Scene(desk.specs, {}, desk.loaded.site, desk.preferences)
     phases = {spec.span[0] for spec in desk.specs if spec.span is not None and not spec.span_hard}
-    rules = [Rule("gap_max", amount=days), *(Rule("phase_max", index=first, amount=days) for first in sorted(phases))]
+    rules = [Rule("gap_max", amount=days), Rule("bound_max", amount=days), Rule("rest_max", amount=days * _DAY_HOURS)]
+    rules += [Rule("window_max", amount=days * _DAY_HOURS)] * easing.windows
+    rules += [Rule("phase_max", index=first, amount=days) for first in sorted(phases)]
     return replace(desk, specs=lifted(scene, rules).specs)
 
 
@@ -193,8 +215,8 @@ class _Narrowed:
                 del pinned[leaf.session_id]
                 leaf = None
             if leaf is not None:
-                leaf = replace(leaf, starts=leaf.starts & self._left(place_of[leaf.session_id]))
-            starts = main.starts & self._left(place_of[main.session_id])
+                leaf = replace(leaf, starts=leaf.starts & self.left(place_of[leaf.session_id]))
+            starts = main.starts & self.left(place_of[main.session_id])
             mains.append(replace(main, starts=starts, leaf=leaf))
         return replace(
             problem,
@@ -204,7 +226,7 @@ class _Narrowed:
             weights=replace(problem.weights, moved=STAYING),
         )
 
-    def _left(self, place: int) -> int:
+    def left(self, place: int) -> int:
         """The starts that the change of that session leaves to it."""
         if place not in self._days:
             self._days[place] = self._starts(self.case.changed.get(place))
@@ -226,7 +248,7 @@ def _is_new(case: Case, placed: Placed) -> bool:
     return row is None or placed.spec.index in case.gone or row.starts_at != placed.start
 
 
-def _told(case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan:
+def _told(call: Call, case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan:
     new = {each.spec.index: each for each in moved}
     zone = desk.loaded.site.time_zone
     stands = {
@@ -236,6 +258,7 @@ def _told(case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan
     } | {place: Booked(to_local(each.start, zone).date(), each.start, each.end) for place, each in new.items()}
     kept = {desk.session_id(spec): stands[spec.index].starts_at for spec in desk.specs if spec.index in stands}
     over = {place for place in case.fixed if case.standing[place].starts_at <= case.now}
+    unclosed = courses.unclosed(case.view, call) - case.changed.keys()
     missed = {place for place, change in case.changed.items() if change.action in {"noshow", "not_dosed"}}
     return Replan(
         token=token,
@@ -245,7 +268,7 @@ def _told(case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan
             Moved(each.session_id, _was(case, place), each.start, _why(case, desk, place, new))
             for place, each in new.items()
         ),
-        broken=tuple(broken(desk.specs, stands, over, opening_days.at_site(desk.specs, desk.loaded.site))),
+        broken=tuple(broken(desk.specs, stands, over, opening_days.at_site(desk.specs, desk.loaded.site), unclosed)),
         suggestions=tuple(suggestions(desk.specs, desk.protocol.missed, missed)),
     )
 

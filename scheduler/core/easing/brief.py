@@ -15,6 +15,8 @@ from scheduler.core.easing.words import Spoken, listed, one_of, said
 MOST = 3
 #: So many people are named for one reason.
 _NAMED = 2
+#: Of more days than that a number tells nothing.
+_MANY_DAYS = 31
 #: What the patient wants, and may want otherwise.
 WISHES = ("weekdays", "hours", "blackout")
 _AWAY = "the patient is away "
@@ -93,6 +95,6 @@ def _absent(rules: Sequence[Rule], names: Mapping[UUID, str], one: str) -> str:
 
 def _on_days(some: int, every: int) -> str:
     """On how many of the days on which the session might be."""
-    if not some or every == 1:
+    if not some or every == 1 or every > _MANY_DAYS:
         return ""
     return f" on each of the {every} days" if some == every else f" on {some} of the {every} days"

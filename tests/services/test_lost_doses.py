@@ -1,0 +1,157 @@
+"""Planning anew where no limit can be kept, what is lost for good is left out, and nobody knows what was given."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.core.errors import Invalid, NoFeasiblePlan
+from scheduler.models import Appointment
+from scheduler.services import booking, course_life, visit_day
+from scheduler.services.course_changes import Change
+from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+from tests.services.test_replanning import Running
+
+pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def running(engine: Engine) -> Running:
+    return Running(open_course_clinic(engine))
+
+
+def take_place(running: Running, step: str, number: int) -> datetime:
+    """The visit from check-in to discharge; when it was over."""
+    visit = running.visit(step, number)
+    clinic = running.clinic
+    clinic.do(lambda s, c: visit_day.check_in(s, c, visit.id), now=visit.starts_at)
+    if visit.visit_type == "dose":
+        clinic.do(lambda s, c: visit_day.start(s, c, visit.id), now=visit.starts_at)
+    clinic.do(lambda s, c: visit_day.fulfill(s, c, visit.id), now=visit.ends_at)
+    return visit.ends_at
+
+
+def missed(running: Running, visit: Appointment) -> None:
+    running.clinic.do(lambda s, c: visit_day.no_show(s, c, visit.id), now=visit.starts_at + timedelta(minutes=30))
+
+
+def codes(running: Running, now: datetime) -> list[tuple[int, str]]:
+    return [(each.index, each.code) for each in running.view(now=now).broken]
+
+
+def test_a_talk_that_was_missed_before_the_next_dose_is_lost_and_the_course_goes_on(running: Running) -> None:
+    take_place(running, "evaluation", 1)
+    take_place(running, "dose", 1)
+    missed(running, running.visit("talk", 1))
+    now = take_place(running, "dose", 2)
+    assert codes(running, now) == [(2, "not_booked")]
+    assert running.propose(now=now).moved == (), "it cannot be before a dose that has been given"
+    plan = running.propose(Change(running.visit("dose", 3).id, "cancel"), now=now)
+    assert {each.why for each in plan.moved} >= {"its visit is cancelled"}
+    running.accept(plan, now=now)
+    assert codes(running, now) == [(2, "not_booked")]
+
+
+def test_a_dose_without_a_visit_is_lost_once_another_was_given(running: Running) -> None:
+    take_place(running, "evaluation", 1)
+    take_place(running, "dose", 1)
+    take_place(running, "talk", 1)
+    missed(running, running.visit("dose", 2))
+    talk = running.visit("talk", 2)
+    running.clinic.do(lambda s, c: booking.cancel(s, c, talk.id, reason="x", by="staff"))
+    now = take_place(running, "dose", 3)
+    assert running.propose(now=now).moved == ()
+    plan = running.propose(Change(running.visit("talk", 3).id, "move"), now=now)
+    moved = {each.session_id for each in plan.moved}
+    assert running.session_id("talk", 3) in moved
+    assert not moved & {running.session_id("dose", 2), running.session_id("talk", 2)}
+
+
+def test_a_talk_whose_window_is_over_comes_late_rather_than_never(running: Running) -> None:
+    """The next dose is far off by then: the talk is planned before it, and shown as outside its window."""
+    take_place(running, "evaluation", 1)
+    for number in (1, 2, 3):
+        take_place(running, "dose", number)
+        if number < 3:
+            take_place(running, "talk", number)
+    talk = running.visit("talk", 3)
+    late = talk.starts_at + timedelta(days=4)
+    changes = [Change(each.id, "noshow") for each in (talk, running.visit("dose", 4)) if each.starts_at <= late]
+    changes += [Change(each.id, "noshow") for each in (running.visit("talk", 4),) if each.starts_at <= late]
+    plan = running.propose(*changes, now=late)
+    assert (6, "outside_window") in [(each.index, each.code) for each in plan.broken]
+    running.accept(plan, now=late)
+    assert (6, "outside_window") in codes(running, late)
+
+
+def series(engine: Engine, **dose: Any) -> Running:
+    """A course of doses without talks, by another rule of time."""
+    clinic = open_course_clinic(engine)
+    document = protocol(4)
+    step = document["phases"][1]["steps"][0] | dose
+    document["phases"][1]["steps"] = [step]
+    approve(clinic, document)
+    made = Running.__new__(Running)
+    made.clinic, made.id = clinic, course(clinic).id
+    accept(clinic, made.id, offer(clinic, made.id)[0].token)
+    return made
+
+
+HOURS = {"gap": {"unit": "hours", "min": 40, "target": 48, "max": 80}}
+OFFSETS = {
+    "gap": {"unit": "days", "min": 1, "target": 2, "max": 14},
+    "offsets": {"anchor": "phase_start", "days": [0, 2, 5, 7], "early": 0, "late": 1},
+}
+
+
+@pytest.mark.parametrize(("rule", "says"), [(HOURS, "hours after dose 1"), (OFFSETS, "days after dose 1")])
+def test_hours_and_days_from_afar_are_exceeded_by_the_least_and_shown(
+    engine: Engine, rule: dict[str, Any], says: str
+) -> None:
+    running = series(engine, **rule)
+    visit = running.visit("dose", 2)
+    late = visit.starts_at + timedelta(days=2, hours=22)
+    changes = [Change(each.id, "noshow") for each in map(running.visit, ["dose"] * 2, (2, 3)) if each.starts_at <= late]
+    plan = running.propose(*changes, now=late)
+    told = [each for each in plan.broken if each.code == "gap_too_long"]
+    assert told
+    assert says in told[0].detail
+    running.accept(plan, now=late)
+    assert [(each.index, each.detail) for each in running.view(now=late).broken if each.code == "gap_too_long"] == [
+        (each.index, each.detail) for each in told
+    ]
+
+
+def test_doses_that_a_hold_has_outlasted_are_not_taken_for_given(running: Running) -> None:
+    take_place(running, "evaluation", 1)
+    dose = running.visit("dose", 1)
+    clinic = running.clinic
+    clinic.do(lambda s, c: course_life.hold(s, c, running.id, reason="x"), now=dose.starts_at - timedelta(hours=1))
+    now = dose.starts_at + timedelta(days=1, hours=5)
+    clinic.do(lambda s, c: course_life.resume(s, c, running.id), now=now)
+    assert (1, "not_closed") in codes(running, now)
+    told = running.propose(now=now)
+    assert (1, "not_closed") in [(each.index, each.code) for each in told.broken]
+    [detail] = [each.detail for each in told.broken if each.index == 1]
+    assert detail == "dose 1 was on 2030-03-05, and nobody has said what became of it."
+    plan = running.propose(Change(dose.id, "noshow"), now=now)
+    assert all(each.index != 1 for each in plan.broken)
+
+
+def test_what_is_to_change_cannot_be_pinned_as_well(running: Running) -> None:
+    visit, other = running.visit("dose", 3), running.session_id("dose", 4)
+    with pytest.raises(Invalid) as caught:
+        running.propose(Change(visit.id, "cancel"), pinned=[other, running.session_id("dose", 3), running.id])
+    faults = [(fault.pointer, fault.code) for fault in caught.value.faults]
+    assert faults == [("/pinned/1", "changed_as_well"), ("/pinned/2", "unknown_session")]
+
+
+def test_a_move_that_cannot_be_says_so_of_that_day(running: Running) -> None:
+    sunday = running.clinic.at("2030-03-10 09:00")
+    with pytest.raises(NoFeasiblePlan) as caught:
+        running.propose(Change(running.visit("dose", 3).id, "move", sunday))
+    assert "every nurse is off duty" in caught.value.detail
+    assert "of the" not in caught.value.detail, "there is one day only"
