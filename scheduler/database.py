@@ -16,7 +16,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Connection, Engine, Executable, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
@@ -29,6 +29,16 @@ class _Session(FlaskSession):
     """A session that asks once which engine is its own, and not for each statement: there is but one."""
 
     _own: Engine | Connection | None = None
+
+    _at_hand: tuple[SessionTransaction | None, Connection] | None = None
+
+    def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:
+        """The transaction's connection: every statement asks for it."""
+        at_hand = self._at_hand
+        if at_hand is None or at_hand[0] is not self._transaction or execution_options or not self.is_active:
+            found = super().connection(bind_arguments, execution_options)
+            at_hand = self._at_hand = self._transaction, found
+        return at_hand[1]
 
     def execute(self, statement: Executable, params: Any = None, **more: Any) -> Any:
         """Send a statement about tables straight to the connection: what a session adds is for mapped classes."""
@@ -47,6 +57,9 @@ db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": _Session})
 
 #: How often a transaction is begun before its failure is the caller's. The last try locks every candidate.
 TRIES = 6
+
+#: Under which name a connection knows that it is only looked with: the driver begins no transaction then.
+_LOOKS = "looks"
 
 #: serialization failure, deadlock, lock timeout: the transaction did nothing and may simply be tried again.
 _TRY_AGAIN = {"40001", "40P01", "55P03"}
@@ -71,7 +84,6 @@ def engine_options(url: str, *, pool_size: int = 8, connect_seconds: int = 10) -
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_recycle": 1800,
-        "skip_autocommit_rollback": True,  # there is nothing to roll back after a `look`
         # Without it a server that accepts and never answers is waited for, by psycopg's own patience, two minutes.
         "connect_args": {"options": _POSTGRESQL_OPTIONS, "connect_timeout": connect_seconds},
     }
@@ -93,9 +105,11 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 
 @event.listens_for(Engine, "checkout")
-def _on_checkout(connection: Any, _record: Any, _proxy: Any) -> None:
+def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
     """Have the pool replace a connection that the server has closed, without asking the server each time."""
     if not isinstance(connection, sqlite3.Connection):
+        if record.info.pop(_LOOKS, False):  # the last who had it
+            connection.autocommit = False
         waiting = select.poll()
         waiting.register(connection.fileno(), select.POLLIN)
         if waiting.poll(0):  # an idle server has nothing to say but that it goes
@@ -115,7 +129,30 @@ def look(session: Session) -> None:
     ROLLBACK all the plans that the server keeps for the connection: psycopg gives them up then.
     """
     if session.get_bind().dialect.name == "postgresql" and not session.in_transaction():
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        connection = session.connection()
+        connection.info[_LOOKS] = True
+        _driver(connection).autocommit = True
+
+
+def pause(session: Session) -> None:
+    """Let no transaction wait for somebody slow: the database would end it. A `look` on PostgreSQL has none."""
+    if not (session.in_transaction() and _LOOKS in session.connection().info):
+        session.rollback()
+
+
+def _begin(session: Session) -> None:
+    """Leave what was read before, authentication say: it must not pin an old snapshot."""
+    connection = session.connection() if session.in_transaction() else None
+    if connection is not None and connection.info.pop(_LOOKS, False):
+        _driver(connection).autocommit = False  # the transaction begins with the next statement
+        return
+    session.rollback()
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
 
 
 @contextmanager
@@ -135,9 +172,7 @@ def snapshot(session: Session) -> Iterator[None]:
 @contextmanager
 def _transaction(session: Session, *, keep: bool) -> Iterator[None]:
     """All of it or none of it; none of it either when `keep` is false (a dry run)."""
-    session.rollback()  # what was read before, authentication say, must not pin an old snapshot, nor its autocommit
-    if session.get_bind().dialect.name == "sqlite":
-        session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+    _begin(session)
     session.expire_all()
     try:
         yield

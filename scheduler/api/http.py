@@ -28,7 +28,7 @@ from scheduler.api.schema import Coded, Schema, instance, page_schema, patch_sch
 from scheduler.api.writing import encoded
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
-from scheduler.database import db, look, transact
+from scheduler.database import db, look, pause, transact
 from scheduler.services import Session, access, audit, idempotency
 from scheduler.services.idempotency import Kept
 from scheduler.services.paging import Page
@@ -185,7 +185,7 @@ class _Request:
         faults: list[Fault] = []
         body: Any = {}
         if request.method in {"POST", "PUT", "PATCH"}:
-            session.rollback()  # no transaction waits for a slow client: the database would end it, and the request
+            pause(session)
             body = _body()
             loaded = _collected(faults, partial(read, instance(self.manner.takes or Schema)), body)
             arguments += [loaded] if self.manner.takes is not None else []
