@@ -7,10 +7,13 @@ statements like any other.
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from psycopg import Connection as PsycopgConnection
+from psycopg import RawCursor
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.orm import Session
 
@@ -18,6 +21,8 @@ from sqlalchemy.orm import Session
 _Process = Callable[[Any], Any]
 #: Under which name a connection keeps its cursors.
 _CURSORS = "ready"
+#: A parameter in the words of SQLAlchemy's dialect, or a per cent sign.
+_PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Ready:
@@ -55,6 +60,11 @@ class _Told:
         self._constants = {name: each.value for name, each in binds if not each.required}
         outward = {name: each.type.dialect_impl(dialect).bind_processor(dialect) for name, each in binds}
         self._outward = [(name, process) for name, process in outward.items() if process]
+        # As the server wants it, so that the driver has nothing to look for in it.
+        asked = dict.fromkeys(name for name in _PARAMETER.findall(self._text) if name)
+        places = {name: f"${place}" for place, name in enumerate(asked, start=1)}
+        self._raw = _PARAMETER.sub(lambda found: places[found[1]] if found[1] else "%", self._text).encode()
+        self._asked = tuple(asked)
         columns = statement.exported_columns
         inward = [each.type.dialect_impl(dialect).result_processor(dialect, None) for each in columns]
         self._row = _row_maker(columns.keys(), inward) if inward else None
@@ -68,7 +78,7 @@ class _Told:
         if heard:
             heard(connection, cursor, self._text, sent, None, False)  # noqa: FBT003 - SQLAlchemy's order
         try:
-            cursor.execute(self._text, sent)
+            cursor.execute(self._raw, [sent[name] for name in self._asked])
             return () if self._row is None else cursor.fetchall()
         except connection.dialect.loaded_dbapi.Error as error:
             # What SQLAlchemy does with an error of its own: says it in its words, and lets go of a broken connection.
@@ -78,7 +88,7 @@ class _Told:
         """Its own cursor of the driver's connection, which keeps what it has learned of parameters and columns."""
         kept = connection.info.setdefault(_CURSORS, {})
         if self not in kept:
-            cursor: Any = connection.connection.cursor()
+            cursor: Any = RawCursor(cast("PsycopgConnection[Any]", connection.connection.dbapi_connection))
             cursor.row_factory = lambda _cursor: self._row
             kept[self] = cursor
         return kept[self]
