@@ -100,6 +100,11 @@ class Demand:
         return Counter(self.threads)
 
     @cached_property
+    def selectors(self) -> frozenset[str]:
+        """What the threads ask for."""
+        return frozenset(thread.selector for thread in self.threads)
+
+    @cached_property
     def meeting(self) -> tuple[frozenset[int], ...]:
         """For each thread, by its place, the places of the others that some slot is shared with."""
         return tuple(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, bindparam, literal_column, null, select, union_all
-from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
@@ -22,56 +19,14 @@ from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
 from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
-from scheduler.models import Resource
 from scheduler.services.busy import Busy, busy
-from scheduler.services.doses import VISITS, asked_for
+from scheduler.services.cast import Company, gather
 from scheduler.services.lines import lines
 from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.public_holidays import closures_with, named
-from scheduler.services.ready import Ready
 from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
-
-
-_RESOURCES = cast("Table", Resource.__table__)
-_ROWS = select(
-    _RESOURCES.c.id,
-    _RESOURCES.c.kind,
-    _RESOURCES.c.type_code,
-    _RESOURCES.c.units,
-    _RESOURCES.c.buffer_before_minutes,
-    _RESOURCES.c.buffer_after_minutes,
-    as_type(_RESOURCES.c.roles, Text).label("roles"),
-    as_type(_RESOURCES.c.hours, Text).label("hours"),
-    _RESOURCES.c.revision,
-    _RESOURCES.c.calendar_revision,
-    *(as_type(null(), column.type).label(column.key) for column in VISITS.selected_columns if column.key != "id"),
-).where(
-    _RESOURCES.c.organization_id == bindparam("organization"),
-    _RESOURCES.c.deleted_at.is_(None),
-)
-_VISITS = VISITS.subquery("visits")
-
-
-def _of(kind: str) -> Any:
-    """Resources of that kind, and of none but that: an organization may have a hundred thousand patients."""
-    return _ROWS.where(_RESOURCES.c.kind == literal_column(f"'{kind}'", Text()))
-
-
-#: Made once: it is asked for every look at a calendar. People and things, the patient, and the patient's visits, whose
-#: `kind` is null: in one statement, so that a visit that it does not tell of has a later revision of the patient's
-#: calendar.
-_STATEMENT = Ready(
-    union_all(
-        _of("practitioner"),
-        *(_of(kind).where(_RESOURCES.c.location_id == bindparam("location")) for kind in ("room", "device")),
-        _of("patient").where(_RESOURCES.c.id == bindparam("patient")),
-        select(
-            *(_VISITS.c.get(key, as_type(null(), each.type)).label(key) for key, each in _ROWS.selected_columns.items())
-        ),
-    )
-)
 
 
 class HeldUnits(Mapping[UUID, list[Held]]):
@@ -86,6 +41,9 @@ class HeldUnits(Mapping[UUID, list[Held]]):
         return [
             Held(unit, instant(first), instant(past)) for unit, lane in each.lanes.items() for first, past in runs(lane)
         ]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._standing
 
     def __iter__(self) -> Iterator[UUID]:
         return iter(self._standing)
@@ -136,7 +94,7 @@ def load(
     ignoring: Sequence[UUID] = (),
     own_hold: UUID | None = None,
     at: Premises | None = None,
-    only: Collection[str] | None = None,
+    only: frozenset[str] | None = None,
     dosing: bool = False,
     before: Loaded | None = None,
 ) -> Loaded:
@@ -154,12 +112,12 @@ def load(
     years = timeline.origin.year - 1, timeline.end.year + 1
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
-    resources, visits = (
-        (before.rows, before.visits) if before else _resources(session, call, place, patient_id, only, dosing=dosing)
-    )
-    if patient_id is not None and (patient_id not in resources or resources[patient_id].kind != "patient"):
-        raise NotFound(f"No patient {patient_id}.")
-    revisions = _revisions(resources, patient_id, at)
+    if before is None:
+        company = gather(session, call, place, patient_id, dosing=dosing)
+        resources, revisions = _people(company, place, patient_id, only, at)
+        visits = company.visits
+    else:
+        resources, revisions, visits = before.rows, before.revisions, before.visits
     standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     site = Site(
@@ -201,7 +159,7 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
 def rehearse(session: Session, call: Call, nobody: UUID) -> None:
     """Ask all that a look asks of calendars, of nobody."""
     timeline = Timeline.covering(call.now, call.now)
-    _resources(session, call, Place(nobody, "UTC", "[]", "[]", timeline), nobody, None, dosing=True)
+    gather(session, call, Place(nobody, "UTC", "[]", "[]", timeline), nobody, dosing=True)
     for apart in ([], [nobody]):
         for _ in lines(session, call, timeline, [nobody], apart):
             pass
@@ -222,41 +180,20 @@ def _standing(
     return {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}, frozenset(expired)
 
 
-def _resources(
-    session: Session,
-    call: Call,
-    place: Place,
-    patient_id: UUID | None,
-    only: Collection[str] | None,
-    *,
-    dosing: bool,
-) -> tuple[dict[UUID, Columns], list[Columns]]:
-    """Everyone and everything that could serve at the place (`only` these selectors), and the patient, in id order.
-
-    And the patient's visits, for a look at a dose.
-    """
-    asked = asked_for(session, call, patient_id if dosing else None)
-    rows = _STATEMENT.rows(session, {**asked, "location": place.location_id, "patient": patient_id})
-    rows = sorted(rows, key=lambda row: row.id.int)  # for the database it would be a reason to leave the index
-    found = (row for row in rows if row.kind is not None)
-    return (
-        {row.id: row for row in found if only is None or _may_serve(row, place, only)},
-        [row for row in rows if row.kind is None],
-    )
-
-
-def _revisions(resources: Mapping[UUID, Columns], patient_id: UUID | None, at: Premises) -> dict[UUID, int]:
-    """The revision at which each calendar is looked at."""
-    found = {key: row.calendar_revision for key, row in resources.items()}
-    if patient_id is not None and at.patient_revision is not None:
-        found[patient_id] = at.patient_revision  # the patient's holds, read with it, may be older than the calendars
-    return found
-
-
-def _may_serve(row: Columns, place: Place, selectors: Collection[str]) -> bool:
-    """Whether a visit with these needs could take it up: the patient always."""
-    serves = place.serves(row.kind, row.type_code, row.roles)
-    return row.kind == "patient" or any(selector in serves for selector in selectors)
+def _people(
+    company: Company, place: Place, patient_id: UUID | None, only: frozenset[str] | None, at: Premises
+) -> tuple[Mapping[UUID, Columns], Mapping[UUID, int]]:
+    """Who could serve (`only` these selectors), in id order, and the patient; and the revisions of their calendars."""
+    resources, theirs = company.cast.part(place, only)
+    revisions = dict(zip(resources, [company.calendars[each] for each in theirs], strict=True))
+    if patient_id is None:
+        return resources, revisions
+    if company.patient is None:
+        raise NotFound(f"No patient {patient_id}.")
+    # The patient's holds may have been read before the calendars, and be older.
+    known = at.patient_revision
+    revisions[patient_id] = company.patient.calendar_revision if known is None else known
+    return {**resources, patient_id: company.patient}, revisions
 
 
 def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:

@@ -196,7 +196,7 @@ class Search:
             ignoring=self._moving,
             own_hold=self.own_hold,
             at=self.at,
-            only={thread.selector for thread in self.kind.demand.threads} if narrow else None,
+            only=self.kind.demand.selectors if narrow else None,
             dosing=self.kind.visit.kind == "dosing",
             before=before,
         )
@@ -330,7 +330,7 @@ def _lasts(mask: int, first: int, past: int) -> bool:
 
 def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:
     """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location."""
-    needed = {thread.selector for thread in kind.demand.threads}
+    needed = kind.demand.selectors
     faults = []
     for index, pin in enumerate(pins):
         calendar = loaded.site.calendars.get(pin.resource_id)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Table, Uuid, any_, bindparam, event, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction, object_session
 
 from scheduler.core.call import Call
 from scheduler.models import Appointment, Course, Location, Resource
@@ -152,6 +152,15 @@ def bump_calendars(session: Session, call: Call, ids: Collection[UUID], *, locke
 def has_changed_calendars(session: Session) -> bool:
     """Whether this transaction has changed a calendar: what it sees may yet be rolled back."""
     return bool(session.info.get(_CHANGED))
+
+
+@event.listens_for(Resource, "after_insert")
+@event.listens_for(Resource, "after_update")
+def _note(_mapper: object, _connection: object, resource: Resource) -> None:
+    """What a calendar hangs on has changed too: hours, roles, buffers."""
+    session = object_session(resource)
+    if session is not None:
+        session.info[_CHANGED] = True
 
 
 @event.listens_for(Session, "after_transaction_end")
