@@ -83,6 +83,15 @@ class Calendar:
                 return False
         return True
 
+    def digit(self, thread: Thread, slot: int) -> str:
+        """What `row` says of that start, without looking at any other."""
+        if not self.can_serve(thread, slot):
+            return "0"
+        taken, first, last = self.taken[0], thread.stretches[0], thread.stretches[-1]
+        begins = slot + first.start
+        well = (taken >> max(begins - 1, 0) & 1) + (taken >> slot + last.end & 1)
+        return str(1 + well + (taken >> begins & 1 if first.units is not None else 0))
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -116,6 +125,7 @@ class Clinic:
     )
     _attended: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _near: dict[tuple[Thread, int], Near] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _asked: set[tuple[Thread, int]] = field(default_factory=set, init=False, repr=False, compare=False)
     _crews: dict[Demand, Crew] = field(default_factory=dict, init=False, repr=False, compare=False)
     _open: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -172,6 +182,14 @@ class Clinic:
                 known = Near(block, rows="".join(each.row(thread, block) for each in self.pool(thread)))
             self._near[thread, block] = known
         return known
+
+    def digits(self, thread: Thread, slot: int) -> str:
+        """A digit for each of the pool at that start, as in `near`. Who asks of one start only needs no rows."""
+        block = slot // BLOCK * BLOCK
+        if (thread, block) in self._asked:
+            return self.near(thread, slot).digits(slot)
+        self._asked.add((thread, block))
+        return "".join([each.digit(thread, slot) for each in self.pool(thread)])
 
     def crew(self, demand: Demand) -> Crew:
         """Who could ever serve the visit, in the order in which `near` tells of them."""
@@ -261,10 +279,9 @@ def seat(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = ())
     settled: list[Piece] = []
     digits: list[str | None] = []
     for thread in demand.threads:
-        near = clinic.near(thread, slot)
-        able = None if thread.present else near.digits(slot)
+        able = None if thread.present else clinic.digits(thread, slot)
         if able is None:
-            cover = _cover(thread, near, slot)
+            cover = _cover(thread, clinic.near(thread, slot), slot)
             if cover is None:
                 return None
             settled += cover

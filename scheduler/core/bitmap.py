@@ -7,8 +7,8 @@ means (free, taken, may start here) is the caller's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
 
 from scheduler.core.intervals import Span
 
@@ -17,8 +17,7 @@ SLOT = timedelta(minutes=SLOT_MINUTES)
 SLOTS_PER_DAY = 24 * 60 // SLOT_MINUTES
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(NamedTuple):
     """`days` whole UTC days of slots, the first beginning at `origin` (a UTC midnight)."""
 
     origin: datetime
@@ -72,9 +71,9 @@ class Timeline:
 
     def covered(self, ranges: Iterable[tuple[int, int]]) -> int:
         """The slots of ranges [first, past), as far as they lie within; many are painted in `columns`."""
-        mask = 0
+        mask, slots = 0, self.slots
         for first, past in ranges:
-            start, stop = max(first, 0), min(past, self.slots)
+            start, stop = max(first, 0), min(past, slots)
             if start < stop:
                 mask |= ((1 << (stop - start)) - 1) << start
         return mask

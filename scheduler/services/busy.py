@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -48,20 +49,33 @@ class Held(NamedTuple):
 class Busy:
     """A resource over a timeline: unit to the slots at which visits take it, the holds, and when it is away.
 
-    `extra` are its one-off shifts, location to slots. Units beyond the regular ones belong to overrides. `stays` say
-    whose the slots are, for rooms only; an appointment's key is its id as the database writes it.
+    `extra` are its one-off shifts, location to slots. Units beyond the regular ones belong to overrides. `told` is what
+    was read of a room, without the visits that are `gone`; `seated` are those who hold it.
     """
 
     resource_id: UUID
     timeline: Timeline
     lanes: Mapping[int, int]
-    stays: Stays
     holds: tuple[Held, ...]
     absent: int
-    extra: Mapping[UUID, int] = field(default_factory=dict)
+    extra: Mapping[UUID, int]
+    told: Line | None = None
+    gone: Collection[str] = ()
+    seated: tuple[Stay, ...] = ()
     #: The calendars made of it, by what they were made with besides.
     calendars: dict[Any, Calendar] = field(default_factory=dict, init=False, repr=False, compare=False)
     _standing: dict[frozenset[UUID], Busy] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def stays(self) -> Stays:
+        """Whose the slots are, for rooms only; an appointment's key is its id as the database writes it."""
+        seated = Stays.of(self.seated)
+        if self.told is None:
+            return seated
+        theirs = _stays(self.told)
+        if not self.gone and not self.seated:
+            return theirs
+        return Stays.joined([theirs.without(self.gone), seated])
 
     def standing(self, now: datetime, ignoring: Collection[UUID], freed: Sequence[tuple[int, Run]]) -> Busy:
         """What counts at `now`, visits and holds alike, but for the owners to be ignored.
@@ -85,7 +99,7 @@ class Busy:
         for each in held:
             lanes[each.unit] = lanes.get(each.unit, 0) | covered([each.run])
         seated = (Stay(each.hold_id, self.resource_id, each.run[0], each.run[1], fixed=True) for each in held)
-        return replace(self, lanes=lanes, stays=Stays.joined([self.stays.without(gone), Stays.of(seated)]), holds=())
+        return replace(self, lanes=lanes, gone=gone, seated=tuple(seated), holds=())
 
 
 #: An organization's time: what one look spans.
@@ -106,39 +120,44 @@ def busy(
     memory = _Memory() if has_changed_calendars(session) else _memory(session)
     view = call.organization_id, timeline
     found = memory.of(view, revisions)
-    missing = [key for key in revisions if key not in found]
+    missing = [key for key in revisions if key not in found] if found else list(revisions)
     if not missing and not ignoring:
         return found, {}
     read = list(lines(session, call, timeline, missing, ignoring))
     made = _made(timeline, missing, read)
-    memory.keep(view, {key: (revisions[key], each) for key, each in made.items()})
-    found |= made
+    memory.keep(view, revisions, made)
     freed: dict[UUID, list[tuple[int, Run]]] = {}
-    for line in read:
+    for line in read if ignoring else ():
         if line.what == "freed":
             freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
-    return found, freed
+    return {**found, **made}, freed
 
 
 def _made(timeline: Timeline, ids: Sequence[UUID], read: Sequence[Line]) -> dict[UUID, Busy]:
-    lanes: dict[UUID, dict[int, int]] = {key: {} for key in ids}
-    stays = dict.fromkeys(ids, Stays.of(()))
-    holds: dict[UUID, list[Held]] = {key: [] for key in ids}
-    extra: dict[UUID, dict[UUID, int]] = {key: {} for key in ids}
-    absent = dict.fromkeys(ids, 0)
+    told: dict[int, list[Line]] = {}
     for line in read:
-        key, unit = line.resource_id, line.unit
+        told.setdefault(line.resource_id.int, []).append(line)
+    return {key: _as_told(key, timeline, told.get(key.int, ())) for key in ids}
+
+
+def _as_told(key: UUID, timeline: Timeline, told: Sequence[Line]) -> Busy:
+    lanes: dict[int, int] = {}
+    holds: list[Held] = []
+    extra: dict[UUID, int] = {}
+    room: Line | None = None
+    absent = 0
+    for line in told:
         if line.what == "visits":
-            lanes[key][unit] = line.runs.lane(timeline)
-            if unit == 0 and line.owners:
-                stays[key] = _stays(line)
+            lanes[line.unit] = line.runs.lane(timeline)
+            if line.unit == 0 and line.owners:
+                room = line
         elif line.what == "hold" and line.key is not None and line.until is not None:
-            holds[key] += [Held(unit, run, line.key, line.until) for run in line.runs]
+            holds += [Held(line.unit, run, line.key, line.until) for run in line.runs]
         elif line.what == "shift" and line.key is not None:
-            extra[key][line.key] = line.runs.lane(timeline)
+            extra[line.key] = line.runs.lane(timeline)
         elif line.what == "away":
-            absent[key] = line.runs.lane(timeline)
-    return {key: Busy(key, timeline, lanes[key], stays[key], tuple(holds[key]), absent[key], extra[key]) for key in ids}
+            absent = line.runs.lane(timeline)
+    return Busy(key, timeline, lanes, tuple(holds), absent, extra, room)
 
 
 def _stays(line: Line) -> Stays:
@@ -151,12 +170,13 @@ def _stays(line: Line) -> Stays:
 class _Memory:
     """The calendars that one process remembers of one database, by organization and timeline.
 
-    The timeline that was not asked for longest is forgotten first, with everybody's calendars over it.
+    The timeline that was not asked for longest is forgotten first, with everybody's calendars over it. Resources go by
+    the number of their id, which is found faster.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[View, dict[UUID, Known]] = OrderedDict()
+        self._known: OrderedDict[View, dict[int, Known]] = OrderedDict()
         self._size = 0
 
     def of(self, view: View, revisions: Mapping[UUID, int]) -> dict[UUID, Busy]:
@@ -166,22 +186,19 @@ class _Memory:
             if known is None:
                 return {}
             self._known.move_to_end(view)
-            found = {}
-            for key, revision in revisions.items():
-                value = known.get(key)
-                if value is not None and value[0] == revision:
-                    found[key] = value[1]
-            return found
+            here = ((key, revision, known.get(key.int)) for key, revision in revisions.items())
+            return {key: value[1] for key, revision, value in here if value is not None and value[0] == revision}
 
-    def keep(self, view: View, calendars: Mapping[UUID, Known]) -> None:
-        """Remember; an older revision never replaces a newer one."""
+    def keep(self, view: View, revisions: Mapping[UUID, int], made: Mapping[UUID, Busy]) -> None:
+        """Remember those made, at these revisions; an older one never replaces a newer one."""
         with self._lock:
             known = self._known.setdefault(view, {})
             self._known.move_to_end(view)
             self._size -= len(known)
-            for key, value in calendars.items():
-                if known.get(key, value)[0] <= value[0]:
-                    known[key] = value
+            for key, each in made.items():
+                value = revisions[key], each
+                if known.get(key.int, value)[0] <= value[0]:
+                    known[key.int] = value
             self._size += len(known)
             while self._size > REMEMBERED:
                 self._size -= len(self._known.popitem(last=False)[1])

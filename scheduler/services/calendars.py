@@ -175,8 +175,11 @@ def _standing(
 ) -> tuple[dict[UUID, Busy], frozenset[UUID]]:
     """What counts of each calendar now, and on whose some hold has expired."""
     known, freed = busy(session, call, timeline, revisions, ignoring)
+    held = [key for key, each in known.items() if each.holds]
+    if not held and not freed:
+        return known, frozenset()
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
-    expired = (key for key, each in known.items() if any(hold.expires_at <= call.now for hold in each.holds))
+    expired = (key for key in held if any(hold.expires_at <= call.now for hold in known[key].holds))
     return {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}, frozenset(expired)
 
 
@@ -202,12 +205,13 @@ def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
     made_with = (row.kind, row.type_code, row.units, buffers, row.roles, row.hours, place.key)
     known = standing.calendars.get(made_with)
     if known is None:
-        regular = (lane for unit, lane in standing.lanes.items() if unit < row.units)
+        extra, lanes = standing.extra, standing.lanes
+        regular = (lane for unit, lane in lanes.items() if unit < row.units) if lanes else ()
         known = standing.calendars[made_with] = Calendar(
             resource_id=row.id,
             kind=row.kind,
             units=row.units,
-            rostered=place.roster(row.kind, row.hours, standing.extra.get(place.location_id, 0)),
+            rostered=place.roster(row.kind, row.hours, extra.get(place.location_id, 0) if extra else 0),
             absent=standing.absent,
             taken=counted(regular, row.units),
             serves=place.serves(row.kind, row.type_code, row.roles),

@@ -6,9 +6,8 @@ What the lines mean for a resource, and how long they are remembered, is `busy`'
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -55,8 +54,7 @@ _SHIFTS = cast("Table", ExtraHours.__table__).c
 _RESOURCES = cast("Table", Resource.__table__).c
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """Runs of slots of one resource that belong together.
 
     `visits` take the `unit`; a `hold` takes it until `until`; what is `freed` is in `visits` too, but belongs to an

@@ -6,8 +6,8 @@ The documents are handed over as the database keeps them, as text: what is known
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
@@ -26,11 +26,13 @@ class Place:
     hours: str
     closures: str
     timeline: Timeline
+    #: Hours and qualifications that were worked out here: mostly several have the same.
+    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> str:
         """What distinguishes it, for whoever remembers something about it."""
-        return (self.location_id, self.time_zone, self.hours, self.closures)
+        return f"{self._name}\n{self.time_zone}\n{self.hours}\n{self.closures}"
 
     @cached_property
     def _name(self) -> str:
@@ -53,17 +55,23 @@ class Place:
         """
         if kind == "patient":
             return self.timeline.everything
-        if kind == "practitioner":
-            here = _weekly(hours or "[]", self._name, self.time_zone, self.timeline)
-        else:
-            here = _weekly(hours or self.hours, None, self.time_zone, self.timeline)
+        here = self._known.get((kind, hours))
+        if here is None:
+            if kind == "practitioner":
+                here = _weekly(hours or "[]", self._name, self.time_zone, self.timeline)
+            else:
+                here = _weekly(hours or self.hours, None, self.time_zone, self.timeline)
+            self._known[kind, hours] = here
         return (here | extra) & ~self.closed
 
     def serves(self, kind: str, type_code: str, roles: str) -> Mapping[str, int]:
         """Selector to the slots of the days on which the resource's qualification for it is valid; `roles` is JSON."""
         if kind != "practitioner":
             return {f"{kind}:{type_code}": -1} if type_code else {}
-        return _qualified(roles, self._name, self.time_zone, self.timeline)
+        serves = self._known.get(roles)
+        if serves is None:
+            serves = self._known[roles] = _qualified(roles, self._name, self.time_zone, self.timeline)
+        return serves
 
 
 @lru_cache(maxsize=4096)

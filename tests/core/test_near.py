@@ -66,6 +66,8 @@ def test_a_cut_says_who_is_able_and_who_is_best(seed: int) -> None:
         for slot in STARTS:
             pool = [each.resource_id for each in place.pool(thread)]
             expected = ranked(thread, place, slot)
+            alone = "".join(each.digit(thread, slot) for each in place.pool(thread))
+            assert alone == place.near(thread, slot).digits(slot) == place.digits(thread, slot)
             assert [pool[at] for at in best_first(place.near(thread, slot).digits(slot))] == expected
             served += len(expected)
     assert served, "nobody could ever serve, so nothing was compared"
