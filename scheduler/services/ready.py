@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from psycopg import Connection as PsycopgConnection
-from psycopg import RawCursor
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.orm import Session
 
@@ -88,7 +86,7 @@ class _Told:
         """Its own cursor of the driver's connection, which keeps what it has learned of parameters and columns."""
         kept = connection.info.setdefault(_CURSORS, {})
         if self not in kept:
-            cursor: Any = RawCursor(cast("PsycopgConnection[Any]", connection.connection.dbapi_connection))
+            cursor: Any = self.dialect.loaded_dbapi.RawCursor(connection.connection.dbapi_connection)
             cursor.row_factory = lambda _cursor: self._row
             kept[self] = cursor
         return kept[self]
