@@ -16,7 +16,7 @@ from uuid import UUID
 from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved, run_from
 from scheduler.core.columns import Stay
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
-from scheduler.core.near import BLOCK, Near, near_present, row_of
+from scheduler.core.near import BLOCK, Near, digit_of, near_present, row_of
 from scheduler.core.rooms import RoomPool, rebound, some_free
 from scheduler.core.seating import Crew, Piece, Seating, crew_of, seated
 
@@ -85,12 +85,7 @@ class Calendar:
 
     def digit(self, thread: Thread, slot: int) -> str:
         """What `row` says of that start, without looking at any other."""
-        if not self.can_serve(thread, slot):
-            return "0"
-        taken, first, last = self.taken[0], thread.stretches[0], thread.stretches[-1]
-        begins = slot + first.start
-        well = (taken >> max(begins - 1, 0) & 1) + (taken >> slot + last.end & 1)
-        return str(1 + well + (taken >> begins & 1 if first.units is not None else 0))
+        return digit_of(self.taken[0], thread, slot) if self.can_serve(thread, slot) else "0"
 
 
 @dataclass(frozen=True)
@@ -243,15 +238,6 @@ def thread_starts(thread: Thread, clinic: Clinic, count: int = 1) -> int:
         for j in range(count):
             rungs[j], carried = rungs[j] | carried, rungs[j] & carried
     return rungs[-1]
-
-
-def offers(demand: Demand, clinic: Clinic, among: int | None = None) -> Iterator[tuple[int, tuple[Taking, ...]]]:
-    """(start slot, who serves) for every start that can be booked, earliest first; `among` narrows the starts."""
-    candidates = starts(demand, clinic)
-    for slot in bits(candidates if among is None else candidates & among):
-        takings = assign(demand, clinic, slot)
-        if takings is not None:
-            yield slot, takings
 
 
 def assign(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = ()) -> tuple[Taking, ...] | None:

@@ -70,6 +70,14 @@ def row_of(starts: int, taken: int, thread: Thread, block: int) -> str:
     return f"{found & 15 * _spread(able):0{BLOCK}x}"[::-1]
 
 
+def digit_of(taken: int, thread: Thread, slot: int) -> str:
+    """The same for one start of somebody who can serve then."""
+    first, last = thread.stretches[0], thread.stretches[-1]
+    begins = slot + first.start
+    found = 1 + (taken >> max(begins - 1, 0) & 1) + (taken >> slot + last.end & 1)
+    return str(found if first.units is None else found + (taken >> begins & 1))
+
+
 def _spread(mask: int) -> int:
     """Each bit in a hexadecimal digit of its own."""
     return int(f"{mask:b}", 16)
