@@ -187,8 +187,8 @@ def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
             as_type(null(), Uuid) if place is None else place,
             as_type(null(), UtcDateTime),
         )
-        .join(wanted, table.resource_id == wanted.c.id)
         .where(
+            table.resource_id.in_(select(wanted.c.id)),  # a join would have SQLite read what everybody has
             table.organization_id == bindparam("organization"),
             table.ends_at > bindparam("origin", type_=UtcDateTime()),
             table.starts_at < bindparam("end", type_=UtcDateTime()),
