@@ -1,4 +1,4 @@
-"""Finding a time: one call of the service, and over HTTP, beside a plain slot loop; cold, warm, and after a booking."""
+"""Finding a time: one call of the service, and of the server, beside a plain slot loop; cold, warm, after a booking."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import UUID
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from bench.clinic import FORTY, LARGE, Clinic, Size
 from bench.databases import Database, postgresql, server, sqlite
@@ -25,12 +28,18 @@ from bench.history import History
 from bench.report import Sheet, extent, spread
 from bench.slotloop import SlotLoop
 from bench.stopwatch import timed, unasked
-from scheduler.database import look
+from scheduler import create_app
+from scheduler.api.rehearsal import rehearse
+from scheduler.config import Settings
+from scheduler.database import db, look
 from scheduler.services import availability
 from scheduler.services.availability import Offer, Question
 from scheduler.services.catalog import visit_kind
 from scheduler.services.locks import bump_calendars
 from tests.plumbing.servers import serving
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 ABOUT = "offers for 31 days of a clinic with 40 resources and 26 weeks of one with 140, beside a plain slot loop"
 KIND = "iv_infusion"
@@ -65,6 +74,8 @@ def run(chosen: argparse.Namespace) -> None:
             "cold",
             "growth",
             "loop : warm",
+            "in the server, warm",
+            "its CPU",
             "over HTTP, warm",
         ]
     )
@@ -81,7 +92,7 @@ def run(chosen: argparse.Namespace) -> None:
                         case = [name, f"{size.resources} for {days} days", f"{stored:,}", limit]
                         figures = watch.calls(limit)
                         growth = figures.shown(first.setdefault(limit, figures))
-                        shown.add([*case, *growth, watch.requests(limit)])
+                        shown.add([*case, *growth, *watch.answers(limit), watch.requests(limit)])
 
 
 @dataclass
@@ -149,22 +160,32 @@ class Watch:
             ratios=self._loop(limit),
         )
 
+    def answers(self, limit: int) -> list[str]:
+        """The same question as a server's worker hears and answers it, in this process: on the wall, and of its CPU."""
+        app = create_app(Settings(database_url=self.clinic.database.url))
+        rehearse(app)
+
+        def answer(environ: WSGIEnvironment) -> None:
+            body, status, _ = run_wsgi_app(app, environ)
+            if not status.startswith("200"):
+                raise RuntimeError(b"".join(body).decode())
+
+        asked = [self._address(limit) for _ in range(self.samples + 10)]
+        headers = [("Authorization", f"Bearer {self.clinic.token}")]
+        heard = [EnvironBuilder(path=path, headers=headers).get_environ() for path in asked]
+        spent = [_timed(partial(answer, environ)) for environ in heard][10:]
+        with app.app_context():
+            db.engine.dispose()
+        return [spread([wall for wall, _ in spent]), spread([cpu for _, cpu in spent])]
+
     def requests(self, limit: int) -> str:
-        """The same question over HTTP, one after the other."""
+        """The same over HTTP, one after the other, as a client waits for it."""
         with tempfile.TemporaryDirectory() as folder, serving(self.clinic.database.url, Path(folder)) as api:
             connection = HTTPConnection(*api.address)
 
             def request() -> None:
-                question = {
-                    "visit_type": KIND,
-                    "location_id": self.clinic.location_id,
-                    "from": self._since.isoformat(),
-                    "to": self._until.isoformat(),
-                    "patient_id": next(self._patients),
-                    "limit": limit,
-                }
                 headers = {"Authorization": f"Bearer {self.clinic.token}"}
-                connection.request("GET", f"/v1/availability?{urlencode(question)}", headers=headers)
+                connection.request("GET", self._address(limit), headers=headers)
                 answer = connection.getresponse()
                 body = answer.read()
                 if answer.status != 200:  # noqa: PLR2004 - OK
@@ -173,6 +194,17 @@ class Watch:
             for _ in range(30):  # both workers
                 request()
             return spread([_timed(request)[0] for _ in range(self.samples)])
+
+    def _address(self, limit: int) -> str:
+        question = {
+            "visit_type": KIND,
+            "location_id": self.clinic.location_id,
+            "from": self._since.isoformat(),
+            "to": self._until.isoformat(),
+            "patient_id": next(self._patients),
+            "limit": limit,
+        }
+        return f"/v1/availability?{urlencode(question)}"
 
     def _ask(self, engine: Engine, limit: int) -> list[Offer]:
         question = Question(KIND, self.clinic.location_id, self._since, self._until, next(self._patients))
