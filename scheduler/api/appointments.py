@@ -30,7 +30,7 @@ from scheduler.core.errors import (
     Refused,
     StaleRevision,
 )
-from scheduler.services import appointments, booking, holds, visit_day
+from scheduler.services import appointments, booking, holds, notes, visit_day
 from scheduler.services.finding import Wanted
 
 blp = Blueprint("appointments", __name__, url_prefix="/v1", description="Visits with a time")
@@ -82,6 +82,12 @@ class MoveSchema(Schema):
     category = Code(load_default=None, metadata=CATEGORY)
     override = Nested(OverrideSchema, load_default=None, allow_none=True)
     patient_region = Region(load_default=None, metadata=REGION)
+
+
+class AppointmentPatch(Schema):
+    """What of a visit is changed as it stands; the staff's own note."""
+
+    note = Text(2000, min=0, lines=True)
 
 
 class CancelSchema(Schema):
@@ -145,6 +151,7 @@ class AppointmentsQuery(PageQuery):
     resource_id = Id(load_default=None)
     course_id = Id(load_default=None)
     series_id = Id(load_default=None)
+    group_id = Id(load_default=None)
     status = Choice(*_STATUSES, load_default=None)
     from_ = Instant(data_key="from", load_default=None)
     to = Instant(load_default=None)
@@ -185,6 +192,22 @@ def list_appointments(session: Session, call: Call, query: dict[str, Any]) -> An
 @endpoint(scope="scheduling:read", gives=AppointmentSchema, refuses=(NotFound,))
 def get_appointment(session: Session, call: Call, *, appointment_id: UUID) -> Any:
     """One visit, with its checklist, its tasks and what somebody should see."""
+    return day_document(visit_day.get(session, call, appointment_id))
+
+
+@blp.patch("/appointments/<uuid:appointment_id>")
+@endpoint(
+    scope="scheduling:write",
+    takes=AppointmentPatch,
+    gives=AppointmentSchema,
+    if_match=True,
+    refuses=(NotFound, StaleRevision),
+)
+def patch_appointment(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int
+) -> Any:
+    """Change the note. Time and place are changed by moving the visit, its state by the moves of its day."""
+    notes.change(session, call, appointment_id, revision, body)
     return day_document(visit_day.get(session, call, appointment_id))
 
 

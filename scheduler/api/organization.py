@@ -80,6 +80,12 @@ class PoliciesSchema(Schema):
     no_show_after_minutes = Whole(
         min=1, max=24 * 60, allow_none=True, metadata={"description": "From the start of a visit nobody came to"}
     )
+    check_in_minutes = Whole(
+        min=0,
+        max=_MOST_MINUTES,
+        allow_none=True,
+        metadata={"description": "How long before its start a visit may be checked in; on its local day when null"},
+    )
     release_pending_minutes = Whole(
         min=0, max=_MOST_MINUTES, allow_none=True, metadata={"description": "Before the start of an unconfirmed visit"}
     )

@@ -80,6 +80,12 @@ class ChangedRoomSchema(RoomSchema):
     affected_appointments = List(Nested(AffectedSchema), max=100_000, dump_only=True)
 
 
+class PractitionersQuery(PageQuery):
+    """Filters of the list."""
+
+    role = Code(metadata={"description": "Who has it, whatever its dates"})
+
+
 class RoomsQuery(PageQuery):
     """Filters of the list."""
 
@@ -102,7 +108,7 @@ def create_practitioner(session: Session, call: Call, body: dict[str, Any]) -> A
 
 
 @blp.get("/practitioners")
-@endpoint(scope="setup:read", query=PageQuery, gives=PractitionerSchema, many=True)
+@endpoint(scope="setup:read", query=PractitionersQuery, gives=PractitionerSchema, many=True)
 def list_practitioners(session: Session, call: Call, query: dict[str, Any]) -> Page[Any]:
     """List the practitioners."""
     return resources.listing(session, call, PRACTITIONER, **query)

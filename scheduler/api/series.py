@@ -8,7 +8,7 @@ from uuid import UUID
 from scheduler.api.appointments import BY, CATEGORY, AppointmentSchema, CancelSchema, WantedSchema
 from scheduler.api.errors import reason
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Start, Text
-from scheduler.api.http import Blueprint, Schema, Session, endpoint
+from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Code
 from scheduler.api.visits import ObstacleSchema, appointment_document, obstacle, pins_from
 from scheduler.core.call import Call
@@ -71,6 +71,14 @@ class SeriesSchema(Schema):
     created_at = Instant(required=True)
 
 
+class SeriesQuery(PageQuery):
+    """Filters of the list."""
+
+    patient_id = Id()
+    location_id = Id()
+    visit_type = Text(60)
+
+
 class SeriesMoveSchema(Schema):
     """Where one occurrence moves to; the others of the scope move by as many days, to the same wall time."""
 
@@ -120,6 +128,14 @@ def create_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
     zone = series.zone_of(session, call, wanted.location_id)
     made, _ = series.create(session, call, wanted, rule, drop={to_local(each, zone) for each in drop})
     return _document(made)
+
+
+@blp.get("/series")
+@endpoint(scope="scheduling:read", query=SeriesQuery, gives=SeriesSchema, many=True)
+def list_series(session: Session, call: Call, query: dict[str, Any]) -> Any:
+    """Series with their visits, oldest first."""
+    found = series.listed(session, call, **query)
+    return Page([_document(view) for view in found.items], found.next_cursor)
 
 
 @blp.get("/series/<uuid:series_id>")

@@ -79,6 +79,8 @@ class Policies:
     offer_minutes: int = 60
     #: From the start of a visit that nobody came to; None leaves it to people.
     no_show_after_minutes: int | None = None
+    #: How long before its start a visit may be checked in; None is its local day.
+    check_in_minutes: int | None = None
     #: Before the start of a visit that was never confirmed, when it is let go; None leaves it to people.
     release_pending_minutes: int | None = None
     #: How many visits of each length the clinic means to start in a quarter of an hour.

@@ -39,6 +39,17 @@ def window_faults(windows: Sequence[Mapping[str, Any]], pointer: str = "/windows
     ]
 
 
+def past_faults(windows: Sequence[Mapping[str, Any]], local_now: datetime) -> list[Fault]:
+    """Every window, when the last start of each is over by the location's clock: nobody could be offered anything."""
+    now = local_now.isoformat(timespec="minutes")[:16]
+    past = [
+        window.get("to") is not None and f"{window['to']}T{window.get('latest') or '23:59'}" < now for window in windows
+    ]
+    if not windows or not all(past):
+        return []
+    return [Fault(f"/windows/{place}/to", "in_the_past", "The window is over.") for place in range(len(windows))]
+
+
 def offer_until(policies: Policies, starts_at: datetime, notice: timedelta, now: datetime) -> datetime | None:
     """Until when a start may be offered; None when the patient would be told too late, or could not answer in time.
 

@@ -1,4 +1,7 @@
-"""Whether a column holds one of many values: one text of the statement, and so one plan, however many they are."""
+"""Conditions that each database says in its own words: a column holds one of many values, a list of objects a code.
+
+Of many values there is one text of the statement, and so one plan, however many they are.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Dialect, String, Uuid, bindparam
+from sqlalchemy import Boolean, ColumnElement, Dialect, String, Uuid, bindparam, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -59,3 +62,26 @@ def _among(element: among, compiler: SQLCompiler, **more: Any) -> str:
 def _sqlite_among(element: among, compiler: SQLCompiler, **more: Any) -> str:
     column, values = (compiler.process(each, **more) for each in element.clauses)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled, not said by anybody
+
+
+class codes(FunctionElement[bool]):  # noqa: N801 - it reads as the condition that it is
+    """`codes(column, "nurse")`: one of the objects in that JSON list has this `code`."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], code: str) -> None:
+        super().__init__(column, literal(code, String()))
+
+
+@compiles(codes)
+def _codes(element: codes, compiler: SQLCompiler, **more: Any) -> str:
+    column, code = (compiler.process(each, **more) for each in element.clauses)
+    return f"{column} @> jsonb_build_array(jsonb_build_object('code', {code}))"
+
+
+@compiles(codes, "sqlite")
+def _sqlite_codes(element: codes, compiler: SQLCompiler, **more: Any) -> str:
+    column, code = (compiler.process(each, **more) for each in element.clauses)
+    held = f"SELECT value ->> '$.code' FROM json_each({column})"  # noqa: S608 - compiled, not said by anybody
+    return f"{code} IN ({held})"

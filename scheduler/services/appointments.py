@@ -73,6 +73,7 @@ class Filter:
     resource_id: UUID | None = None
     course_id: UUID | None = None
     series_id: UUID | None = None
+    group_id: UUID | None = None
     status: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -136,6 +137,11 @@ def listed(
     ):
         if value is not None:
             chosen = chosen.where(column == value)
+    if wanted.group_id is not None:
+        places = select(GroupPlace.appointment_id).where(
+            GroupPlace.organization_id == call.organization_id, GroupPlace.group_id == wanted.group_id
+        )
+        chosen = chosen.where(Appointment.id.in_(places))
     if wanted.since is not None:
         chosen = chosen.where(Appointment.starts_at >= wanted.since)
     if wanted.until is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import SLOT_MINUTES
@@ -16,12 +16,14 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, InUse, Invalid
 from scheduler.core.hours import hours_faults, validity_faults
 from scheduler.models import Hold, Location, Occupancy, Resource, ResourceUnit, new_id
+from scheduler.models.among import codes
 from scheduler.services import consequences, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
 
 _BUFFERS = ("buffer_before_minutes", "buffer_after_minutes")
+_ROLES = cast("Table", Resource.__table__).c.roles
 _CALENDAR = {"hours", "roles", "units", "location_id", "type_code", *_BUFFERS}
 
 
@@ -106,15 +108,21 @@ def listing(
     *,
     location_id: UUID | None = None,
     type_code: str | None = None,
+    role: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[ResourceView]:
-    """The organization's resources of that kind, oldest first; rooms and devices by location and type if wanted."""
+    """The organization's resources of that kind, oldest first; if wanted, rooms and devices by location and type.
+
+    `role` finds practitioners who have it, whatever its dates.
+    """
     conditions: list[ColumnElement[bool]] = []
     if location_id is not None:
         conditions.append(Resource.location_id == location_id)
     if type_code is not None:
         conditions.append(Resource.type_code == type_code)
+    if role is not None:
+        conditions.append(codes(_ROLES, role))
     return records.listing(session, call, kind, *conditions, limit=limit, cursor=cursor)
 
 

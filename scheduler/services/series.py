@@ -33,6 +33,7 @@ from scheduler.services.catalog import require_on, visit_kind
 from scheduler.services.finding import Found, Search, Wanted, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.paging import Page, page
 from scheduler.services.records import expect
 from scheduler.services.series_moves import BY_STAFF, Why
 from scheduler.services.settling import settle
@@ -166,7 +167,30 @@ def get(session: Session, call: Call, series_id: UUID) -> SeriesView:
     if row is None:
         detail = f"No series {series_id}."
         raise NotFound(detail)
-    return SeriesView(row, tuple(views(session, call, _visits(session, call, series_id))))
+    return _views(session, call, [row])[0]
+
+
+def listed(
+    session: Session,
+    call: Call,
+    *,
+    patient_id: UUID | None = None,
+    location_id: UUID | None = None,
+    visit_type: str | None = None,
+    limit: int,
+    cursor: str | None = None,
+) -> Page[SeriesView]:
+    """A page of series with their visits, oldest first, in a constant number of statements."""
+    chosen = select(Series).where(Series.organization_id == call.organization_id)
+    for column, value in (
+        (Series.patient_id, patient_id),
+        (Series.location_id, location_id),
+        (Series.visit_type, visit_type),
+    ):
+        if value is not None:
+            chosen = chosen.where(column == value)
+    found = page(session, call, chosen, [Series.id], limit=limit, cursor=cursor)
+    return Page(_views(session, call, found.items), found.next_cursor)
 
 
 def zone_of(session: Session, call: Call, location_id: UUID) -> str:
@@ -267,7 +291,7 @@ def _concerned(
     expect(row, revision)
     known = [
         Occurrence(datetime.fromisoformat(each.occurrence), each.id, each.starts_at, each.status in OPEN)
-        for each in _visits(session, call, row.series_id)
+        for each in _visits(session, call, [row.series_id])
         if each.occurrence is not None
     ]
     chosen = concerned(known, appointment_id, scope, call.now)
@@ -276,10 +300,23 @@ def _concerned(
     return chosen
 
 
-def _visits(session: Session, call: Call, series_id: UUID) -> Sequence[Appointment]:
+def _views(session: Session, call: Call, rows: Sequence[Series]) -> list[SeriesView]:
+    visits: dict[UUID | None, list[AppointmentView]] = {}
+    for each in views(session, call, _visits(session, call, [row.id for row in rows])):
+        visits.setdefault(each.row.series_id, []).append(each)
+    return [SeriesView(row, tuple(visits.get(row.id, ()))) for row in rows]
+
+
+def _visits(session: Session, call: Call, ids: Collection[UUID]) -> Sequence[Appointment]:
+    # By the patients, who have an index: a series is found by nothing else.
+    whose = select(Series.patient_id).where(Series.organization_id == call.organization_id, Series.id.in_(ids))
     return session.scalars(
         select(Appointment)
-        .where(Appointment.organization_id == call.organization_id, Appointment.series_id == series_id)
+        .where(
+            Appointment.organization_id == call.organization_id,
+            Appointment.patient_id.in_(whose),
+            Appointment.series_id.in_(ids),
+        )
         .order_by(Appointment.occurrence)
     ).all()
 

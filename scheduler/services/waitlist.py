@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.civil import zone
+from scheduler.core.civil import to_local, zone
 from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused
-from scheduler.core.waitlist import window_faults
+from scheduler.core.waitlist import past_faults, window_faults
 from scheduler.models import (
     CourseSession,
     Hold,
@@ -121,6 +121,8 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
     if course_session_id is not None and session.get(CourseSession, (call.organization_id, course_session_id)) is None:
         detail = f"No session {course_session_id}."
         raise NotFound(detail)
+    site = session.get_one(Location, (call.organization_id, values["location_id"]))
+    _check_ahead(call, values.get("windows", ()), site)
     _check_pins(session, call, kind, values["location_id"], pins)
     row = WaitlistEntry(
         organization_id=call.organization_id,
@@ -174,6 +176,9 @@ def change(
     _check(values)
     row = records.find(session, call, KIND, entry_id)
     records.expect(row, revision)
+    if "windows" in values:
+        site = session.get_one(Location, (call.organization_id, row.location_id))
+        _check_ahead(call, values["windows"], site)
     if pins:
         _check_pins(session, call, visit_kind(session, call, row.visit_type), row.location_id, pins)
     changed = dict(values) if pins is None else {**values, "pins": _stored(pins)}
@@ -269,6 +274,13 @@ def _give_back(
 
 def _check(values: Mapping[str, Any]) -> None:
     faults: list[Fault] = window_faults(values.get("windows", ()))
+    if faults:
+        raise Invalid(faults)
+
+
+def _check_ahead(call: Call, windows: Sequence[Mapping[str, Any]], site: Location) -> None:
+    """Raises Invalid when all of the windows are over."""
+    faults = past_faults(windows, to_local(call.now, site.time_zone))
     if faults:
         raise Invalid(faults)
 

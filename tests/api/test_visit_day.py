@@ -127,9 +127,15 @@ def test_an_override_names_a_person_and_takes_its_scope(
     assert {fault["pointer"] for fault in nameless.json["errors"]} == {"/override/by", "/override/reason"}
     unknown = desk.do("check-in", json={"override": waiver | {"items": ["ride", "nothing"]}})
     assert [fault["pointer"] for fault in unknown.json["errors"]] == ["/override/items/1"]
-    taken = desk.do("check-in", json={"override": waiver})
+    early = desk.do("check-in", json={"override": waiver})
+    assert [(reason["code"], reason["item"]) for reason in early.json["reasons"]] == [
+        ("checklist_incomplete", "visit_day")
+    ], "the visit is tomorrow, which is answered for like anything else"
+    taken = desk.do("check-in", json={"override": waiver | {"items": ["ride", "visit_day"]}})
     assert taken.status_code == 200, taken.text
     assert taken.json["checklist"][0]["answer"]["waived"]["by"] == "Dr. Lee"
+    (*_, step) = alice.get(f"/v1/appointments/{desk.visit}/history").json["items"]
+    assert step["after"]["checklist"]["visit_day"]["waived"]["by"] == "Dr. Lee"
 
 
 @pytest.mark.parametrize(

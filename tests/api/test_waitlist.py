@@ -49,6 +49,20 @@ def cancelled(person: Person, where: str) -> None:
     )
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_nobody_waits_for_what_is_over(bob: Person, where: str) -> None:
+    """By the location's clock, which shows seven in the morning of 4 March."""
+    ids = {"patient_id": patient(bob), "location_id": where}
+    over = [{"from": "2030-03-01", "to": "2030-03-03"}, {"to": "2030-03-04", "latest": "06:55"}]
+    refused = bob.post("/v1/waitlist-entries", json=WAITING | ids | {"windows": over})
+    assert faults(refused) == {("/windows/0/to", "in_the_past"), ("/windows/1/to", "in_the_past")}
+    ahead = {"to": "2030-03-04", "latest": "07:00"}
+    entry = waiting(bob, where, windows=[*over, ahead])
+    tag = {"If-Match": f'"{entry["revision"]}"'}
+    refused = bob.patch(f"/v1/waitlist-entries/{entry['id']}", json={"windows": over[:1]}, headers=tag)
+    assert faults(refused) == {("/windows/0/to", "in_the_past")}
+
+
 def test_from_waiting_to_a_visit(bob: Person, engine: Engine, clock: Clock, where: str) -> None:
     entry = waiting(bob, where, windows=[{"weekdays": ["tue"], "earliest": "10:00", "latest": "10:00"}])
     cancelled(bob, where)

@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.core.errors import Invalid
 from scheduler.core.visit import CheckItem
-from scheduler.core.visit_day import merged, unsettled, unwaived, waived
+from scheduler.core.visit_day import merged, too_early, unsettled, unwaived, waived
 
 ZONE = ZoneInfo("America/New_York")
 DAY = date(2030, 3, 4)
@@ -98,3 +98,20 @@ def test_a_waiver_settles_what_it_names_and_goes_with_its_move() -> None:
     assert found["fast"]["ok"] is False
     assert left(unwaived(found, (RIDE,))) == [("ride", "failed")]
     assert left(answered({"ride": {"ok": False}}, found)) == [("ride", "failed")], "a new answer is a new question"
+
+
+@pytest.mark.parametrize(
+    ("at", "minutes", "is_early"),
+    [
+        ("2030-03-03T23:59-05:00", None, True),
+        ("2030-03-04T00:00-05:00", None, False),  # the local day, though it began five hours before in Greenwich
+        ("2030-03-05T12:00-05:00", None, False),  # what is written down later is never refused
+        ("2030-03-04T08:29-05:00", 30, True),
+        ("2030-03-04T08:30-05:00", 30, False),
+        ("2030-03-01T09:00-05:00", 3 * 24 * 60, False),
+    ],
+)
+def test_nobody_is_received_before_the_day_or_the_window(at: str, minutes: int | None, *, is_early: bool) -> None:
+    start = datetime.fromisoformat("2030-03-04T09:00-05:00")
+    said = too_early(start, "America/New_York", datetime.fromisoformat(at), minutes)
+    assert (said is not None) is is_early

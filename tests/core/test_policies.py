@@ -23,6 +23,7 @@ def test_an_empty_document_is_all_defaults() -> None:
         "max_holds": 20,
         "offer_minutes": 60,
         "no_show_after_minutes": None,
+        "check_in_minutes": None,
         "release_pending_minutes": None,
         "release_ungated": False,
         "starts_template": [],

@@ -17,7 +17,7 @@ from scheduler.core.errors import (
     StaleRevision,
 )
 from scheduler.models import Appointment, Message, Occupancy, Resource, new_id
-from scheduler.services import booking, clearances, visit_day
+from scheduler.services import booking, clearances, organizations, visit_day
 from scheduler.services.visit_day import Done, Waiver
 from tests.clinic import Clinic
 from tests.desk import book
@@ -115,6 +115,25 @@ class TestConfirming:
         waiver = Waiver(("ride",), "Dr. Lee", "in a hurry")
         found = refusal(ward, "check_in", visit, "2030-03-04 08:50", checklist=READY, waiver=waiver)
         assert found.code == "gate_not_passed"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+class TestBeforeTheDay:
+    def test_nobody_arrives_or_is_received_a_week_ahead(self, ward: Clinic) -> None:
+        visit = spray(ward)
+        with pytest.raises(IllegalTransition, match="2030-03-04"):
+            move(ward, "arrive", visit, "2030-03-03 09:00")
+        found = refusal(ward, "check_in", visit, "2030-03-03 09:00")
+        assert [reason.item for reason in found.reasons] == ["visit_day", "ride", "fast"], "all that is open, at once"
+        assert row(ward, visit).status == "booked"
+
+    def test_the_organization_may_set_a_window_of_its_own(self, ward: Clinic) -> None:
+        policies = {"policies": {"check_in_minutes": 30}}
+        ward.do(lambda s, c: organizations.change(s, c, 1, policies))
+        visit = spray(ward)
+        found = refusal(ward, "check_in", visit, "2030-03-04 08:29", checklist=READY)
+        assert [reason.item for reason in found.reasons] == ["visit_day"]
+        assert move(ward, "check_in", visit, "2030-03-04 08:30", checklist=READY).row.status == "checked-in"
 
 
 class TestChecklist:

@@ -5,7 +5,7 @@ Who may say what, and what is written down, lives in services.
 
 from __future__ import annotations
 
-from scheduler.core.visit_day.checklist import Open, merged, unsettled, unwaived, waived
+from scheduler.core.visit_day.checklist import Open, merged, too_early, unsettled, unwaived, waived
 from scheduler.core.visit_day.delays import Collision, Flag, Stay, collisions, delay, lateness, stage
 from scheduler.core.visit_day.gating import is_forfeit, unpassed
 from scheduler.core.visit_day.observing import Watch, watch
@@ -32,6 +32,7 @@ __all__ = [
     "overdue",
     "stage",
     "tasks_of",
+    "too_early",
     "unpassed",
     "unsettled",
     "unwaived",

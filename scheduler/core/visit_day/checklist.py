@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+from scheduler.core.civil import day_bounds, to_local
 from scheduler.core.document import escape
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.visit import CheckItem, CheckPoint
@@ -101,6 +102,15 @@ def waived(
         blank = {"ok": False, "value": None, "by": by, "note": None, "at": at.isoformat()}
         found[key] = found.get(key, blank) | {"waived": {"by": by, "reason": reason, "at": at.isoformat()}}
     return found
+
+
+def too_early(starts_at: datetime, time_zone: str, at: datetime, minutes: int | None) -> str | None:
+    """Why nobody is received for the visit at that moment: its window (its local day without one) is still ahead."""
+    day = to_local(starts_at, time_zone).date()
+    opens = day_bounds(day, time_zone)[0] if minutes is None else starts_at - timedelta(minutes=minutes)
+    if at >= opens:
+        return None
+    return f"The visit is on {day}: nobody is received for it before {to_local(opens, time_zone):%Y-%m-%d %H:%M}."
 
 
 def unwaived(answers: Mapping[str, Mapping[str, Any]], items: Sequence[CheckItem]) -> dict[str, dict[str, Any]]:

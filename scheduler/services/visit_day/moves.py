@@ -13,9 +13,9 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
 from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.core.reminders import CALL
-from scheduler.core.visit_day import watch
+from scheduler.core.visit_day import too_early, watch
 from scheduler.models import Task
-from scheduler.services import course_rules, outbox, tasks, visit_tasks
+from scheduler.services import course_rules, outbox, policies, tasks, visit_tasks
 from scheduler.services.appointments import times_of
 from scheduler.services.licences import receive
 from scheduler.services.occupying import served
@@ -34,6 +34,8 @@ from scheduler.services.visit_day.releasing import cut_short, give_back, keep_ro
 from scheduler.services.visit_day.viewing import DayView, shown
 
 _NOTHING: Mapping[str, Mapping[str, Any]] = {}
+#: Under this word somebody answers for a patient who is received before the visit's day.
+_DAY = "visit_day"
 
 
 def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int | None = None) -> DayView:
@@ -61,9 +63,16 @@ def confirm(session: Session, call: Call, appointment_id: UUID, *, revision: int
 def arrive(
     session: Session, call: Call, appointment_id: UUID, *, at: datetime | None = None, revision: int | None = None
 ) -> DayView:
-    """The patient is here, and not yet checked in. Raises NotFound, StaleRevision, IllegalTransition, Invalid."""
+    """The patient is here, and not yet checked in: on the visit's local day, not before.
+
+    Raises NotFound, StaleRevision, IllegalTransition, Invalid.
+    """
     move = opened(session, call, appointment_id, "arrive", revision)
-    move.row.status, move.row.arrived_at = move.status, happened(call, at, "/at")
+    here_at = happened(call, at, "/at")
+    early = too_early(move.row.starts_at, move.row.time_zone, here_at, None)
+    if early is not None:
+        raise IllegalTransition(early)
+    move.row.status, move.row.arrived_at = move.status, here_at
     return closed(session, call, move, "arrive")
 
 
@@ -80,7 +89,9 @@ def check_in(
 ) -> DayView:
     """Receive the patient: the checklist is settled, clearances still hold, and from now on the room is theirs.
 
-    By video, `patient_region` is where the patient is now: who serves must be licensed there.
+    Before the visit's local day, or the window that the organization sets, only if somebody answers for it: the item
+    `visit_day` of the waiver. By video, `patient_region` is where the patient is now: who serves must be licensed
+    there.
 
     Raises NotFound, StaleRevision, IllegalTransition, Invalid, ScopeMissing; Refused (`checklist_incomplete` with every
     item, or `gate_not_passed`, `not_qualified`).
@@ -89,8 +100,11 @@ def check_in(
     row = move.row
     _refuse_dose(session, call, move)
     receive(session, call, row, move.kind, patient_region)
-    said = settle_checklist(call, move, "check_in", checklist, waiver)
-    row.status, row.checked_in_at = move.status, happened(call, at, "/at")
+    received_at = happened(call, at, "/at")
+    early = too_early(row.starts_at, row.time_zone, received_at, policies.current(session, call).check_in_minutes)
+    further = {} if early is None else {_DAY: early}
+    said = settle_checklist(call, move, "check_in", checklist, waiver, further=further)
+    row.status, row.checked_in_at = move.status, received_at
     keep_rooms(session, call, row, taken=True)
     visit_tasks.settle(session, call, row)
     return closed(session, call, move, "check-in", reason=_why(waiver), after=said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,7 @@ TOLERANCE = timedelta(minutes=5)
 _GATES = frozenset({"gate_not_passed", "on_hold"})
 
 Answers = Mapping[str, Mapping[str, Any]]
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,17 @@ def happened(call: Call, at: datetime | None, pointer: str) -> datetime:
 
 
 def settle_checklist(
-    call: Call, move: Opened, point: CheckPoint, answers: Answers, waiver: Waiver | None
+    call: Call,
+    move: Opened,
+    point: CheckPoint,
+    answers: Answers,
+    waiver: Waiver | None,
+    *,
+    further: Mapping[str, str] = _NOTHING,
 ) -> dict[str, Any]:
     """Take down the answers, and see that nothing which blocks is left open at that point of the visit.
+
+    `further` is what blocks besides: what is said about it, by the word under which it may be waived.
 
     Returns what the audit says of it: the items answered (whether with yes) and those waived; values are not repeated.
     Raises Invalid; Refused (`checklist_incomplete`) with every item; ScopeMissing for a waiver without the scope.
@@ -127,16 +137,19 @@ def settle_checklist(
     row = move.row
     items = [item for item in move.kind.checklist if item.at == point]
     row.checklist = merged(move.kind.checklist, row.checklist, answers, at=call.now, by=call.actor)
-    blocking = [each for each in open_items(row, move.kind, point) if each.item.effect == "blocks"]
+    asked = [each for each in open_items(row, move.kind, point) if each.item.effect == "blocks"]
+    blocking = {**further, **{each.item.key: each.detail for each in asked}}
+    passed: dict[str, dict[str, Any]] = {}
     if waiver is not None:
         access.require(call, "override")
-        _check_waiver(waiver, {item.key for item in items})
-        keys = [each.item.key for each in blocking if each.item.key in waiver.items]
-        row.checklist = waived(row.checklist, keys, by=waiver.by, reason=waiver.reason, at=call.now)
-        blocking = [each for each in blocking if each.item.key not in waiver.items]
+        _check_waiver(waiver, {item.key for item in items} | further.keys())
+        by = partial(waived, by=waiver.by, reason=waiver.reason, at=call.now)
+        row.checklist = by(row.checklist, [each.item.key for each in asked if each.item.key in waiver.items])
+        passed = by({}, [key for key in further if key in waiver.items])
+        blocking = {key: detail for key, detail in blocking.items() if key not in waiver.items}
     if blocking:
-        raise Refused([Reason("checklist_incomplete", each.detail, item=each.item.key) for each in blocking])
-    found = {item.key: row.checklist[item.key] for item in items if item.key in row.checklist}
+        raise Refused([Reason("checklist_incomplete", detail, item=key) for key, detail in blocking.items()])
+    found = {item.key: row.checklist[item.key] for item in items if item.key in row.checklist} | passed
     said = {
         key: {"ok": answer["ok"], "by": answer["by"], **({"waived": answer["waived"]} if "waived" in answer else {})}
         for key, answer in found.items()
