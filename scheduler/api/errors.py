@@ -98,7 +98,7 @@ def _refusal(refusal: SchedulingError) -> Response:
 
 
 def _members(refusal: SchedulingError) -> dict[str, Any]:
-    if isinstance(refusal, errors.Invalid):
+    if isinstance(refusal, (errors.Invalid, errors.NotFound)) and refusal.faults:
         return {"errors": [_fault(fault) for fault in refusal.faults]}
     if isinstance(refusal, errors.Refused):
         return {"reasons": [reason(one) for one in refusal.reasons], "alternatives": refusal.alternatives}

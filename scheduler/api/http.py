@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,13 +20,16 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 from scheduler.api import limits, strict
-from scheduler.api.auth import MalformedHeader, identify
+from scheduler.api.auth import identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
+from scheduler.api.headers import based_on, idempotency_key
+from scheduler.api.naming import completed
 from scheduler.api.schema import Coded, Schema, instance, page_schema, patch_schema, read
 from scheduler.api.writing import encoded
+from scheduler.core import errors
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, PreconditionMissing, SchedulingError, StaleRevision
+from scheduler.core.errors import Fault, Invalid, SchedulingError
 from scheduler.database import db, look, pause, transact
 from scheduler.services import Session, access, audit, idempotency
 from scheduler.services.idempotency import Kept
@@ -40,9 +42,6 @@ __all__ = [
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ETAG = re.compile(r'"(?:([0-9]{1,9})|([0-9a-f]{32}))"', flags=re.ASCII)
-_OTHER_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_KEY = re.compile(r"[!-~]{1,255}", flags=re.ASCII)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest ships no types
@@ -179,7 +178,7 @@ class _Request:
     def answer(self, session: Session, call: Call) -> Response:
         arguments, named = [], dict(self.path)
         if self.manner.if_match:
-            named["revision"] = _revision(required=self.manner.if_match is True)
+            named["revision"] = based_on(required=self.manner.if_match is True)
         given = _query_string()
         dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
@@ -193,7 +192,7 @@ class _Request:
         query = _collected(faults, partial(read, instance(asks)), _lists(given, asks))
         arguments += [query] if self.manner.query is not None else []
         if faults:
-            raise Invalid(faults)
+            raise self._whole(session, call, Invalid(faults), body, given)
 
         def act(session: Session, call: Call) -> Kept:
             # Each try has its own copy: what a view takes out of the body must be there again the next time.
@@ -201,12 +200,24 @@ class _Request:
 
         if not self._changes and self.manner.reads is None:
             return _response(act(session, call))
-        key = _idempotency_key() if request.method == "POST" and not dry_run else None
+        key = idempotency_key() if request.method == "POST" and not dry_run else None
         work = act if key is None else self._kept(act, key, _fingerprint(body, named.get("revision")))
-        response = _response(transact(session, call, work, dry_run=dry_run))
+        try:
+            response = _response(transact(session, call, work, dry_run=dry_run))
+        except (Invalid, errors.NotFound) as refusal:
+            raise self._whole(session, call, refusal, body, given) from refusal
         if dry_run:
             response.headers["Dry-Run"] = "true"
         return response
+
+    def _whole(
+        self, session: Session, call: Call, refusal: Invalid | errors.NotFound, body: Any, given: dict[str, list[str]]
+    ) -> Invalid | errors.NotFound:
+        """The refusal with all that the request names and is not there."""
+        asks = self.manner.query or Schema
+        for schema, data in ((self.manner.takes or Schema, body), (asks, _lists(given, asks))):
+            refusal = completed(session, call, refusal, instance(schema), data)
+        return refusal
 
     def _act(self, session: Session, call: Call, arguments: list[Any], named: dict[str, Any]) -> Kept:
         found = self.view(session, call, *arguments, **named)
@@ -335,28 +346,6 @@ def _collected(faults: list[Fault], reader: Callable[[Any], dict[str, Any]], val
     except Invalid as error:
         faults.extend(error.faults)
         return {}
-
-
-def _revision(*, required: bool) -> Revision | None:
-    """The revision that If-Match names."""
-    tag = request.headers.get("If-Match", "").strip()
-    if not tag and not required:
-        return None
-    if tag in {"", "*"}:  # `*` would say: whatever somebody else wrote meanwhile, overwrite it
-        raise PreconditionMissing("Say in If-Match which revision this change is based on, as the ETag gave it.")
-    match = _ETAG.fullmatch(tag)
-    if match:
-        return int(match[1]) if match[1] else match[2]
-    if _OTHER_TAG.fullmatch(tag):
-        raise StaleRevision("This If-Match names no revision of ours; send the ETag as it came.")
-    raise MalformedHeader('If-Match holds one ETag, with its quotes: "7".')
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise MalformedHeader("Idempotency-Key is 1 to 255 visible ASCII characters.")
-    return key
 
 
 def _fingerprint(body: Any, revision: Revision | None) -> str:

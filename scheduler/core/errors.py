@@ -70,9 +70,13 @@ class SchedulingError(Exception):
 
 
 class NotFound(SchedulingError):
-    """No such thing in this organization."""
+    """No such thing in this organization; `faults` says where the request names it, if that is in its body."""
 
     code = "not_found"
+
+    def __init__(self, detail: str, *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.faults = tuple(faults)
 
 
 class Unauthorized(SchedulingError):

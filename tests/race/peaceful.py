@@ -11,6 +11,7 @@ PEACEFUL = {
     "DELETE /v1/practitioners/<uuid:practitioner_id>",
     "DELETE /v1/rooms/<uuid:room_id>",
     "DELETE /v1/webhooks/<uuid:webhook_id>",
+    "PATCH /v1/appointments/<uuid:appointment_id>",
     "PATCH /v1/devices/<uuid:device_id>",
     "PATCH /v1/locations/<uuid:location_id>",
     "PATCH /v1/organization",

@@ -1,0 +1,78 @@
+"""A refusal names all that can be known at once: faults of form, and ids and codes of what is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.examples import BOOKING, COURSE, KEPT, REPEATED, SHIFT, WAITING, patient, staffed
+from tests.api.problem import assert_problem, faults
+
+if TYPE_CHECKING:
+    from tests.api.conftest import Person
+
+pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+
+NOBODY: dict[str, Any] = {"patient_id": str(uuid4()), "location_id": str(uuid4())}
+AWAY = {"resource_id": str(uuid4()), "start": "2030-03-05T15:00:00Z", "end": "2030-03-05T16:00:00Z"}
+WORKED = {"resource_id": str(uuid4()), "location_id": str(uuid4())}
+HOURS = {"weekday": "someday", "start": "08:00", "end": "18:00", "location_id": str(uuid4())}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "form", "absent"),
+    [
+        (
+            "appointments",
+            BOOKING
+            | NOBODY
+            | {"visit_type": "dance", "start": "soon", "pins": [{"role": "x", "resource_id": str(uuid4())}]},
+            {"/start"},
+            {"/patient_id", "/location_id", "/visit_type", "/pins/0/resource_id"},
+        ),
+        ("holds", KEPT | NOBODY | {"ttl_seconds": 0}, {"/ttl_seconds"}, {"/patient_id", "/location_id"}),
+        (
+            "courses",
+            COURSE | NOBODY | {"protocol": "magic", "preferences": {"practitioner_ids": [str(uuid4())], "colour": 1}},
+            {"/preferences/colour"},
+            {"/patient_id", "/location_id", "/protocol", "/preferences/practitioner_ids/0"},
+        ),
+        ("series", REPEATED | NOBODY | {"rule": ""}, {"/rule"}, {"/patient_id", "/location_id"}),
+        ("absences", AWAY | {"end": "later"}, {"/end"}, {"/resource_id"}),
+        ("extra-hours", SHIFT | WORKED | {"start": "later"}, {"/start"}, {"/resource_id", "/location_id"}),
+        ("practitioners", {"name": "", "hours": [HOURS]}, {"/name", "/hours/0/weekday"}, {"/hours/0/location_id"}),
+        ("rooms", {"name": "", "room_type": "x", "location_id": str(uuid4())}, {"/name"}, {"/location_id"}),
+        ("waitlist-entries", WAITING | NOBODY | {"priority": -1}, {"/priority"}, {"/patient_id", "/location_id"}),
+        ("calendar-feeds", {"resource_id": str(uuid4()), "titles": "loud"}, {"/titles"}, {"/resource_id"}),
+    ],
+)
+def test_what_is_out_of_form_and_what_is_not_there_in_one_answer(
+    alice: Person, path: str, body: dict[str, Any], form: set[str], absent: set[str]
+) -> None:
+    told = faults(alice.post(f"/v1/{path}", json=body))
+    unknown = {pointer for pointer, code in told if code.startswith("unknown_") and code != "unknown_field"}
+    missing_types = {"/visit_type"} if body.get("visit_type") == "talk" else set()  # nobody has made it here
+    assert unknown == absent | missing_types
+    assert {pointer for pointer, _ in told} - unknown == form
+
+
+def test_what_is_not_there_alone_is_a_404_that_says_where(alice: Person, charlie: Person) -> None:
+    theirs = NOBODY | {"patient_id": patient(charlie), "location_id": staffed(alice)}
+    told = assert_problem(
+        alice.post("/v1/appointments", json=BOOKING | theirs | {"visit_type": "dance"}), 422, "validation_failed"
+    )
+    assert {each["pointer"] for each in told["errors"]} == {"/visit_type", "/patient_id"}
+    told = assert_problem(alice.post("/v1/courses", json=COURSE | NOBODY), 404, "not_found")
+    assert {(each["pointer"], each["code"]) for each in told["errors"]} == {
+        ("/patient_id", "unknown_patient"),
+        ("/location_id", "unknown_location"),
+        ("/protocol", "unknown_protocol"),
+    }
+
+
+def test_what_a_query_names_is_told_likewise(alice: Person) -> None:
+    query = {"visit_type": "dance", "location_id": str(uuid4()), "from": "soon", "to": "2030-03-06T00:00:00Z"}
+    told = faults(alice.get("/v1/availability", query_string=query))
+    assert {pointer for pointer, _ in told} == {"/from", "/visit_type", "/location_id"}
