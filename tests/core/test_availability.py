@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -19,7 +20,6 @@ from scheduler.core.availability import (
     exact_starts,
     in_doubt,
     occupied,
-    offers,
     starts,
 )
 from scheduler.core.bitmap import Timeline, bits
@@ -30,6 +30,14 @@ from scheduler.core.serving import still_free
 TIMELINE = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 1)
 #: The naive reader looks at the first slots of the day only.
 SEEN = 40
+
+
+def offers(demand: Demand, clinic: Clinic) -> Iterator[tuple[int, tuple[Taking, ...]]]:
+    """(start slot, who serves) for every start that can be booked, earliest first."""
+    for slot in bits(starts(demand, clinic)):
+        takings = assign(demand, clinic, slot)
+        if takings is not None:
+            yield slot, takings
 
 
 @dataclass(frozen=True)
