@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 from uuid import UUID
 
 import pytest
 
+from scheduler.core.availability import Calendar, Clinic, exact_starts
+from scheduler.core.bitmap import Timeline, bits
 from scheduler.core.columns import Stay, Stays
+from scheduler.core.demand import demand_of
 from scheduler.core.rooms import RoomPool, rebound
+from scheduler.core.visit import parse_visit_type
+from tests.clinic import need, segment, visit_type
 
+TIMELINE, BAY = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 1), "room:bay"
 ROOMS = tuple(UUID(int=number) for number in range(1, 4))
 
 
@@ -115,6 +122,27 @@ def test_counting_is_exact_where_nobody_who_is_met_is_fixed(seed: int) -> None:
         return
     counted = all(sum(each.start <= slot < each.end for each in pool.stays) < len(pool.rooms) for slot in slots)
     assert (rebound(pool, newcomer) is not None) == counted
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_among_people_who_sit_all_and_only_the_seatable_starts_are_offered(seed: int) -> None:
+    """Where somebody sits, counting alone would offer a stay that has to change rooms half-way."""
+    rng = random.Random(seed)
+    pool = random_pool(rng)
+    minutes = 5 * rng.randint(1, 6)
+    demand = demand_of(parse_visit_type(visit_type("stay", segment("stay", minutes, need("room:bay"))), {}))
+    calendars = {
+        room: Calendar(room, "room", 1, TIMELINE.everything, pool.away.get(room, 0), (taken(pool, room),), {BAY: -1})
+        for room in pool.rooms
+    }
+    offered = exact_starts(demand, Clinic(TIMELINE, calendars, (), pools={BAY: pool}))
+    seatable = [slot for slot in range(20) if seating_exists(pool, Stay(None, None, slot, slot + minutes // 5))]
+    assert [slot for slot in bits(offered) if slot < 20] == seatable
+
+
+def taken(pool: RoomPool, room: UUID) -> int:
+    """The slots at which somebody is in that room."""
+    return sum(1 << slot for stay in pool.stays if stay.room == room for slot in range(stay.start, stay.end))
 
 
 def test_what_a_fixed_stay_spoils_ends_where_nobody_meets_it() -> None:
