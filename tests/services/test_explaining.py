@@ -231,3 +231,28 @@ def test_a_course_that_has_to_begin_in_time_is_not_begun_later_by_hand_either(cl
     assert caught.value.code == "gap_too_long"
     in_time = replace(late, start=clinic.at("2030-03-11 09:00"), course_session_id=first)
     assert clinic.do(lambda s, c: booking.book(s, c, in_time)).row.status == "booked"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("hard", [False, True])
+def test_by_hand_nothing_is_booked_beyond_a_phase_whose_length_is_hard(clinic: Clinic, *, hard: bool) -> None:
+    """The last dose alone, on the tenth day of a phase of nine; and the first, moved too far ahead of it."""
+    document = protocol(2, gap=(2, 7, 14))
+    induction = document["phases"][1]
+    induction |= {"max_days": 9, "hard_max": hard, "steps": induction["steps"][:1]}
+    approve(clinic, document)
+    made = course(clinic)
+    booked = {each.row.course_session_id: each.id for each in accept(clinic, made.id, offer(clinic, made.id)[0].token)}
+    first, last = made.sessions[1].id, made.sessions[2].id
+
+    def move(session_id: UUID, start: str) -> str:
+        try:
+            clinic.do(lambda s, c: booking.reschedule(s, c, booked[session_id], clinic.at(start)))
+        except Refused as refusal:
+            return refusal.code
+        return "booked"
+
+    assert move(first, "2030-03-06 09:00") == "booked"
+    assert move(last, "2030-03-15 09:00") == "booked", "nine days on"
+    assert move(first, "2030-03-05 09:00") == ("gap_too_long" if hard else "booked")
+    assert move(last, "2030-03-18 09:00") == ("gap_too_long" if hard else "booked")
