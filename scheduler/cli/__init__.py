@@ -14,6 +14,7 @@ from scheduler import create_app
 from scheduler.api.docs import openapi_yaml
 from scheduler.cli.doctor import doctor
 from scheduler.cli.house import bring_up, do, house, organization_of, organization_option
+from scheduler.cli.keeping import backup, restore
 from scheduler.cli.keys import keys
 from scheduler.cli.planning import plan
 from scheduler.cli.serving import run_worker, serve
@@ -32,7 +33,7 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
-for _command in (demo, doctor, keys, plan, run_worker, serve):
+for _command in (backup, demo, doctor, keys, plan, restore, run_worker, serve):
     main.add_command(_command)
 
 

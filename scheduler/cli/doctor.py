@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 import click
@@ -31,10 +32,10 @@ def doctor(organization: UUID | None, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def tell(organization: UUID | None, *, as_json: bool) -> int:
-    """Show what the doctor finds; how many invariants are broken."""
+def tell(organization: UUID | None, *, as_json: bool, now: datetime | None = None) -> int:
+    """Show what the doctor finds as of `now`, or of this moment; how many invariants are broken."""
     broken = 0
-    for key, finding in _findings(organization):
+    for key, finding in _findings(organization, now):
         broken += bool(finding.count)
         if as_json:
             click.echo(json.dumps({"organization_id": str(key), **vars(finding)}))
@@ -48,12 +49,12 @@ def tell(organization: UUID | None, *, as_json: bool) -> int:
     return broken
 
 
-def _findings(wanted: UUID | None) -> Iterator[tuple[UUID, Finding]]:
+def _findings(wanted: UUID | None, now: datetime | None) -> Iterator[tuple[UUID, Finding]]:
     session = db.session()
     known = [key for key, _ in access.organizations(session)]
     if wanted is not None and wanted not in known:
         raise click.ClickException("There is no such organization.")
     for key in known if wanted is None else [wanted]:
         with snapshot(session):
-            call = Call(now=wall_clock(), organization_id=key, actor="doctor")
+            call = Call(now=now or wall_clock(), organization_id=key, actor="doctor")
             yield from ((key, finding) for finding in examine(session, call))

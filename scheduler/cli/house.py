@@ -58,7 +58,14 @@ def expect_schema(app: Flask) -> None:
 @contextmanager
 def house() -> Iterator[None]:
     """The application, for commands that end by themselves: nothing is left open, and refusals are one line."""
-    with create_app(settings()).app_context(), said_plainly():
+    with house_of(settings()):
+        yield
+
+
+@contextmanager
+def house_of(chosen: Settings) -> Iterator[None]:
+    """The same by other settings than the environment's."""
+    with create_app(chosen).app_context(), said_plainly():
         try:
             yield
         finally:

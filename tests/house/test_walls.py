@@ -54,7 +54,7 @@ WALLS = {
     "terminal": wall("core services", "rich"),
     "cli": wall(
         "api config core models services messaging database worker demo terminal",
-        "flask flask_migrate sqlalchemy yaml click rich requests waitress",
+        "flask flask_migrate alembic.util.CommandError sqlalchemy yaml click rich requests waitress",
     ),
     # An edge, like cli: it makes an installation of its own, and talks to it over HTTP.
     "demo": wall(
