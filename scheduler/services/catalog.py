@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, bindparam, select
+from sqlalchemy import Row, Table, Text, bindparam, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -35,10 +36,42 @@ class Kind:
     demand: Demand
 
 
-def visit_kinds(session: Session, call: Call) -> dict[str, Kind]:
+class Kinds(Mapping[str, Kind]):
+    """An organization's visit types by code: each is parsed when it is asked for, since few of them are."""
+
+    def __init__(self, rows: Iterable[Row[Any]]) -> None:
+        self._rows = {row.code: row for row in rows}
+
+    def __getitem__(self, code: str) -> Kind:
+        row = self._rows[code]
+        return kind_of(row.id, row.definition)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class _Visits(Mapping[str, VisitType]):
+    """The same without what they ask of the calendar."""
+
+    def __init__(self, kinds: Mapping[str, Kind]) -> None:
+        self._kinds = kinds
+
+    def __getitem__(self, code: str) -> VisitType:
+        return self._kinds[code].visit
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+
+def visit_kinds(session: Session, call: Call) -> Kinds:
     """Every visit type of the organization by its code."""
-    rows = session.execute(_ALL, {"organization": call.organization_id})
-    return {row.code: kind_of(row.id, row.definition) for row in rows.all()}
+    return Kinds(session.execute(_ALL, {"organization": call.organization_id}))
 
 
 def visit_kind(session: Session, call: Call, code: str) -> Kind:
@@ -61,14 +94,20 @@ def require_on(visit: VisitType) -> None:
         raise Invalid([Fault("/visit_type", "visit_type_off", detail)])
 
 
-def protocol_of(session: Session, call: Call, protocol_id: UUID) -> tuple[ProtocolRow, Protocol]:
-    """A protocol's row and value. Raises NotFound."""
+def protocol_of(
+    session: Session, call: Call, protocol_id: UUID, kinds: Mapping[str, Kind] | None = None
+) -> tuple[ProtocolRow, Protocol]:
+    """A protocol's row and value; `kinds` are the visit types where they have been read. Raises NotFound."""
     row = session.get(ProtocolRow, (call.organization_id, protocol_id))
     if row is None:
         detail = f"No protocol {protocol_id}."
         raise NotFound(detail)
-    kinds = {code: kind.visit for code, kind in visit_kinds(session, call).items()}
-    return row, parse_protocol(row.definition, kinds)
+    return row, parsed(row, visit_kinds(session, call) if kinds is None else kinds)
+
+
+def parsed(row: ProtocolRow, kinds: Mapping[str, Kind]) -> Protocol:
+    """The value of a protocol's row."""
+    return parse_protocol(row.definition, _Visits(kinds))
 
 
 def kind_of(kind_id: UUID, definition: str) -> Kind:

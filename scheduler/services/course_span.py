@@ -21,8 +21,8 @@ from scheduler.core.planner import Plan, Weights
 from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked
 from scheduler.services import course_rules
-from scheduler.services.catalog import protocol_of
-from scheduler.services.courses import CourseView
+from scheduler.services.catalog import Kind, parsed, visit_kinds
+from scheduler.services.courses import CourseView, stands_of
 
 #: `first` is for the plan that most courses have. `whole` holds every plan within the limits, where these tell how far
 #: that is, and is `far` where they do not; `near` is then shorter. `far` leaves room for limits that are lifted.
@@ -50,6 +50,7 @@ class Layout:
 
     protocol: Protocol
     specs: tuple[SessionSpec, ...]
+    kinds: Mapping[str, Kind]
     standing: Mapping[int, Booked]
     loose: Collection[int]
 
@@ -58,14 +59,14 @@ def layout_of(
     session: Session, call: Call, course: CourseView, *, through: str = "all", ignoring: Collection[UUID] = ()
 ) -> Layout:
     """Read it. `ignoring` are the appointments that may be moved."""
-    _, protocol = protocol_of(session, call, course.row.protocol_id)
-    protocol = course_rules.chosen(protocol, course.row)
+    kinds = visit_kinds(session, call)
+    protocol = course_rules.chosen(parsed(course.protocol, kinds), course.row)
     specs = course_rules.specs_of(protocol, course.row, course.sessions)
     if through == "next_gate":
-        specs = through_gate(specs, course_rules.passed_gates(session, call, course.id))
-    standing = course_rules.standing(session, call, course.id)
+        passed = frozenset(gate.key for gate in course.gates if gate.outcome in {"passed", "waived"})
+        specs = through_gate(specs, passed)
     loose = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
-    return Layout(protocol, specs, standing, loose)
+    return Layout(protocol, specs, kinds, stands_of(course), loose)
 
 
 def extent_of(call: Call, course: CourseView, layout: Layout, look: Look) -> Extent:

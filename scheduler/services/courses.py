@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -18,14 +18,14 @@ from scheduler.core.document import escape
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, ProtocolNotApproved, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
-from scheduler.core.protocol import Protocol, parse_protocol
+from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
 from scheduler.models.base import digest_of
 from scheduler.services import audit, opening_days, records
-from scheduler.services.catalog import protocol_of, visit_kinds
+from scheduler.services.catalog import parsed, protocol_of, visit_kinds
 from scheduler.services.course_rules import specs_of
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
@@ -180,9 +180,41 @@ def require_running(row: Course) -> None:
 
 def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseView]:
     """The rows with sessions, gates and appointments, in a constant number of statements."""
-    ids = [row.id for row in rows]
-    sessions = _grouped(session, call, CourseSession, ids, CourseSession.position)
-    gates = _grouped(session, call, Gate, ids, Gate.after_position)
+    known = _read(session, call, [row.id for row in rows], {row.protocol_id for row in rows})
+    kinds = visit_kinds(session, call) if known.booked else {}
+    found = []
+    for row in rows:
+        sessions = tuple(known.sessions.get(row.id, ()))
+        mine = {each.id: known.booked[each.id] for each in sessions if each.id in known.booked}
+        gates = tuple(known.gates.get(row.id, ()))
+        view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine)
+        specs = specs_of(parsed(view.protocol, kinds), row, sessions) if mine and row.status in RUNNING else ()
+        stands = stands_of(view)
+        opened = opening_days.around(session, call, row.location_id, specs, {each.day for each in stands.values()})
+        found.append(
+            replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened, unclosed(view, call))))
+        )
+    return found
+
+
+def rehearse(session: Session, call: Call, nobody: UUID) -> None:
+    """Ask all that a look at a course asks, of nobody's."""
+    session.get(Course, (nobody, nobody))
+    _read(session, call, [nobody], {nobody})
+    visit_kinds(session, call)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is stored of some courses: by course, and appointments by session."""
+
+    sessions: Mapping[UUID, list[CourseSession]]
+    gates: Mapping[UUID, list[Gate]]
+    booked: Mapping[UUID, Appointment]
+    protocols: Mapping[UUID, ProtocolRow]
+
+
+def _read(session: Session, call: Call, ids: Sequence[UUID], protocol_ids: Collection[UUID]) -> _Known:
     appointments = session.scalars(
         select(Appointment).where(
             Appointment.organization_id == call.organization_id,
@@ -191,37 +223,18 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
             Appointment.outcome.is_distinct_from(NOT_DOSED),
         )
     )
-    booked = {each.course_session_id: each for each in appointments if each.course_session_id is not None}
-    protocols = {
-        row.id: row
-        for row in session.scalars(
-            select(ProtocolRow).where(
-                ProtocolRow.organization_id == call.organization_id,
-                ProtocolRow.id.in_({row.protocol_id for row in rows}),
-            )
-        )
-    }
-    kinds = {code: kind.visit for code, kind in visit_kinds(session, call).items()}
-    found = []
-    for row in rows:
-        mine = {each.id: booked[each.id] for each in sessions.get(row.id, ()) if each.id in booked}
-        view = CourseView(
-            row, protocols[row.protocol_id], tuple(sessions.get(row.id, ())), tuple(gates.get(row.id, ())), mine
-        )
-        specs = (
-            specs_of(parse_protocol(view.protocol.definition, kinds), row, view.sessions)
-            if mine and row.status in RUNNING
-            else ()
-        )
-        stands = _stands(view)
-        opened = opening_days.around(session, call, row.location_id, specs, {each.day for each in stands.values()})
-        found.append(
-            replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened, unclosed(view, call))))
-        )
-    return found
+    protocols = session.scalars(
+        select(ProtocolRow).where(ProtocolRow.organization_id == call.organization_id, ProtocolRow.id.in_(protocol_ids))
+    )
+    return _Known(
+        sessions=_grouped(session, call, CourseSession, ids, CourseSession.position),
+        gates=_grouped(session, call, Gate, ids, Gate.after_position),
+        booked={each.course_session_id: each for each in appointments if each.course_session_id is not None},
+        protocols={row.id: row for row in protocols},
+    )
 
 
-def _stands(view: CourseView) -> dict[int, Booked]:
+def stands_of(view: CourseView) -> dict[int, Booked]:
     """Where the sessions stand, by position."""
     return {
         each.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at)
@@ -343,7 +356,7 @@ def dates_of(
 def lay_out(session: Session, call: Call, row: Course, protocol: Protocol, view: CourseView) -> None:
     """Add the sessions that the course has by now and that are not among its own yet: those at its end."""
     specs = specs_of(protocol, row, view.sessions)
-    dates = dates_of(session, call, row, specs, {index: booked.day for index, booked in _stands(view).items()})
+    dates = dates_of(session, call, row, specs, {index: booked.day for index, booked in stands_of(view).items()})
     known = len(view.sessions)
     _add_sessions(session, call, row.id, specs[known:], dates[known:])
     session.flush()

@@ -43,7 +43,7 @@ from scheduler.core.spacing import Booked
 from scheduler.core.standing import wanted
 from scheduler.services import course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.catalog import Kind
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_of
 from scheduler.services.opening_days import days_within
@@ -231,8 +231,7 @@ def set_up(
         start, end = min(start, span[0]), max(end, span[1])
     where, who = course.row.location_id, course.row.patient_id
     loaded = load(session, call, location_id=where, start=start, end=end, patient_id=who, ignoring=tuple(ignoring))
-    codes = {spec.visit_type for spec in layout.specs}
-    kinds = {code: kind for code, kind in visit_kinds(session, call).items() if code in codes}
+    kinds = {code: layout.kinds[code] for code in dict.fromkeys(spec.visit_type for spec in layout.specs)}
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
     return Desk(
         course=course,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, Unauthorized
-from scheduler.services import access, calendars, tokens
+from scheduler.services import access, calendars, course_rules, courses, doses, tokens
 from scheduler.services.premises import premises
 
 #: An organization, a location and a patient that nobody has.
@@ -25,3 +25,6 @@ def rehearse(session: Session, now: datetime) -> None:
     with suppress(NotFound):
         premises(session, call, _NOBODY)
     calendars.rehearse(session, call, _NOBODY)
+    courses.rehearse(session, call, _NOBODY)
+    course_rules.serving(session, call, _NOBODY)
+    session.execute(doses.VISITS, doses.asked_for(session, call, _NOBODY))

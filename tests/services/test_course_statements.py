@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import CacheStats
+from sqlalchemy.orm import Session
 
+from scheduler.database import engine_options, look
 from scheduler.models import Appointment
-from scheduler.services import course_rules, gates, impact
+from scheduler.services import course_rules, gates, impact, planning, ready
+from scheduler.services.rehearsal import rehearse
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.services.test_statements import Asked, listening, plan
@@ -67,3 +72,23 @@ def test_what_stands_of_a_course_is_read_from_indexes(clinic: Clinic) -> None:
         clinic.do(gates.chase)
     assert asked.of("FROM gates")
     assert not list(read_whole(clinic, asked))
+
+
+def test_the_first_plan_waits_for_no_statement_to_be_written(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, written = course(clinic), []
+    url = clinic.engine.url.render_as_string(hide_password=False)
+    engine = create_engine(url, **engine_options(url))
+
+    def note(_c: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's order
+        if context is not None and context.cache_hit is CacheStats.CACHE_MISS:
+            written.append(statement)
+
+    with Session(engine) as session:
+        look(session)
+        rehearse(session, clinic.call.now)
+        monkeypatch.setattr(ready, "_Told", lambda statement, _dialect: written.append(str(statement)))
+        event.listen(engine, "before_cursor_execute", note)
+        _, found = planning.make_plans(session, clinic.call, made.id)
+    engine.dispose()
+    assert found
+    assert not written
