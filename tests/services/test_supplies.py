@@ -58,7 +58,7 @@ def test_a_plan_keeps_the_clock_where_its_wishes_lead_past_it(clinic: Clinic) ->
     assert (days[SECOND] - days[FIRST]).days == 3
     held = receive(clinic, made, received, SECOND)
     assert held.sessions[SECOND].use_by == received + timedelta(days=10)
-    assert held.revision > made.revision
+    assert held.revision != made.revision
     again = {each.spec.index: each.start.date() for each in offer(clinic, made.id)[0].plan.sessions}
     assert again[SECOND] == days[SECOND] - timedelta(days=1)
 
