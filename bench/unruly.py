@@ -12,21 +12,37 @@ from uuid import uuid4
 
 from sqlalchemy import Engine
 
-_DUE = """
-    SELECT id FROM messages WHERE organization_id = :org AND status IN ('pending', 'sending') AND due_at <= :now
+from scheduler.services.outbox.due import COLUMNS
+
+# Statement by statement what the product claims and marks with, about as many rows.
+_COLUMNS = ", ".join(column.name for column in COLUMNS)
+_DUE = f"""
+    SELECT {_COLUMNS} FROM messages
+    WHERE organization_id = :org AND status IN ('pending', 'sending') AND due_at <= :now
         AND (status = 'pending' OR lease_until <= :now)
-    ORDER BY due_at, id LIMIT :limit"""
-_CLAIM = """
+    ORDER BY due_at, id LIMIT :limit"""  # noqa: S608 - our own columns
+_TAKE = """
     UPDATE messages SET status = 'sending', token = :token, lease_until = :until
-    WHERE organization_id = :org AND id IN ({due}) RETURNING id"""
+    WHERE organization_id = :org AND id IN ({ids})"""
 _RENEW = """
     UPDATE messages SET lease_until = :until, attempts = attempts + 1
     WHERE organization_id = :org AND id IN ({ids}) AND status = 'sending' AND token = :token AND called_off_at IS NULL
-    RETURNING id, (SELECT status FROM appointments a
+    RETURNING id, attempts, (SELECT sequence || '/' || status || '/' || coalesce(outcome, '') FROM appointments a
         WHERE a.organization_id = messages.organization_id AND a.id = messages.appointment_id)"""
+_BEGIN = """
+    INSERT INTO message_attempts (organization_id, message_id, number, channel, began_at)
+    VALUES (:org, :id, :number, 'sms', :now)"""
+_BEGIN_ALL = """
+    INSERT INTO message_attempts (organization_id, message_id, number, channel, began_at)
+    SELECT :org, id, number, 'sms', :now FROM unnest(:ids, :numbers) AS begun(id, number)"""
+_END = """
+    UPDATE message_attempts SET ended_at = :now, outcome = 'accepted', provider_id = :provider
+    WHERE organization_id = :org AND message_id IN ({ids}) AND ended_at IS NULL"""
 _MARK = """
-    UPDATE messages SET status = 'sent', token = NULL, lease_until = NULL, sent_at = :now, body = :body
+    UPDATE messages SET status = 'sent', reason = NULL, token = NULL, lease_until = NULL, sent_at = :now, body = :body,
+        provider_id = :provider, sent_to = :provider
     WHERE organization_id = :org AND id IN ({ids}) AND status = 'sending' AND token = :token"""
+_PROVIDER = "p" * 36
 _BODY = json.dumps({"subject": "x" * 40, "body": "x" * 150, "locale": "en"})
 
 
@@ -59,6 +75,14 @@ class _Bare:
         named = {f"id{place}": key for place, key in enumerate(ids)}
         return statement.format(ids=", ".join(f":{name}" for name in named)), values | named
 
+    def note(self, cursor: Any, ids: Sequence[Any], numbers: Sequence[int], held: dict[str, Any]) -> None:
+        """Record that these begin, each its attempt of that number."""
+        if self.is_postgres:
+            statement, values = self.of(_BEGIN_ALL, ids, held)
+            cursor.execute(statement, values | {"numbers": list(numbers)})
+            return
+        cursor.executemany(_BEGIN, [held | {"id": key, "number": each} for key, each in zip(ids, numbers, strict=True)])
+
     def kept(self, moment: datetime) -> Any:
         """An instant as the column holds it."""
         return moment if self.is_postgres else int(moment.timestamp() * 1_000_000)
@@ -69,22 +93,27 @@ def bare_loop(engine: Engine, side: str, batch: int, at_once: int, lease: timede
     bare = _Bare(engine)
     with bare.transaction() as cursor:
         organization = cursor.execute("SELECT id FROM organizations LIMIT 1").fetchone()[0]
-    claim = bare.asked(_CLAIM.format(due=_DUE + (" FOR NO KEY UPDATE SKIP LOCKED" if bare.is_postgres else "")))
+    due = bare.asked(_DUE + (" FOR NO KEY UPDATE SKIP LOCKED" if bare.is_postgres else ""))
 
     def step() -> int:
         now = datetime.now(UTC)
         token = uuid4() if bare.is_postgres else uuid4().hex
         held = {"org": organization, "token": token, "now": bare.kept(now), "until": bare.kept(now + lease)}
         with bare.transaction() as cursor:
-            ids = [row[0] for row in cursor.execute(claim, held | {"limit": batch}).fetchall()]
+            ids = [row[0] for row in cursor.execute(due, held | {"limit": batch}).fetchall()]
+            if ids:
+                cursor.execute(*bare.of(_TAKE, ids, held))
         size = batch if side == "batch" else at_once
         last: Sequence[Any] = ()
         for group in [ids[place : place + size] for place in range(0, len(ids) + size, size)]:
             with bare.transaction() as cursor:
                 if last:
-                    cursor.execute(*bare.of(_MARK, last, held | {"body": _BODY}))
+                    cursor.execute(*bare.of(_MARK, last, held | {"body": _BODY, "provider": _PROVIDER}))
+                    if side == "same":
+                        cursor.execute(*bare.of(_END, last, held | {"provider": _PROVIDER}))
                 if group and side == "same":
-                    cursor.execute(*bare.of(_RENEW, group, held)).fetchall()
+                    begun = cursor.execute(*bare.of(_RENEW, group, held)).fetchall()
+                    bare.note(cursor, [row[0] for row in begun], [row[1] for row in begun], held)
             last = group
         return len(ids)
 
