@@ -57,6 +57,8 @@ class Valve:
 
     def left(self, now: datetime) -> Valve:
         """One has left."""
+        if not self.rate and self.shut_until is None and not (self.spent or self.probing):
+            return self
         spent = self._spent(now) + 1 if self.rate else 0.0
         return replace(self, spent=spent, counted_at=now, probing=self.shut_until is not None)
 

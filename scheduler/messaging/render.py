@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from scheduler.messaging.custom import fill
@@ -229,9 +230,20 @@ def _tidy(text: str) -> str:
     return "\n".join(kept) + "\n"
 
 
+class _Named(Context):
+    """What a template names, asked of the values and of nothing else: Jinja asks several times where it may be."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        """The value of that name, or what makes a template fail that names what is not there."""
+        try:
+            return self.parent[key]
+        except KeyError:
+            return super().resolve_or_missing(key)
+
+
 @cache
 def _environment() -> SandboxedEnvironment:
-    return SandboxedEnvironment(
+    made = SandboxedEnvironment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=False,  # plain text, no page
@@ -239,6 +251,8 @@ def _environment() -> SandboxedEnvironment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.context_class = _Named
+    return made
 
 
 @cache

@@ -53,9 +53,10 @@ class Ways:
 
     def leaves(self, channel: str) -> None:
         """A message begins to leave."""
-        with self._lock:
-            if channel in self._valves:
-                self._valves[channel] = self._valves[channel].left(self._clock())
+        if channel in self._valves:
+            now = self._clock()
+            with self._lock:
+                self._valves[channel] = self._valves[channel].left(now)
 
     def ended(self, channel: str, *, down: bool) -> None:
         """A delivery has ended; `down` means that the provider, and not the message, is at fault."""
