@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler import create_app
 from scheduler.api.docs import openapi_yaml
+from scheduler.cli.bringing import bring
 from scheduler.cli.doctor import doctor
 from scheduler.cli.house import bring_up, do, house, organization_of, organization_option
 from scheduler.cli.keeping import backup, restore
@@ -33,7 +34,7 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
-for _command in (backup, demo, doctor, keys, plan, restore, run_worker, serve):
+for _command in (backup, bring, demo, doctor, keys, plan, restore, run_worker, serve):
     main.add_command(_command)
 
 

@@ -90,10 +90,10 @@ def organization_of(wanted: UUID | None) -> UUID:
     raise click.ClickException(f"Say which organization with --organization. There are:{listed}")
 
 
-def do(organization_id: UUID, work: Callable[[Session, Call], T]) -> T:
+def do(organization_id: UUID, work: Callable[[Session, Call], T], *, dry_run: bool = False) -> T:
     """Run `work` as the operator, in the one transaction."""
     call = Call(now=wall_clock(), organization_id=organization_id, actor=_ACTOR, scopes=frozenset(SCOPES))
-    return transact(db.session(), call, work)
+    return transact(db.session(), call, work, dry_run=dry_run)
 
 
 @contextmanager

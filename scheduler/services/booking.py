@@ -45,8 +45,12 @@ from scheduler.services.settling import settle
 from scheduler.services.sheet import Sheet
 
 
-def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = None) -> AppointmentView:
+def book(
+    session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = None, news: bool = True
+) -> AppointmentView:
     """Book one visit: its appointment, occupancies, messages and audit event. A `hold` is used up by it.
+
+    One that is no `news` its patient knows of: they are reminded, and not told that it is booked.
 
     Raises NotFound, Invalid, LocalTimeFault, ScopeMissing for an override without its scope, Refused (with every reason
     and up to five alternatives) or LostRace.
@@ -64,7 +68,7 @@ def book(session: Session, call: Call, wanted: Wanted, *, hold: Hold | None = No
     overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
     sheet = Sheet()
     serving = settle(session, call, [(appointment, found)], hold=hold, sheet=sheet)
-    outbox.owe_for_appointment(session, call, appointment, kind=found.kind, to=told, sheet=sheet)
+    outbox.owe_for_appointment(session, call, appointment, alone=news, kind=found.kind, to=told, sheet=sheet)
     sheet.add(*audit.event(call, "appointment.book", "appointment", appointment.id, after=snapshot(appointment)))
     sheet.put_down(session)
     if listening:
