@@ -13,7 +13,7 @@ from marshmallow import fields, validate
 from marshmallow.fields import Dict, Nested
 
 from scheduler.api.schema import Coded
-from scheduler.api.writing import id_text, instant_text, writes
+from scheduler.api.writing import day_text, id_text, instant_text, local_text, writes
 from scheduler.core import civil
 from scheduler.core.errors import Invalid
 
@@ -297,5 +297,5 @@ def _listed(validators: Any) -> Sequence[Any]:
 
 writes(Id, id_text)
 writes(Instant, instant_text)
-writes(Day, lambda day: f'"{day.isoformat()}"')
-writes(LocalInstant, lambda instant: f'"{instant.replace(tzinfo=None).isoformat()}"')
+writes(LocalInstant, local_text)
+writes(Day, day_text)

@@ -73,12 +73,8 @@ def _writer(field: fields.Field[Any]) -> Write:
 
 
 def writes(field: type[fields.Field[Any]], write: Write) -> None:
-    """Let the values of these fields, None excepted, be written so; not those of kinds that serialize otherwise."""
-
-    def written(value: Any) -> str:
-        return "null" if value is None else write(value)
-
-    _KNOWN[field._serialize] = lambda _: written  # noqa: SLF001 - the same
+    """Let the values of these fields be written so, None among them; not those of kinds that serialize otherwise."""
+    _KNOWN[field._serialize] = lambda _: write  # noqa: SLF001 - the same
 
 
 def _asked(field: fields.Field[Any]) -> Write:
@@ -87,21 +83,21 @@ def _asked(field: fields.Field[Any]) -> Write:
 
 def _plain(_: fields.Field[Any]) -> Write:
     def write(value: Any) -> str:
-        return "true" if value is True else "false" if value is False else encoded(value)
+        return _WORDS[value] if value is None or type(value) is bool else encoded(value)
 
     return write
 
 
 def _text(field: fields.Field[Any]) -> Write:
     ask = _asked(field)
-    return lambda value: encode_basestring(value) if type(value) is str else ask(value)
+    return lambda value: encode_basestring(value) if type(value) is str else "null" if value is None else ask(value)
 
 
 def _number(field: fields.Field[Any]) -> Write:
     ask = _asked(field)
     if getattr(field, "num_type", None) is not int or getattr(field, "as_string", False):
         return ask
-    return lambda value: repr(value) if type(value) is int else ask(value)
+    return lambda value: repr(value) if type(value) is int else "null" if value is None else ask(value)
 
 
 def _list(field: fields.Field[Any]) -> Write:
@@ -134,7 +130,7 @@ _KNOWN: dict[Any, Callable[[fields.Field[Any]], Write]] = {
 
 def id_text(value: Any) -> str:
     """An id in JSON. The same few are written again and again."""
-    return _id_text(value.int) if type(value) is UUID else encoded(str(value))
+    return _id_text(value.int) if type(value) is UUID else "null" if value is None else encoded(str(value))
 
 
 @lru_cache(maxsize=8192)
@@ -143,12 +139,23 @@ def _id_text(value: int) -> str:
     return f'"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"'
 
 
-def instant_text(value: datetime) -> str:
+def instant_text(value: datetime | None) -> str:
     """An instant in JSON, as `isoformat` has it, but from parts that are remembered."""
-    offset = value.utcoffset()
-    if offset is None or value.second or value.microsecond:
+    if value is None:
+        return "null"
+    if value.second or value.microsecond:
         return f'"{value.isoformat()}"'
-    return f"{_day(value.toordinal())}{_MINUTES[value.hour * 60 + value.minute]}{_offset(offset)}"
+    return f"{_day(value.toordinal())}{_MINUTES[value.hour * 60 + value.minute]}{_offset(value.utcoffset())}"
+
+
+def local_text(value: datetime | None) -> str:
+    """The wall time of an instant in JSON."""
+    return instant_text(None if value is None else value.replace(tzinfo=None))
+
+
+def day_text(value: date | None) -> str:
+    """A day in JSON."""
+    return "null" if value is None else f'"{value.isoformat()}"'
 
 
 @lru_cache(maxsize=1024)
@@ -157,9 +164,12 @@ def _day(ordinal: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _offset(offset: timedelta) -> str:
+def _offset(offset: timedelta | None) -> str:
+    if offset is None:
+        return '"'
     _, _, said = datetime(2000, 1, 1, tzinfo=timezone(offset)).isoformat().partition(":00:00")
     return f'{said}"'
 
 
+_WORDS = {None: "null", True: "true", False: "false"}
 _MINUTES = [f"{minute // 60:02}:{minute % 60:02}:00" for minute in range(24 * 60)]

@@ -5,13 +5,13 @@ Only reads, and only rows: nothing here is looked up visit by visit. Who the pat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import Row, Table, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -24,6 +24,9 @@ from scheduler.services.busy import LONGEST
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.held import holds_of
 from scheduler.services.visit_day.viewing import DayView, day_of, stays_of
+
+#: The first instant of a day, and of the day after it.
+Bounds = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,11 @@ def day(session: Session, call: Call, location_id: UUID, on: date) -> Board:
     location = session.get(Location, (call.organization_id, location_id))
     if location is None or location.deleted_at is not None:
         raise NotFound(f"No location {location_id}.")
-    start, end = day_bounds(on, location.time_zone)
-    rows = _visits(session, call, location_id, start, end)
+    start, end = bounds = day_bounds(on, location.time_zone)
+    rows = _visits(session, call, location_id, bounds)
     resources = _resources(session, call, location_id)
-    taken = _taken(session, call, resources, rows, start, end)
-    away = _away(session, call, resources, start, end)
+    taken = _taken(session, call, resources, rows, bounds)
+    away = _away(session, call, resources, bounds)
     kinds = visit_kinds(session, call)
     return Board(
         location_id=location_id,
@@ -84,91 +87,107 @@ def day(session: Session, call: Call, location_id: UUID, on: date) -> Board:
         start=start,
         end=end,
         visits=tuple(_days(session, call, rows, taken, kinds, {row.id: row.units for row in resources.values()})),
-        lanes=tuple(_lanes(resources, taken, away, location_id, (start, end))),
+        lanes=tuple(_lanes(resources, taken, away, location_id, bounds)),
     )
 
 
-def _visits(session: Session, call: Call, location_id: UUID, start: datetime, end: datetime) -> Sequence[Appointment]:
-    chosen = select(Appointment).where(
-        Appointment.organization_id == call.organization_id,
-        Appointment.location_id == location_id,
-        Appointment.starts_at > start - LONGEST,
-        Appointment.starts_at < end,
-        Appointment.ends_at > start,
+_VISITS = (
+    select(Appointment)
+    .where(
+        Appointment.organization_id == bindparam("organization"),
+        Appointment.location_id == bindparam("location"),
+        Appointment.starts_at > bindparam("since"),
+        Appointment.starts_at < bindparam("end"),
+        Appointment.ends_at > bindparam("start"),
     )
-    return session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id)).all()
+    .order_by(Appointment.starts_at, Appointment.id)
+)
 
 
-def _resources(session: Session, call: Call, location_id: UUID) -> dict[UUID, Row[Any]]:
-    """The location's rooms and devices, and everyone on the staff of the organization."""
-    rows = session.execute(
-        select(
-            Resource.id,
-            Resource.kind,
-            Resource.name,
-            Resource.type_code,
-            Resource.units,
-            Resource.roles,
-            Resource.hours,
-        )
-        .where(
-            Resource.organization_id == call.organization_id,
-            Resource.deleted_at.is_(None),
-            or_(Resource.kind == "practitioner", Resource.location_id == location_id),
-        )
-        .order_by(Resource.kind, Resource.name, Resource.id)
+def _visits(session: Session, call: Call, location_id: UUID, bounds: Bounds) -> Sequence[Appointment]:
+    wanted = {
+        "organization": call.organization_id,
+        "location": location_id,
+        "since": bounds[0] - LONGEST,
+        "start": bounds[0],
+        "end": bounds[1],
+    }
+    return session.scalars(_VISITS, wanted).all()
+
+
+_RESOURCES = cast("Table", Resource.__table__).c
+#: The location's rooms and devices, and everyone on the staff of the organization.
+_THERE = (
+    select(
+        _RESOURCES.id,
+        _RESOURCES.kind,
+        _RESOURCES.name,
+        _RESOURCES.type_code,
+        _RESOURCES.units,
+        _RESOURCES.roles,
+        _RESOURCES.hours,
     )
+    .where(
+        _RESOURCES.organization_id == bindparam("organization"),
+        _RESOURCES.deleted_at.is_(None),
+        or_(_RESOURCES.kind == "practitioner", _RESOURCES.location_id == bindparam("location")),
+    )
+    .order_by(_RESOURCES.kind, _RESOURCES.name, _RESOURCES.id)
+)
+
+
+def _resources(session: Session, call: Call, location_id: UUID) -> dict[UUID, Any]:
+    rows = session.execute(_THERE, {"organization": call.organization_id, "location": location_id})
     return {row.id: row for row in rows}
 
 
+_ROWS, _HOLDS = cast("Table", Occupancy.__table__).c, cast("Table", Hold.__table__)
+#: What blocks these resources on the day; a hold only while it lasts.
+_TAKEN = (
+    select(_ROWS.resource_id, _ROWS.unit, _ROWS.starts_at, _ROWS.ends_at, _ROWS.role, _ROWS.appointment_id)
+    .outerjoin(_HOLDS, and_(_HOLDS.c.organization_id == _ROWS.organization_id, _HOLDS.c.id == _ROWS.hold_id))
+    .where(
+        _ROWS.organization_id == bindparam("organization"),
+        _ROWS.resource_id.in_(bindparam("ids", expanding=True)),
+        _ROWS.blocking,
+        _ROWS.starts_at > bindparam("since"),
+        _ROWS.starts_at < bindparam("until"),
+        _ROWS.ends_at > bindparam("start"),
+        or_(_ROWS.hold_id.is_(None), _HOLDS.c.expires_at > bindparam("now")),
+    )
+    .order_by(_ROWS.starts_at, _ROWS.unit)
+)
+
+
 def _taken(
-    session: Session,
-    call: Call,
-    resources: Mapping[UUID, Any],
-    visits: Sequence[Appointment],
-    start: datetime,
-    end: datetime,
+    session: Session, call: Call, resources: Collection[UUID], visits: Sequence[Appointment], bounds: Bounds
 ) -> list[Any]:
-    """What blocks these resources, or the day's patients, on the day; a hold only while it lasts."""
-    held = and_(Hold.organization_id == Occupancy.organization_id, Hold.id == Occupancy.hold_id)
-    # What begins a day early or late is read too: a visit that runs over midnight runs into it.
-    rows = session.execute(
-        select(
-            Occupancy.resource_id,
-            Occupancy.unit,
-            Occupancy.starts_at,
-            Occupancy.ends_at,
-            Occupancy.role,
-            Occupancy.appointment_id,
-        )
-        .outerjoin(Hold, held)
-        .where(
-            Occupancy.organization_id == call.organization_id,
-            Occupancy.resource_id.in_([*resources, *{row.patient_id for row in visits}]),
-            Occupancy.blocking,
-            Occupancy.starts_at > start - LONGEST,
-            Occupancy.starts_at < end + LONGEST,
-            Occupancy.ends_at > start,
-            or_(Occupancy.hold_id.is_(None), Hold.expires_at > call.now),
-        )
-        .order_by(Occupancy.starts_at, Occupancy.unit)
-    )
-    return list(rows)
+    """What blocks these resources, or the day's patients, on the day."""
+    wanted = {
+        "organization": call.organization_id,
+        "ids": [*resources, *{row.patient_id for row in visits}],
+        # What begins a day early or late is read too: a visit that runs over midnight runs into it.
+        "since": bounds[0] - LONGEST,
+        "until": bounds[1] + LONGEST,
+        "start": bounds[0],
+        "now": call.now,
+    }
+    return list(session.execute(_TAKEN, wanted))
 
 
-def _away(
-    session: Session, call: Call, resources: Mapping[UUID, Any], start: datetime, end: datetime
-) -> dict[UUID, list[Span]]:
-    rows = session.execute(
-        select(Absence.resource_id, Absence.starts_at, Absence.ends_at).where(
-            Absence.organization_id == call.organization_id,
-            Absence.resource_id.in_(list(resources)),
-            Absence.starts_at < end,
-            Absence.ends_at > start,
-        )
-    )
+_ABSENCES = cast("Table", Absence.__table__).c
+_AWAY = select(_ABSENCES.resource_id, _ABSENCES.starts_at, _ABSENCES.ends_at).where(
+    _ABSENCES.organization_id == bindparam("organization"),
+    _ABSENCES.resource_id.in_(bindparam("ids", expanding=True)),
+    _ABSENCES.starts_at < bindparam("end"),
+    _ABSENCES.ends_at > bindparam("start"),
+)
+
+
+def _away(session: Session, call: Call, resources: Mapping[UUID, Any], bounds: Bounds) -> dict[UUID, list[Span]]:
+    wanted = {"organization": call.organization_id, "ids": list(resources), "start": bounds[0], "end": bounds[1]}
     found: dict[UUID, list[Span]] = {}
-    for row in rows:
+    for row in session.execute(_AWAY, wanted):
         units = resources[row.resource_id].units
         found.setdefault(row.resource_id, []).append(Span("absence", row.starts_at, row.ends_at, units))
     return found
@@ -204,7 +223,7 @@ def _lanes(
     taken: Iterable[Any],
     away: Mapping[UUID, Sequence[Span]],
     location_id: UUID,
-    bounds: tuple[datetime, datetime],
+    bounds: Bounds,
 ) -> Iterable[Lane]:
     """Each resource with its spans of the day; of the staff, those who belong to the location or are taken that day."""
     spans = _spans(taken, bounds)
@@ -216,7 +235,7 @@ def _lanes(
             yield Lane(key, row.kind, row.name, types, row.units, ordered)
 
 
-def _spans(taken: Iterable[Any], bounds: tuple[datetime, datetime]) -> dict[UUID, list[Span]]:
+def _spans(taken: Iterable[Any], bounds: Bounds) -> dict[UUID, list[Span]]:
     """The day's spans of each resource: rows of several units taken together become one."""
     counted: dict[tuple[Any, ...], int] = {}
     for row in taken:

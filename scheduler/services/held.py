@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import ClinicalHold
+
+_HOLDS = cast("Table", ClinicalHold.__table__).c
+_STANDING = (
+    select(_HOLDS.patient_id, _HOLDS.reason)
+    .where(
+        _HOLDS.organization_id == bindparam("organization"),
+        _HOLDS.patient_id.in_(bindparam("patients", expanding=True)),
+        _HOLDS.released_at.is_(None),
+    )
+    .order_by(_HOLDS.id)
+)
 
 
 def holds_of(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, tuple[str, ...]]:
     """The reasons for which each of the patients is held; whoever is not is left out. One statement."""
     if not patient_ids:
         return {}
-    chosen = select(ClinicalHold.patient_id, ClinicalHold.reason).where(
-        ClinicalHold.organization_id == call.organization_id,
-        ClinicalHold.patient_id.in_(patient_ids),
-        ClinicalHold.released_at.is_(None),
-    )
     found: dict[UUID, tuple[str, ...]] = {}
-    for patient_id, reason in session.execute(chosen.order_by(ClinicalHold.id)):
+    wanted = {"organization": call.organization_id, "patients": list(patient_ids)}
+    for patient_id, reason in session.execute(_STANDING, wanted):
         found[patient_id] = (*found.get(patient_id, ()), reason)
     return found
 

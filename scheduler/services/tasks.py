@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -214,15 +214,24 @@ def listed(
     return Page([_view(row) for row in found.items], found.next_cursor)
 
 
+_OPEN_OF = (
+    select(Task)
+    .where(
+        Task.organization_id == bindparam("organization"),
+        Task.appointment_id.in_(bindparam("appointments", expanding=True)),
+        Task.status == "open",
+    )
+    .order_by(Task.due_at, Task.id)
+)
+
+
 def open_of(session: Session, call: Call, appointment_ids: Collection[UUID]) -> dict[UUID, list[TaskView]]:
     """The open tasks of these visits, by due time. One statement."""
     if not appointment_ids:
         return {}
-    chosen = select(Task).where(
-        Task.organization_id == call.organization_id, Task.appointment_id.in_(appointment_ids), Task.status == "open"
-    )
     found: dict[UUID, list[TaskView]] = {}
-    for row in session.scalars(chosen.order_by(Task.due_at, Task.id)):
+    wanted = {"organization": call.organization_id, "appointments": list(appointment_ids)}
+    for row in session.scalars(_OPEN_OF, wanted):
         if row.appointment_id is not None:
             found.setdefault(row.appointment_id, []).append(_view(row))
     return found
