@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -17,7 +17,7 @@ from scheduler.core.errors import SchedulingError
 from scheduler.core.policies import Messaging
 from scheduler.core.replies import Reply, meaning
 from scheduler.messaging.answers import answer
-from scheduler.models import InboundText, Organization, PatientKey, new_id
+from scheduler.models import Appointment, InboundText, Organization, PatientKey, new_id
 from scheduler.services import opt_outs, outbox, tasks, texted, visit_day
 
 #: How soon somebody should read what a patient wrote.
@@ -118,9 +118,16 @@ def _help(_session: Session, _call: Call, _incoming: Incoming, _reply: Reply) ->
     return _Done("help")
 
 
-def _yes(session: Session, call: Call, incoming: Incoming, _reply: Reply) -> _Done:
-    """Confirm the visit that the last texts asked about. When that may be one of several, a person must ask."""
+def _yes(session: Session, call: Call, incoming: Incoming, reply: Reply) -> _Done:
+    """To what the last texts asked about; where nothing waits and all texts are stopped, what it means to carriers."""
     asked = texted.asked_about(session, call, incoming.number, _ids(session, call, incoming))
+    if all(visit.confirmed_at for visit in asked) and _is_shut(session, call, incoming.number):
+        return _start(session, call, incoming, reply)
+    return _confirm(session, call, asked)
+
+
+def _confirm(session: Session, call: Call, asked: Sequence[Appointment]) -> _Done:
+    """Confirm the visit that was asked about. When that may be one of several, a person must ask."""
     if not asked:
         return _Done("read", task="A patient texted yes, and was asked about no visit to come")
     if len({visit.patient_id for visit in asked}) > 1:
@@ -176,7 +183,7 @@ def _ask(session: Session, call: Call, incoming: Incoming, done: _Done) -> None:
 def _said(session: Session, call: Call, incoming: Incoming, reply: Reply, kind: str | None) -> str:
     """The answer in words. A number that is closed gets none but the confirmation that it is, and help when asked."""
     number = incoming.number
-    shut = opt_outs.ALL in opt_outs.closed(session, call.organization_id, [number]).get(number, frozenset())
+    shut = _is_shut(session, call, number)
     if kind is None or (shut and kind not in {"stopped", "help"}):
         return ""
     if kind == "read" and _told_since(session, call, number, call.now - _TOLD_AGAIN):
@@ -188,6 +195,10 @@ def _said(session: Session, call: Call, incoming: Incoming, reply: Reply, kind: 
     said = [*theirs, reply.language] if reply.language == _OF_EVERYBODY else [reply.language, *theirs]
     locales = tuple(filter(None, (*said, organization.default_locale)))
     return answer(kind, organization.sender_name, organization.phone, locales)
+
+
+def _is_shut(session: Session, call: Call, number: str) -> bool:
+    return opt_outs.ALL in opt_outs.closed(session, call.organization_id, [number]).get(number, frozenset())
 
 
 def _told_since(session: Session, call: Call, number: str, since: datetime) -> bool:

@@ -123,6 +123,19 @@ def test_a_yes_confirms_the_visit_that_was_asked_about_once(engine: Engine) -> N
     assert len(rows(clinic, InboundText, InboundText.provider_id == "SM1")) == 1
 
 
+def test_a_yes_to_nothing_after_a_stop_is_a_start_and_one_to_a_visit_is_none(engine: Engine) -> None:
+    clinic = open_postroom(engine)
+    visit = book(clinic, "session", "2030-03-06 09:00")
+    _, due = remind(clinic, "remind_72h")
+    text(clinic, "STOP", now=due)
+    assert text(clinic, "yes", now=due) == "", "the visit is confirmed, and the number gets no texts"
+    assert confirmed(clinic, visit)
+    assert rows(clinic, OptOut, OptOut.ended_at.is_not(None)) == []
+    assert "texts" in text(clinic, "yes", now=due + timedelta(hours=1))
+    assert rows(clinic, OptOut, OptOut.ended_at.is_(None)) == []
+    assert rows(clinic, Task, Task.kind == "text_reply") == []
+
+
 def test_a_yes_that_may_mean_two_visits_is_a_task_that_says_why(engine: Engine) -> None:
     clinic = open_postroom(engine)
     people = [clinic.patient(name=name) for name in ("Ana Example", "Leo Example")]
