@@ -6,17 +6,23 @@ All three place the same courses in the same order; people are known. Placed cou
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import mean
 from time import process_time
 
 from bench.capacity import most_courses
 from bench.peers import Desk
-from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, course
+from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, Kind, Need, course
 from bench.report import table
 from scheduler.core.bitmap import erode
 from scheduler.core.planner import Plan, Problem, plan, verify
 from scheduler.core.planner.batch import Batch, Placement, Total
+from scheduler.core.planner.glance import ruled_out
+from scheduler.core.planner.rivals import Block, Lane, Needs, rivals
+
+_eroded = lru_cache(maxsize=1 << 12)(erode)
 
 ABOUT = "many courses at once: the batch search beside one by one, and beside earliest-fit"
 
@@ -86,6 +92,8 @@ class ClinicFloor:
 
     def __post_init__(self) -> None:
         self.whole = {pool: dict(members) for pool, members in self.clinic.free.items()}
+        self._taken: dict[int, Placement] = {}
+        self._by_itself: dict[int, Problem] = {}
 
     def problem(self, number: int) -> Problem:
         """The course as the clinic stands; kinds of courses come in turn."""
@@ -93,8 +101,10 @@ class ClinicFloor:
 
     def plan(self, number: int) -> Placement | None:
         """Exactly, and judged."""
-        problem = self.problem(number)
-        found = plan(problem)
+        return self._planned(self.problem(number))
+
+    def _planned(self, problem: Problem) -> Placement | None:
+        found = None if ruled_out(problem) else plan(problem)
         if found is None:
             return None
         faults = verify(problem, found)
@@ -106,19 +116,40 @@ class ClinicFloor:
         """In the clinic without the batch."""
         now, self.clinic.free = self.clinic.free, self.whole
         try:
-            return self.plan(number)
+            self._by_itself[number] = self.problem(number)
+            return self._planned(self._by_itself[number])
         finally:
             self.clinic.free = now
 
+    def rivals(self, number: int, worth: Mapping[int, int]) -> Collection[int]:
+        """Those whose members the course would need."""
+        kinds = {name: self._needs(kind) for name, kind in KINDS.items()}
+        problem = self._by_itself[number]
+        needs = {visit.session_id: kinds[_kind(visit.session_id)] for visit in problem.visits()}
+        return rivals(problem, needs, worth) or ()
+
+    def _needs(self, kind: Kind) -> Needs:
+        return [[self._lane(need, name) for name in self.whole[need.pool]] for need in kind.needs]
+
+    def _lane(self, need: Need, name: str) -> Lane:
+        blocks = []
+        for number, taken in self._taken.items():
+            for pool, member, mask in taken.plan:
+                if (pool, member) == (need.pool, name):
+                    first = (mask & -mask).bit_length() - need.length - need.offset
+                    blocks.append(Block(number, first, mask.bit_length() - need.offset))
+        able = _eroded(self.whole[need.pool][name], need.length) >> need.offset
+        return Lane(able, _eroded(self.clinic.free[need.pool][name], need.length) >> need.offset, tuple(blocks))
+
     def put(self, number: int, placement: Placement) -> None:
         """Take the members that the placement names."""
-        del number
+        self._taken[number] = placement
         for pool, name, mask in placement.plan:
             self.clinic.free[pool][name] &= ~mask
 
     def lift(self, number: int, placement: Placement) -> None:
         """Give them back."""
-        del number
+        del self._taken[number]
         for pool, name, mask in placement.plan:
             self.clinic.free[pool][name] |= mask
 
@@ -126,13 +157,13 @@ class ClinicFloor:
         """The plan with a member of each pool for each visit: the primary person where possible, else the first."""
         prefer, taken = set(found.primaries.values()), []
         for session_id, slot in found.starts:
-            kind = {"evaluation": "evaluation", "dose": "dose", "talk": "integration"}[session_id.partition("-")[0]]
-            for need in KINDS[kind].needs:
+            for need in KINDS[_kind(session_id)].needs:
                 at, free = slot + need.offset, self.clinic.free[need.pool]
-                able = [name for name, mask in free.items() if erode(mask, need.length) >> at & 1]
+                able = [name for name, mask in free.items() if ~(mask >> at) & ((1 << need.length) - 1) == 0]
                 name = min(able, key=lambda each: (each not in prefer, each))
                 taken.append((need.pool, name, ((1 << need.length) - 1) << at))
-        return Placement(found.cost, frozenset(slot // 288 for _, slot in found.starts), taken)
+        days = frozenset(slot // 288 for _, slot in found.starts)
+        return Placement(found.cost, days, taken, sum(mask.bit_count() for _, _, mask in taken))
 
     def earliest_fit(self) -> int:
         """How many courses the peer-style booking places, with restarts; the clinic is as before afterwards."""
@@ -145,6 +176,10 @@ class ClinicFloor:
         for number, placement in placed:
             self.lift(number, placement)
         return len(placed)
+
+
+def _kind(session_id: str) -> str:
+    return {"evaluation": "evaluation", "dose": "dose", "talk": "integration"}[session_id.partition("-")[0]]
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def approve(clinic: Clinic, document: Mapping[str, Any]) -> None:
     clinic.do(work)
 
 
-def course(clinic: Clinic, patient_id: UUID | None = None, **preferences: Any) -> CourseView:
-    wanted = WantedCourse(patient_id or clinic.patient(), "trial", clinic.location_id, date(2030, 3, 4), preferences)
+def course(clinic: Clinic, patient_id: UUID | None = None, code: str = "trial", **preferences: Any) -> CourseView:
+    wanted = WantedCourse(patient_id or clinic.patient(), code, clinic.location_id, date(2030, 3, 4), preferences)
     return clinic.do(lambda s, c: courses.create(s, c, wanted))
 
 

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Fault, Invalid
-from scheduler.core.planner.batch import Batch, Placement, Total
+from scheduler.core.planner.batch import Batch, Total
 from scheduler.models import Course, Job
 from scheduler.services import courses, jobs, plans
 from scheduler.services.course_span import common_span, extent_of, layout_of
-from scheduler.services.planning import CoursePlan, Desk, set_up, solve
-from scheduler.services.scratch import Scratch, of_patient
+from scheduler.services.plan_floor import CourseFloor
+from scheduler.services.planning import CoursePlan, Desk, set_up
 
 KIND = "plan_batch"
 #: For so long each plan can be booked: a batch is gone through by people.
@@ -69,37 +69,6 @@ def begin(session: Session, call: Call, request: Mapping[str, Any]) -> PlanBatch
     return PlanBatch(floor, Batch(floor, len(ids), seed=request["seed"], rounds=request["rounds"]))
 
 
-class CourseFloor:
-    """The organization's real calendars as the floor of a batch search."""
-
-    def __init__(self, desks: Sequence[Desk]) -> None:
-        self.desks = desks
-        self._scratch = Scratch()
-        for desk in desks:
-            self._scratch.add(desk.course.row.location_id, desk.loaded)
-
-    def plan(self, course: int) -> Placement | None:
-        """The cheapest plan beside everything that stands."""
-        return _placement(self._scratch.desk(self.desks[course]))
-
-    def alone(self, course: int) -> Placement | None:
-        """The same with nothing of the batch there."""
-        return _placement(self._scratch.desk(self.desks[course], bare=True))
-
-    def put(self, course: int, placement: Placement) -> None:
-        """Let it take up its people and rooms."""
-        found: CoursePlan = placement.plan
-        desk = self.desks[course]
-        timeline, patient_id = desk.loaded.site.timeline, desk.course.row.patient_id
-        own = [of_patient(patient_id, timeline, each.start, each.end) for each in found.sessions]
-        self._scratch.put(course, [*own, *(taking for each in found.sessions for taking in each.takings)])
-
-    def lift(self, course: int, placement: Placement) -> None:
-        """Give them back."""
-        del placement
-        self._scratch.lift(course)
-
-
 @dataclass
 class PlanBatch:
     """The job: the search, then one plan a course."""
@@ -142,15 +111,6 @@ class PlanBatch:
             "completes_on": to_local(found.sessions[-1].start, zone).date().isoformat(),
             "sessions": len(found.sessions),
         }
-
-
-def _placement(desk: Desk) -> Placement | None:
-    found = solve(desk)
-    if not found:
-        return None
-    origin = desk.loaded.site.timeline.origin
-    days = frozenset((each.start - origin).days for each in found[0].sessions)
-    return Placement(found[0].plan.cost, days, found[0])
 
 
 def _document(total: Total | None) -> dict[str, int] | None:

@@ -67,6 +67,27 @@ def test_the_same_seed_finds_the_same(clinic: Clinic) -> None:
     ]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_whoever_holds_the_people_that_a_course_needs_is_asked_to_make_way(clinic: Clinic) -> None:
+    approve(clinic, protocol(1) | {"code": "short"})
+    near = {"blackouts": [{"from": "2030-03-07", "to": "2031-03-07"}], "earliest": "09:00", "latest": "13:00"}
+    far = {"blackouts": [{"from": "2030-03-04", "to": "2030-04-08"}]}
+    ids = [course(clinic, code="short", **wishes).id for wishes in (near, near, far)]
+    request = {"course_ids": [str(each) for each in ids], "through": "all", "seed": 0, "rounds": 0}
+    floor = clinic.do(lambda s, c: plan_batches.begin(s, c, request).floor)
+    for number in (0, 2):
+        found = floor.plan(number)
+        assert found is not None
+        floor.put(number, found)
+    stands = floor.alone(0)
+    assert stands is not None
+    assert floor.plan(1) is None
+    assert floor.rivals(1, {0: 1, 2: 1}) == {0}
+    floor.lift(0, stands)
+    assert floor.plan(1) is not None
+    assert not floor.rivals(1, {2: 1})
+
+
 def test_whoever_cannot_be_planned_is_named(clinic: Clinic) -> None:
     patient = clinic.patient()
     first, same = course(clinic, patient).id, course(clinic, patient).id

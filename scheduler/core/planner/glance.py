@@ -12,7 +12,7 @@ from operator import or_
 
 from scheduler.core.bitmap import SLOT_MINUTES, dilate
 from scheduler.core.planner.planes import Planes
-from scheduler.core.planner.problem import Leaf, Main, Visit
+from scheduler.core.planner.problem import Leaf, Main, Problem, Visit
 
 DAY = 24 * 60
 
@@ -109,6 +109,11 @@ class Glance:
                 if role in visit.by:
                     found &= _by_any(visit, role, self._problem.candidates[role])
         return found
+
+
+def ruled_out(problem: Problem) -> bool:
+    """Whether the days alone prove that the problem has no plan; most that have none are known by that."""
+    return Glance(Planes(problem)).impossible is not None
 
 
 def _offsets(main: Main, leaf: Leaf) -> range:

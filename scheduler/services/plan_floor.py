@@ -1,0 +1,113 @@
+"""An organization's real calendars as the floor of a batch search: courses take up people and rooms on scratch paper.
+
+The search itself is `core/planner/batch`; nothing here touches the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from scheduler.core.availability import Clinic, Taking, thread_starts
+from scheduler.core.demand import Stretch, Thread
+from scheduler.core.planner import Problem
+from scheduler.core.planner.batch import Placement
+from scheduler.core.planner.rivals import Block, Lane, rivals
+from scheduler.services.planning import CoursePlan, Desk, problem_of, solve
+from scheduler.services.scratch import Scratch, of_patient
+
+
+class CourseFloor:
+    """One desk a course; what is put takes up its room for all of them."""
+
+    def __init__(self, desks: Sequence[Desk]) -> None:
+        self.desks = desks
+        self._scratch = Scratch()
+        self._taken: dict[int, tuple[Taking, ...]] = {}
+        self._problems: dict[int, Problem] = {}
+        for desk in desks:
+            self._scratch.add(desk.course.row.location_id, desk.loaded)
+
+    def plan(self, course: int) -> Placement | None:
+        """The cheapest plan beside everything that stands."""
+        return _placement(self._scratch.desk(self.desks[course]))
+
+    def alone(self, course: int) -> Placement | None:
+        """The same with nothing of the batch there."""
+        return _placement(self._bare(course))
+
+    def rivals(self, course: int, worth: Mapping[int, int]) -> Collection[int]:
+        """Those who hold the people and rooms that the course would need."""
+        bare, now = self._bare(course), self._scratch.desk(self.desks[course])
+        if course not in self._problems:
+            self._problems[course] = problem_of(bare)
+        kinds = {
+            code: list(_needs(kind.demand.counts, bare.clinic(kind), now.clinic(kind), self._taken))
+            for code, kind in bare.kinds.items()
+        }
+        needs = {str(bare.session_id(spec)): kinds[spec.visit_type] for spec in bare.specs}
+        return rivals(self._problems[course], needs, worth) or ()
+
+    def put(self, course: int, placement: Placement) -> None:
+        """Let it take up its people and rooms."""
+        found: CoursePlan = placement.plan
+        desk = self.desks[course]
+        timeline, patient_id = desk.loaded.site.timeline, desk.course.row.patient_id
+        own = [of_patient(patient_id, timeline, each.start, each.end) for each in found.sessions]
+        self._taken[course] = tuple(taking for each in found.sessions for taking in each.takings)
+        self._scratch.put(course, [*own, *self._taken[course]])
+
+    def lift(self, course: int, placement: Placement) -> None:
+        """Give them back."""
+        del placement, self._taken[course]
+        self._scratch.lift(course)
+
+    def _bare(self, course: int) -> Desk:
+        return self._scratch.desk(self.desks[course], bare=True)
+
+
+def _needs(
+    threads: Collection[Thread], bare: Clinic, now: Clinic, taken: Mapping[int, Sequence[Taking]]
+) -> Iterator[Sequence[Lane]]:
+    """Who could serve each thread of a visit, alone in the clinic and now; who is merely present is nobody's rival."""
+    for thread in threads:
+        pool = bare.pools.get(thread.selector)
+        if thread.present:
+            continue
+        if pool is not None and len(thread.stretches) == 1 and thread.selector not in bare.pins:
+            # The rooms may change places, so that together they are one lane.
+            blocks = _blocks(thread.around(pool.buffers), taken, frozenset(pool.rooms))
+            able, free = thread_starts(thread, bare), thread_starts(thread, now)
+            yield [Lane(able, free, blocks, max(2, len(pool.rooms)))]
+            continue
+        yield [
+            Lane(
+                able,
+                now.calendars[each.resource_id].starts(thread),
+                _blocks(thread.around(each.buffers), taken, frozenset({each.resource_id})),
+                each.units,
+            )
+            for each, able in bare.able(thread)
+        ]
+
+
+def _blocks(
+    stretches: Sequence[Stretch], taken: Mapping[int, Sequence[Taking]], who: frozenset[object]
+) -> tuple[Block, ...]:
+    """The starts at which the stretches would meet what each course takes of these."""
+    return tuple(
+        Block(course, taking.start - stretch.end + 1, taking.end - stretch.start)
+        for course, takings in taken.items()
+        for taking in takings
+        if taking.resource_id in who and taking.units != 0
+        for stretch in stretches
+    )
+
+
+def _placement(desk: Desk) -> Placement | None:
+    found = solve(desk)
+    if not found:
+        return None
+    sessions, origin = found[0].sessions, desk.loaded.site.timeline.origin
+    takings = [taking for each in sessions for taking in each.takings if taking.units != 0]
+    days = frozenset((each.start - origin).days for each in sessions)
+    return Placement(found[0].plan.cost, days, found[0], sum(each.end - each.start for each in takings))
