@@ -6,7 +6,7 @@ All three place the same courses in the same order; people are known. Placed cou
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import mean
@@ -14,7 +14,7 @@ from time import process_time
 
 from bench.capacity import most_courses
 from bench.peers import Desk
-from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, Kind, Need, course
+from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, Need, course
 from bench.report import table
 from scheduler.core.bitmap import erode
 from scheduler.core.planner import Plan, Problem, plan, verify
@@ -32,7 +32,10 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", choices=SIZES, default="medium")
     parser.add_argument("--weeks", type=int, default=12)
     parser.add_argument("--loads", type=float, nargs="+", default=[0.3, 0.6, 0.85])
-    parser.add_argument("--clinics", type=int, default=1, help="seeds of clinics, counted from 0")
+    parser.add_argument("--clinics", type=int, default=1, help="how many clinics, their seeds counted from --first")
+    parser.add_argument(
+        "--first", type=int, default=0, help="100 and more were never looked at while the search was made"
+    )
     parser.add_argument("--courses", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=15.0, help="CPU seconds for each batch search")
 
@@ -41,7 +44,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Place the courses by all three, and print one row for each load."""
     rows = []
     for load in chosen.loads:
-        cells = [_cell(chosen, load, seed) for seed in range(chosen.clinics)]
+        cells = [_cell(chosen, load, seed) for seed in range(chosen.first, chosen.first + chosen.clinics)]
         placed = [mean(cell[place] for cell in cells) for place in range(4)]
         more = f"{placed[2] / placed[1] - 1:+.0%}" if placed[1] else "-"
         rounds = mean(cell[4] for cell in cells)
@@ -123,23 +126,25 @@ class ClinicFloor:
 
     def rivals(self, number: int, worth: Mapping[int, int]) -> Collection[int]:
         """Those whose members the course would need."""
-        kinds = {name: self._needs(kind) for name, kind in KINDS.items()}
+        held: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
+        for other, taken in self._taken.items():
+            for pool, name, mask in taken.plan:
+                held.setdefault((pool, name), []).append((other, (mask & -mask).bit_length() - 1, mask.bit_length()))
+        kinds = {
+            name: [[self._lane(need, each, held) for each in self.whole[need.pool]] for need in kind.needs]
+            for name, kind in KINDS.items()
+        }
         problem = self._by_itself[number]
-        needs = {visit.session_id: kinds[_kind(visit.session_id)] for visit in problem.visits()}
+        needs: dict[str, Needs] = {visit.session_id: kinds[_kind(visit.session_id)] for visit in problem.visits()}
         return rivals(problem, needs, worth) or ()
 
-    def _needs(self, kind: Kind) -> Needs:
-        return [[self._lane(need, name) for name in self.whole[need.pool]] for need in kind.needs]
-
-    def _lane(self, need: Need, name: str) -> Lane:
-        blocks = []
-        for number, taken in self._taken.items():
-            for pool, member, mask in taken.plan:
-                if (pool, member) == (need.pool, name):
-                    first = (mask & -mask).bit_length() - need.length - need.offset
-                    blocks.append(Block(number, first, mask.bit_length() - need.offset))
+    def _lane(self, need: Need, name: str, held: Mapping[tuple[str, str], Sequence[tuple[int, int, int]]]) -> Lane:
         able = _eroded(self.whole[need.pool][name], need.length) >> need.offset
-        return Lane(able, _eroded(self.clinic.free[need.pool][name], need.length) >> need.offset, tuple(blocks))
+        taken = held.get((need.pool, name), ())
+        blocks = (
+            Block(other, first - need.length - need.offset + 1, past - need.offset) for other, first, past in taken
+        )
+        return Lane(able, 0, tuple(blocks))
 
     def put(self, number: int, placement: Placement) -> None:
         """Take the members that the placement names."""

@@ -6,6 +6,7 @@ The search itself is `core/planner/batch`; nothing here touches the database.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from uuid import UUID
 
 from scheduler.core.availability import Clinic, Taking, thread_starts
 from scheduler.core.demand import Stretch, Thread
@@ -14,6 +15,9 @@ from scheduler.core.planner.batch import Placement
 from scheduler.core.planner.rivals import Block, Lane, rivals
 from scheduler.services.planning import CoursePlan, Desk, problem_of, solve
 from scheduler.services.scratch import Scratch, of_patient
+
+#: What each resource is taken for, and by which course.
+Held = dict[UUID, list[tuple[int, Taking]]]
 
 
 class CourseFloor:
@@ -40,8 +44,12 @@ class CourseFloor:
         bare, now = self._bare(course), self._scratch.desk(self.desks[course])
         if course not in self._problems:
             self._problems[course] = problem_of(bare)
+        held: Held = {}
+        for other, takings in self._taken.items():
+            for taking in takings:
+                held.setdefault(taking.resource_id, []).append((other, taking))
         kinds = {
-            code: list(_needs(kind.demand.counts, bare.clinic(kind), now.clinic(kind), self._taken))
+            code: list(_needs(kind.demand.counts, bare.clinic(kind), now.clinic(kind), held))
             for code, kind in bare.kinds.items()
         }
         needs = {str(bare.session_id(spec)): kinds[spec.visit_type] for spec in bare.specs}
@@ -65,9 +73,7 @@ class CourseFloor:
         return self._scratch.desk(self.desks[course], bare=True)
 
 
-def _needs(
-    threads: Collection[Thread], bare: Clinic, now: Clinic, taken: Mapping[int, Sequence[Taking]]
-) -> Iterator[Sequence[Lane]]:
+def _needs(threads: Collection[Thread], bare: Clinic, now: Clinic, held: Held) -> Iterator[Sequence[Lane]]:
     """Who could serve each thread of a visit, alone in the clinic and now; who is merely present is nobody's rival."""
     for thread in threads:
         pool = bare.pools.get(thread.selector)
@@ -75,7 +81,7 @@ def _needs(
             continue
         if pool is not None and len(thread.stretches) == 1 and thread.selector not in bare.pins:
             # The rooms may change places, so that together they are one lane.
-            blocks = _blocks(thread.around(pool.buffers), taken, frozenset(pool.rooms))
+            blocks = _blocks(thread.around(pool.buffers), held, pool.rooms)
             able, free = thread_starts(thread, bare), thread_starts(thread, now)
             yield [Lane(able, free, blocks, max(2, len(pool.rooms)))]
             continue
@@ -83,22 +89,20 @@ def _needs(
             Lane(
                 able,
                 now.calendars[each.resource_id].starts(thread),
-                _blocks(thread.around(each.buffers), taken, frozenset({each.resource_id})),
+                _blocks(thread.around(each.buffers), held, (each.resource_id,)),
                 each.units,
             )
             for each, able in bare.able(thread)
         ]
 
 
-def _blocks(
-    stretches: Sequence[Stretch], taken: Mapping[int, Sequence[Taking]], who: frozenset[object]
-) -> tuple[Block, ...]:
+def _blocks(stretches: Sequence[Stretch], held: Held, who: Sequence[UUID]) -> tuple[Block, ...]:
     """The starts at which the stretches would meet what each course takes of these."""
     return tuple(
         Block(course, taking.start - stretch.end + 1, taking.end - stretch.start)
-        for course, takings in taken.items()
-        for taking in takings
-        if taking.resource_id in who and taking.units != 0
+        for each in who
+        for course, taking in held.get(each, ())
+        if taking.units != 0
         for stretch in stretches
     )
 
