@@ -108,7 +108,7 @@ def _blocks(stretches: Sequence[Stretch], held: Held, who: Sequence[UUID]) -> tu
 
 
 def _placement(desk: Desk) -> Placement | None:
-    found = solve(desk)
+    found = solve(desk, glance=True)
     if not found:
         return None
     sessions, origin = found[0].sessions, desk.loaded.site.timeline.origin

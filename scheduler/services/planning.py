@@ -23,18 +23,10 @@ from scheduler.core.course import SessionSpec
 from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
-from scheduler.core.planner import (
-    Discord,
-    Grid,
-    Leaf,
-    Main,
-    Plan,
-    Problem,
-    Weights,
-    Window,
-)
+from scheduler.core.planner import Discord, Grid, Leaf, Main, Plan, Problem, Weights, Window
 from scheduler.core.planner import alternatives as planned_alternatives
 from scheduler.core.planner.fullness import fullness
+from scheduler.core.planner.glance import ruled_out
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.serving import Visit, serve
@@ -181,13 +173,17 @@ def solve(
     narrowed: Callable[[Problem], Problem] = lambda it: it,
     *,
     effort: int | None = None,
+    glance: bool = False,
 ) -> list[CoursePlan]:
     """Up to `count` plans for what does not stand, the best first, with someone for every need; none if none exists.
 
-    `narrowed` takes away from the problem what the caller does not want.
+    `narrowed` takes away from the problem what the caller does not want. A `glance` at the days comes first where most
+    problems have no plan.
     """
     clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
     problem = narrowed(_problem(desk, clinics))
+    if glance and ruled_out(problem):
+        return []
     while True:
         found = [_peopled(desk, clinics, plan) for plan in planned_alternatives(problem, count, effort=effort)]
         # Two visits of one day may want the same room: rare, and seen only with people. Then that pair of starts, and
