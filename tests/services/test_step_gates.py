@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Invalid, Refused
-from scheduler.models import Task
-from scheduler.services import booking, clearances, protocols, session_gates, visit_day
+from scheduler.models import Appointment, Task
+from scheduler.services import booking, clearances, organizations, protocols, session_gates, visit_day
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
@@ -102,6 +102,31 @@ def test_what_blocks_booking_bars_the_steps_own_sessions_and_no_other_such_visit
     clinic.do(lambda s, c: booking.book(s, c, outside))
     state(clinic, patient, "consent")
     assert len(booked(clinic, made)) == 3
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_running_course_keeps_the_gates_of_its_own_version(clinic: Clinic) -> None:
+    approve(clinic, gated(LABS | {"first_only": False}))
+    old = booked(clinic, course(clinic))
+    approve(clinic, protocol())
+    new = booked(clinic, course(clinic))
+    last = max(view.row.starts_at for view in (*old, *new))
+    for now in (min(view.row.starts_at for view in old) - timedelta(hours=1), last - timedelta(hours=1)):
+        clinic.do(session_gates.chase, now=now)
+    assert {key for _, key in open_tasks(clinic)} <= {view.id for view in old}
+    assert open_tasks(clinic), "its version is retired, the course is not"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_visit_is_let_go_by_the_gate_of_its_step(clinic: Clinic) -> None:
+    clinic.do(lambda s, c: organizations.change(s, c, 1, {"policies": {"release_ungated": True}}))
+    approve(clinic, gated(LABS | {"release_hours": 24}))
+    first, second, _ = booked(clinic, course(clinic))
+    for hours in (25, 24):
+        clinic.do(session_gates.chase, now=first.row.starts_at - timedelta(hours=hours))
+        with Session(clinic.engine) as session:
+            rows = [session.get_one(Appointment, (clinic.call.organization_id, view.id)) for view in (first, second)]
+            assert [row.status for row in rows] == [["booked", "cancelled"][hours == 24], "booked"]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
