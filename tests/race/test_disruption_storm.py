@@ -86,8 +86,9 @@ class Storm:
 
         def act() -> None:
             for _ in range(TRIES):
+                token = found.pop().token
                 try:
-                    self.clinic.do(lambda s, c: rebooking.accept(s, c, course_id, found.pop().token))
+                    self.clinic.do(lambda s, c, token=token: rebooking.accept(s, c, course_id, token))
                 except (PlanStale, LostRace):
                     self.did["stale"] += 1
                     with suppress(NoFeasiblePlan):
