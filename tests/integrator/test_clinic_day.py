@@ -194,6 +194,60 @@ def test_a_week_of_circles_calls_and_time_off(clinic: Clinic, kit: Kit) -> None:
     assert (called_off.status.value, called_off.appointment_ids) == ("cancelled", [])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_comes_up_at_the_desk(clinic: Clinic, kit: Kit, clock: Clock) -> None:
+    """Who can prescribe, a note, a dose that moves and moves back, a rule lifted, everything wrong told at once."""
+    robin, kim = (clinic.patient(name) for name in ("Robin", "Kim"))
+    assert [each.id for each in kit.do("list_practitioners", role="prescriber").items] == [clinic.prescriber]
+
+    first = clinic.starts(robin, "2030-03-05")[0]
+    visit = clinic.book(robin, first)
+    noted = kit.do(
+        "patch_appointment", visit.id, body=kit.body("AppointmentPatch", note="Ramp."), if_match=f'"{visit.version}"'
+    )
+    assert (noted.note, noted.sequence, noted.version) == ("Ramp.", visit.sequence, visit.version + 1)
+    with pytest.raises(Refused) as refused:
+        kit.do("cancel_appointment", visit.id, body=kit.body("Cancel", reason="x", by="staff"), if_match='"1"')
+    assert refused.value.code == "precondition_failed", "somebody has noted something since"
+
+    later = clinic.starts(robin, "2030-03-06", exclude_appointment=visit.id)[0]
+    moved = kit.do("reschedule_appointment", visit.id, body=kit.body("Move", start=later.isoformat()))
+    assert (moved.start, moved.sequence) == (later, visit.sequence + 1)
+    assert kit.do("undo_appointment_move", visit.id).start == first
+    assert kit.do("reschedule_appointment", visit.id, body=kit.body("Move", start=later.isoformat())).start == later
+    history = [step.action for step in kit.do("list_appointment_history", visit.id).items]
+    assert history == ["book", "note", "reschedule", "undo", "reschedule"]
+
+    clock.set(first)
+    with pytest.raises(Refused) as refused:
+        kit.do("check_in_appointment", visit.id)
+    assert "visit_day" in {each.item for each in refused.value.problem.reasons}, "it is tomorrow by now"
+
+    clinic.talks()
+    evening = "2030-03-06T17:30:00-05:00"
+    with pytest.raises(Refused) as refused:
+        clinic.book(kim, datetime.fromisoformat(evening), "talk")
+    assert refused.value.code == "outside_hours"
+    lifted = clinic.book(
+        kim, datetime.fromisoformat(evening), "talk", override={"rules": ["outside_hours"], "reason": "Flies at dawn."}
+    )
+    assert lifted.override.rules == ["outside_hours"]
+
+    ids = {"patient_id": str(kim), "location_id": str(clinic.site)}
+    weekly = {"start": "2030-03-12T09:00:00-04:00", "rule": "FREQ=WEEKLY;COUNT=2"}
+    made = kit.do("create_series", body=kit.body("SeriesBooking", visit_type="talk", **weekly, **ids))
+    (listed,) = kit.do("list_series", patient_id=kim).items
+    assert (listed.id, len(listed.appointments)) == (made.id, 2)
+
+    nobody = {"patient_id": str(clinic.site), "location_id": str(clinic.site)}
+    with pytest.raises(Refused) as refused:
+        kit.do(
+            "create_appointment", body=kit.body("Booking", visit_type="dance", start=evening, **nobody, note="x" * 2001)
+        )
+    assert {each.pointer for each in refused.value.problem.errors} == {"/patient_id", "/visit_type", "/note"}
+
+
 def the_day_before(clinic: Clinic, robin: UUID, kim: UUID) -> tuple[Any, Any]:
     """Search, keep a time while the patient thinks, book it; be refused, read why, take an alternative, rehearse."""
     kit = clinic.kit
