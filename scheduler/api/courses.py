@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import current_app
 
-from scheduler.api.appointments import REGION
+from scheduler.api.course_preferences import PreferencesSchema
 from scheduler.api.fields import (
     Choice,
     Day,
@@ -19,12 +19,9 @@ from scheduler.api.fields import (
     List,
     Nested,
     Text,
-    TimeOfDay,
-    Weekday,
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.kept import Region
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
@@ -42,40 +39,6 @@ from scheduler.services.plans import OfferedPlan
 from scheduler.services.records import Revision
 
 blp = Blueprint("courses", __name__, url_prefix="/v1", description="Courses of treatment")
-
-
-class BlackoutSchema(Schema):
-    """Local dates, both included, on which the patient does not come."""
-
-    from_ = Day(data_key="from", required=True)
-    to = Day(required=True)
-
-
-class WishesSchema(Schema):
-    """When the patient would rather come. A visit on another weekday, or outside these times, costs points."""
-
-    weekdays = List(Weekday(), max=7, min=1)
-    earliest = TimeOfDay()
-    until = TimeOfDay(metadata={"description": "When a visit would be over"})
-
-
-class PreferencesSchema(Schema):
-    """What the patient's course must respect. Times of day bound the starts of visits, in the location's wall time."""
-
-    weekdays = List(Weekday(), max=7, min=1)
-    earliest = TimeOfDay()
-    latest = TimeOfDay()
-    practitioner_ids = List(Id(), max=20)
-    blackouts = List(Nested(BlackoutSchema), max=50)
-    wishes = Nested(WishesSchema)
-    continuity = Choice("required", "preferred", "none")
-    optional_steps = List(Text(60), max=20, metadata={"description": "Keys of the optional steps that the course has"})
-    sessions = Dict(
-        keys=Text(60),
-        values=Whole(min=1, max=100),
-        metadata={"description": "How many sessions the course has of a step, by key, within the protocol's bounds"},
-    )
-    patient_region = Region(metadata=REGION)
 
 
 class NewCourseSchema(Schema):

@@ -25,9 +25,7 @@ def completed(
     """
     told = {fault.pointer for fault in refusal.faults}
     further = [
-        each
-        for each in references.unknown(session, call, list(_named(schema, data, "")))
-        if not any(f"{each.pointer}/".startswith(f"{known}/") for known in told)
+        each for each in references.unknown(session, call, list(_named(schema, data, ""))) if each.pointer not in told
     ]
     if not further:
         return refusal

@@ -24,7 +24,7 @@ SchedulingError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -105,6 +105,18 @@ class Invalid(SchedulingError):
     def __init__(self, faults: Sequence[Fault], *, detail: str = "", code: str | None = None) -> None:
         super().__init__(detail or f"{len(faults)} fault(s) in the request.", code=code)
         self.faults = tuple(faults)
+
+
+def together(*checks: Callable[[], object]) -> None:
+    """Make all of these checks, and raise Invalid once with every fault that any of them found."""
+    faults: list[Fault] = []
+    for check in checks:
+        try:
+            check()
+        except Invalid as error:
+            faults.extend(error.faults)
+    if faults:
+        raise Invalid(faults)
 
 
 class LocalTimeFault(Invalid):

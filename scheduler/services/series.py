@@ -21,7 +21,7 @@ from scheduler.core import civil
 from scheduler.core.availability import occupied
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, to_instant, to_local
-from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused
+from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused, together
 from scheduler.core.lifecycle import OPEN
 from scheduler.core.policies import Initiator
 from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
@@ -80,7 +80,7 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
     """
     kind = visit_kind(session, call, wanted.visit_type)
     require_on(kind.visit)
-    expect_region(kind.visit, wanted.patient_region)
+    together(lambda: _check_rule(rule), lambda: expect_region(kind.visit, wanted.patient_region))
     search = Search(session, call, kind, wanted)
     near = search.load(wanted.start, wanted.start)
     zone = near.site.time_zone
@@ -257,6 +257,21 @@ def reschedule(
 
 def occurrences(rule: str, start: datetime) -> list[datetime]:
     """The wall times of a rule from `start` (naive) on, the first included. Raises Invalid."""
+    _check_rule(rule)
+    try:
+        found: list[datetime] = list(islice(rrulestr(rule.upper(), dtstart=start, ignoretz=True), MOST_OCCURRENCES + 1))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Invalid([Fault("/rule", "bad_rule", _NO_RULE)]) from error
+    if not found or len(found) > MOST_OCCURRENCES:
+        detail = f"A series has 1 to {MOST_OCCURRENCES} occurrences."
+        raise Invalid([Fault("/rule", "bad_length", detail)])
+    if found[0] != start:
+        raise Invalid([Fault("/start", "not_in_rule", "The start is not an occurrence of its own rule.")])
+    return found
+
+
+def _check_rule(rule: str) -> None:
+    """Raises Invalid for a rule outside the subset, or without an end."""
     given = [part.partition("=")[::2] for part in rule.upper().split(";")]
     parts = dict(given)
     faults = []
@@ -269,16 +284,6 @@ def occurrences(rule: str, start: datetime) -> list[datetime]:
         faults.append(Fault("/rule", "bad_rule", _NO_RULE))
     if faults:
         raise Invalid(faults)
-    try:
-        found: list[datetime] = list(islice(rrulestr(rule.upper(), dtstart=start, ignoretz=True), MOST_OCCURRENCES + 1))
-    except (ValueError, TypeError, KeyError) as error:
-        raise Invalid([Fault("/rule", "bad_rule", _NO_RULE)]) from error
-    if not found or len(found) > MOST_OCCURRENCES:
-        detail = f"A series has 1 to {MOST_OCCURRENCES} occurrences."
-        raise Invalid([Fault("/rule", "bad_length", detail)])
-    if found[0] != start:
-        raise Invalid([Fault("/start", "not_in_rule", "The start is not an occurrence of its own rule.")])
-    return found
 
 
 def _concerned(

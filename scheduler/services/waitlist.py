@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local, zone
-from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused
+from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused, together
 from scheduler.core.waitlist import past_faults, window_faults
 from scheduler.models import (
     CourseSession,
@@ -110,9 +110,7 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
     patient_region?}.
     Raises NotFound for a patient, location or session that there is not, Invalid.
     """
-    _check(values)
     kind = visit_kind(session, call, values["visit_type"])
-    expect_region(kind.visit, values.get("patient_region"))
     for model, noun, key in ((Patient, "patient", "patient_id"), (Location, "location", "location_id")):
         if session.get(model, (call.organization_id, values[key])) is None:
             detail = f"No {noun} {values[key]}."
@@ -122,8 +120,12 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
         detail = f"No session {course_session_id}."
         raise NotFound(detail)
     site = session.get_one(Location, (call.organization_id, values["location_id"]))
-    _check_ahead(call, values.get("windows", ()), site)
-    _check_pins(session, call, kind, values["location_id"], pins)
+    together(
+        lambda: _check(values),
+        lambda: _check_ahead(call, values.get("windows", ()), site),
+        lambda: expect_region(kind.visit, values.get("patient_region")),
+        lambda: _check_pins(session, call, kind, site.id, pins),
+    )
     row = WaitlistEntry(
         organization_id=call.organization_id,
         id=new_id(),

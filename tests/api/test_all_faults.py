@@ -76,3 +76,51 @@ def test_what_a_query_names_is_told_likewise(alice: Person) -> None:
     query = {"visit_type": "dance", "location_id": str(uuid4()), "from": "soon", "to": "2030-03-06T00:00:00Z"}
     told = faults(alice.get("/v1/availability", query_string=query))
     assert {pointer for pointer, _ in told} == {"/from", "/visit_type", "/location_id"}
+
+
+WRONG = {
+    "courses": COURSE
+    | NOBODY
+    | {
+        "preferences": {
+            "earliest": "16:00",
+            "latest": "09:00",
+            "blackouts": [{"from": "2030-04-02", "to": "2030-04-01"}],
+            "wishes": {"earliest": "16:00", "until": "09:00"},
+        }
+    },
+    "series": REPEATED | {"rule": "FREQ=YEARLY", "patient_region": "US-NY", "pins": []},
+    "waitlist-entries": WAITING
+    | {
+        "windows": [{"earliest": "12:00", "latest": "09:00", "to": "2030-01-01"}],
+        "patient_region": "US-NY",
+        "pins": [{"role": "nurse", "resource_id": str(uuid4())}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (
+            "courses",
+            {
+                "/preferences/latest",
+                "/preferences/blackouts/0/to",
+                "/preferences/wishes/until",
+                "/patient_id",
+                "/location_id",
+                "/protocol",
+            },
+        ),
+        ("series", {"/rule", "/patient_region", "/patient_id"}),
+        (
+            "waitlist-entries",
+            {"/windows/0/latest", "/windows/0/to", "/patient_region", "/pins/0", "/pins/0/resource_id"},
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_told_with_the_rest(alice: Person, path: str, told: set[str]) -> None:
+    ids = {"patient_id": patient(alice), "location_id": staffed(alice)} if path != "courses" else {}
+    ids = ids | {"patient_id": str(uuid4())} if path == "series" else ids
+    assert {pointer for pointer, _ in faults(alice.post(f"/v1/{path}", json=WRONG[path] | ids))} == told
