@@ -65,6 +65,7 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.requests = Counter(
             "scheduler_http_requests", "Requests answered", ["method", "rule", "status"], registry=self.registry
         )
@@ -102,9 +103,18 @@ class Meters:
     def count(self, response: Response) -> Response:
         """Count one answer."""
         rule = request.url_rule.rule if request.url_rule is not None else "none"
-        self.requests.labels(request.method, rule, response.status_code).inc()
-        self.seconds.labels(request.method, rule).observe(time.perf_counter() - g.get("began", time.perf_counter()))
+        requests, seconds = self._meant(request.method, rule, response.status_code)
+        requests.inc()
+        seconds.observe(time.perf_counter() - g.get("began", time.perf_counter()))
         return response
+
+    def _meant(self, method: str, rule: str, status: int) -> tuple[Counter, Histogram]:
+        """The two of these labels; the library looks for them with more care than they need."""
+        known = self._known.get((method, rule, status))
+        if known is None:
+            known = self.requests.labels(method, rule, status), self.seconds.labels(method, rule)
+            self._known[method, rule, status] = known
+        return known
 
 
 class Tallies(Collector):

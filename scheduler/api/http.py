@@ -188,9 +188,10 @@ class _Request:
             body = _body()
             loaded = _collected(faults, partial(read, instance(self.manner.takes or Schema)), body)
             arguments += [loaded] if self.manner.takes is not None else []
-        asks = self.manner.query or Schema
-        query = _collected(faults, partial(read, instance(asks)), _lists(given, asks))
-        arguments += [query] if self.manner.query is not None else []
+        if given or self.manner.query is not None:
+            asks = self.manner.query or Schema
+            query = _collected(faults, partial(read, instance(asks)), _lists(given, asks))
+            arguments += [query] if self.manner.query is not None else []
         if faults:
             raise self._whole(session, call, Invalid(faults), body, given)
 

@@ -14,6 +14,13 @@ _log = logging.getLogger("scheduler.requests")
 
 #: What a page of ours may load: its own files only. Answers in JSON need nothing at all.
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_CARRIED = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", _NOTHING),
+)
+_SECURE = ("Strict-Transport-Security", "max-age=31536000")
 
 
 def request_id() -> str:
@@ -38,15 +45,13 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-Id"] = request_id()
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("Content-Security-Policy", _NOTHING)
-    if request.is_secure:
-        headers["Strict-Transport-Security"] = "max-age=31536000"
-    # The rule, never the path: paths hold ids and, for patient pages, secrets.
-    rule = request.url_rule.rule if request.url_rule is not None else "-"
-    spent = (time.perf_counter() - g.get("began", time.perf_counter())) * 1000
-    _log.info("%s %s %d %.1fms %s", request.method, rule, response.status_code, spent, request_id())
+    said = {name.lower() for name, _ in headers}
+    for name, value in (("X-Request-Id", request_id()), *_CARRIED, *([_SECURE] if request.is_secure else [])):
+        if name.lower() not in said:  # what it says itself goes before
+            headers.add(name, value)
+    if _log.isEnabledFor(logging.INFO):
+        # The rule, never the path: paths hold ids and, for patient pages, secrets.
+        rule = request.url_rule.rule if request.url_rule is not None else "-"
+        spent = (time.perf_counter() - g.get("began", time.perf_counter())) * 1000
+        _log.info("%s %s %d %.1fms %s", request.method, rule, response.status_code, spent, request_id())
     return response

@@ -120,8 +120,14 @@ def list_events(
     return page(session, call, wanted, [AuditEvent.at, AuditEvent.id], limit=limit, cursor=cursor, descending=True)
 
 
+#: Kinds of JSON's own that never change.
+_OWN = frozenset({str, int, bool, float})
+
+
 def _plain(value: Any) -> Any:
     """JSON's own kinds only: what the document column can hold, and nothing that changes later."""
+    if value is None or type(value) in _OWN:
+        return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -9,13 +9,26 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, String, TableValuedAlias, bindparam, cast, column, func
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    String,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+)
 from sqlalchemy.types import TypeEngine
 
 
-def given(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
-    """The rows of the parameter of that name, as a table with these columns."""
-    rows = cast(bindparam(name, type_=String()), JSON())
+def given(name: str, columns: Mapping[str, TypeEngine[Any]], *, among: str | None = None) -> TableValuedAlias:
+    """The rows of the parameter of that name, as a table with these columns; `among`: it holds several such by name."""
+    rows: ColumnElement[Any] = cast(bindparam(among or name, type_=String()), JSON())
+    if among is not None:
+        rows = rows.op("->", return_type=JSON())(literal_column(f"'{name}'", Text()))
     return (
         func.json_to_recordset(rows)
         .table_valued(*(column(key, kind) for key, kind in columns.items()), name=f"given_{name}")
@@ -23,8 +36,8 @@ def given(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias
     )
 
 
-def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as that parameter wants them."""
+def as_text(rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The rows as that parameter wants them, or several such by name."""
     return _encode(rows)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -116,7 +118,7 @@ def premises(
     stated = (each for each in rows if each.cleared is not None)
     return Premises(
         location=row,
-        policies=Policies.from_document(row.policies),
+        policies=_policies(row.policies),
         clearances=tuple(
             ClearanceFact(each.cleared, each.modality, each.outcome, each.valid_from, each.valid_to) for each in stated
         ),
@@ -127,6 +129,11 @@ def premises(
         addressee=_addressee(row) if share else None,
         listening=bool(share and row.listening),
     )
+
+
+@lru_cache(maxsize=1024)
+def _policies(text: str | None) -> Policies:
+    return Policies.from_document(json.loads(text) if text else None)
 
 
 def _addressee(row: Columns) -> Addressee | None:
@@ -147,7 +154,7 @@ _PREMISES = (
         as_type(_LOCATIONS.c.closures, Text).label("closures"),
         as_type(_LOCATIONS.c.holidays, Text).label("holidays"),
         _LOCATIONS.c.certifications,
-        _ORGANIZATIONS.c.policies,
+        as_type(_ORGANIZATIONS.c.policies, Text).label("policies"),
         _VISIT_TYPES.c.id.label("kind_id"),
         as_type(_VISIT_TYPES.c.definition, Text).label("definition"),
         _CLEARANCES.c.kind.label("cleared"),

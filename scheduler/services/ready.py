@@ -12,8 +12,9 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import ARRAY, Connection, Dialect, Uuid
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 #: What a value goes through on its way to the driver, or from it.
 _Process = Callable[[Any], Any]
@@ -56,7 +57,7 @@ class _Told:
         self._text = str(compiled)
         binds = compiled.binds.items()
         self._constants = {name: each.value for name, each in binds if not each.required}
-        outward = {name: each.type.dialect_impl(dialect).bind_processor(dialect) for name, each in binds}
+        outward = {name: _outward(each.type, dialect) for name, each in binds}
         self._outward = [(name, process) for name, process in outward.items() if process]
         # As the server wants it, so that the driver has nothing to look for in it.
         asked = dict.fromkeys(name for name in _PARAMETER.findall(self._text) if name)
@@ -90,6 +91,13 @@ class _Told:
             cursor.row_factory = lambda _cursor: self._row
             kept[self] = cursor
         return kept[self]
+
+
+def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
+    """What a value of that kind goes through; a list of ids is written down at once, and not one by one."""
+    if isinstance(kind, ARRAY) and isinstance(kind.item_type, Uuid):
+        return lambda ids: "{" + ",".join([f"{each.int:032x}" for each in ids]) + "}"
+    return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
 def _row_maker(names: Iterable[str], processes: Sequence[_Process | None]) -> _Process:

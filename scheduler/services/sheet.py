@@ -61,8 +61,8 @@ class Sheet:
 
     def _write(self, session: Session) -> None:
         if session.get_bind().dialect.name == "postgresql":
-            rows = {f"rows_{place}": as_text(each) for place, each in enumerate(self._parts.values())}
-            _together(tuple(self._parts)).rows(session, rows)
+            rows = as_text({f"rows_{place}": each for place, each in enumerate(self._parts.values())})
+            _together(tuple(self._parts)).rows(session, {"rows": rows})
             return
         for part, each in self._parts.items():
             session.execute(_one_by_one(part), each)
@@ -86,13 +86,13 @@ def guarded(session: Session, act: Callable[[], object]) -> None:
 
 @cache
 def _together(parts: tuple[_Part, ...]) -> Ready:
-    """One statement that writes all the parts, from one JSON text for each."""
+    """One statement that writes all the parts, from one JSON text."""
     *others, last = [_part(place, part) for place, part in enumerate(parts)]
     return Ready(last.add_cte(*(other.cte(f"part_{place}") for place, other in enumerate(others))))
 
 
 def _part(place: int, part: _Part) -> Insert:
-    rows = given(f"rows_{place}", {name: part.table.c[name].type for name in part.columns})
+    rows = given(f"rows_{place}", {name: part.table.c[name].type for name in part.columns}, among="rows")
     chosen = select(text("*")).select_from(rows)  # short: psycopg takes a statement of over 4096 characters apart anew
     made = postgresql.insert(part.table).from_select(list(part.columns), chosen, include_defaults=False)
     return made.on_conflict_do_nothing() if part.once else made

@@ -52,14 +52,11 @@ def _applies(rule: Rule, visit: Visit, event: Event) -> bool:
         return False
     if "forms_complete" in rule.unless and not visit.has_forms:
         return False
-    chosen = (
-        (rule.kinds, visit.kind),
-        (rule.modalities, visit.modality),
-        (rule.visit_types, visit.visit_type),
-        (rule.steps, visit.step),
-    )
     return (
-        all(not wanted or found in wanted for wanted, found in chosen)
+        (not rule.kinds or visit.kind in rule.kinds)
+        and (not rule.modalities or visit.modality in rule.modalities)
+        and (not rule.visit_types or visit.visit_type in rule.visit_types)
+        and (not rule.steps or visit.step in rule.steps)
         and rule.first_of_course in {None, visit.first_of_course}
         and rule.first_dose in {None, visit.first_dose}
         and rule.fast_starts_in_night in {None, _fasts_from_night(visit)}
