@@ -1,7 +1,8 @@
 """Messages per second with many pending, beside the same loop in bare SQL, in turns; and how late a trickle is.
 
-The bare loops know no rules and write no words. `same`: claims as many, renews leases and re-reads the visits of as
-many at a time in the same transaction that marks the last ones. `batch`: marks a whole claim in one statement, which
+The bare loops know no rules and write no words. `same`: the product's claims and marks, statement by statement; it
+reads and takes as many, renews leases, re-reads the visits and records the attempts of as many at a time in the same
+transaction that marks the last ones. `batch`: marks a whole claim in one statement, which
 keeps neither promise: what is cancelled meanwhile leaves all the same, and a death repeats the whole claim.
 """
 
