@@ -7,7 +7,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import availability, batch, booking, demonstration, explain, faults, messages, planner, plans, replan
+from bench import (
+    availability,
+    batch,
+    booking,
+    ceiling,
+    demonstration,
+    explain,
+    faults,
+    messages,
+    planner,
+    plans,
+    replan,
+)
 from bench.report import machine
 from scheduler import settle_down
 
@@ -24,6 +36,7 @@ class Benchmark:
 BENCHMARKS = {
     "booking": Benchmark(booking.ABOUT, booking.flags, booking.run),
     "batch": Benchmark(batch.ABOUT, batch.flags, batch.run),
+    "ceiling": Benchmark(ceiling.ABOUT, ceiling.flags, ceiling.run),
     "availability": Benchmark(availability.ABOUT, availability.flags, availability.run),
     "planner": Benchmark(planner.ABOUT, planner.flags, planner.run),
     "plans": Benchmark(plans.ABOUT, plans.flags, plans.run),

@@ -135,7 +135,7 @@ class ClinicFloor:
             for name, kind in KINDS.items()
         }
         problem = self._by_itself[number]
-        needs: dict[str, Needs] = {visit.session_id: kinds[_kind(visit.session_id)] for visit in problem.visits()}
+        needs: dict[str, Needs] = {visit.session_id: kinds[kind_of(visit.session_id)] for visit in problem.visits()}
         return rivals(problem, needs, worth) or ()
 
     def _lane(self, need: Need, name: str, held: Mapping[tuple[str, str], Sequence[tuple[int, int, int]]]) -> Lane:
@@ -162,7 +162,7 @@ class ClinicFloor:
         """The plan with a member of each pool for each visit: the primary person where possible, else the first."""
         prefer, taken = set(found.primaries.values()), []
         for session_id, slot in found.starts:
-            for need in KINDS[_kind(session_id)].needs:
+            for need in KINDS[kind_of(session_id)].needs:
                 at, free = slot + need.offset, self.clinic.free[need.pool]
                 able = [name for name, mask in free.items() if ~(mask >> at) & ((1 << need.length) - 1) == 0]
                 name = min(able, key=lambda each: (each not in prefer, each))
@@ -183,7 +183,8 @@ class ClinicFloor:
         return len(placed)
 
 
-def _kind(session_id: str) -> str:
+def kind_of(session_id: str) -> str:
+    """The kind of visit that a session is."""
     return {"evaluation": "evaluation", "dose": "dose", "talk": "integration"}[session_id.partition("-")[0]]
 
 
