@@ -16,7 +16,7 @@ from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.changing import Change, why_not_change
 from scheduler.core.civil import to_local
-from scheduler.core.errors import Fault, Invalid, LinkOver, NotFound
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound
 from scheduler.core.localgrid import Wish
 from scheduler.core.policies import Policies
 from scheduler.core.visit import CheckItem, Instructions
@@ -164,9 +164,11 @@ def reschedule(session: Session, call: Call, opened: Opened, start: datetime) ->
 
 
 def cancel(session: Session, call: Call, opened: Opened) -> None:
-    """Give the visit up. Raises LinkOver, Refused (`cutoff`)."""
+    """Give the visit up. Raises LinkOver, Refused (`cutoff`), IllegalTransition for who is here already."""
     _expect(opened, "cancel")
-    booking.cancel(session, call, opened.visit.id, reason="Cancelled by the patient's own link.", by="patient")
+    gone = booking.cancel(session, call, opened.visit.id, reason="Cancelled by the patient's own link.", by="patient")
+    if gone.row.arrived_at is not None:  # as it is under the lock; the desk may still do it
+        raise IllegalTransition("Whoever has arrived tells the desk.")
 
 
 def prefer(session: Session, call: Call, opened: Opened, *, locale: str, channel: str | None) -> None:

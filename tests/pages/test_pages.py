@@ -112,6 +112,17 @@ def test_a_visit_is_cancelled_and_the_link_says_so(client: FlaskClient, sent: Se
     assert client.post(f"{sent.path}/confirm").status_code == 410
 
 
+def test_a_page_from_before_gives_up_no_visit_of_who_has_arrived(client: FlaskClient, sent: Sent) -> None:
+    sent.clock.move(timedelta(hours=26, minutes=30))
+    arrived = sent.person.post(f"/v1/appointments/{sent.visit['id']}/arrive", json={})
+    assert arrived.status_code == 200, arrived.json
+    answer = client.post(f"{sent.path}/cancel")
+    assert (answer.status_code, sent.shown()["status"]) == (409, "arrived")
+    assert "please call us" in text(answer).lower()
+    done = sent.person.post(f"/v1/appointments/{sent.visit['id']}/cancel", json={"reason": "left", "by": "patient"})
+    assert done.status_code == 200, "the desk may"
+
+
 def test_policy_binds_the_patient(client: FlaskClient, sent: Sent) -> None:
     tag = {"If-Match": sent.person.get("/v1/organization").headers["ETag"]}
     policies = {"cancel_cutoff_minutes": {"patient": 2880}, "reschedule_cutoff_minutes": {"patient": 2880}}
