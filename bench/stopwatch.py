@@ -15,6 +15,7 @@ from typing import TypeVar
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
+from scheduler import settle_down
 from scheduler.database import engine_options, look
 from scheduler.services.rehearsal import rehearse
 from tests.plumbing.servers import Server
@@ -47,5 +48,6 @@ def unasked(url: str) -> Iterator[Engine]:
     with Session(engine) as session:
         look(session)
         rehearse(session, datetime.now(UTC))  # as every process does before it serves
+    settle_down()
     yield engine
     engine.dispose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -27,29 +27,6 @@ from scheduler.services.public_holidays import closures_with, named
 from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
-
-
-class HeldUnits(Mapping[UUID, list[Held]]):
-    """The units taken of each resource over the timeline, worked out for whoever is asked about."""
-
-    def __init__(self, standing: Mapping[UUID, Busy]) -> None:
-        self._standing = standing
-
-    def __getitem__(self, key: UUID) -> list[Held]:
-        each = self._standing[key]
-        instant = each.timeline.instant
-        return [
-            Held(unit, instant(first), instant(past)) for unit, lane in each.lanes.items() for first, past in runs(lane)
-        ]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._standing
-
-    def __iter__(self) -> Iterator[UUID]:
-        return iter(self._standing)
-
-    def __len__(self) -> int:
-        return len(self._standing)
 
 
 @dataclass(frozen=True)
@@ -77,10 +54,11 @@ class Loaded:
         """How many regular ones each resource has."""
         return {key: row.units for key, row in self.rows.items()}
 
-    @property
-    def held(self) -> Mapping[UUID, list[Held]]:
-        """The units taken of each resource."""
-        return HeldUnits(self.standing)
+    def held(self, key: UUID, window: int) -> list[Held]:
+        """The units taken of a resource, as far as they lie among the slots of the window."""
+        instant = self.site.timeline.instant
+        lanes = ((unit, lane & window) for unit, lane in self.standing[key].lanes.items())
+        return [Held(unit, instant(first), instant(past)) for unit, lane in lanes for first, past in runs(lane)]
 
 
 def load(

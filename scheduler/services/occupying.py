@@ -95,8 +95,11 @@ def write(
     given one of these visits another room. Raises LostRace when there is no way any more; nothing of the caller's
     transaction may be kept then.
     """
-    concerned = set[UUID]().union(*(visit.resource_ids for visit in visits)) & loaded.held.keys()
-    pen = _Pen(session, call, loaded, sheet, {key: list(loaded.held[key]) for key in concerned})
+    concerned = set[UUID]().union(*(visit.resource_ids for visit in visits)) & loaded.standing.keys()
+    # A course's visits lie months apart: what is taken between them is of no concern.
+    takings = (taking for visit in visits for taking in (*visit.takings, *visit.extra))
+    window = loaded.site.timeline.covered((taking.start, taking.end) for taking in takings)
+    pen = _Pen(session, call, loaded, sheet, {key: loaded.held(key, window) for key in concerned})
     instant = loaded.site.timeline.instant
     for visit in visits:
         crowded = {taking.resource_id for taking in visit.extra}
