@@ -51,6 +51,10 @@ class among(FunctionElement[bool]):  # noqa: N801 - it reads as the condition th
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         super().__init__(column, bindparam(name, type_=_Values(of_ids=isinstance(column.type, Uuid))))
 
+    def self_group(self, against: Any = None) -> among:  # noqa: ARG002 - SQLAlchemy's word
+        """As it is: for SQLite the others would write `= 1` behind it, of which no index knows anything."""
+        return self
+
 
 @compiles(among)
 def _among(element: among, compiler: SQLCompiler, **more: Any) -> str:

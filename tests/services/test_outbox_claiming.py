@@ -10,11 +10,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.database import transact
 from scheduler.models import Message, Patient, VisitTypeRow, new_id
+from scheduler.models.among import among
 from scheduler.services import booking, outbox
 from scheduler.services.outbox.claiming import WAYS
 from tests.clinic import Clinic
@@ -322,3 +324,10 @@ def test_what_waits_for_a_shut_channel_is_not_looked_through(engine: Engine) -> 
     for statement, values in looks:
         found = plan(engine, statement, values)
         assert "ix__messages__way" in found, found
+
+
+def test_a_condition_on_many_ids_is_one_that_an_index_knows() -> None:
+    """`IN (...) = 1`, as SQLAlchemy writes for SQLite, was answered by a walk through all that was ever owed."""
+    table = Message.__table__
+    asked = update(table).where(table.c.status == "sending", among(table.c.id, "ids"), among(table.c.token, "tokens"))
+    assert "= 1" not in str(asked.compile(dialect=sqlite.dialect()))

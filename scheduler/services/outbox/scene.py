@@ -45,10 +45,10 @@ _SOON = and_(
     _message.due_at <= bindparam("until"),
     _message.called_off_at.is_(None),
 )
-_BESIDE = (
-    select(*COLUMNS)
-    .where(_MINE, or_(among(_message.merged_into, "here"), _SOON))
-    .with_for_update(skip_locked=True, key_share=True)
+# Two statements: of one with both conditions SQLite makes a walk through all that an organization was ever owed.
+_SAID_BY, _WAITING = (
+    select(*COLUMNS).where(_MINE, *conditions).with_for_update(skip_locked=True, key_share=True)
+    for conditions in ((among(_message.merged_into, "here"), _message.merged_into.is_not(None)), (_SOON,))
 )
 _HELD = select(_hold.patient_id).where(
     _hold.organization_id == bindparam("owner"), among(_hold.patient_id, "patients"), _hold.released_at.is_(None)
@@ -243,7 +243,10 @@ def _beside(
         "since": call.now - MERGED_WITHIN,
         "until": call.now + MERGED_WITHIN,
     }
-    beside = read(session.connection().execute(_BESIDE, asked))
+    connection = session.connection()
+    beside = read(connection.execute(_SAID_BY, {name: asked[name] for name in ("owner", "here")}))
+    if hosts:
+        beside += read(connection.execute(_WAITING, asked))
     open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now)]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
