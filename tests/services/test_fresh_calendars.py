@@ -254,6 +254,29 @@ def test_what_is_rolled_back_is_remembered_by_nobody(here: Clinic, there: Clinic
     assert starts(here) == starts(there) == ["08", "09"]
 
 
+def test_hours_that_are_rolled_back_are_remembered_by_nobody(here: Clinic, there: Clinic) -> None:
+    """What people are is kept by their revision, and a revision that was rolled back comes again."""
+    assert starts(here) == starts(there) == ["08", "09", "10"]
+
+    def from_on(hour: int) -> Callable[[Session, Call], None]:
+        def change(session: Session, _: Call) -> None:
+            therapist = session.scalars(select(Resource).where(Resource.kind == "practitioner")).one()
+            therapist.hours = [{**each, "start": f"{hour:02}:00"} for each in therapist.hours]
+            session.flush()
+
+        return change
+
+    def in_vain(session: Session, call: Call) -> None:
+        from_on(9)(session, call)
+        assert starts(here, session) == ["09", "10"], "its own look sees it"
+        raise Stop
+
+    with pytest.raises(Stop):
+        here.do(in_vain)
+    there.do(from_on(10))
+    assert starts(here) == starts(there) == ["10"]
+
+
 def test_a_rehearsal_is_remembered_by_nobody(here: Clinic, there: Clinic) -> None:
     asked = wanted(here, here.patient(), "talk", NINE)
     assert starts(here) == ["08", "09", "10"]
