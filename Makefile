@@ -60,7 +60,7 @@ openapi: $(VENV)/run.stamp ## write openapi.yaml from the code
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## the measurements under bench/
-	$(RUN) -m bench
+	$(RUN) -m bench all
 
 .PHONY: faults
 faults: $(VENV)/dev.stamp ## messages among kills, crashes, cuts, a bad provider and clock steps: some ten minutes

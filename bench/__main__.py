@@ -1,4 +1,4 @@
-"""`python -m bench` lists the benchmarks and runs them one after the other; `python -m bench <name> --help` for one."""
+"""`python -m bench` lists the benchmarks, `python -m bench <name>` runs one, `python -m bench all` runs them all."""
 
 from __future__ import annotations
 
@@ -49,19 +49,21 @@ BENCHMARKS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Run the benchmark named first with the flags after it; without a name, list all and run all."""
+    """Run the benchmark named first with the flags after it, or all; without a name, list them."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     named = parser.add_subparsers(dest="name", metavar="benchmark")
     for name, benchmark in BENCHMARKS.items():
         benchmark.flags(named.add_parser(name, help=benchmark.about, description=benchmark.about))
+    named.add_parser("all", help="one after the other: some hours")
     chosen = parser.parse_args(arguments)
-    if chosen.name is not None:
+    if chosen.name == "all":
+        for name in BENCHMARKS:
+            _run(name, parser.parse_args([name]))
+    elif chosen.name is not None:
         _run(chosen.name, chosen)
-        return
-    for name, benchmark in BENCHMARKS.items():
-        print(f"{name:15}{benchmark.about}")
-    for name in BENCHMARKS:
-        _run(name, parser.parse_args([name]))
+    else:
+        for name, benchmark in BENCHMARKS.items():
+            print(f"{name:15}{benchmark.about}")
 
 
 def _run(name: str, chosen: argparse.Namespace) -> None:
