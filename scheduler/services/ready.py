@@ -70,12 +70,12 @@ class _Told:
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         sent = {**self._constants, **values}
-        for name, process in self._outward:
-            sent[name] = process(sent[name])
         cursor = self._cursor(connection)
         heard = connection.engine.dispatch.before_cursor_execute
         if heard:
-            heard(connection, cursor, self._text, sent, None, False)  # noqa: FBT003 - SQLAlchemy's order
+            heard(connection, cursor, self._text, dict(sent), None, False)  # noqa: FBT003 - SQLAlchemy's order
+        for name, process in self._outward:
+            sent[name] = process(sent[name])
         try:
             cursor.execute(self._raw, [sent[name] for name in self._asked])
             return () if self._row is None else cursor.fetchall()

@@ -21,6 +21,7 @@ def test_every_policy_is_shown_set_or_not(bob: Person) -> None:
     assert shown.json["policies"] == {
         "lead_minutes": 0,
         "horizon_days": 365,
+        "check_in_minutes": None,
         "patient_lead_minutes": None,
         "patient_horizon_days": None,
         "cancel_cutoff_minutes": {"patient": 0, "staff": 0},

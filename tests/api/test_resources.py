@@ -95,7 +95,7 @@ def test_lists_are_narrowed(alice: Person, site: str) -> None:
         (
             "/v1/absences",
             {"resource_id": str(uuid4()), "start": "2030-03-05T09:00:00Z", "end": "2030-03-05T09:00:00Z"},
-            {("/end", "ends_before_start")},
+            {("/resource_id", "unknown_resource"), ("/end", "ends_before_start")},
         ),
     ],
 )  # fmt: skip

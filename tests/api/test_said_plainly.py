@@ -38,6 +38,7 @@ def test_every_fault_of_a_booking_at_once(alice: Person, where: str) -> None:
     assert faults(alice.post("/v1/appointments", json=body)) == {
         ("/start", "not_on_grid"),
         ("/pins/0", "need_names_one"),
+        ("/pins/0/resource_id", "unknown_resource"),
         ("/pins/1", "need_names_one"),
         ("/pins/1/resource_id", "invalid_id"),
         ("/override/rules/1", "not_overridable"),
@@ -109,7 +110,7 @@ def test_a_question_about_what_never_was_is_no_question(alice: Person, where: st
 def test_who_waits_for_somebody_waits_for_who_can_serve(alice: Person, where: str) -> None:
     pins = [{"role": "nurse", "resource_id": str(uuid4())}, {"role": "therapist", "resource_id": str(uuid4())}]
     body = WAITING | {"patient_id": patient(alice), "location_id": where, "pins": pins}
-    wrong = {("/pins/0", "no_such_need"), ("/pins/1/resource_id", "unknown_resource")}
+    wrong = {("/pins/0", "no_such_need"), *((f"/pins/{place}/resource_id", "unknown_resource") for place in (0, 1))}
     assert faults(alice.post("/v1/waitlist-entries", json=body)) == wrong
     entry = alice.post("/v1/waitlist-entries", json=body | {"pins": []})
     address, tag = f"/v1/waitlist-entries/{entry.json['id']}", {"If-Match": entry.headers["ETag"]}

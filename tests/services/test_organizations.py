@@ -56,6 +56,7 @@ def test_a_change_keeps_what_it_does_not_name(engine: Engine, call: Call) -> Non
     assert again.policies == {
         "lead_minutes": 60,
         "horizon_days": 90,
+        "check_in_minutes": None,
         "patient_lead_minutes": None,
         "patient_horizon_days": None,
         "cancel_cutoff_minutes": {"patient": 1440, "staff": 0},
