@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, Phase, settings
 #: What the numbers in the tests are meant for.
 _USUAL = 100
 
-settings.register_profile("long", max_examples=50 * _USUAL, print_blob=True)
+#: Nothing is timed: a machine that stands still for a moment fails no property.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("long", settings.get_profile("usual"), max_examples=50 * _USUAL)
+settings.load_profile("usual")
 
 
 def at_length() -> bool:
