@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, Dialect, String, Uuid, bindparam, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -42,18 +43,23 @@ class _Values(TypeDecorator[Collection[Any]]):
         return json.dumps([each.hex if isinstance(each, UUID) else each for each in found])
 
 
-class among(FunctionElement[bool]):  # noqa: N801 - it reads as the condition that it is
-    """`among(column, "name")`: the column holds one of the values of that parameter."""
+class _Condition(FunctionElement[bool]):
+    """A condition as it is written: for SQLite others would put `= 1` behind it, of which no index knows anything."""
 
     type = Boolean()
+
+    def self_group(self, against: Any = None) -> Self:  # noqa: ARG002 - SQLAlchemy's word
+        """As it is."""
+        return self
+
+
+class among(_Condition):  # noqa: N801 - it reads as the condition that it is
+    """`among(column, "name")`: the column holds one of the values of that parameter."""
+
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+    def __init__(self, column: ColumnElement[Any] | InstrumentedAttribute[Any], name: str) -> None:
         super().__init__(column, bindparam(name, type_=_Values(of_ids=isinstance(column.type, Uuid))))
-
-    def self_group(self, against: Any = None) -> among:  # noqa: ARG002 - SQLAlchemy's word
-        """As it is: for SQLite the others would write `= 1` behind it, of which no index knows anything."""
-        return self
 
 
 @compiles(among)
@@ -68,10 +74,9 @@ def _sqlite_among(element: among, compiler: SQLCompiler, **more: Any) -> str:
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled, not said by anybody
 
 
-class codes(FunctionElement[bool]):  # noqa: N801 - it reads as the condition that it is
+class codes(_Condition):  # noqa: N801 - it reads as the condition that it is
     """`codes(column, "nurse")`: one of the objects in that JSON list has this `code`."""
 
-    type = Boolean()
     inherit_cache = True
 
     def __init__(self, column: ColumnElement[Any], code: str) -> None:

@@ -18,6 +18,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import day_bounds
 from scheduler.core.errors import NotFound
 from scheduler.models import Absence, Appointment, Hold, Location, Occupancy, Resource
+from scheduler.models.among import among
 from scheduler.services import tasks
 from scheduler.services.appointments import views
 from scheduler.services.busy import LONGEST
@@ -148,7 +149,7 @@ _TAKEN = (
     .outerjoin(_HOLDS, and_(_HOLDS.c.organization_id == _ROWS.organization_id, _HOLDS.c.id == _ROWS.hold_id))
     .where(
         _ROWS.organization_id == bindparam("organization"),
-        _ROWS.resource_id.in_(bindparam("ids", expanding=True)),
+        among(_ROWS.resource_id, "ids"),
         _ROWS.blocking,
         _ROWS.starts_at > bindparam("since"),
         _ROWS.starts_at < bindparam("until"),
@@ -178,7 +179,7 @@ def _taken(
 _ABSENCES = cast("Table", Absence.__table__).c
 _AWAY = select(_ABSENCES.resource_id, _ABSENCES.starts_at, _ABSENCES.ends_at).where(
     _ABSENCES.organization_id == bindparam("organization"),
-    _ABSENCES.resource_id.in_(bindparam("ids", expanding=True)),
+    among(_ABSENCES.resource_id, "ids"),
     _ABSENCES.starts_at < bindparam("end"),
     _ABSENCES.ends_at > bindparam("start"),
 )

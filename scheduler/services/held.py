@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import ClinicalHold
+from scheduler.models.among import among
 
 _HOLDS = cast("Table", ClinicalHold.__table__).c
 _STANDING = (
     select(_HOLDS.patient_id, _HOLDS.reason)
     .where(
         _HOLDS.organization_id == bindparam("organization"),
-        _HOLDS.patient_id.in_(bindparam("patients", expanding=True)),
+        among(_HOLDS.patient_id, "patients"),
         _HOLDS.released_at.is_(None),
     )
     .order_by(_HOLDS.id)

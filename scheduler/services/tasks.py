@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition
 from scheduler.models import Task
+from scheduler.models.among import among
 from scheduler.services import audit, records
 from scheduler.services.paging import Page, page
 
@@ -218,7 +219,7 @@ _OPEN_OF = (
     select(Task)
     .where(
         Task.organization_id == bindparam("organization"),
-        Task.appointment_id.in_(bindparam("appointments", expanding=True)),
+        among(Task.appointment_id, "appointments"),
         Task.status == "open",
     )
     .order_by(Task.due_at, Task.id)
