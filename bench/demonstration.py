@@ -26,7 +26,7 @@ from scheduler.demo import clinic as demonstration
 from scheduler.demo.seed import PROTOCOL, Seeded, seed
 from scheduler.services import availability, courses, planning
 from scheduler.services.availability import Offer, Question
-from scheduler.services.courses import WantedCourse
+from scheduler.services.course_wishes import WantedCourse
 
 ABOUT = "availability and planning on the demonstration clinic, planning beside earliest-fit"
 _SITE = "harbor"

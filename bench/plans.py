@@ -27,7 +27,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.database import transact
 from scheduler.services import courses, planning, protocols
-from scheduler.services.courses import WantedCourse
+from scheduler.services.course_wishes import WantedCourse
 from tests.plumbing.servers import serving
 
 ABOUT = "a course's plan from stored bookings: cold, warm, and over HTTP (gunicorn, 2 workers x 4 threads)"

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.services import courses, planning, plans, protocols
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.courses import CourseView, WantedCourse
+from scheduler.services.course_wishes import WantedCourse
+from scheduler.services.courses import CourseView
 from scheduler.services.plans import OfferedPlan
 from tests.clinic import Clinic, need, segment, visit_type
 

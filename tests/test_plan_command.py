@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from scheduler import wall_clock
 from scheduler.cli import main
 from scheduler.services import courses
-from scheduler.services.courses import WantedCourse
+from scheduler.services.course_wishes import WantedCourse
 from tests.clinic import Clinic
 from tests.coursework import approve, open_course_clinic, protocol
 

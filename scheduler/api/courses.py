@@ -34,7 +34,8 @@ from scheduler.core.errors import (
     Refused,
 )
 from scheduler.services import courses, gates, lookahead, planning, plans
-from scheduler.services.courses import CourseView, WantedCourse
+from scheduler.services.course_wishes import WantedCourse
+from scheduler.services.courses import CourseView
 from scheduler.services.plans import OfferedPlan
 from scheduler.services.records import Revision
 

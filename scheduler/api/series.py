@@ -12,7 +12,6 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.api.kept import Code
 from scheduler.api.visits import ObstacleSchema, appointment_document, obstacle, pins_from
 from scheduler.core.call import Call
-from scheduler.core.civil import to_local
 from scheduler.core.errors import IllegalTransition, Invalid, LocalTimeFault, NotFound, Refused, StaleRevision
 from scheduler.services import series
 from scheduler.services.finding import Wanted
@@ -125,8 +124,7 @@ def preview_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
 def create_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Book every occurrence but the dropped ones and those that the clocks skip or repeat, or none."""
     rule, drop, wanted = _asked(body)
-    zone = series.zone_of(session, call, wanted.location_id)
-    made, _ = series.create(session, call, wanted, rule, drop={to_local(each, zone) for each in drop})
+    made, _ = series.create(session, call, wanted, rule, drop=drop)
     return _document(made)
 
 

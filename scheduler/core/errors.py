@@ -27,8 +27,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
+
+T = TypeVar("T")
+
+#: Codes of faults by which a request names something that is not there, and that say no more.
+_ABSENT = frozenset(
+    {f"unknown_{noun}" for noun in ("patient", "location", "resource", "practitioner", "visit_type", "protocol")}
+)
 
 
 @dataclass(frozen=True)
@@ -107,16 +114,53 @@ class Invalid(SchedulingError):
         self.faults = tuple(faults)
 
 
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise Invalid when there is any."""
+    if faults:
+        raise Invalid(faults)
+
+
 def together(*checks: Callable[[], object]) -> None:
-    """Make all of these checks, and raise Invalid once with every fault that any of them found."""
-    faults: list[Fault] = []
+    """Make all of these checks, and refuse once with every fault that any of them found, each told once.
+
+    One refusal alone stays what it is. Of several, a code that says more than that something is wrong is kept; that
+    something is not there is no contradiction, so that several such are still NotFound. What a rule refuses is told
+    when there is no fault.
+    """
+    refusals: list[Invalid | NotFound] = []
+    ruled: list[SchedulingError] = []
     for check in checks:
         try:
             check()
-        except Invalid as error:
-            faults.extend(error.faults)
-    if faults:
-        raise Invalid(faults)
+        except (Invalid, NotFound) as refusal:
+            refusals.append(refusal)
+        except (Refused, ProtocolNotApproved) as refusal:
+            ruled.append(refusal)
+    if len(refusals) == 1:
+        raise refusals[0]
+    faults = tuple(dict.fromkeys(each for refusal in refusals for each in refusal.faults))
+    missing = next((refusal for refusal in refusals if isinstance(refusal, NotFound)), None)
+    if missing is not None and all(each.code in _ABSENT for each in faults):
+        raise NotFound(missing.detail, faults=faults)
+    if refusals:
+        said = next((each for each in refusals if each.code not in {Invalid.code, NotFound.code}), None)
+        raise Invalid(faults, detail=said.detail, code=said.code) if said else Invalid(faults)
+    if ruled:
+        raise ruled[0]
+
+
+def whole(work: Callable[[], T], *checks: Callable[[], object]) -> T:
+    """What the work gives; when it is refused, the refusal names what these checks find as well."""
+    try:
+        return work()
+    except (Invalid, NotFound) as error:
+        refusal = error
+
+    def again() -> None:
+        raise refusal
+
+    together(again, *checks)
+    raise refusal
 
 
 class LocalTimeFault(Invalid):

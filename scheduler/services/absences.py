@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, LostRace
+from scheduler.core.errors import Fault, Invalid, LostRace, together
 from scheduler.core.intervals import Span
 from scheduler.models import Absence, Occupancy, Resource, new_id
 from scheduler.services import consequences, impact, records
@@ -51,7 +51,7 @@ def create(
 
     Raises NotFound for a resource that is none, Invalid for a span that ends before it starts or is already over.
     """
-    _check(call, start, end)
+    together(lambda: _check(call, start, end), lambda: records.find(session, call, _ABLE, resource_id))
     row = records.find(session, call, _ABLE, resource_id)
     at = sites(session, call, row)
     lock_locations(session, call, at, share=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import SLOT, SLOT_MINUTES
 from scheduler.core.call import Call
-from scheduler.core.civil import intent, on_grid
-from scheduler.core.errors import Fault, Invalid, NotFound, Reason
+from scheduler.core.errors import Fault, Invalid, NotFound, Reason, together, whole
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
@@ -22,10 +21,9 @@ from scheduler.core.visit import VisitType
 from scheduler.services import course_rules, holds
 from scheduler.services.appointments import Participation, as_what, cut, in_time, participants, stays
 from scheduler.services.calendars import Loaded
-from scheduler.services.catalog import Kind, require_on
+from scheduler.services.catalog import Kind
 from scheduler.services.finding import Pin, Search, Wanted
 from scheduler.services.group_places import OpenGroup
-from scheduler.services.licences import expect_region
 from scheduler.services.premises import premises
 
 #: The longest span one question may cover: half a year.
@@ -105,9 +103,7 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
 
     Raises Invalid for a span that is empty or longer than 26 weeks, NotFound for an unknown location or patient.
     """
-    if not question.since < question.until <= question.since + LONGEST_SPAN:
-        detail = "The span must be longer than nothing and at most 26 weeks."
-        raise Invalid([Fault("/to", "bad_span", detail)])
+    whole(partial(_check_span, question), lambda: _look(session, call, question, call.now, call.now))
     since, until = max(question.since, call.now), max(question.until, call.now)
     middle = min(since + NEAR, until)
     look, loaded = _look(session, call, question, since, middle, finding=True)
@@ -120,6 +116,12 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
                 return found, offer.start
             found.append(offer)
     return found, None
+
+
+def _check_span(question: Question) -> None:
+    if not question.since < question.until <= question.since + LONGEST_SPAN:
+        detail = "The span must be longer than nothing and at most 26 weeks."
+        raise Invalid([Fault("/to", "bad_span", detail)])
 
 
 def _offers(look: Search, loaded: Loaded, wish: Wish, since: datetime, until: datetime) -> Iterator[Offer]:
@@ -186,10 +188,8 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
 
     Raises LocalTimeFault as booking does, Invalid off the grid.
     """
-    look, loaded = _look(session, call, question, question.since, question.since)
-    _, start = intent(question.since, loaded.site.time_zone)
-    if not on_grid(start):
-        raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
+    look, loaded = _look(session, call, question, question.since, question.since, exact=True)
+    _, start = look.when()
     clinic, slot = look.clinic(loaded), loaded.site.timeline.slot(start)
     if look.place(loaded, clinic, slot, look.joinable(loaded)) is not None:
         return Explanation(bookable=True, reasons=())
@@ -198,9 +198,19 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
 
 
 def _look(
-    session: Session, call: Call, question: Question, start: datetime, end: datetime, *, finding: bool = False
+    session: Session,
+    call: Call,
+    question: Question,
+    start: datetime,
+    end: datetime,
+    *,
+    finding: bool = False,
+    exact: bool = False,
 ) -> tuple[Search, Loaded]:
-    """The search that answers the question, and the calendars from `start` to `end`; `finding`: of who might serve."""
+    """The search that answers the question, and the calendars from `start` to `end`; `finding`: of who might serve.
+
+    `exact`: just one start is asked about, which must be one.
+    """
     at = premises(
         session,
         call,
@@ -210,14 +220,6 @@ def _look(
         moving=question.exclude_appointment,
     )
     kind = at.asked_for
-    if question.exclude_appointment is None:
-        require_on(kind.visit)
-    elif at.moving is None:
-        detail = f"No appointment {question.exclude_appointment}."
-        raise NotFound(detail)
-    if question.hold_id is not None:
-        holds.expect_known(session, call, question.hold_id)
-    expect_region(kind.visit, question.patient_region)
     wanted = Wanted(
         question.patient_id,
         question.visit_type,
@@ -227,7 +229,8 @@ def _look(
         patient_region=question.patient_region,
         pencilled=at.moving == "pending",  # its gates bar its confirmation, and no time
     )
-    rules = course_rules.link(
+    linked = partial(
+        course_rules.link,
         session,
         call,
         question.course_session_id,
@@ -237,10 +240,28 @@ def _look(
         pencilled=wanted.pencilled,
         reading=True,
     )
-    look = Search(session, call, kind, wanted, rules, question.exclude_appointment, question.hold_id, at)
+    look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
+    whole(partial(_check, question, look, exact=exact), linked)
+    look = replace(look, rules=linked())
     asked = question.practitioner_ids or question.room_id  # whose names may be wrong
     loaded = look.load(start, end, narrow=finding and not asked and kind.visit.group is None)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
+
+
+def _check(question: Question, look: Search, *, exact: bool) -> None:
+    """Raises Invalid or NotFound for all that the question names wrongly, whatever the calendars say."""
+    hold_id = question.hold_id
+    together(
+        partial(_expect_known, look),
+        lambda: holds.expect_known(look.session, look.call, hold_id) if hold_id is not None else None,
+        look.when if exact else look.agrees,
+    )
+
+
+def _expect_known(look: Search) -> None:
+    if look.moving is not None and look.at is not None and look.at.moving is None:
+        fault = Fault("/exclude_appointment", "unknown_appointment", "There is no such appointment.")
+        raise NotFound(f"No appointment {look.moving}.", faults=[fault])
 
 
 def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:

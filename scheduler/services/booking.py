@@ -7,6 +7,7 @@ all its visits at once.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION, Disambiguation
-from scheduler.core.errors import LostRace
+from scheduler.core.errors import LostRace, whole
 from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
@@ -32,7 +33,7 @@ from scheduler.services import (
     visit_tasks,
 )
 from scheduler.services.appointments import AppointmentView, row_of, view
-from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
+from scheduler.services.finding import Found, Pin, Wanted, find, objections, premises_of
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import (
     release,
@@ -56,9 +57,11 @@ def book(
     and up to five alternatives) or LostRace.
     """
     overrides.may(call, wanted.override)
-    at = premises_of(session, call, wanted, share=True)
+    against = partial(objections, session, call, wanted)
+    at = whole(lambda: premises_of(session, call, wanted, share=True), against)
     told, listening = at.addressee, at.listening
-    link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
+    named = wanted.course_session_id, wanted.patient_id, wanted.visit_type
+    link = whole(lambda: course_rules.link(session, call, *named), against)
     # While the course was waited for, much may have changed.
     at = premises_of(session, call, wanted) if link is not None else at
     found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None, at=at)
@@ -100,7 +103,6 @@ def reschedule(
     row = _locked(session, call, appointment_id, revision)
     row.status = lifecycle.after("reschedule", row.status)
     groups.leave(session, call, row, towards=start)
-    lifted = overrides.permit(session, call, row, "reschedule", by, start=start, category=category, override=override)
     wanted = Wanted(
         patient_id=row.patient_id,
         visit_type=row.visit_type,
@@ -112,6 +114,12 @@ def reschedule(
         override=override,
         patient_region=patient_region or row.patient_region,
         pencilled=row.status == "pending",
+    )
+    lifted = whole(
+        lambda: overrides.permit(
+            session, call, row, "reschedule", by, start=start, category=category, override=override
+        ),
+        partial(objections, session, call, wanted, moving=row.id),
     )
     link = course_rules.link(
         session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True, pencilled=wanted.pencilled

@@ -13,38 +13,24 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.course import Dates, SessionSpec, expand, windows
-from scheduler.core.document import escape
-from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, ProtocolNotApproved, Reason, Refused
+from scheduler.core.course import Dates, SessionSpec, windows
+from scheduler.core.errors import IllegalTransition, NotFound, Reason, Refused
 from scheduler.core.lifecycle import LIVE, NOT_DOSED
-from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
-from scheduler.core.visit import VisitType
-from scheduler.models import Appointment, Course, CourseSession, Gate, Location, Patient, ProtocolRow, Resource, new_id
+from scheduler.models import Appointment, Course, CourseSession, Gate, ProtocolRow, new_id
 from scheduler.models.base import digest_of
 from scheduler.services import audit, opening_days, records
-from scheduler.services.catalog import parsed, protocol_of, visit_kinds
+from scheduler.services.catalog import parsed, visit_kinds
 from scheduler.services.course_rules import specs_of
+from scheduler.services.course_wishes import WantedCourse, laid_out
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
 from scheduler.services.records import Revision
 
 #: Statuses of courses that go on.
 RUNNING = frozenset({"draft", "active", "on-hold"})
-
-
-@dataclass(frozen=True)
-class WantedCourse:
-    """What somebody asks for. `protocol` is a code: its active version is taken. `start_after` is the first day."""
-
-    patient_id: UUID
-    protocol: str
-    location_id: UUID
-    start_after: date
-    preferences: Mapping[str, Any]
-    cadence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,17 +65,7 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
     Raises NotFound (patient, location), Invalid (unknown protocol or cadence, unknown practitioner),
     ProtocolNotApproved.
     """
-    _require(session, call, Patient, wanted.patient_id, "patient")
-    _require(session, call, Location, wanted.location_id, "location")
-    _check_practitioners(session, call, wanted.preferences)
-    row = _active_protocol(session, call, wanted.protocol)
-    _, protocol = protocol_of(session, call, row.id)
-    wish = CoursePreferences.from_document(wanted.preferences)
-    _check_choices(protocol, wish)
-    protocol = protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
-    kinds = visit_kinds(session, call)
-    _check_visits(protocol, [kinds[step.visit_type].visit for _, step in protocol.steps()], wish)
-    specs = expand(protocol, wanted.cadence, optional=wish.optional_steps)
+    row, protocol, specs = laid_out(session, call, wanted)
     course = Course(
         organization_id=call.organization_id,
         id=new_id(),
@@ -267,81 +243,6 @@ def _grouped(session: Session, call: Call, table: Any, course_ids: Sequence[UUID
     for row in session.scalars(chosen.order_by(order)):
         found.setdefault(row.course_id, []).append(row)
     return found
-
-
-def _require(session: Session, call: Call, table: Any, key: UUID, noun: str) -> None:
-    row = session.get(table, (call.organization_id, key))
-    if row is None or getattr(row, "deleted_at", None) is not None:
-        detail = f"No {noun} {key}."
-        raise NotFound(detail)
-
-
-def _check_choices(protocol: Protocol, wish: CoursePreferences) -> None:
-    """Refuse optional steps that there are not, and numbers of sessions outside the protocol's bounds."""
-    known = {step.key for _, step in protocol.steps() if step.optional}
-    faults = [
-        Fault(f"/preferences/optional_steps/{index}", "unknown_step", f"The protocol has no optional step '{each}'.")
-        for index, each in enumerate(wish.optional_steps)
-        if each not in known
-    ]
-    bounds = {step.key: step.sessions for _, step in protocol.with_only(wish.optional_steps).steps() if step.sessions}
-    for key, number in wish.sessions.items():
-        where = f"/preferences/sessions/{escape(key)}"
-        if key not in bounds:
-            detail = f"The course has no step '{key}' of which it may choose the number of sessions."
-            faults.append(Fault(where, "unknown_step", detail))
-        elif not bounds[key][0] <= number <= bounds[key][1]:
-            detail = f"{number} is not between {bounds[key][0]} and {bounds[key][1]}, the protocol's bounds."
-            faults.append(Fault(where, "out_of_range", detail))
-    if faults:
-        raise Invalid(faults)
-
-
-def _check_visits(protocol: Protocol, visits: Sequence[VisitType], wish: CoursePreferences) -> None:
-    """Refuse what is off until a clinician turns it on, and ask where the patient will be for visits by video."""
-    off = [f"the visit type '{visit.code}'" for visit in visits if not visit.enabled]
-    if not protocol.enabled or off:
-        what = off[0] if protocol.enabled else f"'{protocol.code}'"
-        raise ProtocolNotApproved(f"No course can be made of it: {what} is off until a clinician turns it on.")
-    by_video = any(visit.video for visit in visits)
-    if by_video and wish.patient_region is None:
-        detail = "Visits of it are by video: say where the patient will be, such as US-NY."
-        raise Invalid([Fault("/preferences/patient_region", "region_required", detail)])
-
-
-def _check_practitioners(session: Session, call: Call, preferences: Mapping[str, Any]) -> None:
-    wanted = [UUID(each) for each in preferences.get("practitioner_ids") or ()]
-    known = set(
-        session.scalars(
-            select(Resource.id).where(
-                Resource.organization_id == call.organization_id,
-                Resource.kind == "practitioner",
-                Resource.deleted_at.is_(None),
-                Resource.id.in_(wanted),
-            )
-        )
-    )
-    faults = [
-        Fault(f"/preferences/practitioner_ids/{index}", "unknown_practitioner", "There is no such practitioner.")
-        for index, each in enumerate(wanted)
-        if each not in known
-    ]
-    if faults:
-        raise Invalid(faults)
-
-
-def _active_protocol(session: Session, call: Call, code: str) -> ProtocolRow:
-    """The active version of a protocol. Raises Invalid for an unknown code, ProtocolNotApproved for one with drafts."""
-    rows = session.scalars(
-        select(ProtocolRow).where(ProtocolRow.organization_id == call.organization_id, ProtocolRow.code == code)
-    ).all()
-    if not rows:
-        raise Invalid([Fault("/protocol", "unknown_protocol", f"There is no protocol '{code}'.")])
-    active = next((row for row in rows if row.status == "active"), None)
-    if active is None:
-        detail = f"No version of '{code}' has been approved by a clinician."
-        raise ProtocolNotApproved(detail)
-    return active
 
 
 def dates_of(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import on_grid, zone
-from scheduler.core.errors import Fault, Invalid, NotFound
+from scheduler.core.errors import Fault, Invalid, NotFound, together
 from scheduler.models import ExtraHours, Location, Resource, new_id
 from scheduler.services import consequences, impact, locations, records
 from scheduler.services.impact import Affected
@@ -63,13 +63,13 @@ def create(
 
     The location's own hours and closures bind it all the same. Raises NotFound, Invalid.
     """
-    _check(call, start, end)
     lock_locations(session, call, [location_id], share=False)
     lock_resources(session, call, [resource_id])
-    resource = records.find(session, call, _ABLE, resource_id)
-    records.find(session, call, _SITE, location_id)
-    if resource.location_id not in (None, location_id):
-        raise Invalid([Fault("/location_id", "not_its_location", "A room or device stays at its own location.")])
+    together(
+        lambda: _check(call, start, end),
+        lambda: records.find(session, call, _SITE, location_id),
+        lambda: _expect_at(records.find(session, call, _ABLE, resource_id), location_id),
+    )
     row = ExtraHours(
         organization_id=call.organization_id,
         id=new_id(),
@@ -142,6 +142,11 @@ def _by_the_clock(session: Session, call: Call, views: Sequence[ExtraHoursView])
         start, end = view.start.astimezone(zone(name)), view.end.astimezone(zone(name))
         found.append(replace(view, start=start, end=end, time_zone=name))
     return found
+
+
+def _expect_at(resource: Resource, location_id: UUID) -> None:
+    if resource.location_id not in (None, location_id):
+        raise Invalid([Fault("/location_id", "not_its_location", "A room or device stays at its own location.")])
 
 
 def _check(call: Call, start: datetime, end: datetime) -> None:

@@ -19,14 +19,14 @@ from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid, to_local, zone
 from scheduler.core.doses import dose_bars
-from scheduler.core.errors import Fault, Invalid, Reason, Refused
+from scheduler.core.errors import Fault, Invalid, Reason, Refused, refuse, together, whole
 from scheduler.core.explain import why_not
 from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind, require_on
+from scheduler.services.catalog import Kind, require_on, visit_kind
 from scheduler.services.doses import doses_among
 from scheduler.services.group_places import OpenGroup, full_at, joinable
 from scheduler.services.groups import lock_at
@@ -120,18 +120,13 @@ def find(
     """
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
-    if moving is None:
-        require_on(kind.visit)
-    expect_region(kind.visit, wanted.patient_region)
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
     if call.last_try:  # nothing may be lost any more
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
         search = replace(search, at=premises_of(session, call, wanted))
-    local, starts_at = intent(wanted.start, at.location.time_zone, wanted.disambiguation)
-    if not on_grid(starts_at):
-        raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
+    local, starts_at = whole(search.when, search.check_pins)
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
         loaded = search.load(wanted.start, wanted.start, narrow=narrow)
         check_pins(loaded, kind, wanted.pins)
@@ -145,6 +140,21 @@ def find(
     if lifted is None:
         raise Refused(by_the_clock(reasons, loaded.site.time_zone), alternatives=search.nearest(starts_at))
     return Found(kind, loaded, local, starts_at, lifted.takings, lifted)
+
+
+def objections(session: Session, call: Call, wanted: Wanted, *, moving: UUID | None = None) -> None:
+    """Raises Invalid or NotFound for everything in which a wish contradicts itself, wherever it was refused first."""
+    kind = visit_kind(session, call, wanted.visit_type)
+
+    def there() -> None:
+        search = Search(session, call, kind, wanted, moving=moving, at=premises_of(session, call, wanted))
+        together(search.when, search.check_pins)
+
+    together(
+        there,
+        lambda: expect_region(kind.visit, wanted.patient_region),
+        lambda: check_needs(kind, wanted.pins),
+    )
 
 
 def premises_of(session: Session, call: Call, wanted: Wanted, *, share: bool = False) -> Premises:
@@ -178,6 +188,33 @@ class Search:
     @property
     def _moving(self) -> list[UUID]:
         return [*([self.moving] if self.moving is not None else []), *self.together]
+
+    def when(self) -> tuple[datetime, datetime]:
+        """The wall time and the instant of the wanted start.
+
+        Raises Invalid for all in which start, visit type and the patient's region contradict each other.
+        """
+        whole(self.agrees, self.reading)
+        return self.reading()
+
+    def reading(self) -> tuple[datetime, datetime]:
+        """The same by the start alone."""
+        at, wanted = self.at or premises_of(self.session, self.call, self.wanted), self.wanted
+        local, starts_at = intent(wanted.start, at.location.time_zone, wanted.disambiguation)
+        if not on_grid(starts_at):
+            raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
+        return local, starts_at
+
+    def agrees(self) -> None:
+        """Raises Invalid unless the visit type is on, and the patient's region is said where it is asked."""
+        visit, region = self.kind.visit, self.wanted.patient_region
+        off = self.moving is None and not visit.enabled
+        together(lambda: require_on(visit) if off else None, lambda: expect_region(visit, region))
+
+    def check_pins(self) -> None:
+        """Raises Invalid for pins that nobody there could keep."""
+        if self.wanted.pins:
+            check_pins(self.load(self.wanted.start, self.wanted.start), self.kind, self.wanted.pins)
 
     def load(self, start: datetime, end: datetime, *, narrow: bool = False, before: Loaded | None = None) -> Loaded:
         """The site for starts in [start, end]; when `narrow`, without those who serve nothing that the visit needs.
@@ -330,15 +367,22 @@ def _lasts(mask: int, first: int, past: int) -> bool:
 
 def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:
     """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location."""
-    needed = kind.demand.selectors
-    faults = []
-    for index, pin in enumerate(pins):
-        calendar = loaded.site.calendars.get(pin.resource_id)
-        if pin.selector not in needed:
-            detail = f"This visit type has no need for {pin.selector.replace(':', ' ')}."
-            faults.append(Fault(f"/pins/{index}", "no_such_need", detail))
-        elif calendar is None:
-            detail = "There is no such resource at this location."
-            faults.append(Fault(f"/pins/{index}/resource_id", "unknown_resource", detail))
-    if faults:
-        raise Invalid(faults)
+    faults = [
+        Fault(f"/pins/{index}/resource_id", "unknown_resource", "There is no such resource at this location.")
+        for index, pin in enumerate(pins)
+        if pin.selector in kind.demand.selectors and pin.resource_id not in loaded.site.calendars
+    ]
+    together(lambda: check_needs(kind, pins), lambda: refuse(faults))
+
+
+def check_needs(kind: Kind, pins: Sequence[Pin]) -> None:
+    """Raises Invalid for a pin that the visit type has no need for, wherever it takes place."""
+    refuse(
+        [
+            Fault(
+                f"/pins/{index}", "no_such_need", f"This visit type has no need for {pin.selector.replace(':', ' ')}."
+            )
+            for index, pin in enumerate(pins)
+            if pin.selector not in kind.demand.selectors
+        ]
+    )

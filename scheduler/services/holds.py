@@ -18,11 +18,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason, Refused
+from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason, Refused, whole
 from scheduler.models import ApiKey, Hold, Occupancy, new_id
 from scheduler.services import audit, booking, course_rules, groups, overrides, policies, records
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
-from scheduler.services.finding import Found, Wanted, find
+from scheduler.services.finding import Found, Wanted, find, objections
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import Owner, Visit, end_hold, held_by, sweep, write
 from scheduler.services.paging import Page, page
@@ -60,9 +60,11 @@ def create(session: Session, call: Call, wanted: Wanted, *, lasting: timedelta =
     Raises as booking does, and Refused (`too_many_holds`) when the caller's key has as many as one may.
     """
     lock_locations(session, call, [wanted.location_id], share=True)
-    link = course_rules.link(session, call, wanted.course_session_id, wanted.patient_id, wanted.visit_type)
+    named = wanted.course_session_id, wanted.patient_id, wanted.visit_type
+    link = whole(lambda: course_rules.link(session, call, *named), lambda: objections(session, call, wanted))
     _refuse_hoarding(session, call)
-    found, until = find(session, call, wanted, rules=link), call.now + lasting
+    found = whole(lambda: find(session, call, wanted, rules=link), lambda: objections(session, call, wanted))
+    until = call.now + lasting
     row, token = keep(session, call, wanted, found, until=until, key_id=call.key_id)
     return replace(view(session, call, row), token=token)
 
@@ -127,6 +129,11 @@ def book(session: Session, call: Call, wanted: Wanted, hold_id: UUID, token: str
     The visit may be another than was held. Raises as booking does, Invalid for a hold that there is not or that is for
     another patient, NotTheHolder, and Refused (`hold_expired`) for one that is over.
     """
+    row = whole(lambda: _held(session, call, wanted, hold_id, token), lambda: objections(session, call, wanted))
+    return booking.book(session, call, wanted, hold=row)
+
+
+def _held(session: Session, call: Call, wanted: Wanted, hold_id: UUID, token: str | None) -> Hold:
     row = _found(session, call, hold_id)
     if row is None:
         raise Invalid([Fault("/hold_id", "unknown_hold", "There is no such hold.")])
@@ -134,7 +141,7 @@ def book(session: Session, call: Call, wanted: Wanted, hold_id: UUID, token: str
     _refuse_over(call, row)
     if row.patient_id not in (None, wanted.patient_id):
         raise Invalid([Fault("/patient_id", "not_the_holds_patient", "The hold is for another patient.")])
-    return booking.book(session, call, wanted, hold=row)
+    return row
 
 
 def extend(

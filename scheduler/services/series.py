@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
@@ -21,17 +22,15 @@ from scheduler.core import civil
 from scheduler.core.availability import occupied
 from scheduler.core.call import Call
 from scheduler.core.civil import intent, to_instant, to_local
-from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused, together
+from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused, refuse, whole
 from scheduler.core.lifecycle import OPEN
 from scheduler.core.policies import Initiator
 from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
-from scheduler.models import Appointment, Location, Series, new_id
+from scheduler.models import Appointment, Series, new_id
 from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import draft, snapshot
-from scheduler.services.catalog import require_on, visit_kind
-from scheduler.services.finding import Found, Search, Wanted, check_pins
-from scheduler.services.licences import expect_region
+from scheduler.services.finding import Found, Search, Wanted, check_pins, objections, premises_of
 from scheduler.services.locks import lock_locations, lock_resources
 from scheduler.services.paging import Page, page
 from scheduler.services.records import expect
@@ -78,17 +77,32 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
 
     Raises NotFound; Invalid for a rule outside the subset: DAILY, WEEKLY, MONTHLY, INTERVAL, COUNT or UNTIL, BYDAY.
     """
-    kind = visit_kind(session, call, wanted.visit_type)
-    require_on(kind.visit)
-    together(lambda: _check_rule(rule), lambda: expect_region(kind.visit, wanted.patient_region))
-    search = Search(session, call, kind, wanted)
+    return _looks(session, call, wanted, rule)[0]
+
+
+def _looks(
+    session: Session, call: Call, wanted: Wanted, rule: str, drop: Collection[datetime] = ()
+) -> tuple[list[Look], set[datetime]]:
+    """What `preview` shows, and the wall times of what is dropped. Raises Invalid for what is no occurrence, too."""
+    at = whole(
+        lambda: premises_of(session, call, wanted),
+        partial(objections, session, call, wanted),
+        partial(_check_rule, rule),
+    )
+    kind, zone = at.asked_for, at.location.time_zone
+    search = Search(session, call, kind, wanted, at=at)
+    dropped = {to_local(each, zone) for each in drop}
+
+    def read() -> list[datetime]:
+        return _expected(occurrences(rule, search.reading()[0]), dropped)
+
+    whole(search.agrees, read, partial(_check_rule, rule), search.check_pins)
+    keys = whole(read, partial(_check_rule, rule), search.check_pins)
     near = search.load(wanted.start, wanted.start)
-    zone = near.site.time_zone
-    local, _ = intent(wanted.start, zone, wanted.disambiguation)
-    keys = occurrences(rule, local)
     last = to_instant(keys[-1], zone, "compatible")
     if call.last_try:  # nothing may be lost any more
         lock_resources(session, call, list(near.units))
+        search = replace(search, at=premises_of(session, call, wanted))
     loaded = search.load(wanted.start, last)
     check_pins(loaded, kind, wanted.pins)
     clinic, groups, timeline = search.clinic(loaded), search.joinable(loaded), loaded.site.timeline
@@ -106,25 +120,28 @@ def preview(session: Session, call: Call, wanted: Wanted, rule: str) -> list[Loo
             continue
         clinic = occupied(clinic, place.takings)
         looks.append(Look(key, start, place))
-    return looks
+    return looks, dropped
+
+
+def _expected(keys: list[datetime], dropped: Collection[datetime]) -> list[datetime]:
+    """The occurrences. Raises Invalid for what is dropped and none of them."""
+    detail = "There is no occurrence at {}."
+    refuse([Fault("/drop", "unknown_occurrence", detail.format(_text(each))) for each in sorted({*dropped} - {*keys})])
+    return keys
 
 
 def create(
     session: Session, call: Call, wanted: Wanted, rule: str, *, drop: Collection[datetime] = ()
 ) -> tuple[SeriesView, list[Look]]:
-    """Book every occurrence but those dropped (by wall time), in one transaction, or none.
+    """Book every occurrence but those dropped, in one transaction, or none.
 
     Raises as `preview` does, and Refused with the reasons of every occurrence that cannot be booked.
     """
     lock_locations(session, call, [wanted.location_id], share=True)
-    looks = preview(session, call, wanted, rule)
-    unknown = set(drop) - {look.key for look in looks}
-    if unknown:
-        detail = f"There is no occurrence at {min(unknown).isoformat(timespec='minutes')}."
-        raise Invalid([Fault("/drop", "unknown_occurrence", detail)])
+    looks, dropped = _looks(session, call, wanted, rule, drop)
     # What the clocks skip or repeat on that day has no time: it is left out, and the series says so.
-    skipped = {look.key: look.reasons[0].code for look in looks if look.starts_at is None and look.key not in drop}
-    kept = [look for look in looks if look.key not in drop and look.key not in skipped]
+    skipped = {look.key: look.reasons[0].code for look in looks if look.starts_at is None and look.key not in dropped}
+    kept = [look for look in looks if look.key not in dropped and look.key not in skipped]
     reasons = [_dated(look, reason) for look in kept if look.found is None for reason in look.reasons]
     if reasons:
         raise Refused(reasons)
@@ -140,7 +157,7 @@ def create(
         local_start=_text(kept[0].key),
         dropped=[
             {"occurrence": _text(key), **({"code": skipped[key]} if key in skipped else {})}
-            for key in sorted({*drop, *skipped})
+            for key in sorted({*dropped, *skipped})
         ],
         created_at=call.now,
     )
@@ -191,15 +208,6 @@ def listed(
             chosen = chosen.where(column == value)
     found = page(session, call, chosen, [Series.id], limit=limit, cursor=cursor)
     return Page(_views(session, call, found.items), found.next_cursor)
-
-
-def zone_of(session: Session, call: Call, location_id: UUID) -> str:
-    """The time zone of a location. Raises NotFound."""
-    row = session.get(Location, (call.organization_id, location_id))
-    if row is None:
-        detail = f"No location {location_id}."
-        raise NotFound(detail)
-    return row.time_zone
 
 
 def cancel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local, zone
-from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused, together
+from scheduler.core.errors import Fault, Invalid, LostRace, NotFound, Reason, Refused, refuse, together
 from scheduler.core.waitlist import past_faults, window_faults
 from scheduler.models import (
     CourseSession,
@@ -28,7 +29,7 @@ from scheduler.models import (
 from scheduler.services import audit, booking, holds, records
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import Kind, visit_kind
-from scheduler.services.finding import Pin, Search, Wanted, check_pins
+from scheduler.services.finding import Pin, Search, Wanted, check_needs, check_pins
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations
 from scheduler.services.offering import (
@@ -101,6 +102,12 @@ def _plain(row: WaitlistEntry) -> EntryView:
 
 
 KIND = records.Kind("waitlist_entry", WaitlistEntry, _plain, where=(WaitlistEntry.status != "closed",))
+#: What an entry may name: the field, what it names, and how that is called.
+_KNOWN = (
+    ("patient_id", Patient, "patient"),
+    ("location_id", Location, "location"),
+    ("course_session_id", CourseSession, "session"),
+)
 
 
 def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequence[Pin] = ()) -> EntryView:
@@ -111,20 +118,13 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
     Raises NotFound for a patient, location or session that there is not, Invalid.
     """
     kind = visit_kind(session, call, values["visit_type"])
-    for model, noun, key in ((Patient, "patient", "patient_id"), (Location, "location", "location_id")):
-        if session.get(model, (call.organization_id, values[key])) is None:
-            detail = f"No {noun} {values[key]}."
-            raise NotFound(detail)
-    course_session_id = values.get("course_session_id")
-    if course_session_id is not None and session.get(CourseSession, (call.organization_id, course_session_id)) is None:
-        detail = f"No session {course_session_id}."
-        raise NotFound(detail)
-    site = session.get_one(Location, (call.organization_id, values["location_id"]))
     together(
+        *(partial(_expect_known, session, call, values, *known) for known in _KNOWN),
         lambda: _check(values),
-        lambda: _check_ahead(call, values.get("windows", ()), site),
+        lambda: _check_ahead(session, call, values),
         lambda: expect_region(kind.visit, values.get("patient_region")),
-        lambda: _check_pins(session, call, kind, site.id, pins),
+        lambda: check_needs(kind, pins),
+        lambda: _check_pins(session, call, kind, values["location_id"], pins),
     )
     row = WaitlistEntry(
         organization_id=call.organization_id,
@@ -175,14 +175,14 @@ def change(
 
     Raises NotFound, StaleRevision, Invalid.
     """
-    _check(values)
     row = records.find(session, call, KIND, entry_id)
     records.expect(row, revision)
-    if "windows" in values:
-        site = session.get_one(Location, (call.organization_id, row.location_id))
-        _check_ahead(call, values["windows"], site)
-    if pins:
-        _check_pins(session, call, visit_kind(session, call, row.visit_type), row.location_id, pins)
+    kind = visit_kind(session, call, row.visit_type)
+    together(
+        lambda: _check(values),
+        lambda: _check_ahead(session, call, {**values, "location_id": row.location_id}),
+        lambda: _check_pins(session, call, kind, row.location_id, pins or ()),
+    )
     changed = dict(values) if pins is None else {**values, "pins": _stored(pins)}
     records.change(session, call, KIND, row, changed)
     return get(session, call, entry_id)
@@ -280,11 +280,18 @@ def _check(values: Mapping[str, Any]) -> None:
         raise Invalid(faults)
 
 
-def _check_ahead(call: Call, windows: Sequence[Mapping[str, Any]], site: Location) -> None:
-    """Raises Invalid when all of the windows are over."""
-    faults = past_faults(windows, to_local(call.now, site.time_zone))
-    if faults:
-        raise Invalid(faults)
+def _expect_known(session: Session, call: Call, values: Mapping[str, Any], key: str, model: Any, noun: str) -> None:
+    asked = values.get(key)
+    row = session.get(model, (call.organization_id, asked)) if asked is not None else None
+    if asked is not None and (row is None or getattr(row, "deleted_at", None) is not None):
+        raise NotFound(f"No {noun} {asked}.")
+
+
+def _check_ahead(session: Session, call: Call, values: Mapping[str, Any]) -> None:
+    """Raises Invalid when all of the windows are over; by no site's clock none are."""
+    site = session.get(Location, (call.organization_id, values["location_id"]))
+    if site is not None:
+        refuse(past_faults(values.get("windows", ()), to_local(call.now, site.time_zone)))
 
 
 def _check_pins(session: Session, call: Call, kind: Kind, location_id: UUID, pins: Sequence[Pin]) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.examples import BOOKING, COURSE, KEPT, REPEATED, SHIFT, WAITING, patient, staffed
+from tests.api.examples import BOOKING, COURSE, KEPT, REPEATED, SHIFT, WAITING, appointment, course, patient, staffed
 from tests.api.problem import assert_problem, faults
 
 if TYPE_CHECKING:
@@ -124,3 +124,108 @@ def test_what_contradicts_itself_is_told_with_the_rest(alice: Person, path: str,
     ids = {"patient_id": patient(alice), "location_id": staffed(alice)} if path != "courses" else {}
     ids = ids | {"patient_id": str(uuid4())} if path == "series" else ids
     assert {pointer for pointer, _ in faults(alice.post(f"/v1/{path}", json=WRONG[path] | ids))} == told
+
+
+STRANGER = str(uuid4())
+PINS = [{"role": "nurse", "resource_id": STRANGER}, {"role": "therapist", "resource_id": STRANGER}]
+WISH: dict[str, Any] = {"start": "2030-03-10T02:30:00-05:00", "patient_region": "US-NY", "pins": PINS}
+WISHED = {
+    ("/start", "nonexistent_time"),
+    ("/patient_region", "not_by_video"),
+    ("/pins/0", "no_such_need"),
+    ("/pins/0/resource_id", "unknown_resource"),
+    ("/pins/1/resource_id", "unknown_resource"),
+}
+NOWHERE = {("/patient_region", "not_by_video"), ("/pins/0", "no_such_need"), ("/location_id", "unknown_location")}
+OVER = {"start": "2029-03-05T15:00:00Z", "end": "2029-03-05T16:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("appointments", WISH | {"hold_id": STRANGER}, WISHED | {("/hold_id", "unknown_hold")}),
+        (
+            "appointments",
+            WISH | {"location_id": STRANGER},
+            NOWHERE | {each for each in WISHED if each[0].endswith("resource_id")},
+        ),
+        ("holds", WISH, WISHED),
+        ("series", WISH | {"rule": "FREQ=YEARLY"}, WISHED | {("/rule", "unsupported_rule")}),
+        (
+            "series",
+            {"rule": "FREQ=YEARLY", "location_id": STRANGER, "patient_region": "US-NY"},
+            {("/rule", "unsupported_rule"), ("/location_id", "unknown_location"), ("/patient_region", "not_by_video")},
+        ),
+        (
+            "series",
+            {"drop": ["2030-03-06T15:00:00Z"], "patient_region": "US-NY"},
+            {("/drop", "unknown_occurrence"), ("/patient_region", "not_by_video")},
+        ),
+        (
+            "courses",
+            {
+                "location_id": STRANGER,
+                "cadence": "hourly",
+                "preferences": {"optional_steps": ["x"], "sessions": {"y": 2}},
+            },
+            {
+                ("/location_id", "unknown_location"),
+                ("/cadence", "unknown_cadence"),
+                ("/preferences/optional_steps/0", "unknown_step"),
+                ("/preferences/sessions/y", "unknown_step"),
+            },
+        ),
+        (
+            "waitlist-entries",
+            {"location_id": STRANGER, "patient_region": "US-NY", "pins": PINS[:1]},
+            NOWHERE | {("/pins/0/resource_id", "unknown_resource")},
+        ),
+        ("absences", OVER | {"resource_id": STRANGER}, {("/end", "in_the_past"), ("/resource_id", "unknown_resource")}),
+        (
+            "extra-hours",
+            OVER | {"resource_id": STRANGER, "location_id": STRANGER},
+            {("/end", "in_the_past"), ("/resource_id", "unknown_resource"), ("/location_id", "unknown_location")},
+        ),
+        (
+            "disruptions",
+            {"from": OVER["end"], "to": OVER["start"], "resource_id": STRANGER},
+            {("/to", "ends_before_start"), ("/resource_id", "unknown_resource")},
+        ),
+    ],
+)
+def test_nothing_wrong_waits_for_something_else(
+    alice: Person, path: str, body: dict[str, Any], told: set[tuple[str, str]]
+) -> None:
+    """All of it in one answer, and nothing is written for it."""
+    where = course(alice) and staffed(alice) if path == "courses" else staffed(alice)
+    ids = {"patient_id": patient(alice), "location_id": where}
+    whole = {
+        "appointments": BOOKING | ids,
+        "holds": KEPT | {"location_id": where},
+        "series": REPEATED | ids,
+        "courses": COURSE | ids,
+        "waitlist-entries": WAITING | ids,
+    }
+    assert faults(alice.post(f"/v1/{path}", json=whole.get(path, {}) | body)) == told
+
+
+def test_a_move_and_a_look_tell_all_that_is_wrong_with_them(alice: Person) -> None:
+    visit = appointment(alice)
+    at = alice.get(f"/v1/appointments/{visit}").json
+    move = {**WISH, "category": "whim"}
+    assert faults(alice.post(f"/v1/appointments/{visit}/reschedule", json=move)) == WISHED | {
+        ("/category", "unknown_category")
+    }
+    look = {"visit_type": "talk", "location_id": at["location_id"], "patient_region": "US-NY", "start": WISH["start"]}
+    asked = look | {"exclude_appointment": STRANGER}
+    assert faults(alice.get("/v1/availability/explain", query_string=asked)) == {
+        ("/start", "nonexistent_time"),
+        ("/patient_region", "not_by_video"),
+        ("/exclude_appointment", "unknown_appointment"),
+    }
+    span = {"from": "2030-03-05T15:00:00Z", "to": "2031-03-05T15:00:00Z"}
+    asked = {name: value for name, value in look.items() if name != "start"} | span
+    assert faults(alice.get("/v1/availability", query_string=asked)) == {
+        ("/to", "bad_span"),
+        ("/patient_region", "not_by_video"),
+    }

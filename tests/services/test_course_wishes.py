@@ -14,7 +14,7 @@ from scheduler.core.civil import to_local
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.models import Gate, StoredPlan
 from scheduler.services import absences, courses, organizations, planning, plans
-from scheduler.services.courses import WantedCourse
+from scheduler.services.course_wishes import WantedCourse
 from scheduler.services.plans import OfferedPlan
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol

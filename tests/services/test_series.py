@@ -74,7 +74,7 @@ def test_every_occurrence_is_looked_at_and_one_conflict_books_nothing(clinic: Cl
         clinic.do(lambda s, c: series.create(s, c, asked, WEEKLY))
     assert "2030-04-01T10:00" in caught.value.detail
     assert (count(clinic, Series), count(clinic, Appointment)) == (0, 1)
-    dropped = datetime.fromisoformat("2030-04-01T10:00")
+    dropped = clinic.at("2030-04-01 10:00")
     made = clinic.do(lambda s, c: series.create(s, c, asked, WEEKLY, drop=[dropped]))[0]
     assert len(made.appointments) == 5
     assert made.row.dropped == [{"occurrence": "2030-04-01T10:00"}]

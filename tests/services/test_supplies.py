@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from scheduler.core.errors import Invalid, NoFeasiblePlan, Refused
 from scheduler.services import booking, courses, replanning, supplies
-from scheduler.services.courses import CourseView, WantedCourse
+from scheduler.services.course_wishes import WantedCourse
+from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol

@@ -15,7 +15,8 @@ from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Refused
 from scheduler.services import booking, course_life, course_rules, courses, gates, planning, plans, protocols, visit_day
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.courses import CourseView, WantedCourse
+from scheduler.services.course_wishes import WantedCourse
+from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
 from tests.clinic import WEEK, Clinic, need, segment, visit_type, week
 from tests.ward import move, refusal, row

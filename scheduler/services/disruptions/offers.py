@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, NotFound
+from scheduler.core.errors import Fault, Invalid, NotFound, together
 from scheduler.core.intervals import Span
 from scheduler.models import Disruption, Resource, new_id
 from scheduler.services.disruptions.lines import Line
@@ -18,6 +18,7 @@ from scheduler.services.disruptions.proposing import propose
 
 #: So long a repair can be accepted, stage by stage.
 KEPT = timedelta(days=1)
+_UNKNOWN = Fault("/resource_id", "unknown_resource", "There is no such resource.")
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,21 @@ def offer(session: Session, call: Call, resource_id: UUID, start: datetime, end:
 
 def check(session: Session, call: Call, resource_id: UUID, start: datetime, end: datetime) -> Span:
     """The span. Raises NotFound for a resource that is none, Invalid for a span that is empty or over."""
+    together(lambda: _expect_known(session, call, resource_id), lambda: _expect_ahead(call, start, end))
+    return Span(start.astimezone(UTC), end.astimezone(UTC))
+
+
+def _expect_known(session: Session, call: Call, resource_id: UUID) -> None:
     row = session.get(Resource, (call.organization_id, resource_id))
     if row is None or row.kind == "patient" or row.deleted_at is not None:
-        raise NotFound(f"No resource {resource_id}.")
-    faults = []
+        raise NotFound(f"No resource {resource_id}.", faults=[_UNKNOWN])
+
+
+def _expect_ahead(call: Call, start: datetime, end: datetime) -> None:
     if end <= start:
-        faults.append(Fault("/to", "ends_before_start", "The end is not after the start."))
-    elif end <= call.now:
-        faults.append(Fault("/to", "in_the_past", "It is over already."))
-    if faults:
-        raise Invalid(faults)
-    return Span(start.astimezone(UTC), end.astimezone(UTC))
+        raise Invalid([Fault("/to", "ends_before_start", "The end is not after the start.")])
+    if end <= call.now:
+        raise Invalid([Fault("/to", "in_the_past", "It is over already.")])
 
 
 def keep(session: Session, call: Call, resource_id: UUID, span: Span, reason: str, lines: tuple[Line, ...]) -> Offer:
