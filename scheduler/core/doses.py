@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from scheduler.core.availability import Bar
-from scheduler.core.bitmap import Timeline
+from scheduler.core.bitmap import SLOT_MINUTES, Timeline
 from scheduler.core.site import valid_days
 from scheduler.core.visit import VisitType
+
+_SLOT = timedelta(minutes=SLOT_MINUTES)
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,15 @@ class Dose:
 def dose_of(visit: VisitType, starts_at: datetime, day: date, given_at: datetime | None = None) -> Dose:
     """The dose of a visit: when it was given, or else when its segment is planned."""
     return Dose(given_at or starts_at + _offset(visit), day, visit)
+
+
+def delayed(visit: VisitType, starts_at: datetime, given_at: datetime | None) -> timedelta:
+    """By how much later than planned the dose was given, less than nothing when it was sooner; up to the next slot.
+
+    Less than a slot is no delay: plans are made in such steps.
+    """
+    late = timedelta() if given_at is None else given_at - starts_at - _offset(visit)
+    return timedelta() if abs(late) < _SLOT else -(-late // _SLOT) * _SLOT
 
 
 def dose_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:

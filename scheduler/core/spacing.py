@@ -18,7 +18,10 @@ from scheduler.core.site import valid_days
 
 @dataclass(frozen=True)
 class Booked:
-    """Where another session of the course stands: its local day, and its instants (aware UTC)."""
+    """Where another session of the course stands: its local day, and its instants (aware UTC).
+
+    One that gave its dose later or sooner than planned stands as much later or sooner: others count from what happened.
+    """
 
     day: date
     starts_at: datetime

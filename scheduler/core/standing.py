@@ -115,8 +115,13 @@ def _windows(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: C
             elapsed = (stands[spec.index].starts_at - edge) / _HOUR
             if not spec.window.minimum / 60 <= elapsed <= spec.window.maximum / 60:
                 bounds = f"{spec.window.minimum // 60} to {spec.window.maximum // 60}"
-                detail = f"{name} is {elapsed:.0f} hours after {of}; the protocol asks for {bounds}."
+                detail = f"{name} is {_said(elapsed)} hours after {of}; the protocol asks for {bounds}."
                 yield Broken(spec.index, "outside_window", detail)
+
+
+def _said(hours: float) -> str:
+    """To a tenth, so that what is just out of bounds does not read as if it were within."""
+    return f"{hours:.1f}".removesuffix(".0")
 
 
 def _phases(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Collection[int]) -> Iterator[Broken]:
@@ -140,7 +145,7 @@ def _far(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], done: Colle
         if spec.rest is not None and spec.anchor is not None and spec.anchor in stands:
             before = stands[spec.anchor]
             elapsed = here.starts_at - (before.ends_at if spec.rest.edge == "end" else before.starts_at)
-            says = f"{spec.name} is {elapsed / _HOUR:.0f} hours after {by_index[spec.anchor].name}; the protocol"
+            says = f"{spec.name} is {_said(elapsed / _HOUR)} hours after {by_index[spec.anchor].name}; the protocol"
             if elapsed < spec.rest.minimum * _MINUTE:
                 yield Broken(spec.index, "gap_too_short", f"{says} asks for at least {spec.rest.minimum // 60}.")
             elif spec.rest.maximum is not None and elapsed > spec.rest.maximum * _MINUTE:

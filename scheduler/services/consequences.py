@@ -20,7 +20,20 @@ from scheduler.services.impact import Affected
 AFFECTED = "visit_affected"
 
 
-def owe(session: Session, call: Call, affected: Sequence[Affected], *, cause: str, why: str) -> tuple[Affected, ...]:
+#: What staff are asked to do about one.
+_LACKING = "Move the visit, find somebody or something else for it, or cancel it."
+
+
+def owe(
+    session: Session,
+    call: Call,
+    affected: Sequence[Affected],
+    *,
+    cause: str,
+    why: str,
+    title: str = "A booked visit lacks what it needs",
+    ask: str = _LACKING,
+) -> tuple[Affected, ...]:
     """Owe the staff a task for each visit, once for each cause (such as an absence's id); the visits as they came.
 
     They are locked after everything else, in order of id, since each is a row of its own.
@@ -31,8 +44,8 @@ def owe(session: Session, call: Call, affected: Sequence[Affected], *, cause: st
             call,
             kind=AFFECTED,
             key=f"{each.id}/{cause}",
-            title="A booked visit lacks what it needs",
-            detail=f"{why} Move the visit, find somebody or something else for it, or cancel it.",
+            title=title,
+            detail=f"{why} {ask}",
             due_at=max(each.start, call.now),
             appointment_id=each.id,
             patient_id=each.patient_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,7 +14,9 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
+from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, expand, supplied
+from scheduler.core.doses import delayed
 from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
 from scheduler.core.lifecycle import ENDED, LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
@@ -22,7 +25,7 @@ from scheduler.core.spacing import Booked, SessionRules, session_rules
 from scheduler.core.visit import SessionGate, VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
 from scheduler.services import opening_days
-from scheduler.services.catalog import protocol_of, visit_kind
+from scheduler.services.catalog import Kind, protocol_of, visit_kind, visit_kinds
 from scheduler.services.locks import lock_row
 
 ON_HOLD = "The course is on hold: its doses wait until it is resumed."
@@ -152,7 +155,10 @@ def own_gates(session: Session, call: Call, session_id: UUID | None) -> tuple[Se
 def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Booked]:
     """Where the course's sessions stand in the calendar, by position."""
     rows = session.execute(
-        select(CourseSession.position, Appointment.local_start, Appointment.starts_at, Appointment.ends_at)
+        select(
+            *(CourseSession.position, Appointment.local_start, Appointment.time_zone, Appointment.visit_type),
+            *(Appointment.starts_at, Appointment.ends_at, Appointment.dosed_at),
+        )
         .join(
             Appointment,
             (Appointment.organization_id == CourseSession.organization_id)
@@ -165,10 +171,21 @@ def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Book
             Appointment.status.in_(LIVE),
             Appointment.outcome.is_distinct_from(NOT_DOSED),  # gaps count from the last dose that was given
         )
-    )
-    return {
-        row.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at) for row in rows
-    }
+    ).all()
+    kinds = visit_kinds(session, call) if any(row.dosed_at is not None for row in rows) else {}
+    return {row.position: place_of(row, kinds) for row in rows}
+
+
+def place_of(row: Any, kinds: Mapping[str, Kind]) -> Booked:
+    """Where a visit (its row, or these columns) stands for its course: as planned, or by when its dose was given.
+
+    Of `kinds` only that of a visit which gave its dose is asked for.
+    """
+    if row.dosed_at is None:
+        return Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at)
+    late = delayed(kinds[row.visit_type].visit, row.starts_at, row.dosed_at)
+    start = row.starts_at + late
+    return Booked(to_local(start, row.time_zone).date(), start, row.ends_at + late)
 
 
 def serving(session: Session, call: Call, course_id: UUID) -> dict[int, dict[str, set[UUID]]]:

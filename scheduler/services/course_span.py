@@ -22,7 +22,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked
 from scheduler.services import course_rules
 from scheduler.services.catalog import Kind, parsed, visit_kinds
-from scheduler.services.courses import CourseView, stands_of
+from scheduler.services.courses import CourseView
 
 #: `first` is for the plan that most courses have. `whole` holds every plan within the limits, where these tell how far
 #: that is, and is `far` where they do not; `near` is then shorter. `far` leaves room for limits that are lifted.
@@ -66,7 +66,7 @@ def layout_of(
         passed = frozenset(gate.key for gate in course.gates if gate.outcome in {"passed", "waived"})
         specs = through_gate(specs, passed)
     loose = {s.position for s in course.sessions if s.id in course.booked and course.booked[s.id].id in ignoring}
-    return Layout(protocol, specs, kinds, stands_of(course), loose)
+    return Layout(protocol, specs, kinds, course.stands, loose)
 
 
 def extent_of(call: Call, course: CourseView, layout: Layout, look: Look) -> Extent:

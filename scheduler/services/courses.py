@@ -22,8 +22,8 @@ from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, ProtocolRow, new_id
 from scheduler.models.base import digest_of
 from scheduler.services import audit, opening_days, records
-from scheduler.services.catalog import parsed, visit_kinds
-from scheduler.services.course_rules import specs_of
+from scheduler.services.catalog import Kind, parsed, visit_kinds
+from scheduler.services.course_rules import place_of, specs_of
 from scheduler.services.course_wishes import WantedCourse, laid_out
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
@@ -42,6 +42,8 @@ class CourseView:
     sessions: tuple[CourseSession, ...]
     gates: tuple[Gate, ...]
     booked: Mapping[UUID, Appointment]
+    #: Where the sessions stand, by position.
+    stands: Mapping[int, Booked]
     #: The sessions that stand outside the protocol.
     broken: tuple[Broken, ...] = ()
 
@@ -163,14 +165,22 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
         sessions = tuple(known.sessions.get(row.id, ()))
         mine = {each.id: known.booked[each.id] for each in sessions if each.id in known.booked}
         gates = tuple(known.gates.get(row.id, ()))
-        view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine)
-        specs = specs_of(parsed(view.protocol, kinds), row, sessions) if mine and row.status in RUNNING else ()
-        stands = stands_of(view)
-        opened = opening_days.around(session, call, row.location_id, specs, {each.day for each in stands.values()})
-        found.append(
-            replace(view, broken=tuple(broken(specs, stands, _over(view, call), opened, unclosed(view, call))))
-        )
+        stands = {each.position: place_of(mine[each.id], kinds) for each in sessions if each.id in mine}
+        view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine, stands)
+        found.append(replace(view, broken=tuple(astray(session, call, view, stands, kinds))))
     return found
+
+
+def astray(
+    session: Session, call: Call, view: CourseView, stands: Mapping[int, Booked], kinds: Mapping[str, Kind]
+) -> list[Broken]:
+    """The sessions of a running course that would be outside its protocol if they stood there."""
+    row = view.row
+    if not stands or row.status not in RUNNING:
+        return []
+    specs = specs_of(parsed(view.protocol, kinds), row, view.sessions)
+    opened = opening_days.around(session, call, row.location_id, specs, {each.day for each in stands.values()})
+    return broken(specs, stands, _over(view, call), opened, unclosed(view, call))
 
 
 def rehearse(session: Session, call: Call, nobody: UUID) -> None:
@@ -208,15 +218,6 @@ def _read(session: Session, call: Call, ids: Sequence[UUID], protocol_ids: Colle
         booked={each.course_session_id: each for each in appointments if each.course_session_id is not None},
         protocols={row.id: row for row in protocols},
     )
-
-
-def stands_of(view: CourseView) -> dict[int, Booked]:
-    """Where the sessions stand, by position."""
-    return {
-        each.position: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at)
-        for each in view.sessions
-        if (row := view.booked.get(each.id)) is not None
-    }
 
 
 def unclosed(view: CourseView, call: Call) -> set[int]:
@@ -257,7 +258,7 @@ def dates_of(
 def lay_out(session: Session, call: Call, row: Course, protocol: Protocol, view: CourseView) -> None:
     """Add the sessions that the course has by now and that are not among its own yet: those at its end."""
     specs = specs_of(protocol, row, view.sessions)
-    dates = dates_of(session, call, row, specs, {index: booked.day for index, booked in stands_of(view).items()})
+    dates = dates_of(session, call, row, specs, {index: booked.day for index, booked in view.stands.items()})
     known = len(view.sessions)
     _add_sessions(session, call, row.id, specs[known:], dates[known:])
     session.flush()

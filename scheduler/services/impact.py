@@ -289,7 +289,16 @@ def _views(session: Session, call: Call, rows: Collection[Row[Any]], broken: Col
     return tuple(sorted(found.values(), key=lambda each: (each.start, each.id)))
 
 
+def affected_of(row: Appointment) -> Affected:
+    """One visit that somebody has to look at for a reason of its own."""
+    return _affected(row, row.starts_at, row.ends_at)
+
+
 def _view(row: Row[Any]) -> Affected:
+    return _affected(row, row.visit_starts_at, row.visit_ends_at)
+
+
+def _affected(row: Row[Any] | Appointment, starts_at: datetime, ends_at: datetime) -> Affected:
     where = zone(row.time_zone)
     return Affected(
         id=row.id,
@@ -297,7 +306,7 @@ def _view(row: Row[Any]) -> Affected:
         visit_type=row.visit_type,
         status=row.status,
         location_id=row.location_id,
-        start=row.visit_starts_at.astimezone(where),
-        end=row.visit_ends_at.astimezone(where),
+        start=starts_at.astimezone(where),
+        end=ends_at.astimezone(where),
         time_zone=row.time_zone,
     )

@@ -251,19 +251,16 @@ def _is_new(case: Case, placed: Placed) -> bool:
 def _told(call: Call, case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan:
     new = {each.spec.index: each for each in moved}
     zone = desk.loaded.site.time_zone
-    stands = {
-        place: Booked(to_local(row.starts_at, zone).date(), row.starts_at, row.ends_at)
-        for place, row in case.standing.items()
-        if place not in case.gone
-    } | {place: Booked(to_local(each.start, zone).date(), each.start, each.end) for place, each in new.items()}
-    kept = {desk.session_id(spec): stands[spec.index].starts_at for spec in desk.specs if spec.index in stands}
+    stay = {place: stood for place, stood in case.view.stands.items() if place not in case.gone and place not in new}
+    going = {place: Booked(to_local(each.start, zone).date(), each.start, each.end) for place, each in new.items()}
+    stands = stay | going
     over = {place for place in case.fixed if case.standing[place].starts_at <= case.now}
     unclosed = courses.unclosed(case.view, call) - case.changed.keys()
     missed = {place for place, change in case.changed.items() if change.action in {"noshow", "not_dosed"}}
     return Replan(
         token=token,
         desk=desk,
-        kept={key: start for key, start in kept.items() if case.position_of[key] not in new},
+        kept={desk.session_id(spec): case.standing[spec.index].starts_at for spec in desk.specs if spec.index in stay},
         moved=tuple(
             Moved(each.session_id, _was(case, place), each.start, _why(case, desk, place, new))
             for place, each in new.items()

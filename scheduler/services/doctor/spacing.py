@@ -1,6 +1,7 @@
 """How close visits ahead are: to the others of their course, and to the patient's other doses.
 
-Planned times alone count: that a dose was given late is flagged where it happens, and is no fault of the tables.
+That a dose was given late is flagged where it happens, and is no fault of the tables: what is far enough from where it
+was planned, or from where it was given, is well.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scheduler.core.lifecycle import LIVE, NOT_DOSED, OPEN
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.models import Appointment, Course, CourseSession
 from scheduler.services.catalog import protocol_of, visit_kinds
-from scheduler.services.course_rules import specs_of
+from scheduler.services.course_rules import place_of, specs_of
 from scheduler.services.doctor.reading import batches, stream
 
 _VISITS = cast("Table", Appointment.__table__)
@@ -56,9 +57,12 @@ def _too_close(session: Session, call: Call, course_id: UUID) -> Iterator[str]:
         place: Booked(datetime.fromisoformat(row.local_start).date(), row.starts_at, row.ends_at)
         for place, row in rows.items()
     }
+    kinds = visit_kinds(session, call)
+    given = {place: place_of(row, kinds) for place, row in rows.items()}
     gates = {gate for spec in specs for gate in spec.gates}
     for place, stands in booked.items():
-        if rows[place].status in OPEN and stands.starts_at > call.now and not _fits(specs, place, booked, gates):
+        is_ahead = rows[place].status in OPEN and stands.starts_at > call.now
+        if is_ahead and not any(_fits(specs, place, each, gates) for each in (booked, given)):
             yield f"{rows[place].id}: {stands.day.isoformat()} is too close to another of course {course_id}"
 
 
@@ -73,7 +77,7 @@ def _standing(session: Session, call: Call, course_id: UUID) -> Iterator[Row[Any
     wanted = (
         select(
             _step.position, _visit.id, _visit.status, _visit.local_start, _visit.starts_at, _visit.ends_at,
-            _visit.override,
+            _visit.override, _visit.dosed_at, _visit.time_zone, _visit.visit_type,
         )
         .select_from(_VISITS.join(_SESSIONS, of_it))
         .where(

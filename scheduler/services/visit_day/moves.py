@@ -15,7 +15,7 @@ from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.core.reminders import CALL
 from scheduler.core.visit_day import too_early, watch
 from scheduler.models import Task
-from scheduler.services import course_rules, outbox, policies, tasks, visit_tasks
+from scheduler.services import course_rules, late_doses, outbox, policies, tasks, visit_tasks
 from scheduler.services.appointments import times_of
 from scheduler.services.licences import receive
 from scheduler.services.occupying import served
@@ -137,6 +137,7 @@ def start(
         row.last_device_at = happened(call, last_device_at, "/last_device_at")
     if row.last_device_at is not None and row.dosed_at is not None and row.last_device_at < row.dosed_at:
         raise Invalid([Fault("/last_device_at", "before_the_dose", "The last device cannot come before the first.")])
+    late_doses.settle(session, call, row)
     return closed(session, call, move, "start", reason=_why(waiver), after=said)
 
 

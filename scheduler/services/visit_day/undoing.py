@@ -16,7 +16,7 @@ from scheduler.core.errors import IllegalTransition, Refused
 from scheduler.core.lifecycle import LIVE, MOVES, REAL_TIMES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
-from scheduler.services import audit, course_rules, gates, groups, outbox, visit_tasks
+from scheduler.services import audit, course_rules, gates, groups, late_doses, outbox, visit_tasks
 from scheduler.services.booking import place, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
@@ -73,6 +73,7 @@ def undo(
         _tell_anew(session, call, row, last)
     visit_tasks.settle(session, call, row, moved=last.action == "reschedule")
     gates.not_reached(session, call, row)
+    late_doses.settle(session, call, row)
     audit.note(
         session,
         call,
