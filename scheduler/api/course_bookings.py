@@ -14,6 +14,7 @@ from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import List, Nested, Text
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.api.replans import ReplanSchema, replan_document
+from scheduler.api.schema import instance
 from scheduler.api.visits import appointment_document
 from scheduler.core.call import Call
 from scheduler.core.errors import (
@@ -83,10 +84,10 @@ def _anew(session: Session, call: Call, course_id: UUID, was: dict[str, Any]) ->
     """A fresh plan for what the stale one was for."""
     if was.get("kind") != "replan":
         through = was.get("through", "next_gate")
-        return dict(PlanSchema().dump(plan_document(offer_plans(session, call, course_id, 1, through)[0])))
+        return dict(instance(PlanSchema).as_values(plan_document(offer_plans(session, call, course_id, 1, through)[0])))
     minutes = current_app.extensions["settings"].plan_minutes
     pinned = [UUID(each) for each in was["pinned"]]
     found = replanning.propose(
         session, call, course_id, rebooking.changes_in(was), pinned=pinned, by=was["by"], minutes=minutes
     )
-    return dict(ReplanSchema().dump(replan_document(found)))
+    return dict(instance(ReplanSchema).as_values(replan_document(found)))

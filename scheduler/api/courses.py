@@ -22,6 +22,7 @@ from scheduler.api.fields import (
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.schema import instance
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
@@ -198,7 +199,7 @@ class GateDecisionSchema(Schema):
 )
 def create_course(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Lay out a course; nothing is booked yet."""
-    body["preferences"] = PreferencesSchema().dump(body["preferences"])
+    body["preferences"] = instance(PreferencesSchema).as_values(body["preferences"])
     return course_document(courses.create(session, call, WantedCourse(**body)))
 
 

@@ -13,6 +13,7 @@ from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
 from scheduler.api.http import Answer, Blueprint, Schema, Session, endpoint
 from scheduler.api.jobs import JobSchema, document
+from scheduler.api.schema import instance
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid, NotFound, PlanStale
@@ -163,7 +164,7 @@ def answer_stale_repair(refusal: PlanStale) -> Response:
     session, token = db.session(), UUID(str((request.view_args or {})["token"]))
 
     def repair_anew(session: Session, call: Call) -> dict[str, Any]:
-        return dict(RepairSchema().dump(_repair(disruptions.anew(session, call, token))))
+        return dict(instance(RepairSchema).as_values(_repair(disruptions.anew(session, call, token))))
 
     rehearsed = request.args.get("dry_run") == "true"
     fresh = transact(session, identify(session), repair_anew, dry_run=rehearsed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from functools import cache, cached_property
@@ -82,6 +83,11 @@ class Schema(ma.Schema):
     def as_json(self) -> Callable[[Any], str]:
         """From an object to its JSON: what encoding `dump` would give."""
         return Writer(self)
+
+    def as_values(self, obj: Any) -> dict[str, Any]:
+        """The same as plain values: for what is kept, or part of another document."""
+        shown: dict[str, Any] = json.loads(self.as_json(obj))
+        return shown
 
 
 @cache
