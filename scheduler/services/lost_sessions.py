@@ -10,19 +10,22 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, func, or_, select
+from sqlalchemy import Row, and_, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.lifecycle import GONE, LIVE, NOT_DOSED, OPEN
+from scheduler.core.standing import wanted
 from scheduler.models import Appointment, Course, CourseSession, ProtocolRow, Task
-from scheduler.services import course_rules, tasks
-from scheduler.services.catalog import protocol_of
+from scheduler.services import course_rules, courses, tasks
+from scheduler.services.catalog import parsed, protocol_of, visit_kinds
 
 KIND = "course_lost_visit"
 #: The task becomes more urgent so long before the next visit of the course.
 _STEPS = (timedelta(days=3), timedelta(days=1))
+_WHOLE = "The session has a visit again, or nothing of the course lies behind it."
+_TOO_LATE = "It can have no visit any more: the course has gone on without it."
 #: So many courses are seen to in one transaction.
 _AT_ONCE = 50
 
@@ -30,10 +33,12 @@ _AT_ONCE = 50
 def chase(session: Session, call: Call) -> bool:
     """A chore: one task for each running course that has lost a visit before others; True when more may be left.
 
-    It goes when the session has a visit again, or nothing of the course lies behind it. Who plans the course anew holds
-    it: what is so is read again under its lock.
+    It goes when the session has a visit again or can have none any more, or nothing of the course lies behind it. Who
+    plans the course anew holds it: what is so is read again under its lock.
     """
-    found = {_key(row): row for row in _lost(session, call)}
+    lost = _lost(session, call)
+    left = _to_be_had(session, call, lost)
+    found, mendable = {_key(row): row for row in _first(left)}, [_key(row) for row in left]
     known = set(
         session.scalars(
             select(Task.key).where(
@@ -41,11 +46,13 @@ def chase(session: Session, call: Call) -> bool:
             )
         )
     )
-    tasks.withdraw(session, call, "The course is whole again.", Task.kind == KIND, Task.key.not_in(list(found)))
+    late = [_key(row) for row in lost if _key(row) not in mendable]
+    tasks.withdraw(session, call, _TOO_LATE, Task.kind == KIND, Task.key.in_(late))
+    tasks.withdraw(session, call, _WHOLE, Task.kind == KIND, Task.key.not_in([*mendable, *late]))
     new = sorted(row.course_id for key, row in found.items() if key not in known)
     for course_id in new[:_AT_ONCE]:
         course_rules.lock(session, call, course_id)
-    for row in _lost(session, call, new[:_AT_ONCE]) if new else ():
+    for row in _first(_to_be_had(session, call, _lost(session, call, new[:_AT_ONCE]))) if new else ():
         _owe(session, call, row)
     return len(new) > _AT_ONCE
 
@@ -69,6 +76,7 @@ def _owe(session: Session, call: Call, row: Row[Any]) -> None:
         due_at=row.following,
         steps=[row.following - before for before in _STEPS],
         patient_id=row.patient_id,
+        appointment_id=row.next_id,  # who receives the patient for it sees the task
         course_id=row.course_id,
         location_id=row.location_id,
     )
@@ -80,7 +88,7 @@ def _key(row: Row[Any]) -> str:
 
 
 def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = None) -> Sequence[Row[Any]]:
-    """Of each running course the first session that has lost its visit, the visit, and the start of the next later one.
+    """Of each running course the sessions that have lost their visit, in order, the visit, and the next later one.
 
     `course_ids` are the courses that are asked about, all of them without.
     """
@@ -88,18 +96,23 @@ def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = No
     gone, alive, later, place = (
         aliased(Appointment), aliased(Appointment), aliased(Appointment), aliased(CourseSession),
     )  # fmt: skip
-    following = (
-        select(func.min(later.starts_at))
-        .join(place, and_(place.organization_id == mine, place.id == later.course_session_id))
-        .where(
-            later.organization_id == mine,
-            later.course_id == Course.id,
-            later.status.in_(sorted(OPEN)),
-            later.starts_at > call.now,
-            place.position > CourseSession.position,
+
+    def following(column: Any) -> Any:
+        return (
+            select(column)
+            .join(place, and_(place.organization_id == mine, place.id == later.course_session_id))
+            .where(
+                later.organization_id == mine,
+                later.course_id == Course.id,
+                later.status.in_(sorted(OPEN)),
+                later.starts_at > call.now,
+                place.position > CourseSession.position,
+            )
+            .order_by(later.starts_at, later.id)
+            .limit(1)
+            .scalar_subquery()
         )
-        .scalar_subquery()
-    )
+
     stands = exists().where(
         alive.organization_id == mine,
         alive.course_id == Course.id,
@@ -111,7 +124,8 @@ def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = No
         select(
             Course.id.label("course_id"),
             *(Course.patient_id, Course.location_id, ProtocolRow.name, CourseSession.position),
-            *(gone.id.label("visit_id"), gone.time_zone, following.label("following")),
+            *(gone.id.label("visit_id"), gone.time_zone),
+            *(following(later.starts_at).label("following"), following(later.id).label("next_id")),
         )
         .join(ProtocolRow, and_(ProtocolRow.organization_id == mine, ProtocolRow.id == Course.protocol_id))
         .join(CourseSession, and_(CourseSession.organization_id == mine, CourseSession.course_id == Course.id))
@@ -121,13 +135,33 @@ def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = No
             Course.status.in_(("active", "on-hold")),
             or_(gone.status.in_(sorted(GONE)), gone.outcome == NOT_DOSED),
             ~stands,
-            following.is_not(None),
+            following(later.id).is_not(None),
         )
         .order_by(Course.id, CourseSession.position, gone.id.desc())
     )
     if course_ids is not None:
         chosen = chosen.where(Course.id.in_(course_ids))
-    first: dict[UUID, Any] = {}
+    last: dict[tuple[UUID, int], Any] = {}
     for row in session.execute(chosen):
+        last.setdefault((row.course_id, row.position), row)
+    return list(last.values())
+
+
+def _to_be_had(session: Session, call: Call, lost: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Those of them that a plan could still give a visit: no talk before a dose that was given, and the like."""
+    ids = {row.course_id for row in lost}
+    of_them = select(Course).where(Course.organization_id == call.organization_id, Course.id.in_(ids))
+    left: set[tuple[UUID, int]] = set()
+    kinds = visit_kinds(session, call) if ids else {}
+    for view in courses.views(session, call, session.scalars(of_them).all()) if ids else ():
+        specs = course_rules.specs_of(parsed(view.protocol, kinds), view.row)
+        left |= {(view.id, spec.index) for spec in wanted(specs, view.stands, call.now)}
+    return [row for row in lost if (row.course_id, row.position) in left]
+
+
+def _first(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The first of each course: one task at a time."""
+    first: dict[UUID, Row[Any]] = {}
+    for row in rows:
         first.setdefault(row.course_id, row)
     return list(first.values())

@@ -98,6 +98,36 @@ def test_a_last_visit_a_missed_one_and_a_course_that_has_ended(clinic: Clinic) -
     assert owed(clinic, now=missed.starts_at) == [("Dose 1", "dismissed")]
 
 
+def test_a_talk_that_nobody_can_have_any_more_asks_nobody_and_a_later_loss_does(clinic: Clinic) -> None:
+    """The next dose was given without it: no plan could put it before that dose."""
+    _, visits = booked(clinic)
+    cancelled(clinic, visits[2])
+    assert owed(clinic) == [("Talk 1", "open")]
+    with Session(clinic.engine) as session:
+        [task] = session.scalars(select(Task).where(Task.kind == lost_sessions.KIND))
+        assert task.appointment_id == visits[3].id, "who receives the patient next sees it"
+    dose = visits[3]
+    clinic.do(lambda s, c: visit_day.check_in(s, c, dose.id), now=dose.starts_at)
+    assert owed(clinic, now=dose.starts_at) == [("Talk 1", "dismissed")]
+    with Session(clinic.engine) as session:
+        [task] = session.scalars(select(Task).where(Task.kind == lost_sessions.KIND))
+        assert task.note == "It can have no visit any more: the course has gone on without it."
+    clinic.do(lambda s, c: visit_day.undo(s, c, dose.id), now=dose.starts_at)
+    assert owed(clinic, now=visits[2].starts_at) == [("Talk 1", "open")]
+
+
+@ON_ONE
+def test_an_earlier_loss_ends_no_task_about_a_later_one(clinic: Clinic) -> None:
+    _, visits = booked(clinic)
+    cancelled(clinic, visits[3])
+    cancelled(clinic, visits[1])
+    assert owed(clinic) == [("Dose 1", "open")], "one at a time"
+    clinic.do(lambda s, c: visit_day.undo(s, c, visits[1].id))
+    assert owed(clinic) == [("Dose 1", "dismissed"), ("Dose 2", "open")]
+    cancelled(clinic, visits[1])
+    assert [status for _, status in owed(clinic)] == ["open", "open"]
+
+
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_who_is_at_the_course_is_waited_for(clinic: Clinic) -> None:
     _, visits = booked(clinic)
