@@ -5,9 +5,10 @@ Which visits those are, `impact` finds; nobody moves or cancels them here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -58,6 +59,21 @@ def withdraw(session: Session, call: Call, cause: str) -> None:
     """The cause is gone, and what was still to be done about it."""
     wanted = Task.kind == AFFECTED, Task.key.endswith(f"/{cause}", autoescape=True)
     tasks.withdraw(session, call, "The reason for it is gone.", *wanted)
+
+
+def mended(session: Session, call: Call, source: UUID, lacking: Callable[[Collection[UUID]], Collection[UUID]]) -> None:
+    """A resource or a place gives visits again what it once took from them: nobody need look at these any more.
+
+    `lacking` tells which of some visits still miss something of it.
+    """
+    of_it = Task.kind == AFFECTED, Task.key.contains(f"/{source}/", autoescape=True)
+    wanted = select(Task.appointment_id).where(
+        Task.organization_id == call.organization_id, Task.status == "open", *of_it
+    )
+    asked = {key for key in session.scalars(wanted) if key is not None}
+    well = asked.difference(lacking(asked)) if asked else ()
+    if well:
+        tasks.withdraw(session, call, "The reason for it is gone.", *of_it, Task.appointment_id.in_(well))
 
 
 def settled(session: Session, call: Call, appointment_id: UUID, why: str) -> None:

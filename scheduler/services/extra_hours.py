@@ -82,6 +82,8 @@ def create(
     )
     view = records.add(session, call, KIND, row)
     bump_calendars(session, call, [resource_id], locked=True)
+    roster = impact.roster_of(resource)
+    consequences.mended(session, call, resource_id, lambda ids: impact.lacking_roster(session, call, roster, ids))
     return _by_the_clock(session, call, [view])[0]
 
 
@@ -131,7 +133,7 @@ def remove(session: Session, call: Call, extra_hours_id: UUID, revision: int) ->
     bump_calendars(session, call, [resource.id], locked=True)
     affected = impact.by_roster(session, call, before, impact.roster_of(resource))
     why = "A shift on which the visit rests was taken back."
-    return consequences.owe(session, call, affected, cause=str(extra_hours_id), why=why)
+    return consequences.owe(session, call, affected, cause=f"{resource.id}/{extra_hours_id}", why=why)
 
 
 def _by_the_clock(session: Session, call: Call, views: Sequence[ExtraHoursView]) -> list[ExtraHoursView]:

@@ -108,6 +108,28 @@ def by_roster(session: Session, call: Call, before: Roster, after: Roster) -> tu
     return _views(session, call, [*rows, *watched], broken)
 
 
+def lacking_roster(session: Session, call: Call, roster: Roster, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these visits miss something of the resource as it is now, or somebody on site with one of its roles."""
+    roster = replace(roster, extra=shifts_of(session, call, roster.resource_id))
+    rows = _rows(session, call, Appointment.id.in_({*ids, *companions(session, call, set(ids))}))
+    mine = [_duty(row) for row in rows if row.kind == "visit" and row.resource_id == roster.resource_id]
+    watched = [_duty(row) for row in rows if row.kind == "present"]
+    places, everyone = _places(session, call), _practitioners(session, call)
+    absences = _absences(session, call, [row for row in rows if row.kind == "present"])
+    broken = set(mine) - roster_holds(roster, places, mine)
+    broken |= {duty for duty in watched if not covered(duty, places[duty.location_id], everyone, absences)}
+    found = {duty.appointment_id for duty in broken}
+    return found | companions(session, call, found)
+
+
+def lacking_site(session: Session, call: Call, place: Place, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these visits do not stand with the location as it is now."""
+    rows = _rows(session, call, Appointment.id.in_(ids))
+    needed = _certifications(session, call, {row.visit_type for row in rows})
+    duties = [_duty(row, needed.get(row.visit_type, ())) for row in rows]
+    return {duty.appointment_id for duty in set(duties) - site_holds(place, duties)}
+
+
 def by_absence(
     session: Session, call: Call, roster: Roster, absence_id: UUID | None, span: Span
 ) -> tuple[Affected, ...]:

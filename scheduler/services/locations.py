@@ -95,7 +95,9 @@ def change(session: Session, call: Call, location_id: UUID, revision: int, value
     if not _CALENDAR & values.keys():
         return view
     bump_calendars(session, call, _resources_at(session, call, location_id))
-    affected = impact.by_site(session, call, before, impact.place_of(row, today))
+    after = impact.place_of(row, today)
+    affected = impact.by_site(session, call, before, after)
+    consequences.mended(session, call, location_id, lambda ids: impact.lacking_site(session, call, after, ids))
     cause, why = f"{location_id}/{row.revision}", "The location's hours, closures or certifications have changed."
     return replace(view, affected_appointments=consequences.owe(session, call, affected, cause=cause, why=why))
 

@@ -149,7 +149,9 @@ def change(
     if not _CALENDAR & values.keys():
         return view
     bump_calendars(session, call, [resource_id], locked=True)
-    affected = impact.by_roster(session, call, before, impact.roster_of(row))
+    after = impact.roster_of(row)
+    affected = impact.by_roster(session, call, before, after)
+    consequences.mended(session, call, resource_id, lambda ids: impact.lacking_roster(session, call, after, ids))
     cause, why = f"{resource_id}/{row.revision}", "The hours or roles of who or what serves the visit have changed."
     return replace(view, affected_appointments=consequences.owe(session, call, affected, cause=cause, why=why))
 

@@ -124,6 +124,41 @@ def test_a_lost_role_and_a_shift_taken_back(ground: Ground) -> None:
     assert ground.flags(ground.visit) == ground.flags(ground.late) == ["visit_affected"]
 
 
+def test_ground_that_is_given_back_asks_nobody_any_more(ground: Ground) -> None:
+    clinic, hours = ground.clinic, week("08:00", "18:00")
+    mended: list[tuple[Callable[[], object], Callable[[], object]]] = [
+        (lambda: ground.person(roles=[]), lambda: ground.person(roles=[{"code": "therapist"}])),
+        (
+            lambda: ground.person(hours=[]),
+            lambda: ground.person(hours=[{**each, "location_id": str(clinic.location_id)} for each in hours]),
+        ),
+        (lambda: ground.certify([]), lambda: ground.certify([{"code": "licensed"}])),
+        (lambda: ground.place(hours=AFTERNOONS), lambda: ground.place(hours=week("08:00", "20:00"))),
+        (lambda: ground.thing(hours=AFTERNOONS), lambda: ground.thing(hours=None)),
+    ]
+    for take, give in mended:
+        take()
+        assert ground.visit.id in ground.open_tasks()
+        give()
+        assert ground.open_tasks() == []
+        assert ground.flags(ground.visit) == ground.flags(ground.late) == []
+
+
+def test_half_of_it_given_back_is_not_enough_and_a_new_shift_is(ground: Ground) -> None:
+    clinic = ground.clinic
+    ground.person(roles=[])
+    assert set(ground.open_tasks()) == {ground.visit.id, ground.late.id}
+    ground.person(roles=[{"code": "therapist", "valid_from": "2030-03-05"}])
+    assert set(ground.open_tasks()) == {ground.visit.id, ground.late.id}, "not on that day"
+    ground.unshift()
+    ground.person(roles=[{"code": "therapist"}])
+    assert ground.open_tasks() == [ground.late.id], "its shift is still gone"
+    span = {"start": clinic.at(EVENING), "end": clinic.at("2030-03-04 20:00")}
+    place = {"resource_id": ground.who, "location_id": clinic.location_id}
+    clinic.do(lambda s, c: extra_hours.create(s, c, **place, **span))
+    assert ground.open_tasks() == []
+
+
 def test_the_task_goes_with_its_cause_or_with_the_visit(ground: Ground) -> None:
     made = ground.absent(ground.who)
     ground.clinic.do(lambda s, c: absences.remove(s, c, made.id, made.revision))
