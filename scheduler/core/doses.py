@@ -15,6 +15,7 @@ from scheduler.core.site import valid_days
 from scheduler.core.visit import VisitType
 
 _SLOT = timedelta(minutes=SLOT_MINUTES)
+_NOTABLE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,11 @@ def dose_of(visit: VisitType, starts_at: datetime, day: date, given_at: datetime
 def delayed(visit: VisitType, starts_at: datetime, given_at: datetime | None) -> timedelta:
     """By how much later than planned the dose was given, less than nothing when it was sooner; up to the next slot.
 
-    Less than a slot is no delay: plans are made in such steps.
+    Less than an hour is no delay for the days that follow: plans lie at the edge of a window, and no morning is to the
+    minute. (How far doses are from each other is asked of when they were given, always.)
     """
     late = timedelta() if given_at is None else given_at - starts_at - _offset(visit)
-    return timedelta() if abs(late) < _SLOT else -(-late // _SLOT) * _SLOT
+    return timedelta() if abs(late) < _NOTABLE else -(-late // _SLOT) * _SLOT
 
 
 def dose_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:

@@ -79,7 +79,7 @@ def test_by_hand_it_is_booked_by_what_happened_to_the_minute(running: Running) -
 
 @ON_ONE
 def test_what_was_written_down_wrongly_and_what_was_no_delay(running: Running) -> None:
-    now = given(running, timedelta(minutes=4))
+    now = given(running, timedelta(minutes=55))
     assert (codes(running, now), owed(running)) == ([], [])
     now = given(running, 3 * HOUR)
     assert [status for _, status in owed(running)] == ["open"]
