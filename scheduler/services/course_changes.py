@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
-from scheduler.core.civil import on_grid
-from scheduler.core.errors import Fault, IllegalTransition, Invalid
+from scheduler.core.changing import why_not_change
+from scheduler.core.civil import on_grid, to_local
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
+from scheduler.core.policies import Initiator, Policies
 from scheduler.models import Appointment
-from scheduler.services import courses
+from scheduler.services import courses, policies
 from scheduler.services.courses import CourseView
 
 Action = Literal["cancel", "move", "noshow", "not_dosed"]
@@ -48,6 +50,8 @@ class Case:
     changes: tuple[Change, ...]
     pinned: frozenset[UUID]
     now: datetime
+    #: Sessions that whoever asks may not have moved, by the organization's policies.
+    held: frozenset[int] = frozenset()
 
     @cached_property
     def position_of(self) -> Mapping[UUID, int]:
@@ -81,7 +85,12 @@ class Case:
             place
             for place, row in self.standing.items()
             if place not in self.changed
-            and (row.course_session_id in self.pinned or row.status not in lifecycle.OPEN or row.starts_at <= self.now)
+            and (
+                row.course_session_id in self.pinned
+                or place in self.held
+                or row.status not in lifecycle.OPEN
+                or row.starts_at <= self.now
+            )
         )
 
     @property
@@ -113,6 +122,52 @@ def read(
     if case.last < 0:
         raise Invalid([Fault("/changes", "nothing_to_plan", "No session of the course has a visit.")])
     return case
+
+
+def allowed(session: Session, call: Call, case: Case, by: Initiator) -> Case:
+    """The case with what that initiator may not have moved held where it is.
+
+    Raises Refused (`cutoff`, `too_many_changes`) for a change of which it is too late, with who may still grant it.
+    """
+    in_force = policies.current(session, call)
+    reasons = [
+        replace(reason, detail=f"{reason.detail}{_granted(in_force, call, row, change.action, by)}")
+        for change in case.changes
+        if (row := case.rows[change.appointment_id]).starts_at != change.start
+        for reason in _against(in_force, call, row, change.action, by)
+    ]
+    if reasons:
+        raise Refused(reasons)
+    held = {place for place, row in case.standing.items() if _against(in_force, call, row, "move", by)}
+    return replace(case, held=frozenset(held - case.changed.keys()))
+
+
+def refusal_of(session: Session, call: Call, case: Case, moved: Collection[int], by: Initiator) -> Refused:
+    """Why that initiator may not have these moved, which there is no plan without moving, and who may."""
+    in_force = policies.current(session, call)
+    found = []
+    for place in sorted(case.held.intersection(moved)):
+        row = case.standing[place]
+        when = to_local(row.starts_at, row.time_zone)
+        who = _granted(in_force, call, row, "move", by)
+        for reason in _against(in_force, call, row, "move", by):
+            said = f"The visit on {when:%d %B %Y} would have to move as well. {reason.detail}{who}"
+            found.append(replace(reason, detail=said))
+    return Refused(found)
+
+
+def _against(in_force: Policies, call: Call, row: Appointment, action: Action, by: Initiator) -> tuple[Reason, ...]:
+    """The policies against it. That somebody did not come, or got no dose, is no wish of anybody's."""
+    if action not in {"cancel", "move"}:
+        return ()
+    change: Literal["cancel", "reschedule"] = "cancel" if action == "cancel" else "reschedule"
+    return why_not_change(in_force, change, by, starts_at=row.starts_at, now=call.now, moves=row.moves)
+
+
+def _granted(in_force: Policies, call: Call, row: Appointment, action: Action, by: Initiator) -> str:
+    others: tuple[tuple[Initiator, str], ...] = (("staff", "Staff"), ("clinic", "The clinic"))
+    who = next((said for each, said in others if each != by and not _against(in_force, call, row, action, each)), None)
+    return f" {who} may still do it." if who else ""
 
 
 def check(call: Call, row: Appointment, action: Action) -> bool:

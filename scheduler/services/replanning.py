@@ -20,11 +20,12 @@ from scheduler.core.easing import Rule, Scene, lifted
 from scheduler.core.missed import Suggestion, suggestions
 from scheduler.core.planner import Problem
 from scheduler.core.planner.explain import feasible, least
+from scheduler.core.policies import Initiator
 from scheduler.core.site import valid_days
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.services import courses, explaining, opening_days, plans
-from scheduler.services.course_changes import Action, Case, Change, read
+from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
 from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up, solve
 
@@ -80,16 +81,17 @@ def propose(
     changes: Sequence[Change],
     *,
     pinned: Collection[UUID] = (),
-    by: str = "staff",
+    by: Initiator = "staff",
     minutes: int,
 ) -> Replan:
     """The course around these changes, moving as little as can be; gaps count from the last dose that was given.
 
     Where no plan keeps every limit, the least that goes beyond them, and what is then broken. Raises NotFound, Invalid,
-    IllegalTransition, Refused (`on_hold`), NoFeasiblePlan.
+    IllegalTransition, Refused (`on_hold`, and `cutoff` or `too_many_changes` for what `by` may not have changed),
+    NoFeasiblePlan.
     """
-    case = read(session, call, course_id, changes, pinned)
-    desk, plan, easing = _planned(session, call, case)
+    case = allowed(session, call, read(session, call, course_id, changes, pinned), by)
+    desk, plan, easing = _planned(session, call, case, by)
     places = {each.spec.index: each for each in plan.sessions}
     moved = [each for each in places.values() if _is_new(case, each)]
     body = {
@@ -158,12 +160,13 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
     return spec.use_by is not None and booked.day > spec.use_by
 
 
-def _planned(session: Session, call: Call, case: Case) -> tuple[Desk, CoursePlan, Easing]:
+def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[Desk, CoursePlan, Easing]:
     """The best plan, and how limits were widened for it: by the least that leaves one, windows only when they must."""
     desk = _desk(session, call, case, "whole")
     found = solve(desk, narrowed=_Narrowed(case, desk).of)
     if found:
         return desk, found[0], Easing()
+    _refuse_held(session, call, case, by)
     desk = _desk(session, call, case, "far")
     narrowed = _Narrowed(case, desk)
     for windows in (False, True):
@@ -175,6 +178,18 @@ def _planned(session: Session, call: Call, case: Case) -> tuple[Desk, CoursePlan
         lambda it: narrowed.of(problem_of(it)), lambda it: solve(it, narrowed=narrowed.of), narrowed.left
     )
     raise explaining.refusal(session, call, desk, planner)
+
+
+def _refuse_held(session: Session, call: Call, case: Case, by: Initiator) -> None:
+    """Raises Refused where a plan keeps every limit that moves what `by` may not have moved."""
+    if not case.held:
+        return
+    free = replace(case, held=frozenset())
+    desk = _desk(session, call, free, "whole")
+    found = solve(desk, narrowed=_Narrowed(free, desk).of)
+    if found:
+        moved = [each.spec.index for each in found[0].sessions if _is_new(free, each)]
+        raise refusal_of(session, call, case, moved, by)
 
 
 def _least(desk: Desk, narrowed: _Narrowed, *, windows: bool) -> Easing | None:
