@@ -82,7 +82,7 @@ def create(
     )
     view = records.add(session, call, KIND, row)
     bump_calendars(session, call, [resource_id], locked=True)
-    roster = impact.roster_of(resource)
+    roster = impact.roster_of(records.find(session, call, _ABLE, resource_id))
     consequences.mended(session, call, resource_id, lambda ids: impact.lacking_roster(session, call, roster, ids))
     return _by_the_clock(session, call, [view])[0]
 
