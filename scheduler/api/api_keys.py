@@ -7,6 +7,7 @@ from uuid import UUID
 
 from scheduler.api.fields import Id, Instant, List, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, ScopeMissing
 from scheduler.services import access
@@ -24,6 +25,7 @@ class ApiKeySchema(Schema):
     expires_at = Instant(allow_none=True, load_default=None)
     created_at = Instant(dump_only=True)
     revoked_at = Instant(dump_only=True)
+    revision = Mark()
 
 
 class NewApiKeySchema(ApiKeySchema):

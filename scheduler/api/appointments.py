@@ -101,6 +101,8 @@ class CancelSchema(Schema):
 class AppointmentSchema(Schema):
     """A visit with its segments and everyone who serves it."""
 
+    lives = True
+
     id = Id(required=True)
     status = Choice(*_STATUSES, required=True)
     outcome = Text(20, allow_none=True)
@@ -139,7 +141,7 @@ class AppointmentSchema(Schema):
     cancel_category = Text(60, allow_none=True)
     override = Nested(LiftedSchema, allow_none=True, metadata={"description": "Rules lifted for the present place"})
     sequence = Whole(required=True, metadata={"description": "Counts changes of time or place"})
-    version = Whole(required=True, metadata={"description": "Counts every change; the ETag"})
+    version = Whole(required=True, metadata={"description": "Counts every change; `If-Match` takes it"})
     created_at = Instant(required=True)
 
 

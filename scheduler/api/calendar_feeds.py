@@ -11,6 +11,7 @@ from flask import Response, current_app, request, url_for
 
 from scheduler.api.fields import Choice, Id, Instant, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.database import db, look, transact
@@ -42,6 +43,7 @@ class FeedSchema(Schema):
     created_at = Instant(dump_only=True)
     revoked_at = Instant(dump_only=True, allow_none=True)
     read_at = Instant(dump_only=True, allow_none=True, metadata={"description": "When it was last read, to the day"})
+    revision = Mark()
 
 
 class NewFeedSchema(FeedSchema):

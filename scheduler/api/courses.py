@@ -22,6 +22,7 @@ from scheduler.api.fields import (
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Mark
 from scheduler.api.schema import instance
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
@@ -121,6 +122,7 @@ class CourseSchema(Schema):
         metadata={"description": "Sessions that stand outside the protocol: the course wants planning anew"},
     )
     created_at = Instant(required=True)
+    revision = Mark()
 
 
 class CoursesQuery(PageQuery):

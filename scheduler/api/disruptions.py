@@ -13,6 +13,7 @@ from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
 from scheduler.api.http import Answer, Blueprint, Schema, Session, endpoint
 from scheduler.api.jobs import JobSchema, document
+from scheduler.api.kept import Mark
 from scheduler.api.schema import instance
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
@@ -87,6 +88,7 @@ class RepairSchema(Schema):
     to = Instant(required=True)
     expires_at = Instant(required=True)
     diff = Nested(RepairDiffSchema, required=True)
+    revision = Mark()
 
 
 class RepairAcceptanceSchema(Schema):

@@ -93,7 +93,8 @@ INFO = {
 _HEADERS: dict[str, dict[str, Any]] = {
     "RequestId": {"description": "Names this request in the logs", "schema": {"type": "string"}},
     "ETag": {
-        "description": 'What this change is of, as `"7"`; send it back in `If-Match`',
+        "description": 'What this change is of, as `"7"`; send it back in `If-Match`. Where other things or the clock '
+        'have a part in the answer it is `"7-..."`: the revision, all that `If-Match` minds, and a mark of the answer',
         "schema": {"type": "string"},
     },
     "Location": {"description": "Where the new thing is", "schema": {"type": "string", "format": "uri-reference"}},
@@ -104,7 +105,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 _IF_MATCH = {
     "description": "The `ETag` that this change is based on",
-    "schema": {"type": "string", "pattern": '^"([0-9]+|[0-9a-f]{32})"$'},
+    "schema": {"type": "string", "pattern": '^"([0-9]+(-[0-9a-f]{12})?|[0-9a-f]{32})"$'},
 }
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "DryRun": (
@@ -191,7 +192,7 @@ def _success(manner: Manner, method: str) -> dict[str, Any]:
         return made | {"content": {kind: {"schema": {"type": "string"}}}}
     if manner.gives is None:
         return made
-    of_one = "revision" in manner.gives._declared_fields  # noqa: SLF001 - no public way to list them
+    of_one = {"revision", "version"} & manner.gives._declared_fields.keys()  # noqa: SLF001 - no public way to list them
     if not manner.many and (of_one or method == "GET"):
         headers["ETag"] = "ETag"
     shown = page_of(manner.gives) if manner.many else manner.gives

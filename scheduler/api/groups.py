@@ -19,6 +19,8 @@ blp = Blueprint("groups", __name__, url_prefix="/v1", description="Visits of sev
 class GroupSchema(Schema):
     """One meeting of a group; each patient in it has an appointment of their own."""
 
+    lives = True
+
     id = Id(required=True)
     status = Choice("open", "cancelled", required=True)
     visit_type = Text(60, required=True)

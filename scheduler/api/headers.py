@@ -10,7 +10,8 @@ from scheduler.api.auth import MalformedHeader
 from scheduler.core.errors import PreconditionMissing, StaleRevision
 from scheduler.services.records import Revision
 
-_ETAG = re.compile(r'"(?:([0-9]{1,9})|([0-9a-f]{32}))"', flags=re.ASCII)
+#: A revision, and which answer of it was seen where that may differ; or a mark of the whole.
+_ETAG = re.compile(r'"(?:([0-9]{1,9})(?:-[0-9a-f]{12})?|([0-9a-f]{32}))"', flags=re.ASCII)
 _OTHER_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _KEY = re.compile(r"[!-~]{1,255}", flags=re.ASCII)
 

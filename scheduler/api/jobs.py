@@ -7,6 +7,7 @@ from uuid import UUID
 
 from scheduler.api.fields import Choice, Dict, Fraction, Id, Instant, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.services import jobs
@@ -34,6 +35,7 @@ class JobSchema(Schema):
     created_at = Instant(required=True)
     started_at = Instant(required=True, allow_none=True)
     finished_at = Instant(required=True, allow_none=True)
+    revision = Mark()
 
 
 class JobsQuery(PageQuery):
@@ -55,18 +57,14 @@ def list_jobs(session: Session, call: Call, query: dict[str, Any]) -> Any:
 @endpoint(scope="courses:read", gives=JobSchema, refuses=(NotFound,))
 def get_job(session: Session, call: Call, *, job_id: UUID) -> Any:
     """One job. Ask again until its status is none of `queued` and `running`."""
-    return _shown(jobs.get(session, call, job_id))
+    return document(jobs.get(session, call, job_id))
 
 
 @blp.post("/jobs/<uuid:job_id>/cancel")
 @endpoint(scope="courses:write", gives=JobSchema, if_match="optional", refuses=(NotFound, IllegalTransition))
 def cancel_job(session: Session, call: Call, *, job_id: UUID, revision: Revision | None) -> Any:
     """End a job that is not over; nothing of it is kept."""
-    return _shown(jobs.cancel(session, call, job_id, revision=revision))
-
-
-def _shown(row: Any) -> dict[str, Any]:
-    return document(row) | {"revision": row.revision}
+    return document(jobs.cancel(session, call, job_id, revision=revision))
 
 
 def document(row: Any) -> dict[str, Any]:
@@ -85,4 +83,5 @@ def document(row: Any) -> dict[str, Any]:
         "created_at": row.created_at,
         "started_at": row.started_at,
         "finished_at": row.finished_at,
+        "revision": row.revision,
     }

@@ -97,6 +97,13 @@ class StaffHoursSchema(HoursSchema):
     location_id = IdText(required=True)
 
 
+class Mark(Text):
+    """What stands for a thing whose changes nobody counts: its ETag says it, and `If-Match` takes it."""
+
+    def __init__(self) -> None:
+        super().__init__(32, dump_only=True, metadata={"description": "What the ETag says: changes go by it"})
+
+
 class Region(Text):
     """A country or one of its subdivisions, by ISO 3166-2."""
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from scheduler.api.fields import Choice, Id, Instant, Nested, QueryFlag, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.services import message_acts, messages
@@ -69,6 +70,7 @@ class WholeMessageSchema(MessageSchema):
 
     text = Nested(RenderedSchema, required=True, allow_none=True)
     tried = Nested(AttemptSchema, many=True, required=True)
+    revision = Mark()
 
 
 class CallOffSchema(Schema):

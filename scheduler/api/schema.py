@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from functools import cache, cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -59,6 +59,9 @@ class _LengthText(Coded):
 
 class Schema(ma.Schema):
     """Parent of every request and response schema. Declare fields explicitly: they are the privacy boundary."""
+
+    #: Whether what it shows moves without a new revision: other rows, or the clock, have a part in it.
+    lives: ClassVar[bool] = False
 
     class Meta:
         """Nothing passes that was not declared."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from scheduler.api.appointments import BY, CATEGORY, AppointmentSchema, CancelSchema, WantedSchema
 from scheduler.api.errors import reason
-from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Start, Text
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Start, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Code
 from scheduler.api.visits import ObstacleSchema, appointment_document, obstacle, pins_from
@@ -60,6 +60,8 @@ class DroppedSchema(Schema):
 class SeriesSchema(Schema):
     """A series with all its visits, by the wall time at which each was meant to be."""
 
+    lives = True
+
     id = Id(required=True)
     patient_id = Id(required=True)
     visit_type = Text(60, required=True)
@@ -68,6 +70,7 @@ class SeriesSchema(Schema):
     appointments = List(Nested(AppointmentSchema), max=100, required=True)
     dropped = List(Nested(DroppedSchema), max=100, required=True)
     created_at = Instant(required=True)
+    revision = Whole(required=True)
 
 
 class SeriesQuery(PageQuery):

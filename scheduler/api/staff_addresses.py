@@ -9,6 +9,7 @@ from flask import current_app
 
 from scheduler.api.fields import Id, Instant, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.services import staff_notices
@@ -30,6 +31,7 @@ class StaffAddressSchema(Schema):
     error = Text(300, dump_only=True, allow_none=True, metadata={"description": "Why the last try failed"})
     created_at = Instant(dump_only=True)
     revoked_at = Instant(dump_only=True, allow_none=True)
+    revision = Mark()
 
 
 @blp.post("/staff-addresses")

@@ -47,6 +47,8 @@ class WaitlistOfferSchema(Schema):
 class WaitlistEntrySchema(Schema):
     """A patient who waits for a visit at a location; without windows any time will do."""
 
+    lives = True
+
     id = Id(dump_only=True)
     patient_id = Id(required=True)
     visit_type = Text(60, required=True)

@@ -9,7 +9,7 @@ from flask import current_app
 
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
-from scheduler.api.kept import InstantText
+from scheduler.api.kept import InstantText, Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
 from scheduler.core.webhooks import EVENTS
@@ -121,6 +121,7 @@ class WholeDeliverySchema(DeliverySchema):
     """One delivery with its tries, the last thirty of them, oldest first."""
 
     tried = Nested(TrySchema, many=True, required=True)
+    revision = Mark()
 
 
 class DeliveriesQuery(PageQuery):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.examples import talk
+from tests.api.examples import appointment, talk
 from tests.api.walking import Known, Route, routes
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def test_the_tag_of_a_thing_fits_every_change_of_it(app: Flask, alice: Person) -
     """The ETag that a GET of the thing gives is the one that its changes go by."""
     talk(alice)
     known, looks = Known(), {route.rule: route for route in routes(app) if route.method == "GET"}
-    stale = {}
+    stale: dict[str, Any] = {}
+    untold: dict[str, Any] = {}
     for route in changes(app):
         look = shown_by(route, looks)
         if route.name in MAKES or look is None:
@@ -72,10 +73,30 @@ def test_the_tag_of_a_thing_fits_every_change_of_it(app: Flask, alice: Person) -
         mine = known.of(alice, route, *look.ids, *look.made_words)
         shown = look.ask(alice, mine)
         assert shown.status_code == 200, (look.name, shown.json)
+        said = shown.json.get("revision", shown.json.get("version"))
+        if shown.headers["ETag"].strip('"').partition("-")[0] != str(said):
+            untold[look.name] = said
         answer = ask(route, alice, known, shown.headers["ETag"], dry_run=True)
         if answer.status_code in {412, 428}:
             stale[route.name] = answer.json
     assert stale == {}
+    assert untold == {}, "who does not see headers finds in the body what If-Match takes"
+
+
+def test_what_changed_besides_the_thing_is_shown_and_makes_no_change_stale(alice: Person) -> None:
+    """Somebody is away: the visit is flagged, at the same revision. Nobody is told that nothing is new."""
+    path = f"/v1/appointments/{appointment(alice)}"
+    seen = alice.get(path)
+    tag = seen.headers["ETag"]
+    assert alice.get(path, headers={"If-None-Match": tag}).status_code == 304
+    [who] = seen.json["participants"]
+    away = {name: who[name] for name in ("resource_id", "start", "end")}
+    assert alice.post("/v1/absences", json=away).status_code == 201
+    again = alice.get(path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.json["version"]) == (200, seen.json["version"])
+    assert [each["code"] for each in again.json["flags"]] == ["visit_affected"]
+    assert alice.patch(path, json={"note": "Ask."}, headers={"If-Match": tag}).status_code == 200
+    assert alice.patch(path, json={"note": "Call."}, headers={"If-Match": tag}).status_code == 412
 
 
 def shown_by(route: Route, looks: dict[str, Route]) -> Route | None:

@@ -128,6 +128,7 @@ def test_it_is_signed_and_the_same_at_every_try(alice: Person, desk: Gateway, wo
     assert (done["status"], done["attempts"], done["error"]) == ("delivered", 3, None)
     one = alice.get(f"/v1/webhooks/{webhook['id']}/deliveries/{done['id']}").json
     tried = one.pop("tried")
+    assert len(one.pop("revision")) == 32, "what a replay goes by"
     assert one == done
     assert [each["error"] for each in tried] == ["It answered 503.", "It answered 500.", None]
     assert [each["began_at"] for each in tried] == sorted({each["began_at"] for each in tried})
