@@ -48,7 +48,7 @@ By = Mapping[str, Mapping[Hashable, int]]
 #: How far is looked, in turn: the next time only where that did not tell.
 _LOOKS: tuple[Look, ...] = ("first", "near", "far")
 #: The work after which a search that need not prove anything ends, in thousands of points: seldom over 50 ms of CPU.
-EFFORT = 1_200
+EFFORT = 1_600
 #: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
 ROW_MINUTES = 15
 

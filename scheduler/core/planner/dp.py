@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.planner import effort
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
 from scheduler.core.planner.memory import FORBIDDEN, Memory
-from scheduler.core.planner.planes import INF, PASS, QUARTER, STEP, Bars, Choice, Planes, Points, Sheet
+from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Points, Sheet
 from scheduler.core.planner.problem import Main
 
 #: The first and the last local day of something.
@@ -57,6 +58,8 @@ class Chain:
         self._planes, self._lanes = planes, len(lanes)
         self._memory = planes.once("memory", lambda: Memory(planes))
         self._problem, self._weights = planes.problem, planes.problem.weights
+        #: The columns that sessions with the same leaf will ask for.
+        self._expected: dict[Follow | None, slice] = {}
         self._stages = self._open_stages(days, bars, lanes)
         self._ahead: dict[int, Points] = {}
         #: [lanes] the least price; INF or about that where there is no plan.
@@ -70,7 +73,7 @@ class Chain:
         stage, points = self._stages[0], self._ahead[0][:, :, lane].T
         day, row = (int(place) for place in np.unravel_index(int(points.argmin()), points.shape))
         day += stage.first
-        self._planes.effort += STEP * len(self._stages)
+        self._planes.effort += effort.TRACE[effort.has_leaves(self._planes)] * len(self._stages)
         mains, leaves, state = [], [], 0
         for place, stage in enumerate(self._stages):
             cell = (row, day - stage.sheet.first)
@@ -102,7 +105,12 @@ class Chain:
             return []
         follows = [follow(self._planes, main, bars, lanes, whole) for main in mains]
         every = zip(mains, sheets, follows, ends, strict=True)
-        return [Stage(main, sheet, leaf, *edges) for main, sheet, leaf, edges in every]
+        stages = [Stage(main, sheet, leaf, *edges) for main, sheet, leaf, edges in every]
+        for stage in stages:
+            mine = stage.columns(stage.first, stage.last)
+            other = self._expected.get(stage.follow, mine)
+            self._expected[stage.follow] = slice(min(mine.start, other.start), max(mine.stop, other.stop))
+        return stages
 
     def _narrow(self, used: list[Ints], ends: list[Ends]) -> bool:
         """Take from the first and last days of each session what the others exclude; False when nothing is left."""
@@ -135,7 +143,8 @@ class Chain:
         return found
 
     def _look_ahead(self) -> None:
-        self._planes.effort += PASS
+        ends = [(stage.first, stage.last) for stage in self._stages]
+        self._planes.effort += effort.of_pass(self._planes, self._memory.widths, ends, self._lanes)
         end = len(self._stages) - 1
         for place in range(end, -1, -1):
             stage = self._stages[place]
@@ -144,7 +153,7 @@ class Chain:
             if place == end:
                 points = points + (self._weights.finish * days[:, np.newaxis]).astype(np.int32)
                 if stage.follow is not None:
-                    points = points + stage.follow.after(None, columns)
+                    points = points + stage.follow.after(None, columns, self._expected[stage.follow])
                 points = np.repeat(points, self._lanes // points.shape[2], axis=2)
                 points = np.repeat(points, self._memory.widths[place], axis=2)
             else:
@@ -165,13 +174,13 @@ class Chain:
             if first > last:
                 continue
             days = np.arange(first, last + 1)
-            self._planes.effort += shape[0] * len(days) * shape[2] + self._planes.step(place)
             if self._clock_matters(place, gap, first, last):
                 points = self._by_the_clock(place, gap, days)
             else:
                 points = self._memory.recalled(place, gap, days, near[:, there.within(first + gap, last + gap)])
                 if here.follow is not None:
-                    leaf = here.follow.after(self._planes.told(place, gap), here.columns(first, last))
+                    told = self._planes.told(place, gap)
+                    leaf = here.follow.after(told, here.columns(first, last), self._expected[here.follow])
                     points = points + self._memory.spread(place, leaf)
             part = best[:, here.within(first, last)]
             price = np.asarray(self._planes.price_of_gap(place, gap, days), dtype=np.int32)
@@ -276,9 +285,16 @@ class Chain:
     def _clock_matters(self, place: int, gap: int, first: int, last: int) -> bool:
         """Whether, on some of these days, a visit could run into the next main session though the days are lawful."""
         here, there = self._stages[place], self._stages[place + 1]
+        least, most = self._distance(place)
+        if (
+            most == INF
+            and least <= self._planes.calendar.least_between(gap)
+            and (here.follow is None or here.follow.keeps_off)
+        ):
+            return False
         # What holds on all days that the sheets have holds on some, and is asked once for all stages that are alike.
-        told, distance = self._planes.told(place, gap), self._distance(place)
-        key = ("clock", here.sheet, there.sheet, here.follow, gap, told, distance)
+        told = self._planes.told(place, gap)
+        key = ("clock", here.sheet, there.sheet, here.follow, gap, told, least, most)
         ever = self._planes.once(key, lambda: self._matters(place, gap, *_overlap(here.sheet, there.sheet, gap)))
         return ever and self._matters(place, gap, first, last)
 

@@ -34,6 +34,7 @@ class Calendar:
         self._midnights: Ints = np.array([self._find_midnight(day) for day in range(grid.days + 1)], dtype=np.int64)
         #: The slot of each row (axis 0) on each day (axis 1), or NOWHERE; ascending down a column.
         self.slot: Ints = self._slots()
+        self._least_between: dict[int, int] = {}
         for shared in (self.minute, self._midnights, self.slot):
             shared.setflags(write=False)
 
@@ -64,6 +65,14 @@ class Calendar:
     def midnight(self, day: int) -> int:
         """The first slot of a local day, and so the end of the one before."""
         return int(self._midnights[day]) if 0 <= day <= self.grid.days else self._find_midnight(day)
+
+    def least_between(self, days: int) -> int:
+        """The fewest slots from the end of a local day of the grid to the beginning of another so many days later."""
+        if days not in self._least_between:
+            ends, begins = self._midnights[1:], self._midnights[max(days, 0) :]
+            pairs = min(len(ends), len(begins))
+            self._least_between[days] = int((begins[:pairs] - ends[:pairs]).min(initial=days * SLOTS_PER_DAY))
+        return self._least_between[days]
 
     def days_of(self, slot: Ints) -> Ints:
         """The local days of an array of slots."""

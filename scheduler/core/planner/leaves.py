@@ -92,12 +92,19 @@ class Follow:
         self._tables = planes.once(("tables", options, longest), lambda: Tables.of(options, self._delay, longest))
         self._lanes = options.cost.shape[1]
         self._after: dict[int, tuple[Points, int, int]] = {}
+        #: Whether it never runs into the next main session where that is on a lawful day.
+        self.keeps_off = not leaf.before_next or (not leaf.same_day and self._over_by_midnight(planes))
         self._reach = self._new_reach()
 
-    def after(self, gap: int | None, columns: slice | None = None) -> Points:
-        """[rows, days, lanes] the cheapest leaf when the next main session is `gap` days later, as far as days tell."""
+    def after(self, gap: int | None, columns: slice | None = None, expected: slice | None = None) -> Points:
+        """[rows, days, lanes] the cheapest leaf when the next main session is `gap` days later, as far as days tell.
+
+        All `expected` columns are worked out at once, since they will be asked for.
+        """
         gap = self.reached(gap)
-        first, past = (0, len(self._days)) if columns is None else (columns.start, columns.stop)
+        columns = slice(0, len(self._days)) if columns is None else columns
+        wanted = columns if expected is None else expected
+        first, past = min(columns.start, wanted.start), max(columns.stop, wanted.stop)
         if gap not in self._after:
             self._after[gap] = np.empty((*self._target.shape, self._lanes), dtype=np.int32), first, first
         table, low, high = self._after[gap]
@@ -105,7 +112,7 @@ class Follow:
             if start < end:
                 table[:, start:end] = self.cheapest((EVERY, slice(start, end)), gap)
         self._after[gap] = table, min(first, low), max(high, past)
-        return table[:, first:past]
+        return table[:, columns]
 
     def reached(self, gap: int | None) -> int:
         """The gap, or the one from which on all are alike."""
@@ -164,11 +171,17 @@ class Follow:
 
         `next_start`: the first slot at which that may start, for each column.
         """
-        if not self._leaf.before_next:
+        if self.keeps_off:
             return False
         start, end = self._stretches((slice(None), columns), gap, None)[0]
         last = self._options.slot[np.maximum(end - 1, 0)] + self._leaf.minutes // SLOT_MINUTES
         return bool(((end > start) & (last > next_start)).any())
+
+    def _over_by_midnight(self, planes: Planes) -> bool:
+        """Whether it ends on the day on which it begins, whenever that is."""
+        slot, day = self._options.slot[:-1], self._options.day[:-1]
+        last = slot + self._leaf.minutes // SLOT_MINUTES - 1
+        return not len(slot) or bool((planes.calendar.days_of(last) == day).all())
 
     def _window(self, main: Main, edge: int, slot: Ints) -> Stretch:
         leaf, options = self._leaf, self._options

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from scheduler.core.planner import effort
 from scheduler.core.planner.dp import Ends
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import Follow, follow
-from scheduler.core.planner.planes import INF, LAYOUT, STEP, Bars, Choice, Planes, Sheet
+from scheduler.core.planner.planes import INF, Bars, Choice, Planes, Sheet
 
 #: A gap, the places of the days from which it leads to the next main session, and its price for each of them.
 Step = tuple[int, slice, Ints]
@@ -25,7 +26,7 @@ class Outline:
 
     def __init__(self, planes: Planes, bars: Bars, choice: Choice) -> None:
         self._planes, self._weights = planes, planes.problem.weights
-        planes.effort += LAYOUT
+        planes.effort += effort.LAYOUT[effort.has_leaves(planes)]
         mains, lanes, whole = planes.problem.mains, (choice,), planes.whole
         self._sheets = [planes.sheet(main, bars, lanes, whole) for main in mains]
         self._follows = [follow(planes, main, bars, lanes, whole) for main in mains]
@@ -72,7 +73,6 @@ class Outline:
                 np.minimum(part, price + ahead[0][here.start + gap : here.stop + gap], out=part)
             ahead.insert(0, np.minimum(best + self._points[place], INF))
             steps.insert(0, found)
-            self._planes.effort += STEP * len(found)
         return ahead, steps
 
     def _look_back(self, ahead: list[Ints]) -> list[Ints]:

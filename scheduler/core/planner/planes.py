@@ -5,7 +5,7 @@ Costs have a last axis of *lanes*: one lane for each choice of primary persons t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -24,10 +24,6 @@ INF = 1 << 29
 IMPOSSIBLE = INF // 2
 Points = NDArray[np.int32]
 
-#: What a step between two sessions takes besides its points, in points; with a leaf between them.
-STEP, LEAF_STEP = 1_500, 7_500
-#: What a pass takes besides its steps, and what laying out the sheets for new bars does.
-PASS, LAYOUT = 30_000, 100_000
 QUARTER = 15
 
 #: For each role, the place of the primary person among the candidates; OPEN where that is not decided yet.
@@ -90,6 +86,7 @@ class Planes:
         self.calendar = calendar_of(problem.grid)
         self.roles = problem.roles()
         self._bits: dict[int, Bools] = {}
+        self._known_places: dict[int, tuple[Ints, Ints]] = {}
         self._kinds: dict[Hashable, int] = {}
         self._alike: dict[Hashable, int] = {}
         self._kind_of = {visit.session_id: self._kind(visit) for visit in problem.visits()}
@@ -110,10 +107,11 @@ class Planes:
 
     def told(self, place: int, gap: int | None) -> int | None:
         """The gap as far as it concerns a main session's leaf: not when leaf and next main session are both pinned."""
+        return None if gap is None or not self.once(("told", place), lambda: self._tells(place)) else gap
+
+    def _tells(self, place: int) -> bool:
         leaf = self.problem.mains[place].leaf
-        if leaf is None or gap is None:
-            return None
-        return gap if self.problem.judged(leaf.session_id, self.problem.mains[place + 1].session_id) else None
+        return leaf is not None and self.problem.judged(leaf.session_id, self.problem.mains[place + 1].session_id)
 
     def gaps(self, place: int) -> range:
         """How many days may lie between a main session (by its place in the course) and the next."""
@@ -164,18 +162,6 @@ class Planes:
         inside: Ints = before[np.clip(days, 0, grid_days)]
         return inside + np.minimum(days, 0) + np.maximum(days - grid_days, 0)
 
-    def effort_of(self, days: Sequence[tuple[int, int]], lanes: int) -> int:
-        """The effort of so many choices of persons in one pass, when each main session has these days at most."""
-        cells, steps = (self.rows.stop - self.rows.start) * lanes, enumerate(days[:-1])
-        points: int = PASS + sum(
-            (cells * (last - first + 1) + self.step(place)) * len(self.gaps(place)) for place, (first, last) in steps
-        )
-        return points
-
-    def step(self, place: int) -> int:
-        """What one step from a main session takes besides its points, in points."""
-        return STEP if self.problem.mains[place].leaf is None else LEAF_STEP
-
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, made once for each key."""
         if key not in self._made:
@@ -201,9 +187,12 @@ class Planes:
         """The first day, wall minutes and slots of a main session's sheet. A pinned one has one row and one column."""
         pin = self.problem.pinned.get(main.session_id)
         if pin is None:
-            return days.start, self.calendar.minute[self.rows], self.calendar.slot[self.rows, days.start : days.stop]
+            return self.once(("frame", days), lambda: self._new_frame(days))
         first, wall = self.calendar.local(pin)
         return first, np.array([wall]), np.array([[pin]])
+
+    def _new_frame(self, days: range) -> tuple[int, Ints, Ints]:
+        return days.start, self.calendar.minute[self.rows], self.calendar.slot[self.rows, days.start : days.stop]
 
     def sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Sheet:
         """Where a main session may start on these days, unless barred."""
@@ -219,10 +208,17 @@ class Planes:
             grid = self.problem.grid
             known = (bitmap & ((1 << grid.slots) - 1)).to_bytes(-(-grid.slots // 8), "little")
             bits = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")[: grid.slots]
-            self._bits[bitmap] = bits.astype(np.bool_)
-        inside = (slot >= 0) & (slot < self.problem.grid.slots)
-        answer: Bools = inside & self._bits[bitmap][np.where(inside, slot, 0)]
+            self._bits[bitmap] = np.append(bits, 0).astype(np.bool_)
+        answer: Bools = self._bits[bitmap].take(self._places(slot))
         return answer
+
+    def _places(self, slot: Ints) -> Ints:
+        """Where these slots are among the bits; what is outside the timeline is at the end, which is never set."""
+        slots, known = self.problem.grid.slots, self._known_places.get(id(slot))
+        if known is None or known[0] is not slot:
+            known = slot, np.where((slot >= 0) & (slot < slots), slot, slots)
+            self._known_places[id(slot)] = known
+        return known[1]
 
     def _kind(self, visit: Visit) -> int:
         """A small number that equal visits share: hashing their bitmaps once is enough."""
@@ -238,8 +234,9 @@ class Planes:
 
     def _new_sheet(self, main: Main, bars: Bars, lanes: tuple[Choice, ...], days: range) -> Sheet:
         first, minute, slot = self.frame(main, days)
-        day = np.arange(first, first + slot.shape[1])
-        cost = self._cost(main, bars, lanes, (slot, day[np.newaxis, :], minute[:, np.newaxis]))
+        alone = self.once(("alone", self.key(main, bars, ())), lambda: self._alone_on_whole(main, bars))
+        part = slice(0, 1) if main.session_id in self.problem.pinned else slice(days.start, days.stop)
+        cost = self._cost(main, lanes, slot, alone[:, part])
         able = possible(cost).any(axis=2)
         soonest, latest = np.where(able, slot, INF).min(axis=0), np.where(able, slot, -INF).max(axis=0)
         return Sheet(first, minute, slot, cost, soonest, latest)
@@ -254,12 +251,23 @@ class Planes:
         else:
             wall = self.calendar.local(pin)
             slot, day, minute = np.array([pin]), np.array([wall[0]]), np.array([wall[1]])
-        cost = self._cost(leaf, bars, lanes, (slot, day, minute))
+        cost = self._cost(leaf, lanes, slot, self._alone(leaf, bars, (slot, day, minute)))
         never = np.full((1, cost.shape[-1]), INF, dtype=np.int32)
         return Options(np.append(slot, INF), np.append(day, INF), np.concatenate([cost, never]))
 
-    def _cost(self, visit: Visit, bars: Bars, lanes: tuple[Choice, ...], place: tuple[Ints, Ints, Ints]) -> Points:
-        """Points at each place (slots, days, wall minutes, which broadcast together), with the axis of lanes."""
+    def _cost(self, visit: Visit, lanes: tuple[Choice, ...], slot: Ints, alone: Points) -> Points:
+        """Points at each slot, with the axis of lanes."""
+        cost: Points = self._persons(visit, slot, lanes)
+        cost += alone[..., np.newaxis]
+        return np.minimum(cost, INF, out=cost)
+
+    def _alone_on_whole(self, main: Main, bars: Bars) -> Points:
+        first, minute, slot = self.frame(main, self.whole)
+        day = np.arange(first, first + slot.shape[1])
+        return self._alone(main, bars, (slot, day[np.newaxis, :], minute[:, np.newaxis]))
+
+    def _alone(self, visit: Visit, bars: Bars, place: tuple[Ints, Ints, Ints]) -> Points:
+        """Points at each place (slots, days, wall minutes, which broadcast together), whoever is there."""
         slot, day, minute = place
         pinned = visit.session_id in self.problem.pinned
         lawful = np.ones(slot.shape, dtype=np.bool_) if pinned else self.served(visit.starts, slot)
@@ -267,10 +275,8 @@ class Planes:
             if bar.session_id == visit.session_id:
                 lawful &= (slot < bar.start) | (slot >= bar.end)
         wishes = self._wishes(visit, day, minute) + self._fullness(visit, slot)
-        alone = np.where(lawful, wishes + self._moved(visit, slot, day, minute), INF).astype(np.int32)
-        cost: Points = self._persons(visit, slot, lanes)
-        cost += alone[..., np.newaxis]
-        return np.minimum(cost, INF, out=cost)
+        points: Points = np.where(lawful, wishes + self._moved(visit, slot, day, minute), INF).astype(np.int32)
+        return points
 
     def _wishes(self, visit: Visit, day: Ints, minute: Ints) -> Ints:
         """The price of unwelcome hours, and of unwelcome weekdays for a main session."""

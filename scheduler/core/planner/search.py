@@ -17,6 +17,8 @@ from itertools import count
 
 from scheduler.core.planner.clashes import Branches, first_clash
 from scheduler.core.planner.dp import Chain, Ends, Itinerary
+from scheduler.core.planner.effort import of_pass
+from scheduler.core.planner.memory import Memory
 from scheduler.core.planner.outline import Outline
 from scheduler.core.planner.planes import IMPOSSIBLE, OPEN, Bars, Choice, Planes, possible
 from scheduler.core.planner.pricing import misses, priced
@@ -51,6 +53,7 @@ class Search:
     def __init__(self, problem: Problem, bars: Bars = ()) -> None:
         self._problem, self._bars = problem, bars
         self._planes = Planes(problem)
+        self._memory = self._planes.once("memory", lambda: Memory(self._planes))
         #: The best plan that was come across on the way.
         self._known: Plan | None = None
         #: Whether it may end before its plan is proven.
@@ -126,7 +129,7 @@ class Search:
                 return self._planes.effort
             lanes, limit = len(self._problem.candidates[self._planes.roles[node.choice.index(OPEN)]]), self._most()
         days = self._outline(node).days(limit)
-        return self._planes.effort + (self._planes.effort_of(days, lanes) if days else 0)
+        return self._planes.effort + (of_pass(self._planes, self._memory.widths, days, lanes) if days else 0)
 
     def _dive(self, node: Node) -> None:
         """Look at the persons whom the node's own, lawful plan sees most, so that a good plan is known early."""
