@@ -82,10 +82,12 @@ def link(
     moving: bool = False,
     pencilled: bool = False,
     reading: bool = False,
+    over: bool = False,
 ) -> Link | None:
     """Lock the session's course, unless `reading`, and say what it forbids; None without a session.
 
-    The gates before a session do not bar a visit that is only `pencilled`: they bar its confirmation.
+    The gates before a session do not bar a visit that is only `pencilled`: they bar its confirmation. That the course
+    has ended does not bar what is written down of a visit whose time is `over`.
 
     Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's, AlreadyExists when
     it has an appointment that is not the one `moving`.
@@ -117,13 +119,13 @@ def link(
     minutes = visit_kind(session, call, visit_type).visit.minutes
     opened = opening_days.around(session, call, course.location_id, specs, {each.day for each in booked.values()})
     rules = _begun(course, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
-    return Link(course.id, step.id, rules, held=_held(course, spec), asked=spec.asked)
+    return Link(course.id, step.id, rules, held=_held(course, spec, over=over), asked=spec.asked)
 
 
-def _held(course: Course, spec: SessionSpec) -> str | None:
+def _held(course: Course, spec: SessionSpec, *, over: bool) -> str | None:
     """Why the course as a whole lets nothing be done about the session."""
     if course.status in ENDED:
-        return OVER
+        return None if over else OVER
     return ON_HOLD if course.status == "on-hold" and spec.dosing and spec.kind == "main" else None
 
 
@@ -139,7 +141,8 @@ def before_dose(session: Session, call: Call, row: Appointment, visit: VisitType
     """What its course has to say of a dose that is about to be given; None for a talk, or without a course."""
     if visit.kind != "dosing":
         return None
-    return link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)
+    over = row.ends_at <= call.now
+    return link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True, over=over)
 
 
 def own_gates(session: Session, call: Call, session_id: UUID | None) -> tuple[SessionGate, ...]:

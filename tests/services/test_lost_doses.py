@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
-from scheduler.core.errors import Invalid, NoFeasiblePlan
+from scheduler.core.errors import Invalid, NoFeasiblePlan, Refused
 from scheduler.models import Appointment
 from scheduler.services import booking, course_life, visit_day
 from scheduler.services.course_changes import Change
+from scheduler.services.doctor import examine
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.services.test_replanning import Running
 
@@ -155,3 +157,21 @@ def test_a_move_that_cannot_be_says_so_of_that_day(running: Running) -> None:
         running.propose(Change(running.visit("dose", 3).id, "move", sunday))
     assert "every nurse is off duty" in caught.value.detail
     assert "of the" not in caught.value.detail, "there is one day only"
+
+
+def test_a_wrong_no_show_is_put_right_after_the_course_has_ended_and_nothing_else_is_given(running: Running) -> None:
+    clinic, dose = running.clinic, running.visit("dose", 1)
+    take_place(running, "evaluation", 1)
+    missed(running, dose)
+    soon, later = dose.starts_at + timedelta(minutes=40), dose.ends_at + timedelta(hours=5)
+    clinic.do(lambda s, c: course_life.discontinue(s, c, running.id, reason="moved away"), now=soon)
+    with pytest.raises(Refused) as caught:
+        clinic.do(lambda s, c: visit_day.undo(s, c, dose.id), now=soon)
+    assert [reason.code for reason in caught.value.reasons] == ["on_hold"], "nothing more is given"
+    clinic.do(lambda s, c: visit_day.undo(s, c, dose.id), now=later)
+    clinic.do(lambda s, c: visit_day.check_in(s, c, dose.id, at=dose.starts_at), now=later)
+    clinic.do(lambda s, c: visit_day.start(s, c, dose.id, at=dose.starts_at), now=later)
+    told = clinic.do(lambda s, c: visit_day.fulfill(s, c, dose.id, at=dose.ends_at), now=later)
+    assert (told.row.status, told.row.outcome) == ("fulfilled", "dosed")
+    with Session(clinic.engine) as session:
+        assert [each.key for each in examine(session, clinic.call) if each.count] == []

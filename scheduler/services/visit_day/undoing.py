@@ -152,7 +152,8 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     )
     moving = last.action == "reschedule"
     place_in_course = row.course_session_id, row.patient_id, row.visit_type
-    link = course_rules.link(session, call, *place_in_course, moving=moving, pencilled=wanted.pencilled)
+    over = datetime.fromisoformat(was["end"]) <= call.now
+    link = course_rules.link(session, call, *place_in_course, moving=moving, pencilled=wanted.pencilled, over=over)
     kind = visit_kind(session, call, row.visit_type)
     search = Search(session, call, kind, wanted, link, row.id)
     if call.last_try:
