@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.database import snapshot
 from scheduler.models import (
+    Absence,
     Appointment,
     AuditEvent,
     Course,
     CourseSession,
+    Gate,
     GroupPlace,
     Hold,
     IdempotencyRecord,
@@ -29,7 +31,7 @@ from scheduler.models import (
     WebhookDelivery,
     new_id,
 )
-from scheduler.services import booking, holds, visit_types, webhooks
+from scheduler.services import absences, booking, gates, holds, visit_types, webhooks
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.doctor import CHECKS, examine
 from scheduler.services.finding import Wanted
@@ -56,9 +58,11 @@ def clinic(engine: Engine) -> Clinic:
         webhooks.create(session, call, {"url": "https://example.org/hook"}, private=False)
 
     made.do(limit)
-    approve(made, protocol())
+    approve(made, protocol(gate=2))
     booked = course(made)
     accept(made, booked.id, offer(made, booked.id, through="all")[0].token)
+    made.do(lambda s, c: gates.decide(s, c, booked.id, "review", outcome="passed", by="A Clinician"))
+    accept(made, booked.id, offer(made, booked.id)[0].token)
     for start in ("2030-03-21 10:00", "2030-03-21 10:00", "2030-03-22 10:00"):
         circle(made, start)
     held = wanted(made, "2030-03-25 10:00")
@@ -136,7 +140,7 @@ class Hand:
         self.write(Appointment, Appointment.id == key, local_start=start, starts_at=starts_at, ends_at=ends_at)
 
 
-PAST = datetime(2030, 2, 1, tzinfo=UTC)
+PAST, HOUR = datetime(2030, 2, 1, tzinfo=UTC), timedelta(hours=1)
 
 
 def _overlap(hand: Hand) -> None:
@@ -167,6 +171,26 @@ def _nobodys(hand: Hand) -> None:
 def _half_answered(hand: Hand) -> None:
     of = {"organization_id": hand.clinic.call.organization_id, "key_id": new_id(), "key": "k", "fingerprint": "f"}
     hand.connection.execute(insert(table(IdempotencyRecord)), [of | {"created_at": PAST, "expires_at": PAST}])
+
+
+def _elsewhere(hand: Hand) -> None:
+    """The talk was booked with the bay by name, and is in the consulting room."""
+    bay = hand.connection.execute(select(table(Resource).c.id).where(table(Resource).c.type_code == "bay")).scalar_one()
+    hand.write(
+        Appointment, Appointment.id == hand.visit(), pins=[{"selector": "room:consult", "resource_id": str(bay)}]
+    )
+
+
+def _absence(hand: Hand, role: str) -> dict[str, Any]:
+    """An absence of whoever has that role, while the last dose is given."""
+    who = hand.connection.execute(select(table(Resource).c.id).where(table(Resource).c.name == role)).scalar_one()
+    row = hand.connection.execute(select(table(Appointment)).where(Appointment.id == hand.visit("dose"))).one()
+    of = {"organization_id": hand.clinic.call.organization_id, "resource_id": who, "reason": "", "revision": 1}
+    return of | {"id": new_id(), "starts_at": row.ends_at - HOUR, "ends_at": row.ends_at, "created_at": PAST}
+
+
+def _away(hand: Hand, role: str) -> None:
+    hand.connection.execute(insert(table(Absence)), [_absence(hand, role)])
 
 
 #: What is done to a sound clinic, and the invariants that are broken by it: these, and no others.
@@ -210,6 +234,11 @@ DAMAGE: dict[str, tuple[set[str], Callable[[Hand], None]]] = {
         {"pencilled"},
         lambda hand: hand.write(Appointment, Appointment.id == hand.visit(), status="pending", pencilled_until=PAST),
     ),
+    "a room other than the one asked for": ({"named"}, _elsewhere),
+    "a nurse who is away": ({"away"}, lambda hand: _away(hand, "nurse")),
+    "nobody on site who must be": ({"away"}, lambda hand: _away(hand, "prescriber")),
+    "a gate that nobody has passed": ({"gates"}, lambda hand: hand.write(Gate, outcome="pending")),
+    "a gate that failed in silence": ({"gates"}, lambda hand: hand.write(Gate, outcome="failed")),
     "a dose too soon": ({"gaps", "patients_time"}, lambda hand: hand.put("dose", "2030-03-08T08:00")),
     "doses that may not be so close any more": ({"doses"}, _tight_doses),
     "a document that cannot be read": ({"gaps", "doses", "reminders"}, _unreadable),
@@ -258,3 +287,16 @@ def test_well_is_well_and_each_damage_is_named(engine: Engine, clinic: Clinic) -
         assert (audit.count, len(audit.shown)) == (11, 5)
         session.close()
         connection.rollback()
+    lose_ground(clinic)
+    with Session(engine) as session:
+        assert broken(session, clinic) == set(), "somebody was told of each"
+
+
+def lose_ground(clinic: Clinic) -> None:
+    """A gate fails and the nurse falls ill, after all is booked."""
+    with Session(clinic.engine) as session:
+        [made] = session.scalars(select(Course.id))
+        who = session.scalars(select(Resource.id).where(Resource.name == "nurse")).one()
+    clinic.do(lambda s, c: gates.decide(s, c, made, "review", outcome="failed", by="A Clinician"))
+    week = {"start": clinic.at("2030-03-04 00:00"), "end": clinic.at("2030-03-29 00:00")}
+    clinic.do(lambda s, c: absences.create(s, c, resource_id=who, **week))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import SchedulingError
-from scheduler.services.doctor import ground, letters, spacing, taken, trail, visits
+from scheduler.services.doctor import ground, letters, promises, spacing, taken, trail, visits
 
 #: So many of what is broken are named.
 SHOWN = 5
@@ -52,6 +52,9 @@ CHECKS: tuple[Check, ...] = (
     Check("groups", "every place of a group is one living visit's", visits.groups),
     Check("given_up", "nothing is booked for a course that was given up", visits.given_up),
     Check("pencilled", "no visit is pencilled beyond its time", visits.pencilled),
+    Check("named", "every visit ahead has whom and what it was booked with by name", promises.named),
+    Check("away", "whoever is away serves no visit ahead, unless somebody was told", promises.away),
+    Check("gates", "no visit ahead is booked behind a gate that is not passed", promises.gates),
     Check("gaps", "no visit ahead is closer to its course's others than its protocol allows", spacing.gaps),
     Check("doses", "no dose ahead is closer to the patient's others than its kind allows", spacing.doses),
     Check("reminders", "every visit ahead has what its message rules owe", letters.reminders),
