@@ -97,7 +97,7 @@ class PoliciesSchema(Schema):
 
 
 class QuietSchema(Schema):
-    """When patients are left in peace, by their own clock; equal times mean never."""
+    """When patients are left in peace, by their own clock: from 21:00 to 08:00 at the least, which is the law's."""
 
     from_ = TimeOfDay(data_key="from", attribute="from")
     to = TimeOfDay()

@@ -142,7 +142,8 @@ class Messaging:
     """How patients may be written to: peace from `quiet_from` to `quiet_to` by their own clock (HH:MM), and caps.
 
     `basis` is why they may be texted at all: their consent, or the exemption for health care messages. By default the
-    day is 09:00 to 20:00, the hours that the strictest places allow; equal times mean no quiet hours.
+    day is 09:00 to 20:00, the hours that the strictest places allow; equal times mean no quiet hours. What an
+    organization may choose has a floor (`reminders.quiet`).
     """
 
     quiet_from: str = "20:00"

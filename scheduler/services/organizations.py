@@ -11,8 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import NotFound
+from scheduler.core.errors import Fault, Invalid, NotFound, together
 from scheduler.core.policies import Messaging, Policies, merged
+from scheduler.core.reminders import LAW_FROM, LAW_TO, is_too_little
+from scheduler.core.reminders.quiet import parse_clock
 from scheduler.models import Organization
 from scheduler.services import audit, contacts, disclosing, message_rules, protocols, records, shipped, visit_types
 
@@ -98,9 +100,14 @@ def change(session: Session, call: Call, revision: int, values: Mapping[str, Any
     """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision, Invalid."""
     row = _find(session, call)
     records.expect(row, revision)
-    disclosing.refuse(values, "sender_name")
-    if values.get("phone"):
-        values = dict(values) | {"phone": contacts.phone(values["phone"], "/phone")}
+    spelled = dict(values)
+
+    def spell() -> None:
+        if values.get("phone"):
+            spelled["phone"] = contacts.phone(values["phone"], "/phone")
+
+    together(lambda: disclosing.refuse(values, "sender_name"), spell, lambda: _leave_peace(row, values))
+    values = spelled
     before = vars(_view(row))
     for key, value in values.items():
         new = merged(getattr(row, key), value) if isinstance(value, Mapping) else value
@@ -114,6 +121,16 @@ def change(session: Session, call: Call, revision: int, values: Mapping[str, Any
         old, new = ({key: side[key] for key in changed} for side in (before, vars(view)))
         audit.note(session, call, "organization.update", "organization", row.id, before=old, after=new)
     return view
+
+
+def _leave_peace(row: Organization, values: Mapping[str, Any]) -> None:
+    """Raises Invalid (`below_the_law`) when new quiet hours do not hold all those that the law demands."""
+    change = values.get("messaging", {})
+    manners = Messaging.from_document(merged(row.messaging, change))
+    if "quiet" in change and is_too_little(parse_clock(manners.quiet_from), parse_clock(manners.quiet_to)):
+        least = f"{LAW_FROM.isoformat('minutes')} to {LAW_TO.isoformat('minutes')}"
+        detail = f"Quiet hours may be longer, but last from {least} by the patient's clock at the least."
+        raise Invalid([Fault("/messaging/quiet", "below_the_law", detail)])
 
 
 def _find(session: Session, call: Call) -> Organization:

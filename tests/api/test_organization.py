@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scheduler.api.organization import PlanningWeightsSchema
 from scheduler.core.planner import Weights
@@ -97,6 +97,20 @@ def test_all_faults_are_named_at_once(alice: Person) -> None:
         ("/demonstration", "unknown_field"),
     }
     assert alice.patch("/v1/organization", json={"phone": ""}, headers={"If-Match": '"1"'}).json["phone"] == ""
+
+
+def test_quiet_hours_are_never_less_than_the_laws(alice: Person) -> None:
+    def change(**quiet: str) -> Any:
+        body = {"messaging": {"quiet": quiet}, "sender_name": "Harbor", "phone": "+12125550100"}
+        return alice.patch("/v1/organization", json=body, headers={"If-Match": '"1"'})
+
+    for quiet in ({"from": "21:30"}, {"to": "07:00"}, {"from": "00:00", "to": "00:00"}):
+        assert faults(change(**quiet)) == {("/messaging/quiet", "below_the_law")}, quiet
+    told = {"messaging": {"quiet": {"from": "22:00"}}, "sender_name": "Ketamine Center"}
+    answer = alice.patch("/v1/organization", json=told, headers={"If-Match": '"1"'})
+    assert {pointer for pointer, _ in faults(answer)} == {"/messaging/quiet", "/sender_name"}
+    assert alice.get("/v1/organization").json["messaging"]["quiet"] == {"from": "20:00", "to": "09:00"}
+    assert change(**{"from": "19:00", "to": "11:00"}).status_code == 200, "more peace is the clinic's own"
 
 
 def test_a_change_needs_the_right_and_the_revision(alice: Person, bob: Person) -> None:

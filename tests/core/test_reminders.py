@@ -21,6 +21,7 @@ from scheduler.core.reminders import (
     Recipient,
     Rule,
     Visit,
+    is_too_little,
     next_open,
     parse_rules,
     plan_messages,
@@ -243,10 +244,40 @@ class TestQuietHours:
         far = plan(visit("2027-01-14T09:00", fast=6), booked="2027-01-04T14:00", to=lives_in(HONOLULU))
         assert clock(far["night_before"]) == "2027-01-13T18:00", "13:00 in Honolulu"
         over = plan(visit("2027-01-14T09:00", fast=6), booked="2027-01-04T10:00", to=lives_in(LONDON))
-        assert clock(over["night_before"], LONDON) == "2027-01-13T20:00", "18:00 in New York is 23:00 in London"
+        assert clock(over["night_before"], LONDON) == "2027-01-13T19:55", "18:00 in New York is 23:00 in London"
         assert "2027-01-13T23:00" in over["night_before"].note
         early = plan(visit("2027-01-14T09:00", kind="integration"), booked="2027-01-04T14:00", to=lives_in(HONOLULU))
-        assert clock(early["remind_24h"], HONOLULU) == "2027-01-12T20:00", "earlier, not later"
+        assert clock(early["remind_24h"], HONOLULU) == "2027-01-12T19:55", "earlier, not later"
+
+    def test_what_they_move_earlier_is_spread_over_some_minutes(self) -> None:
+        times = [f"{hour}:{minute}" for hour in ("09", "10") for minute in ("00", "15")]
+        visits = [visit(f"2027-01-{day}T{time}", kind="integration") for day in (14, 15) for time in times]
+        moved = [plan(each, booked="2027-01-04T14:00", to=lives_in(HONOLULU)) for each in visits]
+        ends = {clock(owed["remind_24h"], HONOLULU)[11:] for owed in moved}
+        assert len(ends) > 4
+        assert min(ends) >= "19:50"
+        assert max(ends) < "20:00"
+
+    @pytest.mark.parametrize(
+        ("start", "end", "less"),
+        [
+            ("21:00", "08:00", False),
+            ("20:00", "09:00", False),
+            ("20:00", "08:00", False),
+            ("08:01", "08:00", False),
+            ("21:01", "08:00", True),
+            ("21:00", "07:59", True),
+            ("22:00", "07:00", True),
+            ("00:00", "09:00", True),
+            ("20:00", "23:00", True),
+            ("09:00", "17:00", True),
+            ("08:00", "21:00", True),
+            ("00:00", "00:00", True),
+            ("21:00", "21:00", True),
+        ],
+    )
+    def test_may_be_longer_than_the_laws_and_no_shorter(self, start: str, end: str, less: bool) -> None:  # noqa: FBT001
+        assert is_too_little(time.fromisoformat(start), time.fromisoformat(end)) is less
 
     @pytest.mark.parametrize(
         ("moment", "earlier", "later", "rests"),

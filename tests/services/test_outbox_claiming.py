@@ -220,6 +220,14 @@ class TestJudgingOnceMore:
         kinds = {letter.kind for letter in claim(clinic, clinic.at("2030-03-10 20:14"))}
         assert "night_before" in kinds
 
+    @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+    def test_but_never_into_the_night_of_the_law(self, engine: Engine) -> None:
+        clinic = open_postroom(engine, quiet={"from": "21:00", "to": "08:00"})
+        booked(clinic, "session")
+        hurry(clinic, clinic.at("2030-03-07 20:59"))
+        assert claim(clinic, clinic.at("2030-03-07 21:01")) == ()
+        assert claim(clinic, clinic.at("2030-03-08 08:00")) != ()
+
     def test_what_has_lost_its_use_is_not_sent_and_says_why(self, clinic: Clinic) -> None:
         booked(clinic)
         kinds = {letter.kind for letter in claim(clinic, clinic.at("2030-03-09 20:00"))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.reminders.ladder import CALL, UNREACHABLE, in_order
 from scheduler.core.reminders.plan import HELD_CLASSES, plan_messages
-from scheduler.core.reminders.quiet import next_open, previous_close, resting
+from scheduler.core.reminders.quiet import LAW_FROM, LAW_TO, is_night, is_too_little, next_open, previous_close, resting
 from scheduler.core.reminders.reading import parse_rules
 from scheduler.core.reminders.values import (
     CHANNELS,
@@ -28,6 +28,8 @@ __all__ = [
     "CHANNELS",
     "HELD_CLASSES",
     "KINDS",
+    "LAW_FROM",
+    "LAW_TO",
     "PASSING",
     "SPOKEN_KINDS",
     "TASK",
@@ -42,6 +44,8 @@ __all__ = [
     "When",
     "Window",
     "in_order",
+    "is_night",
+    "is_too_little",
     "next_open",
     "parse_rules",
     "plan_messages",

@@ -21,6 +21,9 @@ NIGHT_FROM, NIGHT_TO = time(21), time(9)
 #: The last word before a visit: where there is something to prepare, no other message says it.
 _LAST_WORDS = frozenset({"remind_24h", "night_before"})
 
+#: What quiet hours move to the evening before is spread over so many minutes (clinical.md 8.2: "minus a jitter").
+SPREAD = 10
+
 #: What a clinical hold silences. News of a change is still told, and people still have their tasks.
 HELD_CLASSES = frozenset({"reminder", "instruction", "check_in"})
 
@@ -157,9 +160,9 @@ def _settled(
     """When it is due after quiet hours and the present have had their say, a note, and why it is suppressed."""
     if rule.side == "now":
         return (*_at_once(rule, visit, recipient, raw), None)
-    due = previous_close(recipient, raw) if rule.side == "before" else next_open(recipient, raw)
+    due = _before_the_close(visit, recipient, raw) if rule.side == "before" else next_open(recipient, raw)
     if rule.side == "after" and due >= expires and previous_close(recipient, raw) >= visit.ends_at:
-        due = previous_close(recipient, raw)  # the morning would be too late for it
+        due = _before_the_close(visit, recipient, raw)  # the morning would be too late for it
     if due != raw and rule.quiet == "skip":
         return raw, "", "quiet_hours"
     note = "" if due == raw else f"moved out of quiet hours from {_stamp(raw)}"
@@ -168,6 +171,12 @@ def _settled(
     if raw < now and not rule.catch_up:
         return due, note, "past"
     return (*_at_once(rule, visit, recipient, now, note=f"was due {_stamp(due)}"), None)
+
+
+def _before_the_close(visit: Visit, recipient: Recipient, raw: datetime) -> datetime:
+    """The moment itself, or some minutes before quiet hours: not all are sent in the same, and none too late."""
+    close = previous_close(recipient, raw)
+    return close if close == raw else close - timedelta(minutes=1 + int(visit.starts_at.timestamp()) // 300 % SPREAD)
 
 
 def _at_once(rule: Rule, visit: Visit, recipient: Recipient, moment: datetime, note: str = "") -> tuple[datetime, str]:

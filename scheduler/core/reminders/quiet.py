@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.reminders.values import Recipient
+
+#: Between these nobody may be rung or texted to sell them something: 47 CFR 64.1200(c)(1), "before the hour of 8 a.m.
+#: or after 9 p.m. (local time at the called party's location)". Kept for every message (clinical.md T8, grade L): no
+#: organization may leave its patients less peace, and many should leave more (T9).
+LAW_FROM, LAW_TO = time(21), time(8)
+_DAY = 24 * 60
+
+
+def is_too_little(quiet_from: time, quiet_to: time) -> bool:
+    """Whether quiet hours from one time of day to another leave out a minute of those that the law demands."""
+    into = (_minutes(LAW_FROM) - _minutes(quiet_from)) % _DAY
+    lasts = (_minutes(quiet_to) - _minutes(quiet_from)) % _DAY
+    return into + (_minutes(LAW_TO) - _minutes(LAW_FROM)) % _DAY > lasts
+
+
+def is_night(recipient: Recipient, instant: datetime) -> bool:
+    """Whether it is between those hours where the recipient is, whatever the organization's own are."""
+    return resting(replace(recipient, quiet_from=LAW_FROM, quiet_to=LAW_TO), instant)
 
 
 def resting(recipient: Recipient, instant: datetime) -> bool:
@@ -38,6 +57,10 @@ def next_open(recipient: Recipient, instant: datetime) -> datetime:
         if instant <= closes:
             return max(instant, opens)
     raise AssertionError  # pragma: no cover - three days after, it closes
+
+
+def _minutes(clock: time) -> int:
+    return clock.hour * 60 + clock.minute
 
 
 def _days_around(recipient: Recipient, instant: datetime) -> list[date]:

@@ -8,12 +8,13 @@ from datetime import date, datetime, timedelta
 
 from scheduler.core.civil import to_local
 from scheduler.core.policies import Messaging
-from scheduler.core.reminders import Recipient, resting
+from scheduler.core.reminders import Recipient, is_night, resting
 from scheduler.models import Organization, Patient
 from scheduler.services import opt_outs
 from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
 
-#: What was due before quiet hours began may leave a little into them: a worker is never quite punctual.
+#: What was due before quiet hours began may leave a little into them, though not into the law's: a worker is never
+#: quite punctual.
 GRACE = timedelta(minutes=15)
 
 
@@ -63,6 +64,6 @@ class Person:
         if known is None:
             recipient, now = recipient_of(self._organization, self._patient, site_zone, self._now), self._now
             is_quiet, today = resting(recipient, now), to_local(now, recipient.time_zone).date()
-            rests = is_quiet and resting(recipient, now - GRACE)
+            rests = is_quiet and (resting(recipient, now - GRACE) or is_night(recipient, now))
             known = self._places[site_zone] = Now(recipient, today, is_quiet, rests)
         return known
