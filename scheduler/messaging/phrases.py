@@ -6,6 +6,7 @@ the custom there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -17,12 +18,15 @@ from babel.core import UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time, get_timezone_location, get_timezone_name
 from babel.units import format_unit
 
+from scheduler.core.civil import zone
+
 _SOON = timedelta(hours=6)
+_ONE = re.compile("0?1:")
 _HOUR = timedelta(hours=1)
 
 
 class Phrases:
-    """The manner of one locale. `words` holds that language's `today`, `tomorrow`, `in` and `now`."""
+    """The manner of one locale. `words` holds that language's words for `in`, `now` and the like."""
 
     def __init__(self, locale: str, words: Mapping[str, str]) -> None:
         self._tag, self._has_territory = _known(locale)
@@ -34,9 +38,9 @@ class Phrases:
             return f"{moment.hour:02}:{moment.minute:02}"
         return _clock(self._tag, time(moment.hour, moment.minute))
 
-    def short(self, moment: datetime, *, zone: bool = True) -> str:
+    def short(self, moment: datetime, *, named: bool = True) -> str:
         """Tue, Jan 5 09:00 EST."""
-        return " ".join([self.date(moment), self.clock(moment), *([short_zone(moment)] if zone else [])])
+        return " ".join([self.date(moment), self.clock(moment), *([short_zone(moment)] if named else [])])
 
     def date(self, moment: datetime) -> str:
         """Tue, Jan 5."""
@@ -54,11 +58,21 @@ class Phrases:
         """Tuesday, January 5, 2027."""
         return _day(self._tag, moment.date())
 
-    def near(self, moment: datetime, other: datetime) -> str:
-        """A time beside another: with its weekday on another day, with its zone when the clocks change in between."""
+    def near(self, moment: datetime, other: datetime, recipient_zone: str) -> str:
+        """A time beside another: with its weekday on another day.
+
+        With its zone when the clocks change in between, or for a reader whose clock shows something else.
+        """
         day = "" if moment.date() == other.date() else f"{_by_skeleton(self._tag, 'E', moment.date())} "
-        zone = "" if moment.utcoffset() == other.utcoffset() else f" {short_zone(moment)}"
-        return f"{day}{self.clock(moment)}{zone}"
+        is_plain = moment.utcoffset() == other.utcoffset() and is_theirs(moment, recipient_zone)
+        return f"{day}{self.clock(moment)}{'' if is_plain else f' {short_zone(moment)}'}"
+
+    def since(self, moment: datetime, other: datetime, recipient_zone: str) -> str:
+        """The same as it stands after "from" or "since": in some languages with an article."""
+        said = self.near(moment, other, recipient_zone)
+        day, _, clock = ("", "", said) if moment.date() == other.date() else said.partition(" ")
+        clock = self._words["since_one" if _ONE.match(clock) else "since"].format(clock)
+        return self._words["since_day"].format(day=day, clock=clock) if day else clock
 
     def until(self, moment: datetime, now: datetime) -> str:
         """How far ahead it is: in 5 hours, today, tomorrow, in 3 days; "now" when past. Hours are rounded down."""
@@ -138,6 +152,11 @@ def parse_locale(name: str) -> Locale:
         except (ValueError, UnknownLocaleError):
             continue
     return Locale("en")
+
+
+def is_theirs(moment: datetime, recipient_zone: str) -> bool:
+    """Whether the clock in that zone shows the same as the one that the moment is written by."""
+    return moment.utcoffset() == moment.astimezone(zone(recipient_zone)).utcoffset()
 
 
 def short_zone(moment: datetime) -> str:

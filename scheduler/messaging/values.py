@@ -31,7 +31,16 @@ class Values(dict[str, Any]):
 
     def beside(self, moment: datetime | None) -> str:
         """A time near that of the visit."""
-        return self.phrases.near(moment, self.facts.starts_at) if moment else ""
+        return self.phrases.near(moment, self.facts.starts_at, self.facts.recipient_zone) if moment else ""
+
+    def since(self, moment: datetime | None) -> str:
+        """The same, as it stands after "from" or "since"."""
+        return self.phrases.since(moment, self.facts.starts_at, self.facts.recipient_zone) if moment else ""
+
+    def bare(self, moment: datetime | None) -> str:
+        """The same where the site's zone has just been named."""
+        here = str(self.facts.starts_at.tzinfo)
+        return self.phrases.near(moment, self.facts.starts_at, here) if moment else ""
 
     def is_over(self, moment: datetime | None) -> bool:
         """Whether a time that applies has passed."""
@@ -74,7 +83,7 @@ def _sender(values: Values) -> str:
 
 def _when_brief(values: Values) -> str:
     start = values.facts.starts_at
-    return values.phrases.short(start, zone=str(start.tzinfo) != values.facts.recipient_zone)
+    return values.phrases.short(start, named=str(start.tzinfo) != values.facts.recipient_zone)
 
 
 def _drive(values: Values) -> str:
@@ -89,7 +98,7 @@ def _previous(values: Values, said: Callable[[datetime], str]) -> str:
 def _also_short(values: Values) -> str:
     offset = values.facts.starts_at.utcoffset()
     times = (each.starts_at for each in values.facts.also)
-    return ", ".join(values.phrases.short(time, zone=time.utcoffset() != offset) for time in times)
+    return ", ".join(values.phrases.short(time, named=time.utcoffset() != offset) for time in times)
 
 
 def _first_new(values: Values) -> str:
@@ -111,13 +120,19 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "in_words": lambda v: v.phrases.until(v.facts.starts_at, v.facts.now),
     "arrive_at": lambda v: v.beside(v.facts.arrive_at),
     "food_until": lambda v: v.beside(v.facts.food_until),
+    "food_since": lambda v: v.since(v.facts.food_until),
+    "food_bare": lambda v: v.bare(v.facts.food_until),
     "food_over": lambda v: v.is_over(v.facts.food_until),
     "liquids_over": lambda v: v.is_over(v.facts.liquids_until),
     "alcohol_over": lambda v: v.is_over(v.facts.alcohol_until),
     "liquids_until": lambda v: v.beside(v.facts.liquids_until),
     "alcohol_until": lambda v: v.beside(v.facts.alcohol_until),
+    "liquids_since": lambda v: v.since(v.facts.liquids_until),
+    "liquids_bare": lambda v: v.bare(v.facts.liquids_until),
+    "alcohol_since": lambda v: v.since(v.facts.alcohol_until),
     "ride": lambda v: v.facts.ride,
     "sheet_from": lambda v: v.beside(v.facts.sheet_from),
+    "sheet_since": lambda v: v.since(v.facts.sheet_from),
     "drive": _drive,
     "previous": lambda v: _previous(v, v.full),
     "previous_short": lambda v: _previous(v, v.phrases.short),

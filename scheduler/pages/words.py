@@ -65,12 +65,13 @@ class Words:
         return self._phrases.day(self._there(moment))
 
     def clock(self, moment: datetime) -> str:
-        """The time of day by the site's clock."""
-        return self._phrases.clock(self._there(moment))
+        """The time of day by the site's clock, which is named to a reader whose own shows something else."""
+        there = self._there(moment)
+        return self._phrases.near(there, there, self.reader_zone)
 
     def near(self, moment: datetime, other: datetime) -> str:
-        """A time beside another: with its weekday when that is another day."""
-        return self._phrases.near(self._there(moment), self._there(other))
+        """A time beside another: with its weekday when that is another day, with its zone to a reader elsewhere."""
+        return self._phrases.near(self._there(moment), self._there(other), self.reader_zone)
 
     def _there(self, moment: datetime) -> datetime:
         return moment.astimezone(zone(self.time_zone))

@@ -95,7 +95,7 @@ def test_a_text_is_heard_once_and_answered_alike(client: FlaskClient, clinic: Cl
 def test_a_gateway_speaks_json(client: FlaskClient, clinic: Clinic) -> None:
     clinic.patient()
     told = gateway(client, "/v1/inbound/sms/http", {"id": "g-1", "from": "202-555-0123", "body": "ayuda"})
-    assert told.json == {"reply": "Harbor: mensajes sobre sus citas. Para baja: STOP. Tel. +12125550142."}
+    assert told.json == {"reply": "Harbor: mensajes sobre sus citas. Baja: STOP. Tel. +12125550142."}
 
 
 def test_who_has_not_signed_is_not_heard(client: FlaskClient, clinic: Clinic) -> None:

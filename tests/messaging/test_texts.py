@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,7 +13,16 @@ from jinja2 import UndefinedError
 from scheduler.core.reminders import KINDS
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
-from scheduler.messaging.render import LINKED, TEMPLATES, Text, _environment, locale_chain, render, shipped_locales
+from scheduler.messaging.render import (
+    LINKED,
+    TEMPLATES,
+    Text,
+    _environment,
+    locale_chain,
+    render,
+    shipped_locales,
+    speak,
+)
 from tests.messaging.sample_facts import START, facts, hard_cases
 
 LOCALES = sorted(shipped_locales())
@@ -126,6 +136,42 @@ def test_a_fast_across_a_change_of_clocks_names_the_zone() -> None:
     start = datetime(2027, 11, 7, 7, 0, tzinfo=START.tzinfo)
     food = (start.astimezone(UTC) - timedelta(hours=7)).astimezone(START.tzinfo)
     assert "No food from 01:00 EDT" in render("night_before", "sms", facts(start, food_until=food), ["en"]).body
+
+
+#: What in the reader's language stands before the hour at which the fast begins, in writing and in a call.
+FASTING = {"en": r"(No food|eat nothing) from {}", "es": r"[Nn]o coma( nada)? desde (las )?{}"}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("kind", ["booked", "remind_24h", "night_before", "rescheduled"])
+def test_a_reader_elsewhere_is_told_by_whose_clock_to_fast(kind: str, locale: str) -> None:
+    """At home in Chicago 03:00 would come an hour too late."""
+    for zone, said in (("America/Chicago", "03:00 EST"), ("America/Detroit", "03:00[ ,.]")):
+        case = facts(recipient_zone=zone)
+        texts = [render(kind, channel, case, [locale]).body for channel in WRITTEN]
+        texts += [render(kind, "sms", replace(case, link=link), [locale], one_sms=True).body for link in ("", LINK)]
+        texts += [render(kind, "sms", replace(case, link=LINK), [locale]).body, speak(kind, case, [locale]).words]
+        for text in texts:
+            assert re.search(FASTING[locale].format(said), text), text
+    in_words = render(kind, "email", facts(recipient_zone="America/Chicago"), [locale]).body
+    assert re.search(r"(at|a las) 08:45 EST", in_words), "nor is anybody to arrive by another clock"
+
+
+def test_in_spanish_an_hour_has_its_article() -> None:
+    told = {hours: facts(food_until=START - timedelta(hours=hours), liquids_until=None) for hours in (6, 7.5, 12, 20)}
+    said = {hours: render("remind_24h", "email", case, ["es"]).body for hours, case in told.items()}
+    assert "No coma nada desde las 03:00." in said[6]
+    assert "No coma nada desde la 01:30." in said[7.5]
+    assert "No coma nada desde el mar a las 21:00." in said[12]
+    assert "no debe haber comido nada desde el mar a las 13:00." in said[20]
+    afternoon = facts(food_until=START - timedelta(hours=20), now=START - timedelta(days=1))
+    assert "desde el mar a la 1:00" in render("remind_24h", "email", afternoon, ["es-US"]).body
+
+
+def test_who_may_eat_is_not_kept_from_anything_but_drinking() -> None:
+    body = render("remind_24h", "email", facts(food_until=None), ["en"]).body
+    assert "No drinks from 07:00 on." in body
+    assert "clear liquids" not in body
 
 
 def test_a_fast_that_has_begun_is_not_announced_as_if_it_had_not() -> None:

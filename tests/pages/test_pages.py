@@ -45,6 +45,20 @@ def test_the_page_tells_the_visit_and_nothing_else(client: FlaskClient, sent: Se
     assert re.findall(r"(?:src|href|action)=\"(https?:|//)", answer.text) == []
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_reader_elsewhere_is_told_whose_clock_it_is(client: FlaskClient, sent: Sent) -> None:
+    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}")
+    moved = {"time_zone": "America/Chicago"}
+    there = sent.person.patch(patient.request.path, json=moved, headers={"If-Match": patient.headers["ETag"]})
+    assert there.status_code == 200, there.text
+    page = text(client.get(sent.path))
+    assert "10:00 (Eastern Standard Time, New York)" in page
+    assert "04:00 EST No food from then on." in page
+    assert "08:00 EST Nothing to drink from then on. Until then clear liquids only." in page
+    assert "09:45 EST Please arrive." in page
+    assert "10:30 EST" in text(client.get(f"{sent.path}/times"))
+
+
 def test_looking_changes_nothing(client: FlaskClient, sent: Sent) -> None:
     before = sent.shown()
     for path in ("", "/times", "/cancel", "/visit.ics", "?done=cancel", "?lang=es"):

@@ -204,7 +204,7 @@ def the_dose_is_moved(trial: Trial, phone: Page) -> None:
     was = phone.locator(".when time").get_attribute("datetime")
     phone.get_by_role("link", name="Elegir otra hora").click()
     phone.locator(".times button").nth(2).click()
-    assert phone.get_by_role("status").inner_text() == "Su cita tiene otra hora."
+    assert phone.get_by_role("status").inner_text() == "Su cita tiene una hora nueva."
     moved = phone.locator(".when").inner_text()
     assert phone.locator(".when time").get_attribute("datetime") != was
     phone.goto(f"{old}?lang=es")
@@ -215,7 +215,7 @@ def the_dose_is_moved(trial: Trial, phone: Page) -> None:
     trial.run("2030-03-03 12:05")
     assert (len(trial.letters), len(trial.texts)) == (letters + 1, texts + 1), "the letter is for the calendar"
     news = trial.mailbox.mails[-1]
-    assert trial.texts[-1].startswith("Harbor: su cita pasa a ")
+    assert trial.texts[-1].startswith("Harbor: su cita pasa al ")
     assert (news["Subject"], moved in body_of(news)) == ("Su cita ha cambiado", True)
     assert "no debe conducir durante 24 horas" in body_of(news)
     method, events = events_of(news)
