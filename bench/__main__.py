@@ -18,6 +18,7 @@ from bench import (
     messages,
     planner,
     plans,
+    reads,
     replan,
 )
 from bench.report import machine
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "explain": Benchmark(explain.ABOUT, explain.flags, explain.run),
     "messages": Benchmark(messages.ABOUT, messages.flags, messages.run),
     "faults": Benchmark(faults.ABOUT, faults.flags, faults.run),
+    "reads": Benchmark(reads.ABOUT, reads.flags, reads.run),
     "replan": Benchmark(replan.ABOUT, replan.flags, replan.run),
     "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),
 }

@@ -53,6 +53,7 @@ class Pattern:
     visit_type_id: UUID
     start: timedelta
     end: timedelta
+    segments: list[dict[str, Any]]
     taken: tuple[Taken, ...]
 
 
@@ -118,7 +119,8 @@ class History:
                             mine.append(Held(each.unit, start + each.start, start + each.end))
                     since = visit.start - start
                     until = since + timedelta(minutes=visit.minutes)
-                    day.append(Pattern(visit.kind.visit.code, visit.kind.id, since, until, tuple(taken)))
+                    code, outline = visit.kind.visit.code, visit.kind.visit.outline()
+                    day.append(Pattern(code, visit.kind.id, since, until, outline, tuple(taken)))
             found.append(day)
         return found
 
@@ -139,7 +141,7 @@ class History:
             "location_id": self.clinic.location_id, "status": "booked",
             "local_start": f"{datetime.combine(day, datetime.min.time()) + pattern.start:%Y-%m-%dT%H:%M}",
             "time_zone": TIME_ZONE, "starts_at": starts_at, "ends_at": ends_at, "tzdata": TZDATA_VERSION,
-            "segments": [], "created_at": call.now,
+            "segments": pattern.segments, "created_at": call.now,
         }  # fmt: skip
         taken = [*pattern.taken, Taken(patient, 0, pattern.start, pattern.end, "patient", blocking=True)]
         rows = [

@@ -16,10 +16,12 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.visit_day import Times
 from scheduler.models import Appointment, GroupPlace, Occupancy
+from scheduler.models.among import among
 from scheduler.services.group_places import Served
 from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page
+from scheduler.services.ready import Ready
 
 #: Where a moment stands in time: an instant, or a slot.
 T = TypeVar("T", datetime, int)
@@ -28,10 +30,13 @@ T = TypeVar("T", datetime, int)
 KINDS = {"role": "practitioner", "room": "room", "device": "device"}
 
 _ROWS = cast("Table", Occupancy.__table__).c
-#: Made once: every answer that shows a visit asks it.
-_SERVED = select(_ROWS.appointment_id, _ROWS.resource_id, _ROWS.role, _ROWS.starts_at, _ROWS.ends_at).where(
-    _ROWS.organization_id == bindparam("organization"), _ROWS.appointment_id.in_(bindparam("ids", expanding=True))
+#: Every answer that shows a visit asks it.
+_SERVED = Ready(
+    select(_ROWS.appointment_id, _ROWS.resource_id, _ROWS.role, _ROWS.starts_at, _ROWS.ends_at).where(
+        _ROWS.organization_id == bindparam("organization"), among(_ROWS.appointment_id, "ids")
+    )
 )
+_VISITS = cast("Table", Appointment.__table__)
 
 
 class Participation(NamedTuple):
@@ -127,13 +132,14 @@ def listed(
     session: Session, call: Call, wanted: Filter, *, limit: int, cursor: str | None = None
 ) -> Page[AppointmentView]:
     """A page of appointments by start. `resource_id` finds those that the resource serves or is served in."""
-    chosen = select(Appointment).where(Appointment.organization_id == call.organization_id)
+    mine = _VISITS.c
+    chosen = select(_VISITS).where(mine.organization_id == call.organization_id)
     for column, value in (
-        (Appointment.location_id, wanted.location_id),
-        (Appointment.patient_id, wanted.patient_id),
-        (Appointment.course_id, wanted.course_id),
-        (Appointment.series_id, wanted.series_id),
-        (Appointment.status, wanted.status),
+        (mine.location_id, wanted.location_id),
+        (mine.patient_id, wanted.patient_id),
+        (mine.course_id, wanted.course_id),
+        (mine.series_id, wanted.series_id),
+        (mine.status, wanted.status),
     ):
         if value is not None:
             chosen = chosen.where(column == value)
@@ -141,11 +147,11 @@ def listed(
         places = select(GroupPlace.appointment_id).where(
             GroupPlace.organization_id == call.organization_id, GroupPlace.group_id == wanted.group_id
         )
-        chosen = chosen.where(Appointment.id.in_(places))
+        chosen = chosen.where(mine.id.in_(places))
     if wanted.since is not None:
-        chosen = chosen.where(Appointment.starts_at >= wanted.since)
+        chosen = chosen.where(mine.starts_at >= wanted.since)
     if wanted.until is not None:
-        chosen = chosen.where(Appointment.starts_at < wanted.until)
+        chosen = chosen.where(mine.starts_at < wanted.until)
     if wanted.resource_id is not None:
         served = select(Occupancy.appointment_id).where(
             Occupancy.organization_id == call.organization_id, Occupancy.resource_id == wanted.resource_id
@@ -153,8 +159,8 @@ def listed(
         gathered = select(GroupPlace.group_id).where(
             GroupPlace.organization_id == call.organization_id, GroupPlace.appointment_id.in_(served)
         )
-        chosen = chosen.where(or_(Appointment.id.in_(served), Appointment.group_id.in_(gathered)))
-    found = page(session, call, chosen, [Appointment.starts_at, Appointment.id], limit=limit, cursor=cursor)
+        chosen = chosen.where(or_(mine.id.in_(served), mine.group_id.in_(gathered)))
+    found = page(session, call, chosen, [mine.starts_at, mine.id], limit=limit, cursor=cursor)
     return Page(views(session, call, found.items), found.next_cursor)
 
 
@@ -235,11 +241,15 @@ def _joined(pieces: list[tuple[T, T]]) -> tuple[tuple[T, T], ...]:
 def _occupancies(session: Session, call: Call, ids: Sequence[UUID]) -> dict[UUID, list[Served]]:
     if not ids:
         return {}
-    rows = session.execute(_SERVED, {"organization": call.organization_id, "ids": list(ids)})
-    found: dict[UUID, list[Served]] = {}
-    for row in rows:
-        found.setdefault(row.appointment_id, []).append((row.resource_id, row.role, row.starts_at, row.ends_at))
-    return found
+    return grouped(_SERVED.rows(session, {"organization": call.organization_id, "ids": list(ids)}))
+
+
+def grouped(rows: Iterable[Sequence[Any]]) -> dict[UUID, list[Served]]:
+    """Rows that begin with an appointment and go on with what serves it, by appointment."""
+    found: dict[int, tuple[UUID, list[Served]]] = {}
+    for owner, resource_id, role, start, end in rows:
+        found.setdefault(owner.int, (owner, []))[1].append((resource_id, role, start, end))
+    return dict(found.values())
 
 
 def times_of(row: Appointment) -> Times:

@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, and_, bindparam, or_, select
+from sqlalchemy import Row, Table, and_, bindparam, not_, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import day_bounds
 from scheduler.core.errors import NotFound
+from scheduler.core.visit_day import Stay, delay
 from scheduler.models import Absence, Appointment, Hold, Location, Occupancy, Resource
 from scheduler.models.among import among
 from scheduler.services import tasks
-from scheduler.services.appointments import views
+from scheduler.services.appointments import grouped, times_of, views
 from scheduler.services.busy import LONGEST
-from scheduler.services.catalog import Kind, visit_kinds
+from scheduler.services.catalog import visit_kinds
 from scheduler.services.held import holds_of
+from scheduler.services.ready import Ready
 from scheduler.services.visit_day.viewing import DayView, day_of, stays_of
 
 #: The first instant of a day, and of the day after it.
@@ -80,28 +83,28 @@ def day(session: Session, call: Call, location_id: UUID, on: date) -> Board:
     resources = _resources(session, call, location_id)
     taken = _taken(session, call, resources, rows, bounds)
     away = _away(session, call, resources, bounds)
-    kinds = visit_kinds(session, call)
     return Board(
         location_id=location_id,
         day=on,
         time_zone=location.time_zone,
         start=start,
         end=end,
-        visits=tuple(_days(session, call, rows, taken, kinds, {row.id: row.units for row in resources.values()})),
-        lanes=tuple(_lanes(resources, taken, away, location_id, bounds)),
+        visits=tuple(_days(session, call, rows, taken, {row.id: row.units for row in resources.values()})),
+        lanes=tuple(_lanes(resources, [*taken[0], *taken[1]], away, location_id, bounds)),
     )
 
 
-_VISITS = (
-    select(Appointment)
+_OF_DAY = cast("Table", Appointment.__table__)
+_VISITS = Ready(
+    select(_OF_DAY)
     .where(
-        Appointment.organization_id == bindparam("organization"),
-        Appointment.location_id == bindparam("location"),
-        Appointment.starts_at > bindparam("since"),
-        Appointment.starts_at < bindparam("end"),
-        Appointment.ends_at > bindparam("start"),
+        _OF_DAY.c.organization_id == bindparam("organization"),
+        _OF_DAY.c.location_id == bindparam("location"),
+        _OF_DAY.c.starts_at > bindparam("since"),
+        _OF_DAY.c.starts_at < bindparam("end"),
+        _OF_DAY.c.ends_at > bindparam("start"),
     )
-    .order_by(Appointment.starts_at, Appointment.id)
+    .order_by(_OF_DAY.c.starts_at, _OF_DAY.c.id)
 )
 
 
@@ -113,12 +116,12 @@ def _visits(session: Session, call: Call, location_id: UUID, bounds: Bounds) -> 
         "start": bounds[0],
         "end": bounds[1],
     }
-    return session.scalars(_VISITS, wanted).all()
+    return cast("Sequence[Appointment]", _VISITS.rows(session, wanted))
 
 
 _RESOURCES = cast("Table", Resource.__table__).c
 #: The location's rooms and devices, and everyone on the staff of the organization.
-_THERE = (
+_THERE = Ready(
     select(
         _RESOURCES.id,
         _RESOURCES.kind,
@@ -138,19 +141,30 @@ _THERE = (
 
 
 def _resources(session: Session, call: Call, location_id: UUID) -> dict[UUID, Any]:
-    rows = session.execute(_THERE, {"organization": call.organization_id, "location": location_id})
+    rows = _THERE.rows(session, {"organization": call.organization_id, "location": location_id})
     return {row.id: row for row in rows}
 
 
 _ROWS, _HOLDS = cast("Table", Occupancy.__table__).c, cast("Table", Hold.__table__)
-#: What blocks these resources on the day; a hold only while it lasts.
-_TAKEN = (
-    select(_ROWS.resource_id, _ROWS.unit, _ROWS.starts_at, _ROWS.ends_at, _ROWS.role, _ROWS.appointment_id)
+_COLUMNS = (
+    *(_ROWS.appointment_id, _ROWS.resource_id, _ROWS.role, _ROWS.starts_at, _ROWS.ends_at),
+    *(_ROWS.unit, _ROWS.blocking),
+)
+#: Whatever the day's visits take, at any time.
+_THEIRS = Ready(
+    select(*_COLUMNS)
+    .where(_ROWS.organization_id == bindparam("organization"), among(_ROWS.appointment_id, "visits"))
+    .order_by(_ROWS.starts_at, _ROWS.unit)
+)
+#: What else blocks these resources on the day; a hold only while it lasts.
+_OTHERS = Ready(
+    select(*_COLUMNS)
     .outerjoin(_HOLDS, and_(_HOLDS.c.organization_id == _ROWS.organization_id, _HOLDS.c.id == _ROWS.hold_id))
     .where(
         _ROWS.organization_id == bindparam("organization"),
         among(_ROWS.resource_id, "ids"),
         _ROWS.blocking,
+        or_(_ROWS.appointment_id.is_(None), not_(among(_ROWS.appointment_id, "visits"))),
         _ROWS.starts_at > bindparam("since"),
         _ROWS.starts_at < bindparam("until"),
         _ROWS.ends_at > bindparam("start"),
@@ -162,10 +176,10 @@ _TAKEN = (
 
 def _taken(
     session: Session, call: Call, resources: Collection[UUID], visits: Sequence[Appointment], bounds: Bounds
-) -> list[Any]:
-    """What blocks these resources, or the day's patients, on the day."""
-    wanted = {
-        "organization": call.organization_id,
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """What these visits take, and what else blocks these resources, or the day's patients, on the day."""
+    theirs = {"organization": call.organization_id, "visits": [row.id for row in visits]}
+    wanted = theirs | {
         "ids": [*resources, *{row.patient_id for row in visits}],
         # What begins a day early or late is read too: a visit that runs over midnight runs into it.
         "since": bounds[0] - LONGEST,
@@ -173,22 +187,24 @@ def _taken(
         "start": bounds[0],
         "now": call.now,
     }
-    return list(session.execute(_TAKEN, wanted))
+    return _THEIRS.rows(session, theirs), _OTHERS.rows(session, wanted)
 
 
 _ABSENCES = cast("Table", Absence.__table__).c
-_AWAY = select(_ABSENCES.resource_id, _ABSENCES.starts_at, _ABSENCES.ends_at).where(
-    _ABSENCES.organization_id == bindparam("organization"),
-    among(_ABSENCES.resource_id, "ids"),
-    _ABSENCES.starts_at < bindparam("end"),
-    _ABSENCES.ends_at > bindparam("start"),
+_AWAY = Ready(
+    select(_ABSENCES.resource_id, _ABSENCES.starts_at, _ABSENCES.ends_at).where(
+        _ABSENCES.organization_id == bindparam("organization"),
+        among(_ABSENCES.resource_id, "ids"),
+        _ABSENCES.starts_at < bindparam("end"),
+        _ABSENCES.ends_at > bindparam("start"),
+    )
 )
 
 
 def _away(session: Session, call: Call, resources: Mapping[UUID, Any], bounds: Bounds) -> dict[UUID, list[Span]]:
     wanted = {"organization": call.organization_id, "ids": list(resources), "start": bounds[0], "end": bounds[1]}
     found: dict[UUID, list[Span]] = {}
-    for row in session.execute(_AWAY, wanted):
+    for row in _AWAY.rows(session, wanted):
         units = resources[row.resource_id].units
         found.setdefault(row.resource_id, []).append(Span("absence", row.starts_at, row.ends_at, units))
     return found
@@ -198,25 +214,47 @@ def _days(
     session: Session,
     call: Call,
     rows: Sequence[Appointment],
-    taken: Iterable[Any],
-    kinds: Mapping[str, Kind],
+    taken: tuple[Sequence[Any], Sequence[Any]],
     units: Mapping[UUID, int],
 ) -> Iterable[DayView]:
-    regular = [row for row in taken if row.unit < units.get(row.resource_id, 1)]
-    stays = stays_of(regular)
-    by_resource: dict[UUID, list[Any]] = {}
-    by_visit: dict[UUID, list[Any]] = {}
+    kinds = visit_kinds(session, call)
     holds = holds_of(session, call, {row.patient_id for row in rows})
     owed = tasks.open_of(session, call, [row.id for row in rows])
-    for stay in stays:
-        by_resource.setdefault(stay.resource_id, []).append(stay)
-        by_visit.setdefault(stay.owner, []).append(stay)
-    for seen in views(session, call, rows):
-        mine = by_visit.get(seen.id, [])
-        met = {stay.resource_id for stay in mine}
-        others = [stay for key in met for stay in by_resource[key] if stay.owner != seen.id]
+    served = grouped(row[:5] for row in taken[0])
+    neighbors = _Neighbors([*taken[0], *taken[1]], units)
+    for seen in views(session, call, rows, served={row.id: served.get(row.id, ()) for row in rows}):
+        visit = kinds[seen.row.visit_type].visit
+        behind = delay(visit, times_of(seen.row), seen.row.status, call.now)
+        mine, others = neighbors.of(seen.id) if behind else ((), ())
         stopped = holds.get(seen.row.patient_id, ())
-        yield day_of(call, seen, kinds[seen.row.visit_type].visit, mine, others, units, stopped, owed.get(seen.id, ()))
+        yield day_of(call, seen, visit, mine, others, units, stopped, owed.get(seen.id, ()))
+
+
+@dataclass(frozen=True)
+class _Neighbors:
+    """Who stays where, for the visits that run behind: on most days a few."""
+
+    taken: Sequence[Any]
+    units: Mapping[UUID, int]
+
+    @cached_property
+    def _stays(self) -> tuple[dict[UUID, list[Stay]], dict[UUID, list[Stay]]]:
+        """By resource, and by visit. Units beyond the regular ones belong to overrides."""
+        by_resource: dict[UUID, list[Stay]] = {}
+        by_visit: dict[UUID, list[Stay]] = {}
+        for stay in stays_of(
+            row for row in self.taken if row.blocking and row.unit < self.units.get(row.resource_id, 1)
+        ):
+            by_resource.setdefault(stay.resource_id, []).append(stay)
+            by_visit.setdefault(stay.owner, []).append(stay)
+        return by_resource, by_visit
+
+    def of(self, visit: UUID) -> tuple[Sequence[Stay], Sequence[Stay]]:
+        """The visit's own stays, and those of others where it is."""
+        by_resource, by_visit = self._stays
+        mine = by_visit.get(visit, [])
+        met = {stay.resource_id for stay in mine}
+        return mine, [stay for key in met for stay in by_resource[key] if stay.owner != visit]
 
 
 def _lanes(
@@ -238,16 +276,17 @@ def _lanes(
 
 def _spans(taken: Iterable[Any], bounds: Bounds) -> dict[UUID, list[Span]]:
     """The day's spans of each resource: rows of several units taken together become one."""
-    counted: dict[tuple[Any, ...], int] = {}
+    counted: dict[tuple[Any, ...], tuple[Any, int]] = {}
     for row in taken:
-        if row.starts_at < bounds[1]:
-            key = row.resource_id, row.starts_at, row.ends_at, row.role, row.appointment_id
-            counted[key] = counted.get(key, 0) + 1
+        if row.blocking and row.starts_at < bounds[1] and row.ends_at > bounds[0]:
+            owner = row.appointment_id
+            key = row.resource_id.int, row.starts_at, row.ends_at, row.role, owner and owner.int
+            counted[key] = row, counted[key][1] + 1 if key in counted else 1
     found: dict[UUID, list[Span]] = {}
-    for (resource_id, start, end, role, appointment_id), units in counted.items():
-        kind = "hold" if appointment_id is None else "visit"
-        span = Span(kind, start, end, units, role.partition(":")[2], appointment_id)
-        found.setdefault(resource_id, []).append(span)
+    for row, units in counted.values():
+        kind = "hold" if row.appointment_id is None else "visit"
+        span = Span(kind, row.starts_at, row.ends_at, units, row.role.partition(":")[2], row.appointment_id)
+        found.setdefault(row.resource_id, []).append(span)
     return found
 
 
