@@ -9,7 +9,7 @@ from uuid import UUID
 from scheduler.api.appointments import WantedSchema
 from scheduler.api.fields import Flag, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.visits import ParticipantSchema, SegmentSchema, participants_in, pins_from
+from scheduler.api.visits import ParticipantSchema, SegmentSchema, participants_in, pins_from, segments_in
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import AlreadyExists, Invalid, LocalTimeFault, NotFound, NotTheHolder, Refused, StaleRevision
@@ -144,10 +144,7 @@ def _shown(view: HoldView) -> dict[str, Any]:
         "time_zone": row.time_zone,
         "local_start": start,
         "local_end": end,
-        "segments": [
-            {"name": each["name"], "start": each["start"].astimezone(where), "end": each["end"].astimezone(where)}
-            for each in view.segments
-        ],
+        "segments": segments_in(view.segments, where),
         "participants": participants_in(view.participants, where),
         "revision": row.revision,
         "created_at": row.created_at,

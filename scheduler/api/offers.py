@@ -14,7 +14,7 @@ from typing import Any
 
 from scheduler.api.fields import Id, Instant, List, Nested, Text, Whole
 from scheduler.api.schema import Schema
-from scheduler.api.visits import ParticipantSchema
+from scheduler.api.visits import ParticipantSchema, who_text
 from scheduler.api.writing import Written, instant_text
 from scheduler.core.civil import zone
 from scheduler.services.availability import Offer, Party
@@ -56,7 +56,7 @@ def offer_document(offer: Offer) -> dict[str, Any]:
 @lru_cache(maxsize=8192)
 def _written(party: Party) -> Callable[[int, str], Written]:
     """From the minute of the start, and the zone: these people as JSON, as ParticipantSchema has them."""
-    whole = f"[{','.join(_gapped(who, *what) for who, (what, _, _) in party.shares)}]"
+    whole = f"[{','.join(_gapped(who_text(who, *what)) for who, (what, _, _) in party.shares)}]"
     edges = [edge // _MINUTE for _, (_, first, past) in party.shares for edge in (first, past)]
     offsets = sorted(set(edges))
     each = itemgetter(*[offsets.index(edge) for edge in edges]) if edges else lambda _: ()
@@ -67,15 +67,11 @@ def _written(party: Party) -> Callable[[int, str], Written]:
     return fill
 
 
-_FIXED = ParticipantSchema(exclude=("start", "end"))
-
-
-def _gapped(*who: Any) -> str:
-    """One of them, with gaps for start and end, which come last."""
-    known = _FIXED.as_json(dict(zip(_FIXED.dump_fields, who, strict=True))).removesuffix("}")
-    return known.replace("%", "%%") + ',"start":%s,"end":%s}'
-
-
 @lru_cache(maxsize=16_384)
 def _instant(minute: int, where: str) -> str:
     return instant_text((_EPOCH + minute * _MINUTE).astimezone(zone(where)))
+
+
+def _gapped(who: str) -> str:
+    """One of them, with gaps for start and end."""
+    return who.replace("%", "%%") + '%s,"end":%s}'

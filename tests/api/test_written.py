@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from random import Random
 from types import SimpleNamespace
@@ -21,9 +22,10 @@ from scheduler.api.fields import Day, Flag, Fraction, Id, Instant, List, LocalIn
 from scheduler.api.kept import IdText, InstantText
 from scheduler.api.offers import OfferSchema, offer_document
 from scheduler.api.schema import Schema
-from scheduler.api.visits import participants_in
+from scheduler.api.visits import ParticipantSchema, SegmentSchema, participants_in, segments_in
 from scheduler.api.writing import Written, encoded
 from scheduler.config import Settings
+from scheduler.services.appointments import Participation
 from scheduler.services.availability import Offer, Party
 from tests.api.walking import routes
 
@@ -190,13 +192,23 @@ _SHARES = st.tuples(
     st.lists(st.integers(-600, 600), min_size=1, max_size=3),
     st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu"]),
 )
-def test_offers_of_the_same_people(shares: list[Any], starts: list[int], zone: str) -> None:
+def test_people_of_offers_and_of_visits(shares: list[Any], starts: list[int], zone: str) -> None:
     """Written once with gaps, and filled for each start: as if each had been written by itself, in any night."""
     party, night = Party(tuple(shares)), datetime(2030, 11, 3, 6, tzinfo=UTC)
     for start in (night + timedelta(minutes=minutes) for minutes in starts):
         shown = offer_document(Offer(start, start + timedelta(hours=2), zone, party))
-        alone = shown | {"participants": participants_in(party.at(start), ZoneInfo(zone))}
-        assert OfferSchema().as_json(shown) == encoded(OfferSchema().dump(alone))
+        people = _one_by_one(party.at(start), ZoneInfo(zone))
+        assert OfferSchema().as_json(shown) == encoded(OfferSchema().dump(shown | {"participants": people}))
+        assert participants_in(party.at(start), ZoneInfo(zone)) == encoded(ParticipantSchema(many=True).dump(people))
+        parts = [{"name": each.segment, "start": each.start, "end": each.end} for each in party.at(start)]
+        alone = [{"name": each["segment"], "start": each["start"], "end": each["end"]} for each in people]
+        assert segments_in(parts, ZoneInfo(zone)) == encoded(SegmentSchema(many=True).dump(alone))
+
+
+def _one_by_one(found: Iterable[Participation], where: ZoneInfo) -> list[dict[str, Any]]:
+    return [
+        each._asdict() | {"start": each.start.astimezone(where), "end": each.end.astimezone(where)} for each in found
+    ]
 
 
 def test_what_is_json_already_is_left_as_it_is() -> None:
