@@ -121,7 +121,11 @@ def in_zone(instant: datetime, time_zone: str) -> datetime:
 
 def participants_in(found: Iterable[Participation], where: ZoneInfo) -> Written:
     """Participants as clients see them: whoever it is is written once, and so is an instant."""
-    shown = [f'{who_text(*who)}{_edge(start, where)},"end":{_edge(end, where)}}}' for *who, start, end in found]
+    shown = [
+        f"{who_text(each.resource_id, each.kind, each.role, each.segment)}{_edge(each.start, where)}"
+        f',"end":{_edge(each.end, where)}}}'
+        for each in found
+    ]
     return Written(f"[{','.join(shown)}]")
 
 

@@ -100,6 +100,8 @@ def _planned(
     template: Sequence[Allowed], here: Sequence[Start], begins: datetime, step: int, time_zone: str
 ) -> tuple[Planned, ...]:
     """The template's classes for one slot; each start counts in the shortest class that holds it."""
+    if not template:
+        return ()
     allowed: Counter[int] = Counter()
     for quarter in range(0, step, QUARTER_MINUTES):
         local = to_local(begins + timedelta(minutes=quarter), time_zone)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,13 +14,12 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import Dates, SessionSpec, windows
 from scheduler.core.errors import IllegalTransition, NotFound, Reason, Refused
-from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.protocol import Protocol
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, ProtocolRow, new_id
 from scheduler.models.base import digest_of
-from scheduler.services import audit, opening_days, records
+from scheduler.services import audit, course_rows, opening_days, records
 from scheduler.services.catalog import Kind, parsed, visit_kinds
 from scheduler.services.course_rules import place_of, specs_of
 from scheduler.services.course_wishes import WantedCourse, laid_out
@@ -158,7 +156,7 @@ def require_running(row: Course) -> None:
 
 def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseView]:
     """The rows with sessions, gates and appointments, in a constant number of statements."""
-    known = _read(session, call, [row.id for row in rows], {row.protocol_id for row in rows})
+    known = course_rows.read(session, call, [row.id for row in rows], {row.protocol_id for row in rows})
     kinds = visit_kinds(session, call) if known.booked else {}
     found = []
     for row in rows:
@@ -186,38 +184,8 @@ def astray(
 def rehearse(session: Session, call: Call, nobody: UUID) -> None:
     """Ask all that a look at a course asks, of nobody's."""
     session.get(Course, (nobody, nobody))
-    _read(session, call, [nobody], {nobody})
+    course_rows.read(session, call, [nobody], {nobody})
     visit_kinds(session, call)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is stored of some courses: by course, and appointments by session."""
-
-    sessions: Mapping[UUID, list[CourseSession]]
-    gates: Mapping[UUID, list[Gate]]
-    booked: Mapping[UUID, Appointment]
-    protocols: Mapping[UUID, ProtocolRow]
-
-
-def _read(session: Session, call: Call, ids: Sequence[UUID], protocol_ids: Collection[UUID]) -> _Known:
-    appointments = session.scalars(
-        select(Appointment).where(
-            Appointment.organization_id == call.organization_id,
-            Appointment.course_id.in_(ids),
-            Appointment.status.in_(LIVE),
-            Appointment.outcome.is_distinct_from(NOT_DOSED),
-        )
-    )
-    protocols = session.scalars(
-        select(ProtocolRow).where(ProtocolRow.organization_id == call.organization_id, ProtocolRow.id.in_(protocol_ids))
-    )
-    return _Known(
-        sessions=_grouped(session, call, CourseSession, ids, CourseSession.position),
-        gates=_grouped(session, call, Gate, ids, Gate.after_position),
-        booked={each.course_session_id: each for each in appointments if each.course_session_id is not None},
-        protocols={row.id: row for row in protocols},
-    )
 
 
 def unclosed(view: CourseView, call: Call) -> set[int]:
@@ -236,14 +204,6 @@ def _over(view: CourseView, call: Call) -> set[int]:
     return {
         each.position for each in view.sessions if each.id in view.booked and view.booked[each.id].starts_at <= call.now
     }
-
-
-def _grouped(session: Session, call: Call, table: Any, course_ids: Sequence[UUID], order: Any) -> dict[UUID, list[Any]]:
-    chosen = select(table).where(table.organization_id == call.organization_id, table.course_id.in_(course_ids))
-    found: dict[UUID, list[Any]] = {}
-    for row in session.scalars(chosen.order_by(order)):
-        found.setdefault(row.course_id, []).append(row)
-    return found
 
 
 def dates_of(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Table, and_, bindparam, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -20,6 +20,7 @@ from scheduler.core.load import Facts, Filled, Start, heat, minutes_of
 from scheduler.models import Appointment, Hold, Occupancy
 from scheduler.services.busy import LONGEST
 from scheduler.services.calendars import Loaded, load
+from scheduler.services.ready import Ready
 
 #: The longest span one question may cover.
 LONGEST_SPAN = timedelta(days=31)
@@ -73,41 +74,49 @@ def _there(loaded: Loaded, selector: str) -> list[tuple[int, int]]:
     return found
 
 
+_ROWS = cast("Table", Occupancy.__table__).c
+_VISITS, _HOLDS = cast("Table", Appointment.__table__), cast("Table", Hold.__table__)
+_TAKEN = Ready(
+    select(_ROWS.role, _ROWS.starts_at, _ROWS.ends_at)
+    .outerjoin(_VISITS, and_(_VISITS.c.organization_id == _ROWS.organization_id, _VISITS.c.id == _ROWS.appointment_id))
+    .outerjoin(_HOLDS, and_(_HOLDS.c.organization_id == _ROWS.organization_id, _HOLDS.c.id == _ROWS.hold_id))
+    .where(
+        _ROWS.organization_id == bindparam("organization"),
+        _ROWS.blocking,
+        _ROWS.role != "patient",
+        _ROWS.starts_at > bindparam("early"),
+        _ROWS.starts_at < bindparam("until"),
+        _ROWS.ends_at > bindparam("since"),
+        func.coalesce(_VISITS.c.location_id, _HOLDS.c.location_id) == bindparam("location"),
+        or_(_ROWS.hold_id.is_(None), _HOLDS.c.expires_at > bindparam("now")),
+    )
+)
+_STARTS = Ready(
+    select(_VISITS.c.visit_type, _VISITS.c.starts_at, _VISITS.c.ends_at).where(
+        _VISITS.c.organization_id == bindparam("organization"),
+        _VISITS.c.location_id == bindparam("location"),
+        _VISITS.c.starts_at >= bindparam("since"),
+        _VISITS.c.starts_at < bindparam("until"),
+        _VISITS.c.status.in_([literal_column(f"'{status}'") for status in sorted(LIVE)]),
+    )
+)
+
+
 def _taken(
     session: Session, call: Call, location_id: UUID, since: datetime, until: datetime
 ) -> Mapping[str, list[Span]]:
     """Selector to a span for each unit that visits and living holds at the location take as that."""
-    organization_id = Occupancy.organization_id
-    visit = and_(Appointment.organization_id == organization_id, Appointment.id == Occupancy.appointment_id)
-    hold = and_(Hold.organization_id == organization_id, Hold.id == Occupancy.hold_id)
-    rows = session.execute(
-        select(Occupancy.role, Occupancy.starts_at, Occupancy.ends_at)
-        .outerjoin(Appointment, visit)
-        .outerjoin(Hold, hold)
-        .where(
-            organization_id == call.organization_id,
-            Occupancy.blocking,
-            Occupancy.starts_at > since - LONGEST,
-            Occupancy.starts_at < until,
-            Occupancy.ends_at > since,
-            func.coalesce(Appointment.location_id, Hold.location_id) == location_id,
-            or_(Occupancy.hold_id.is_(None), Hold.expires_at > call.now),
-        )
-    )
+    wanted = _wanted(call, location_id, since, until) | {"early": since - LONGEST, "now": call.now}
     found: dict[str, list[Span]] = {}
-    for row in rows:
-        found.setdefault(row.role, []).append(Span(row.starts_at, row.ends_at))
+    for role, start, end in _TAKEN.rows(session, wanted):
+        found.setdefault(role, []).append(Span(start, end))
     return found
 
 
 def _starts(session: Session, call: Call, location_id: UUID, since: datetime, until: datetime) -> list[Start]:
-    rows: Any = session.execute(
-        select(Appointment.visit_type, Appointment.starts_at, Appointment.ends_at).where(
-            Appointment.organization_id == call.organization_id,
-            Appointment.location_id == location_id,
-            Appointment.starts_at >= since,
-            Appointment.starts_at < until,
-            Appointment.status.in_(sorted(LIVE)),
-        )
-    )
-    return [Start(row.visit_type, row.starts_at, minutes_of(row.starts_at, row.ends_at)) for row in rows]
+    rows = _STARTS.rows(session, _wanted(call, location_id, since, until))
+    return [Start(kind, start, minutes_of(start, end)) for kind, start, end in rows]
+
+
+def _wanted(call: Call, location_id: UUID, since: datetime, until: datetime) -> dict[str, Any]:
+    return {"organization": call.organization_id, "location": location_id, "since": since, "until": until}
