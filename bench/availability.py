@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import UUID
 
+from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.test import EnvironBuilder, run_wsgi_app
@@ -27,8 +28,8 @@ from bench.databases import Database, postgresql, server, sqlite
 from bench.history import History
 from bench.report import Sheet, extent, spread
 from bench.slotloop import SlotLoop
-from bench.stopwatch import timed, unasked
-from scheduler import create_app
+from bench.stopwatch import forget, timed, unasked
+from scheduler import create_app, settle_down
 from scheduler.api.rehearsal import rehearse
 from scheduler.config import Settings
 from scheduler.database import db, look
@@ -76,6 +77,7 @@ def run(chosen: argparse.Namespace) -> None:
             "loop : warm",
             "in the server, warm",
             "its CPU",
+            "in the server, cold",
             "over HTTP, warm",
         ]
     )
@@ -161,22 +163,37 @@ class Watch:
         )
 
     def answers(self, limit: int) -> list[str]:
-        """The same question as a server's worker hears and answers it, in this process: on the wall, and of its CPU."""
+        """The same question as a server's worker hears and answers it, in this process: warm, its CPU, and cold.
+
+        Cold is the first request of an application that has rehearsed, in a process that remembers nothing else.
+        """
+        with self._application() as app:
+            spent = [_timed(partial(_answer, app, self._heard(limit))) for _ in range(self.samples + 10)][10:]
+        cold = []
+        for _ in range(max(5, self.samples // 4)):
+            forget()
+            with self._application() as app:
+                cold.append(_timed(partial(_answer, app, self._heard(limit))))
+        walls, cpu = [wall for wall, _ in spent], [cpu for _, cpu in spent]
+        return [
+            spread(walls),
+            spread(cpu),
+            f"{spread([wall for wall, _ in cold])} (CPU {median(cpu for _, cpu in cold):.0f})",
+        ]
+
+    @contextmanager
+    def _application(self) -> Iterator[Flask]:
+        """The application as a worker has it when it begins to serve."""
         app = create_app(Settings(database_url=self.clinic.database.url))
         rehearse(app)
-
-        def answer(environ: WSGIEnvironment) -> None:
-            body, status, _ = run_wsgi_app(app, environ)
-            if not status.startswith("200"):
-                raise RuntimeError(b"".join(body).decode())
-
-        asked = [self._address(limit) for _ in range(self.samples + 10)]
-        headers = [("Authorization", f"Bearer {self.clinic.token}")]
-        heard = [EnvironBuilder(path=path, headers=headers).get_environ() for path in asked]
-        spent = [_timed(partial(answer, environ)) for environ in heard][10:]
+        settle_down()
+        yield app
         with app.app_context():
             db.engine.dispose()
-        return [spread([wall for wall, _ in spent]), spread([cpu for _, cpu in spent])]
+
+    def _heard(self, limit: int) -> WSGIEnvironment:
+        headers = [("Authorization", f"Bearer {self.clinic.token}")]
+        return EnvironBuilder(path=self._address(limit), headers=headers).get_environ()
 
     def requests(self, limit: int) -> str:
         """The same over HTTP, one after the other, as a client waits for it."""
@@ -240,6 +257,12 @@ class Watch:
         if missed:
             raise RuntimeError(f"the slot loop found {missed[0]}, which the product did not offer")
         return ratios
+
+
+def _answer(app: Flask, environ: WSGIEnvironment) -> None:
+    body, status, _ = run_wsgi_app(app, environ)
+    if not status.startswith("200"):
+        raise RuntimeError(b"".join(body).decode())
 
 
 def _timed(act: Callable[[], object], before: Callable[[], object] | None = None) -> tuple[float, float]:

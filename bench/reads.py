@@ -1,4 +1,4 @@
-"""What the desk looks at all day: the board, the load, a course, a list of visits; beside bare SQL and one dump of it."""
+"""What a desk looks at all day: the board, the load, a course, a list; in the server, beside bare SQL and one dump."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import Connection, Engine, event, func, select, text
+from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.orm import Session
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -222,26 +222,35 @@ class Desk:
         return at if self.database.dialect == "postgresql" else since // timedelta(microseconds=1)
 
 
-_THERE = (
-    "a.organization_id = :organization AND a.location_id = :location AND a.starts_at >= :since AND a.starts_at < :until"
-)
-_OF_DAY = f"SELECT {{}} FROM appointments a WHERE {_THERE}"
-_OF_DAY_TAKEN = (
-    "SELECT o.resource_id, o.unit, o.starts_at, o.ends_at, o.role, o.appointment_id FROM occupancies o JOIN appointments a"
-    f" ON a.organization_id = o.organization_id AND a.id = o.appointment_id WHERE {_THERE}"
-)
-_RESOURCES = "SELECT id, kind, name, roles, hours, units FROM resources WHERE organization_id = :organization AND kind <> 'patient'"
-_ABSENCES = (
-    "SELECT resource_id, starts_at, ends_at FROM absences"
-    " WHERE organization_id = :organization AND starts_at < :until AND ends_at > :since"
-)
-_TASKS = f"SELECT t.* FROM tasks t JOIN appointments a ON a.organization_id = t.organization_id AND a.id = t.appointment_id WHERE {_THERE}"
-_OF_COURSE = "WHERE organization_id = :organization AND course_id = :course"
+_OF_DAY = """
+    SELECT {} FROM appointments a
+    WHERE a.organization_id = :organization AND a.location_id = :location
+      AND a.starts_at >= :since AND a.starts_at < :until
+"""
+_OF_DAY_TAKEN = """
+    SELECT o.resource_id, o.unit, o.starts_at, o.ends_at, o.role, o.appointment_id FROM occupancies o
+    JOIN appointments a ON a.organization_id = o.organization_id AND a.id = o.appointment_id
+    WHERE a.organization_id = :organization AND a.location_id = :location
+      AND a.starts_at >= :since AND a.starts_at < :until
+"""
+_RESOURCES = """
+    SELECT id, kind, name, roles, hours, units FROM resources
+    WHERE organization_id = :organization AND kind <> 'patient'
+"""
+_ABSENCES = """
+    SELECT resource_id, starts_at, ends_at FROM absences
+    WHERE organization_id = :organization AND starts_at < :until AND ends_at > :since
+"""
+_TASKS = """
+    SELECT t.* FROM tasks t JOIN appointments a ON a.organization_id = t.organization_id AND a.id = t.appointment_id
+    WHERE a.organization_id = :organization AND a.location_id = :location
+      AND a.starts_at >= :since AND a.starts_at < :until
+"""
 _COURSE = (
     "SELECT * FROM courses WHERE organization_id = :organization AND id = :course",
-    f"SELECT * FROM course_sessions {_OF_COURSE}",
-    f"SELECT * FROM gates {_OF_COURSE}",
-    f"SELECT * FROM appointments {_OF_COURSE}",
+    "SELECT * FROM course_sessions WHERE organization_id = :organization AND course_id = :course",
+    "SELECT * FROM gates WHERE organization_id = :organization AND course_id = :course",
+    "SELECT * FROM appointments WHERE organization_id = :organization AND course_id = :course",
 )
 
 

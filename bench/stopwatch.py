@@ -37,14 +37,19 @@ def worker_cpu(api: Server) -> float:
     return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
 
 
-@contextmanager
-def unasked(url: str) -> Iterator[Engine]:
-    """An engine as in a process that has begun and was never asked."""
-    engine = create_engine(url, **engine_options(url))
+def forget() -> None:
+    """Forget all that the product remembers between calls."""
     for name, module in list(sys.modules.items()):
         for found in vars(module).values() if name.startswith("scheduler.") else ():
             if isinstance(found, _lru_cache_wrapper):
                 found.cache_clear()
+
+
+@contextmanager
+def unasked(url: str) -> Iterator[Engine]:
+    """An engine as in a process that has begun and was never asked."""
+    engine = create_engine(url, **engine_options(url))
+    forget()
     with Session(engine) as session:
         look(session)
         rehearse(session, datetime.now(UTC))  # as every process does before it serves
