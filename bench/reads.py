@@ -35,7 +35,7 @@ from scheduler.core.civil import to_local
 from scheduler.database import db
 from scheduler.models import Appointment, ProtocolRow
 from scheduler.services import courses, planning, plans, protocols
-from scheduler.services.courses import WantedCourse
+from scheduler.services.course_wishes import WantedCourse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
