@@ -103,7 +103,7 @@ class History:
                 instant, taken = loaded.site.timeline.instant, []
                 for taking in visit.takings:
                     span = instant(taking.start), instant(taking.end)
-                    total = loaded.units[taking.resource_id]
+                    total = loaded.rows[taking.resource_id].units
                     wanted = total if taking.units is None else taking.units
                     units = lowest_free(held.get(taking.resource_id, []), total, *span, wanted)
                     if units is None:

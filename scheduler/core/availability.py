@@ -7,7 +7,7 @@ writing them, is done elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -49,7 +49,7 @@ class Calendar:
     def free(self, units: int | None) -> int:
         """Slots at which it is on site with that many units free; None means all of them."""
         wanted = self.units if units is None else units
-        return self.there & ~self.taken[self.units - wanted] if wanted <= self.units else 0
+        return self.rostered & ~(self.absent | self.taken[self.units - wanted]) if wanted <= self.units else 0
 
     def starts(self, thread: Thread) -> int:
         """Slots at which a visit may start so that this resource serves the whole thread; found once."""
@@ -78,7 +78,7 @@ class Calendar:
         """Whether `starts` holds that slot, without looking at any other."""
         qualified = self.serves.get(thread.selector, 0)
         for stretch in thread.around(self.buffers):
-            at, full = slot + stretch.start, (1 << stretch.length) - 1
+            at, full = slot + stretch.start, (1 << stretch.end - stretch.start) - 1
             if at < 0 or (self.free(stretch.units) & qualified) >> at & full != full:
                 return False
         return True
@@ -115,6 +115,7 @@ class Clinic:
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     #: Selector to rooms that may change places under the visits in them.
     pools: Mapping[str, RoomPool] = field(default_factory=dict)
+    _pools: dict[Thread, Sequence[Calendar]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _able: dict[Thread, tuple[tuple[Calendar, int], ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -135,12 +136,16 @@ class Clinic:
         needed = [each.buffers for each in self.calendars.values()] or [(0, 0)]
         return max(before for before, _ in needed), max(after for _, after in needed)
 
-    def pool(self, thread: Thread) -> Iterator[Calendar]:
-        """Those who could ever serve the thread, pins respected, in id order."""
-        only = self.pins.get(thread.selector)
-        for resource_id, calendar in self.calendars.items():
-            if thread.selector in calendar.serves and (only is None or resource_id in only):
-                yield calendar
+    def pool(self, thread: Thread) -> Sequence[Calendar]:
+        """Those who could ever serve the thread, pins respected, in id order; found once."""
+        known = self._pools.get(thread)
+        if known is None:
+            selector, only = thread.selector, self.pins.get(thread.selector)
+            known = [each for each in self.calendars.values() if selector in each.serves]
+            if only is not None:
+                known = [each for each in known if each.resource_id in only]
+            self._pools[thread] = known
+        return known
 
     def attended(self, slots: int) -> int:
         """Starts from which on the patient is free for so many slots; all when no patient is given."""
@@ -190,9 +195,9 @@ class Clinic:
         """Who could ever serve the visit, in the order in which `near` tells of them."""
         known = self._crews.get(demand)
         if known is None:
-            pools = (() if thread.present else self.pool(thread) for thread in demand.threads)
-            named = tuple(tuple((each.resource_id, each.buffers) for each in pool) for pool in pools)
-            known = self._crews[demand] = crew_of(demand, named)
+            pools = [[] if thread.present else self.pool(thread) for thread in demand.threads]
+            named = [tuple([(each.resource_id, each.buffers) for each in pool]) for pool in pools]
+            known = self._crews[demand] = crew_of(demand, tuple(named))
         return known
 
 

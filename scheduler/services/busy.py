@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -120,24 +120,19 @@ def busy(
     memory = _Memory() if has_changed_calendars(session) else _memory(session)
     view = call.organization_id, timeline
     found = memory.of(view, revisions)
-    missing = [key for key in revisions if key not in found] if found else list(revisions)
-    if not missing and not ignoring:
-        return found, {}
-    read = list(lines(session, call, timeline, missing, ignoring))
-    made = _made(timeline, missing, read)
-    memory.keep(view, revisions, made)
+    missing = [key for key, known in zip(revisions, found, strict=True) if known is None]
     freed: dict[UUID, list[tuple[int, Run]]] = {}
-    for line in read if ignoring else ():
-        if line.what == "freed":
-            freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
-    return {**found, **made}, freed
-
-
-def _made(timeline: Timeline, ids: Sequence[UUID], read: Sequence[Line]) -> dict[UUID, Busy]:
-    told: dict[int, list[Line]] = {}
-    for line in read:
-        told.setdefault(line.resource_id.int, []).append(line)
-    return {key: _as_told(key, timeline, told.get(key.int, ())) for key in ids}
+    if missing or ignoring:
+        told: dict[int, list[Line]] = {}
+        for line in lines(session, call, timeline, missing, ignoring):
+            if line.what == "freed":
+                freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
+            else:
+                told.setdefault(line.resource_id.int, []).append(line)
+        pairs = zip(revisions, found, strict=True)
+        found = [known or _as_told(key, timeline, told.get(key.int, ())) for key, known in pairs]
+        memory.keep(view, revisions, found)
+    return dict(zip(revisions, cast("list[Busy]", found), strict=True)), freed
 
 
 def _as_told(key: UUID, timeline: Timeline, told: Sequence[Line]) -> Busy:
@@ -179,26 +174,26 @@ class _Memory:
         self._known: OrderedDict[View, dict[int, Known]] = OrderedDict()
         self._size = 0
 
-    def of(self, view: View, revisions: Mapping[UUID, int]) -> dict[UUID, Busy]:
-        """Those that are known at just these revisions."""
+    def of(self, view: View, revisions: Mapping[UUID, int]) -> list[Busy | None]:
+        """What is known of each at just this revision, in their order."""
         with self._lock:
             known = self._known.get(view)
             if known is None:
-                return {}
+                return [None] * len(revisions)
             self._known.move_to_end(view)
-            here = ((key, revision, known.get(key.int)) for key, revision in revisions.items())
-            return {key: value[1] for key, revision, value in here if value is not None and value[0] == revision}
+            here = [(known.get(key.int), revision) for key, revision in revisions.items()]
+            return [value[1] if value is not None and value[0] == revision else None for value, revision in here]
 
-    def keep(self, view: View, revisions: Mapping[UUID, int], made: Mapping[UUID, Busy]) -> None:
-        """Remember those made, at these revisions; an older one never replaces a newer one."""
+    def keep(self, view: View, revisions: Mapping[UUID, int], found: Sequence[Busy]) -> None:
+        """Remember each at its revision; an older one never replaces a newer one."""
         with self._lock:
             known = self._known.setdefault(view, {})
             self._known.move_to_end(view)
             self._size -= len(known)
-            for key, each in made.items():
-                value = revisions[key], each
-                if known.get(key.int, value)[0] <= value[0]:
-                    known[key.int] = value
+            for (key, revision), each in zip(revisions.items(), found, strict=True):
+                value = known.get(key.int)
+                if value is None or value[0] <= revision:
+                    known[key.int] = revision, each
             self._size += len(known)
             while self._size > REMEMBERED:
                 self._size -= len(self._known.popitem(last=False)[1])

@@ -49,11 +49,6 @@ class Loaded:
     ignoring: Sequence[UUID]
     own_hold: UUID | None
 
-    @cached_property
-    def units(self) -> Mapping[UUID, int]:
-        """How many regular ones each resource has."""
-        return {key: row.units for key, row in self.rows.items()}
-
     def held(self, key: UUID, window: int) -> list[Held]:
         """The units taken of a resource, as far as they lie among the slots of the window."""
         instant = self.site.timeline.instant
@@ -97,15 +92,18 @@ def load(
     else:
         resources, revisions, visits = before.rows, before.revisions, before.visits
     standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold)
-    calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
+    in_order = zip(resources.values(), standing.values(), strict=True)
+    calendars = dict(zip(resources, [_calendar(row, place, each) for row, each in in_order], strict=True))
+    others = dict(calendars)  # a copy asks no id for its hash
+    patient = others.pop(patient_id) if patient_id is not None else None
     site = Site(
         timeline=timeline,
         time_zone=location.time_zone,
         open=place.open,
         closed=place.closed,
         certifications=tuple(location.certifications),
-        calendars={key: each for key, each in calendars.items() if each.kind != "patient"},
-        patient=calendars[patient_id] if patient_id is not None else None,
+        calendars=others,
+        patient=patient,
         clearances=at.clearances,
         on_hold=at.on_hold,
         earliest=call.now + timedelta(minutes=policies.lead_minutes),

@@ -124,7 +124,7 @@ def find(
     if call.last_try:  # nothing may be lost any more
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
-        lock_resources(session, call, list(search.load(wanted.start, wanted.start).units))
+        lock_resources(session, call, list(search.load(wanted.start, wanted.start).rows))
         search = replace(search, at=premises_of(session, call, wanted))
     local, starts_at = whole(search.when, search.check_pins)
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:

@@ -196,7 +196,7 @@ class _Pen:
             self.held.setdefault(room, []).append(Held(0, start, end))
             self.add(owner, room, [0], start, end, taking.selector, fixed=fixed)
             return
-        total = self.loaded.units[taking.resource_id]
+        total = self.loaded.rows[taking.resource_id].units
         wanted = total if taking.units is None else taking.units
         mine = self.held.setdefault(taking.resource_id, [])
         units = lowest_free(mine, total, start, end, wanted)
@@ -211,7 +211,7 @@ class _Pen:
         """One taking in the lowest units beyond the regular ones that nothing overlaps, made when there are too few."""
         mine = self.held.setdefault(taking.resource_id, [])
         taken = {each.unit for each in mine if each.start < end and start < each.end}
-        beyond = (unit for unit in count(self.loaded.units[taking.resource_id]) if unit not in taken)
+        beyond = (unit for unit in count(self.loaded.rows[taking.resource_id].units) if unit not in taken)
         units = list(islice(beyond, taking.units))
         key = {"organization_id": self.call.organization_id, "resource_id": taking.resource_id}
         known = select(_UNITS.c.unit).where(*(_UNITS.c[name] == value for name, value in key.items()))

@@ -243,7 +243,7 @@ def _place(
     first = opening.starts_at - timedelta(minutes=kind.visit.minutes)
     loaded = search.load(first, opening.ends_at)
     if call.last_try:
-        lock_resources(session, call, list(loaded.units))
+        lock_resources(session, call, list(loaded.rows))
         loaded = search.load(first, opening.ends_at)
     check_pins(loaded, kind, wanted.pins)
     timeline, zone = loaded.site.timeline, loaded.site.time_zone

@@ -53,7 +53,7 @@ def look(
         if concerned(places) <= own:
             return seen, places
         savepoint.rollback()  # the locks go with it: more of them, in order, can only be taken by whoever holds none
-    seen = _locked(session, call, desk, {*freed, *desk.loaded.units}, read)
+    seen = _locked(session, call, desk, {*freed, *desk.loaded.rows}, read)
     return seen, places_of(call, seen, stored, passed)
 
 

@@ -101,7 +101,7 @@ def _found(
     search = Search(session, call, kind, _wanted(rows[0], starts[0], by), together=ids)
     loaded = search.load(min(starts), max(starts))
     if call.last_try:
-        lock_resources(session, call, list(loaded.units))
+        lock_resources(session, call, list(loaded.rows))
         loaded = search.load(min(starts), max(starts))
     joinable = search.joinable(loaded)
     calendars: Mapping[UUID, Calendar] | None = None
