@@ -43,7 +43,7 @@ from scheduler.services.occupying import (
 from scheduler.services.pencilling import pencilled_until
 from scheduler.services.records import expect
 from scheduler.services.settling import settle
-from scheduler.services.sheet import Sheet
+from scheduler.services.sheet import Sheet, unwritten
 
 
 def book(
@@ -216,7 +216,8 @@ def tell_moved(
 
 def draft(call: Call, wanted: Wanted, found: Found, *, status: str = "booked") -> Appointment:
     """A new appointment at the place found, not yet in the session."""
-    appointment = Appointment(
+    return unwritten(
+        Appointment,
         organization_id=call.organization_id,
         id=new_id(),
         patient_id=wanted.patient_id,
@@ -227,21 +228,30 @@ def draft(call: Call, wanted: Wanted, found: Found, *, status: str = "booked") -
         sequence=0,
         note=wanted.note,
         created_at=call.now,
+        **_at(wanted, found),
     )
-    place(appointment, wanted, found)
-    return appointment
 
 
 def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
-    """Set when and how the visit takes place: the intent in wall time, and what follows from it."""
-    appointment.local_start = found.local.isoformat(timespec="minutes")
-    appointment.time_zone = found.loaded.site.time_zone
-    appointment.confirmed_at = appointment.confirmed_at if appointment.starts_at == found.starts_at else None
-    appointment.starts_at, appointment.ends_at = found.starts_at, found.ends_at
-    appointment.tzdata = TZDATA_VERSION
-    appointment.segments = found.kind.visit.outline()
-    appointment.patient_region = wanted.patient_region
-    appointment.pins = [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins]
+    """Set when and how the visit takes place."""
+    if appointment.starts_at != found.starts_at:
+        appointment.confirmed_at = None
+    for name, value in _at(wanted, found).items():
+        setattr(appointment, name, value)
+
+
+def _at(wanted: Wanted, found: Found) -> dict[str, Any]:
+    """When and how a visit takes place: the intent in wall time, and what follows from it."""
+    return {
+        "local_start": found.local.isoformat(timespec="minutes"),
+        "time_zone": found.loaded.site.time_zone,
+        "starts_at": found.starts_at,
+        "ends_at": found.ends_at,
+        "tzdata": TZDATA_VERSION,
+        "segments": found.kind.visit.outline(),
+        "patient_region": wanted.patient_region,
+        "pins": [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins],
+    }
 
 
 def pins_of(row: Appointment) -> tuple[Pin, ...]:

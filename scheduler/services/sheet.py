@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Insert, Table, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import manager_of_class
 
 from scheduler.core.errors import LostRace, SlotTaken
 from scheduler.models import NO_DOUBLE_BOOKING, Base
 from scheduler.services.given import as_text, given
 from scheduler.services.ready import Ready
+
+
+Row = TypeVar("Row", bound=Base)
 
 
 class _Part(NamedTuple):
@@ -66,6 +70,13 @@ class Sheet:
             return
         for part, each in self._parts.items():
             session.execute(_one_by_one(part), each)
+
+
+def unwritten(of: type[Row], **values: Any) -> Row:
+    """A new object with these values, for a sheet: nobody keeps count of what is set before it is written."""
+    made: Row = manager_of_class(of).new_instance()
+    vars(made).update(values)
+    return made
 
 
 def guarded(session: Session, act: Callable[[], object]) -> None:
