@@ -23,7 +23,8 @@ class MalformedHeader(Malformed):
 
 def identify(session: Session) -> Call:
     """Who asks. Raises `Unauthorized`, or `MalformedHeader` for an X-Actor that no audit could show."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    headers = request.headers
+    kind, _, token = headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer":
         raise Unauthorized("This needs a valid API key: `Authorization: Bearer <key>`.")
     now = current_app.extensions["clock"]()
@@ -36,13 +37,12 @@ def identify(session: Session) -> Call:
         request_id=request_id(),
         scopes=bearer.scopes,
     )
-    actor = _actor()
+    actor = _actor(headers.get("X-Actor", ""))
     return replace(call, actor=actor) if actor else call
 
 
-def _actor() -> str:
+def _actor(raw: str) -> str:
     """The human behind a shared key, as named in X-Actor; UTF-8 is welcome."""
-    raw = request.headers.get("X-Actor", "")
     try:
         actor = raw.encode("latin-1").decode("utf-8").strip()  # WSGI hands headers over as Latin-1
     except UnicodeError as error:

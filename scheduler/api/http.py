@@ -11,15 +11,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, TypeVar, cast
 
 import flask_smorest
 import marshmallow as ma
-from flask import Response, current_app, request
-from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
+from flask import Request, Response, current_app
+from flask.globals import request_ctx
+from werkzeug.exceptions import NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from scheduler.api import limits, strict
+from scheduler.api import limits, replies, strict
 from scheduler.api.auth import identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
@@ -42,6 +43,7 @@ __all__ = [
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
+_CHANGEABLE = (dict, list)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest ships no types
@@ -145,7 +147,7 @@ def endpoint(
             access.require(call, manner.scope)
             if not all(str(value).isprintable() for value in path.values()):
                 raise NotFound
-            return _Request(manner, view, path).answer(session, call)
+            return _Request(manner, view, path, request_ctx.request).answer(session, call)
 
         respond.manner = manner  # type: ignore[attr-defined] # routes are checked for it, and documented by it
         return cast("F", respond)
@@ -170,22 +172,24 @@ class _Request:
     manner: Manner
     view: Callable[..., Any]
     path: dict[str, Any]
+    #: As it came. Flask's own `request` looks for it anew at every word.
+    came: Request
 
-    @property
+    @cached_property
     def _changes(self) -> bool:
-        return request.method not in {"GET", "HEAD"}
+        return self.came.method not in {"GET", "HEAD"}
 
     def answer(self, session: Session, call: Call) -> Response:
         arguments, named = [], dict(self.path)
         if self.manner.if_match:
             named["revision"] = based_on(required=self.manner.if_match is True)
-        given = _query_string()
+        given = _query_string(self.came)
         dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
         body: Any = {}
-        if request.method in {"POST", "PUT", "PATCH"}:
+        if self.came.method in {"POST", "PUT", "PATCH"}:
             pause(session)
-            body = _body()
+            body = _body(self.came)
             loaded = _collected(faults, partial(read, instance(self.manner.takes or Schema)), body)
             arguments += [loaded] if self.manner.takes is not None else []
         if given or self.manner.query is not None:
@@ -200,11 +204,11 @@ class _Request:
             return self._act(session, call, [_copied(each) for each in arguments], named)
 
         if not self._changes and self.manner.reads is None:
-            return _response(act(session, call))
-        key = idempotency_key() if request.method == "POST" and not dry_run else None
-        work = act if key is None else self._kept(act, key, _fingerprint(body, named.get("revision")))
+            return replies.response(self.came, act(session, call))
+        key = idempotency_key() if self.came.method == "POST" and not dry_run else None
+        work = act if key is None else self._kept(act, key, _fingerprint(self.came, body, named.get("revision")))
         try:
-            response = _response(transact(session, call, work, dry_run=dry_run))
+            response = replies.response(self.came, transact(session, call, work, dry_run=dry_run))
         except (Invalid, errors.NotFound) as refusal:
             raise self._whole(session, call, refusal, body, given) from refusal
         if dry_run:
@@ -236,7 +240,7 @@ class _Request:
         headers = dict(answer.headers)
         if self.manner.media is not None:
             text = str(answer.value)
-            return Kept(status, {**headers, "Content-Type": self.manner.media, "ETag": _tag_of(text)}, text)
+            return Kept(status, {**headers, "Content-Type": self.manner.media, "ETag": replies.tag_of(text)}, text)
         if self.manner.gives is None:
             return Kept(status, headers)
         schema = instance(self.manner.gives)
@@ -248,13 +252,13 @@ class _Request:
             revision = _member(answer.value, "revision")
             if revision is not None:
                 # A room is bound anew, a task falls due: the same revision, and yet nothing that a cache may repeat.
-                told = f"-{_digest(text)[:12]}" if schema.lives else ""
+                told = f"-{replies.digest(text)[:12]}" if schema.lives else ""
                 headers.setdefault("ETag", f'"{revision}{told}"')
             if status == 201:  # noqa: PLR2004 - Created
-                headers |= _location(_member(answer.value, "id"))
+                headers |= replies.location(self.came, _member(answer.value, "id"))
         if not self._changes and not self.manner.many:
             # What has no revision cannot be changed by If-Match; its tag serves those who look again.
-            headers.setdefault("ETag", _tag_of(text))
+            headers.setdefault("ETag", replies.tag_of(text))
         return Kept(status, headers, text)
 
     def _kept(
@@ -280,30 +284,7 @@ class _Request:
         return replace(answer, body=encoded(shown | dict.fromkeys(self.manner.secrets)))
 
 
-def _response(kept: Kept) -> Response:
-    unchanged = request.method in {"GET", "HEAD"} and _is_known(kept.headers.get("ETag", ""))
-    if kept.body is None or unchanged:
-        response = Response(status=304 if unchanged else kept.status, headers=kept.headers)
-        del response.headers["Content-Type"]
-        return response
-    media = kept.headers.get("Content-Type", "application/json")
-    return Response(kept.body, status=kept.status, headers=kept.headers, content_type=media)
-
-
-def _tag_of(text: str) -> str:
-    return f'"{_digest(text)[:32]}"'
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _is_known(etag: str) -> bool:
-    """Whether the caller has just that already, as If-None-Match says."""
-    return bool(etag) and request.if_none_match.contains_weak(etag.strip('"'))
-
-
-def _body() -> Any:
+def _body(request: Request) -> Any:
     """The JSON value of the body; nothing at all counts as an empty object."""
     raw = request.get_data(cache=False)
     if not raw:
@@ -318,7 +299,7 @@ def _body() -> Any:
     return strict.parse(raw)
 
 
-def _query_string() -> dict[str, list[str]]:
+def _query_string(request: Request) -> dict[str, list[str]]:
     faults: list[Fault] = []
     found: dict[str, list[str]] = {}
     for name, value in request.args.items(multi=True):
@@ -355,36 +336,17 @@ def _collected(faults: list[Fault], reader: Callable[[Any], dict[str, Any]], val
         return {}
 
 
-def _fingerprint(body: Any, revision: Revision | None) -> str:
+def _fingerprint(request: Request, body: Any, revision: Revision | None) -> str:
     """What makes two requests the same: method, address and the body's meaning, not its spacing."""
     query = sorted((name, value) for name, value in request.args.items(multi=True) if name != "dry_run")
     whole = [request.method, request.path, query, revision, body]
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _location(made: Any) -> dict[str, str]:
-    """Where the new thing is, when it can be fetched by itself."""
-    if made is None:
-        return {}
-    known: dict[str, bool] = current_app.extensions.setdefault("fetchable", {})
-    rule, path = str(request.url_rule), f"{request.path}/{made}"
-    if rule not in known:
-        known[rule] = _can_be_fetched(path)
-    return {"Location": path} if known[rule] else {}
-
-
-def _can_be_fetched(path: str) -> bool:
-    try:
-        current_app.create_url_adapter(request).match(path, method="GET")  # type: ignore[union-attr] # in a request
-    except HTTPException:
-        return False
-    return True
-
-
 def _copied(value: Any) -> Any:
     """A value that was read, with objects and lists of its own; what is in them cannot be changed."""
     if isinstance(value, dict):
-        return {name: _copied(each) for name, each in value.items()}
+        return {name: _copied(each) if type(each) in _CHANGEABLE else each for name, each in value.items()}
     return [_copied(each) for each in value] if isinstance(value, list) else value
 
 

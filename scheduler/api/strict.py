@@ -74,6 +74,9 @@ def _clean(value: Any, pointer: str, depth: int, faults: list[Fault]) -> Any:
     if isinstance(value, dict):
         cleaned = {}
         for key, item in value.items():
+            if type(item) is str and item.isascii() and item.isprintable() and key.isascii() and key.isprintable():
+                cleaned[key] = item  # as nearly all are
+                continue
             known = len(faults)
             name = _text(key, pointer, faults)
             if len(faults) > known:

@@ -121,15 +121,15 @@ def list_events(
 
 
 #: Kinds of JSON's own that never change.
-_OWN = frozenset({str, int, bool, float})
+_OWN = frozenset({str, int, bool, float, type(None)})
 
 
 def _plain(value: Any) -> Any:
     """JSON's own kinds only: what the document column can hold, and nothing that changes later."""
-    if value is None or type(value) in _OWN:
+    if type(value) in _OWN:
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): item if type(item) in _OWN else _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item) for item in value]
     if isinstance(value, (datetime, date)):

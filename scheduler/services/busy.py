@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -121,18 +121,18 @@ def busy(
     view = call.organization_id, timeline
     found = memory.of(view, revisions)
     missing = [key for key, known in zip(revisions, found, strict=True) if known is None]
+    told: dict[int, list[Line]] = {}
     freed: dict[UUID, list[tuple[int, Run]]] = {}
-    if missing or ignoring:
-        told: dict[int, list[Line]] = {}
-        for line in lines(session, call, timeline, missing, ignoring):
-            if line.what == "freed":
-                freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
-            else:
-                told.setdefault(line.resource_id.int, []).append(line)
-        pairs = zip(revisions, found, strict=True)
-        found = [known or _as_told(key, timeline, told.get(key.int, ())) for key, known in pairs]
-        memory.keep(view, revisions, found)
-    return dict(zip(revisions, cast("list[Busy]", found), strict=True)), freed
+    for line in lines(session, call, timeline, missing, ignoring) if missing or ignoring else ():
+        if line.what == "freed":
+            freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
+        else:
+            told.setdefault(line.resource_id.int, []).append(line)
+    pairs = zip(revisions, found, strict=True)
+    whole = [known or _as_told(key, timeline, told.get(key.int, ())) for key, known in pairs]
+    if missing:
+        memory.keep(view, revisions, whole)
+    return dict(zip(revisions, whole, strict=True)), freed
 
 
 def _as_told(key: UUID, timeline: Timeline, told: Sequence[Line]) -> Busy:

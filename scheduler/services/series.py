@@ -101,7 +101,7 @@ def _looks(
     near = search.load(wanted.start, wanted.start)
     last = to_instant(keys[-1], zone, "compatible")
     if call.last_try:  # nothing may be lost any more
-        lock_resources(session, call, list(near.units))
+        lock_resources(session, call, list(near.rows))
         search = replace(search, at=premises_of(session, call, wanted))
     loaded = search.load(wanted.start, last)
     check_pins(loaded, kind, wanted.pins)

@@ -21,7 +21,6 @@ from scheduler.models import NO_DOUBLE_BOOKING, Base
 from scheduler.services.given import as_text, given
 from scheduler.services.ready import Ready
 
-
 Row = TypeVar("Row", bound=Base)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 
 from scheduler.core.reminders.quiet import next_open
 from scheduler.core.reminders.values import TASK, Owed, Recipient, Rule, Visit
@@ -18,14 +19,15 @@ _HEARD = frozenset({"reminder", "instruction", "change"})
 _OWED_AHEAD = frozenset({"visit", "booked", "course"})
 
 
-def in_order(channels: Iterable[str], preferred: str | None) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def in_order(channels: tuple[str, ...], preferred: str | None) -> tuple[str, ...]:
     """The channels of a rule, the one that the patient prefers first if it is among them."""
     return tuple(sorted(channels, key=lambda name: name != preferred))
 
 
 def reach(rule: Rule, recipient: Recipient) -> tuple[str, ...]:
     """The channels by which this rule can tell this patient, in order."""
-    return tuple(name for name in in_order(rule.channels, recipient.prefers) if name in recipient.channels)
+    return tuple([name for name in in_order(rule.channels, recipient.prefers) if name in recipient.channels])
 
 
 def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterator[Owed]:

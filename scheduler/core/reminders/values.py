@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import cached_property
 from typing import Literal
 
 Class = Literal["reminder", "instruction", "change", "check_in", "staff_task"]
@@ -146,7 +147,7 @@ class Visit:
     held: bool = False
     previous_starts_at: datetime | None = None
 
-    @property
+    @cached_property
     def fast_start(self) -> datetime | None:
         """When the patient must begin to fast, aware UTC; None without a fast."""
         longest = max(self.solids_minutes or 0, self.clear_liquids_minutes or 0)

@@ -133,7 +133,7 @@ def _carried_out(
 def _anybody(session: Session, call: Call, chosen: Sequence[Line]) -> set[UUID]:
     """Whoever and whatever could serve any of the visits."""
     first = {line.location_id: line for line in chosen}
-    return set().union(*(load_one(session, call, line, (), (line.start, line.end)).units for line in first.values()))
+    return set().union(*(load_one(session, call, line, (), (line.start, line.end)).rows for line in first.values()))
 
 
 def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], chosen: Sequence[Line]) -> set[UUID]:

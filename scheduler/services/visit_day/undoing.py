@@ -157,7 +157,7 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     kind = visit_kind(session, call, row.visit_type)
     search = Search(session, call, kind, wanted, link, row.id)
     if call.last_try:
-        lock_resources(session, call, list(search.load(start, start).units))
+        lock_resources(session, call, list(search.load(start, start).rows))
     loaded = search.load(start, start)
     site = search.site(loaded)
     # It was booked in time once: only who and what is free, and the other rules of the clinic, are asked again.
