@@ -24,6 +24,7 @@ EVENTS: Mapping[str, str] = {
     "appointment.not-dosed": "appointment.not_dosed",
     "appointment.no-show": "appointment.no_show",
     "appointment.undo": "appointment.undone",
+    "appointment.note": "appointment.updated",
     "appointment.zone-rules": "appointment.utc_changed",
     "course.create": "course.created",
     "course.book": "course.booked",

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.visit_day import Times
-from scheduler.models import Appointment, GroupPlace, Occupancy
+from scheduler.models import Appointment, GroupPlace, Occupancy, Series
 from scheduler.models.among import among
 from scheduler.services.group_places import Served
 from scheduler.services.groups import served_in
@@ -143,6 +143,11 @@ def listed(
     ):
         if value is not None:
             chosen = chosen.where(column == value)
+    if wanted.series_id is not None:  # by its patient, who has an index
+        whose = select(Series.patient_id).where(
+            Series.organization_id == call.organization_id, Series.id == wanted.series_id
+        )
+        chosen = chosen.where(Appointment.patient_id == whose.scalar_subquery())
     if wanted.group_id is not None:
         places = select(GroupPlace.appointment_id).where(
             GroupPlace.organization_id == call.organization_id, GroupPlace.group_id == wanted.group_id

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.examples import REPEATED, appointment, group, made, patient, staffed
+from tests.api.examples import REPEATED, appointment, group, made, patient, staffed, webhook
 from tests.api.problem import assert_problem
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_the_visits_of_a_group_are_listed(alice: Person) -> None:
 
 @ON_ONE
 def test_a_note_is_changed_as_it_stands(bob: Person, alice: Person) -> None:
-    address = f"/v1/appointments/{appointment(alice)}"
+    address, hook = f"/v1/appointments/{appointment(alice)}", webhook(alice)
     before = bob.get(address)
     assert_problem(bob.patch(address, json={"note": "x"}), 428, "precondition_required")
     tag = {"If-Match": before.headers["ETag"]}
@@ -73,3 +73,5 @@ def test_a_note_is_changed_as_it_stands(bob: Person, alice: Person) -> None:
     again = bob.patch(address, json={"note": "Called."}, headers={"If-Match": moved.headers["ETag"]})
     undone = bob.post(f"{address}/undo", headers={"If-Match": again.headers["ETag"]})
     assert (undone.json["status"], undone.json["note"]) == ("booked", "Called."), "a note is no move to be undone"
+    told = [each["event"] for each in alice.get(f"/v1/webhooks/{hook}/deliveries").json["items"]]
+    assert sorted(told) == ["appointment.cancelled", "appointment.undone", *["appointment.updated"] * 2]
