@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +12,8 @@ Scope = Literal["this", "following", "all"]
 
 #: More occurrences than this are no series but a mistake.
 MOST_OCCURRENCES = 100
+#: The longest horizon that an organization may have: nothing later can be booked, and so none is looked for.
+LONGEST_SERIES = timedelta(days=731)
 
 
 @dataclass(frozen=True)

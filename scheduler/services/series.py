@@ -6,15 +6,12 @@ those after it, or all that are still ahead. What was cancelled stays cancelled,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from uuid import UUID
 
-from dateutil.rrule import rrulestr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -25,7 +22,7 @@ from scheduler.core.civil import intent, to_instant, to_local
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused, refuse, whole
 from scheduler.core.lifecycle import OPEN
 from scheduler.core.policies import Initiator
-from scheduler.core.recurrence import MOST_OCCURRENCES, Occurrence, Scope, concerned
+from scheduler.core.recurrence import Occurrence, Scope, concerned
 from scheduler.models import Appointment, Series, new_id
 from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
@@ -34,14 +31,10 @@ from scheduler.services.finding import Found, Search, Wanted, check_pins, object
 from scheduler.services.locks import lock_locations, lock_resources
 from scheduler.services.paging import Page, page
 from scheduler.services.records import expect
+from scheduler.services.recurring import check_rule, occurrences
 from scheduler.services.series_moves import BY_STAFF, Why
 from scheduler.services.settling import settle
 from scheduler.services.visit_day.letting_go import locked_together
-
-_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY"})
-_POSITIVE = re.compile(r"[1-9][0-9]{0,3}", flags=re.ASCII)
-_NO_RULE = "This is not an RFC 5545 recurrence rule."
-_FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY"})
 
 
 @dataclass(frozen=True)
@@ -87,17 +80,17 @@ def _looks(
     at = whole(
         lambda: premises_of(session, call, wanted),
         partial(objections, session, call, wanted),
-        partial(_check_rule, rule),
+        partial(check_rule, rule),
     )
     kind, zone = at.asked_for, at.location.time_zone
     search = Search(session, call, kind, wanted, at=at)
     dropped = {to_local(each, zone) for each in drop}
 
     def read() -> list[datetime]:
-        return _expected(occurrences(rule, search.reading()[0]), dropped)
+        return _expected(occurrences(rule, search.reading()[0], zone), dropped)
 
-    whole(search.agrees, read, partial(_check_rule, rule), search.check_pins)
-    keys = whole(read, partial(_check_rule, rule), search.check_pins)
+    whole(search.agrees, read, partial(check_rule, rule), search.check_pins)
+    keys = whole(read, partial(check_rule, rule), search.check_pins)
     near = search.load(wanted.start, wanted.start)
     last = to_instant(keys[-1], zone, "compatible")
     if call.last_try:  # nothing may be lost any more
@@ -261,37 +254,6 @@ def reschedule(
         to = datetime.combine(here.date() + shift, local.time())
         targets[each.appointment_id] = to_instant(to, row.time_zone)
     return series_moves.move_all(session, call, targets, why)
-
-
-def occurrences(rule: str, start: datetime) -> list[datetime]:
-    """The wall times of a rule from `start` (naive) on, the first included. Raises Invalid."""
-    _check_rule(rule)
-    try:
-        found: list[datetime] = list(islice(rrulestr(rule.upper(), dtstart=start, ignoretz=True), MOST_OCCURRENCES + 1))
-    except (ValueError, TypeError, KeyError) as error:
-        raise Invalid([Fault("/rule", "bad_rule", _NO_RULE)]) from error
-    if not found or len(found) > MOST_OCCURRENCES:
-        detail = f"A series has 1 to {MOST_OCCURRENCES} occurrences."
-        raise Invalid([Fault("/rule", "bad_length", detail)])
-    if found[0] != start:
-        raise Invalid([Fault("/start", "not_in_rule", "The start is not an occurrence of its own rule.")])
-    return found
-
-
-def _check_rule(rule: str) -> None:
-    """Raises Invalid for a rule outside the subset, or without an end."""
-    given = [part.partition("=")[::2] for part in rule.upper().split(";")]
-    parts = dict(given)
-    faults = []
-    if not parts.keys() <= _PARTS or parts.get("FREQ") not in _FREQUENCIES:
-        detail = f"Only {', '.join(sorted(_PARTS))} are understood, with FREQ one of {', '.join(sorted(_FREQUENCIES))}."
-        faults.append(Fault("/rule", "unsupported_rule", detail))
-    elif not ("COUNT" in parts) ^ ("UNTIL" in parts):
-        faults.append(Fault("/rule", "endless_rule", "A series ends: give either COUNT or UNTIL."))
-    elif len(given) > len(parts) or not _POSITIVE.fullmatch(parts.get("INTERVAL", "1")):
-        faults.append(Fault("/rule", "bad_rule", _NO_RULE))
-    if faults:
-        raise Invalid(faults)
 
 
 def _concerned(

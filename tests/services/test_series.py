@@ -13,6 +13,7 @@ from scheduler.core.errors import Invalid, Refused
 from scheduler.models import Appointment, Series
 from scheduler.services import booking, series
 from scheduler.services.finding import Wanted
+from scheduler.services.recurring import occurrences
 from scheduler.services.series import SeriesView
 from tests.clinic import Clinic, week
 from tests.desk import TALK, book, count, overlaps
@@ -96,7 +97,15 @@ def test_a_closed_day_is_a_conflict_too(clinic: Clinic) -> None:
         ("FREQ=WEEKLY;COUNT=3;INTERVAL=0", "bad_rule"),
         ("FREQ=WEEKLY;COUNT=3;INTERVAL=many", "bad_rule"),
         ("FREQ=WEEKLY;COUNT=3;COUNT=4", "bad_rule"),
+        ("FREQ=WEEKLY;COUNT=1_0", "bad_rule"),
+        ("FREQ=WEEKLY;UNTIL=20301399", "bad_rule"),
         ("FREQ=WEEKLY;COUNT=400", "bad_length"),
+        ("FREQ=WEEKLY;COUNT=0", "bad_length"),
+        ("FREQ=DAILY;INTERVAL=9999;COUNT=100", "bad_length"),
+        ("FREQ=MONTHLY;INTERVAL=12;UNTIL=20990304", "bad_length"),
+        ("FREQ=MONTHLY;BYDAY=6TU;COUNT=2", "bad_rule"),
+        ("FREQ=MONTHLY;BYDAY=2MO;COUNT=2", "not_in_rule"),
+        ("FREQ=DAILY;INTERVAL=7;BYDAY=SU;COUNT=2", "not_in_rule"),
         ("FREQ=WEEKLY;COUNT=3;BYDAY=TU", "not_in_rule"),
         ("nonsense", "unsupported_rule"),
     ],
@@ -106,6 +115,24 @@ def test_a_rule_outside_the_subset_is_named(clinic: Clinic, rule: str, code: str
     with pytest.raises(Invalid) as caught:
         clinic.do(lambda s, c: series.preview(s, c, asked, rule))
     assert caught.value.faults[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "until", "last"),
+    [
+        ("America/New_York", "20300318", "2030-03-18T10:00"),
+        ("America/New_York", "20300318T100000", "2030-03-18T10:00"),
+        ("America/New_York", "20300318T095959", "2030-03-11T10:00"),
+        ("America/New_York", "20300318T140000Z", "2030-03-18T10:00"),
+        ("America/New_York", "20300318T135959Z", "2030-03-11T10:00"),
+        ("Asia/Kolkata", "20300318T043000Z", "2030-03-18T10:00"),
+        ("Pacific/Apia", "20300317T210000Z", "2030-03-18T10:00"),
+    ],
+)
+def test_the_last_occurrence_is_the_one_that_until_names(time_zone: str, until: str, last: str) -> None:
+    """Calendars write it in UTC, an instant; without that it is a wall time, and a day is a whole one."""
+    found = occurrences(f"FREQ=WEEKLY;UNTIL={until}", datetime.fromisoformat("2030-03-04T10:00"), time_zone)
+    assert found[-1] == datetime.fromisoformat(last)
 
 
 def test_one_occurrence_moves_and_the_others_stay(clinic: Clinic) -> None:
