@@ -83,6 +83,13 @@ def settle(clinic: Clinic, letter: Letter, now: datetime, error: str = "", *, pe
     return clinic.do(lambda s, c: outbox.settle(s, c, [outcome]) == 1, now=now)
 
 
+def send_all(clinic: Clinic, now: datetime) -> None:
+    """Send whatever is due."""
+    for letter in claim(clinic, now):
+        assert begin(clinic, letter, now)
+        assert settle(clinic, letter, now)
+
+
 def cancel(clinic: Clinic, appointment_id: UUID, **changes: Any) -> None:
     clinic.do(lambda s, c: booking.cancel(s, c, appointment_id, reason="ill", by="patient"), **changes)
 

@@ -236,6 +236,22 @@ class TestDaylightSaving:
         assert [one.due_at for one in owed if not one.of] == [oracle.to_stdlib() if rule.when.days else elapsed]
 
 
+class TestChanges:
+    @pytest.mark.parametrize("event", ["rescheduled", "course_changed"])
+    @pytest.mark.parametrize("booked", ["2027-01-13T19:00", "2027-01-13T17:59"])
+    def test_nothing_of_the_new_time_leaves_before_its_news_may(self, booked: str, event: Event) -> None:
+        owed = plan(visit("2027-01-14T09:00", fast=6), booked=booked, event=event)
+        assert owed["night_before"].due_at == max(owed[event].due_at, at("2027-01-13T18:00"))
+        assert owed[event].due_at == at(booked) + timedelta(minutes=3)
+
+    def test_a_reminder_that_says_the_same_as_the_news_yields_unless_it_wants_an_answer(self) -> None:
+        near = {"booked": "2027-01-13T10:00", "event": "rescheduled"}
+        assert plan(visit("2027-01-14T09:30", kind="integration"), **near)["remind_24h"].suppressed == "merged"
+        assert plan(visit("2027-01-14T09:30", fast=6), **near)["night_before"].suppressed is None
+        by_day = plan(visit("2027-01-14T16:00", fast=3), booked="2027-01-13T17:00", event="rescheduled")
+        assert by_day["remind_24h"].suppressed is None
+
+
 class TestQuietHours:
     def test_are_the_recipients_own(self) -> None:
         far = plan(visit("2027-01-14T09:00", fast=6), booked="2027-01-04T14:00", to=lives_in(HONOLULU))

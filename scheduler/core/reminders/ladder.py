@@ -30,14 +30,17 @@ def reach(rule: Rule, recipient: Recipient) -> tuple[str, ...]:
     return tuple([name for name in in_order(rule.channels, recipient.prefers) if name in recipient.channels])
 
 
+def escalates(rule: Rule, visit: Visit) -> bool:
+    """Whether the message is followed by others until somebody confirms."""
+    return bool(rule.escalate_minutes) and not (rule.escalate_fasting and visit.fast_start is None)
+
+
 def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterator[Owed]:
     """What follows `first` unless somebody confirms: the same over each further channel, and then a call.
 
     Of an instruction a yes that came before it is no answer: who says yes afterwards ends it, whoever hears that.
     """
-    if not rule.escalate_minutes or first.suppressed not in {None, "no_channel"}:
-        return
-    if rule.escalate_fasting and visit.fast_start is None:
+    if not escalates(rule, visit) or first.suppressed not in {None, "no_channel"}:
         return
     step, channels = timedelta(minutes=rule.escalate_minutes), reach(rule, recipient)
     instructs = rule.cls == "instruction" or rule.escalate_fasting

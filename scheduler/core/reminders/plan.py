@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from scheduler.core.civil import to_instant, to_local
-from scheduler.core.reminders.ladder import in_order, reach, rungs, unreached
+from scheduler.core.reminders.ladder import escalates, in_order, reach, rungs, unreached
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.values import TASK, Event, Owed, Recipient, Rule, Visit, When, Window
 
@@ -24,6 +24,9 @@ _LAST_WORDS = frozenset({"remind_24h", "night_before"})
 #: What quiet hours move to the evening before is spread over so many minutes (clinical.md 8.2: "minus a jitter").
 SPREAD = 10
 
+#: Changes of what was told before, which may be undone until their news leaves.
+_UNDONE = frozenset({"rescheduled", "course_changed"})
+
 #: What a clinical hold silences. News of a change is still told, and people still have their tasks.
 HELD_CLASSES = frozenset({"reminder", "instruction", "check_in"})
 
@@ -33,12 +36,14 @@ def plan_messages(
 ) -> tuple[Owed, ...]:
     """What is owed to the recipient when `event` happens to the visit at `now` (aware), by due time.
 
-    `booked` and `rescheduled` also owe all that the visit itself calls for.
+    `booked`, `rescheduled` and `course_changed` also owe all that the visit itself calls for. Nothing of that leaves
+    before the news of a change may: until then it can be undone.
     """
     wanted = [rule for rule in rules if _applies(rule, visit, event)]
-    owed = [_owe(rule, visit, recipient, now) for rule in wanted]
+    news = [_instant(rule.when, visit, now) for rule in wanted if rule.event in _UNDONE]
+    owed = [_owe(rule, visit, recipient, now, max(news, default=now)) for rule in wanted]
     for place, rule in enumerate(wanted):
-        owed[place] = _yielded(rule, owed[place], owed)
+        owed[place] = _yielded(rule, visit, owed[place], owed)
     firsts = tuple(owed)
     for rule, first in zip(wanted, firsts, strict=True):
         owed += rungs(rule, visit, recipient, first)
@@ -47,7 +52,7 @@ def plan_messages(
 
 
 def _applies(rule: Rule, visit: Visit, event: Event) -> bool:
-    if rule.event != event and not (rule.event == "visit" and event in {"booked", "rescheduled"}):
+    if rule.event != event and not (rule.event == "visit" and event in {"booked", *_UNDONE}):
         return False
     if not rule.enabled or (visit.fast_start is None and rule.when.anchor == "fast_start"):
         return False
@@ -73,7 +78,7 @@ def _fasts_from_night(visit: Visit) -> bool:
     return clock >= NIGHT_FROM or clock < NIGHT_TO
 
 
-def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
+def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime, ready: datetime) -> Owed:
     raw = _ahead_of_fast(rule, visit, _instant(rule.when, visit, now))
     expires = _instant(rule.expires, visit, now)
     arrive_by = None if rule.arrive_by is None else min(_instant(rule.arrive_by, visit, now), expires)
@@ -81,7 +86,7 @@ def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime) -> Owed:
     if channel == TASK:
         due, note, suppressed = raw, "", "past" if raw < now and not rule.catch_up else None
     else:
-        due, note, suppressed = _settled(rule, visit, recipient, raw, now, expires)
+        due, note, suppressed = _settled(rule, visit, recipient, raw, now, ready, expires)
     if suppressed is None:
         if visit.held and rule.cls in HELD_CLASSES:
             suppressed = "on_hold"
@@ -155,7 +160,7 @@ def _ahead_of_fast(rule: Rule, visit: Visit, raw: datetime) -> datetime:
 
 
 def _settled(
-    rule: Rule, visit: Visit, recipient: Recipient, raw: datetime, now: datetime, expires: datetime
+    rule: Rule, visit: Visit, recipient: Recipient, raw: datetime, now: datetime, ready: datetime, expires: datetime
 ) -> tuple[datetime, str, str | None]:
     """When it is due after quiet hours and the present have had their say, a note, and why it is suppressed."""
     if rule.side == "now":
@@ -167,10 +172,10 @@ def _settled(
         return raw, "", "quiet_hours"
     note = "" if due == raw else f"moved out of quiet hours from {_stamp(raw)}"
     if due >= now:
-        return due, note, None
+        return max(due, ready), note, None
     if raw < now and not rule.catch_up:
         return due, note, "past"
-    return (*_at_once(rule, visit, recipient, now, note=f"was due {_stamp(due)}"), None)
+    return (*_at_once(rule, visit, recipient, ready, note=f"was due {_stamp(due)}"), None)
 
 
 def _before_the_close(visit: Visit, recipient: Recipient, raw: datetime) -> datetime:
@@ -192,9 +197,9 @@ def _at_once(rule: Rule, visit: Visit, recipient: Recipient, moment: datetime, n
     return opens, note or f"moved out of quiet hours from {_stamp(moment)}"
 
 
-def _yielded(rule: Rule, one: Owed, owed: Iterable[Owed]) -> Owed:
-    """A message is not sent close to another that says the same."""
-    if one.suppressed is not None:
+def _yielded(rule: Rule, visit: Visit, one: Owed, owed: Iterable[Owed]) -> Owed:
+    """A message is not sent close to another that says the same; what is to be answered is asked all the same."""
+    if one.suppressed is not None or escalates(rule, visit):
         return one
     near = timedelta(minutes=rule.yields_minutes)
     for other in owed:

@@ -48,7 +48,7 @@ def owe_for_course_change(session: Session, call: Call, changes: Sequence[Change
     (`call_off`), and tells nobody itself.
     """
     standing = [each.appointment for each in changes if each.appointment.status == "booked"]
-    owe_for_appointments(session, call, standing)
+    owe_for_appointments(session, call, standing, DIGEST)
     groups: dict[UUID, list[Changed]] = defaultdict(list)
     for each in changes:
         groups[each.appointment.patient_id].append(each)

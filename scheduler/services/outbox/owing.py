@@ -49,13 +49,21 @@ def owe_for_appointment(
     # Who was to be told of this very time, and was not yet, still is.
     is_news = told is None or (told.alone and not told.left and told.about == appointment.starts_at)
     event: Event = "booked" if alone and is_news else "visit"
-    _owe(session, call, [appointment], event, {"visit", event}, kind=kind, to=to, sheet=sheet)
+    if told is not None and not is_news and (told.about != appointment.starts_at or told.gone):
+        _owe(session, call, [appointment], "rescheduled", {"visit", "rescheduled"}, elsewhere="rescheduled")
+    else:
+        _owe(session, call, [appointment], event, {"visit", event}, kind=kind, to=to, sheet=sheet)
 
 
-def owe_for_appointments(session: Session, call: Call, appointments: Sequence[Appointment]) -> None:
-    """The same for visits that are booked together, of which `owe_for_course` brings the news."""
+def owe_for_appointments(
+    session: Session, call: Call, appointments: Sequence[Appointment], event: Event = "visit"
+) -> None:
+    """The same for visits that are booked together, of which `owe_for_course` brings the news.
+
+    Or that change together, which is the event `course_changed`.
+    """
     booked = [appointment for appointment in appointments if appointment.status == "booked"]
-    _owe(session, call, booked, "visit", {"visit"})
+    _owe(session, call, booked, event, {"visit", event}, elsewhere=None if event == "visit" else event)
 
 
 def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -> None:

@@ -72,17 +72,28 @@ def write(
     about: str | None = None,
     more: dict[str, Any] | None = None,
     sheet: Sheet | None = None,
+    elsewhere: Event | None = None,
 ) -> None:
     """Plan by these rules and write down what is owed, leaving out what is there already.
 
     With an `owner` the message is about all of it, not about the one visit. `about` is the time of which it speaks
     (ISO), `previous` the one told before, `more` goes into its context. With `sheet` it waits on that for other rows.
+    What rules of the event `elsewhere` owe counts for the others and is written down by somebody else.
     """
     rows = [
         row
         for visit in batch.visits
         for row in rows_of(
-            batch, visit, rules, event, owner=owner, sequence=sequence, previous=previous, about=about, more=more
+            batch,
+            visit,
+            rules,
+            event,
+            owner=owner,
+            sequence=sequence,
+            previous=previous,
+            about=about,
+            more=more,
+            elsewhere=elsewhere,
         )
     ]
     if sheet is not None:
@@ -102,6 +113,7 @@ def rows_of(
     previous: datetime | None = None,
     about: str | None = None,
     more: dict[str, Any] | None = None,
+    elsewhere: Event | None = None,
 ) -> list[dict[str, Any]]:
     """The rows that one visit owes by these rules."""
     call, recipient = batch.call, batch.recipient(visit)
@@ -119,8 +131,9 @@ def rows_of(
     facts = {"about": about or visit.starts_at.isoformat(), "previous": previous and previous.isoformat()}
     found = []
     for owed in plan_messages(rules, batch.kinds.seen(visit, previous=previous), recipient, call.now, event):
-        at_night = {"at_night": resting(recipient, owed.due_at)}
-        found.append(shared | _row(owed, by_key[owed.of or owed.rule], facts | at_night | (more or {})))
+        rule, at_night = by_key[owed.of or owed.rule], {"at_night": resting(recipient, owed.due_at)}
+        if rule.event != elsewhere:
+            found.append(shared | _row(owed, rule, facts | at_night | (more or {})))
     return found
 
 
