@@ -50,7 +50,7 @@ class TestPreview:
         assert (night.due_at, night.channel) == (clinic.at("2030-03-10 18:00"), "sms")
         assert (night.recipient_zone, night.segments) == ("America/Chicago", 1)
         assert night.body is not None
-        assert "tomorrow, Mon, Mar 11 09:00 EDT. No food from 03:00" in night.body
+        assert "Mon, Mar 11 09:00 EDT. No food from 03:00 EDT" in night.body
         assert found["booked"].subject == "Your appointment on Monday, March 11, 2030"
         assert (found["day_of"].status, found["day_of"].reason) == ("suppressed", "quiet_hours")
         assert (found["arrival_no_show"].channel, found["arrival_no_show"].body) == ("task", None)
@@ -61,7 +61,8 @@ class TestPreview:
         patient = clinic.patient()
         book(clinic, patient, "session", "2030-03-11 09:00")
         visit = book(clinic, patient, "session", "2030-03-11 11:00").id
-        rules = [rule for rule in shipped.message_rules() if rule["key"] == "remind_24h"]
+        named = {rule["key"]: rule for rule in shipped.message_rules()}
+        rules = [named["remind_24h"], named["rescheduled"]]
         near = rules[0] | {"key": "again", "at": {"anchor": "start", "minutes": -1320}}
         found = foreseen(clinic, visit, [*rules, near])
         assert (found["again"].reason, found["again"].note) == ("merged", "said by remind_24h")
