@@ -33,7 +33,7 @@ def show_plans(console: Console, offered: Sequence[OfferedPlan]) -> None:
     where = zone(offered[0].desk.loaded.site.time_zone)
     starts = [{each.session_id: each.start for each in plan.plan.sessions} for plan in offered]
     for each in sorted(offered[0].plan.sessions, key=lambda session: session.spec.index):
-        label = escape(f"{each.spec.sequence}. {each.spec.step.replace('_', ' ')}")
+        label = escape(f"{each.spec.sequence}. {each.spec.name}")
         found = (plan.get(each.session_id) for plan in starts)
         table.add_row(label, *(start.astimezone(where).strftime(_STAMP) if start else "" for start in found))
     table.add_section()
@@ -53,15 +53,25 @@ def show_timeline(console: Console, timeline: Timeline) -> None:
     table.add_column("session")
     table.add_column(f"{first:%d %b %Y} to {last:%d %b %Y}", no_wrap=True)
     table.add_column("", no_wrap=True)
+    phase = None
     for place, bar in enumerate(timeline.bars):
-        for gate in (each for each in timeline.gates if each.before == place):
-            table.add_row(escape(f"gate: {gate.label}"), ("═" if gate.hard else "─") * _WIDTH, escape(gate.outcome))
+        _show_gates(table, timeline, place)
+        if bar.phase != phase:
+            phase = bar.phase
+            table.add_row(f"[bold]{escape(phase)}[/bold]")
         said = f"{bar.mark.start:{_STAMP}}, {bar.mark.state}" if bar.mark else ""
         said += "".join(f"; {lost.word} {lost.start:%d %b}" for lost in bar.lost)
         table.add_row(escape(f"{bar.sequence}. {bar.label}"), _line(bar, timeline, days), said)
+    _show_gates(table, timeline, len(timeline.bars))
     console.print(table)
     legend = {**{sign: state for state, sign in _SIGNS.items()}, _LOST: "did not take place", _ENDS: "supply ends"}
     console.print("  ".join(f"{sign} {said}" for sign, said in legend.items()) + "  ░ window", highlight=False)
+
+
+def _show_gates(table: Table, timeline: Timeline, place: int) -> None:
+    """The gates that stand before the session at that place, or behind the last."""
+    for gate in (each for each in timeline.gates if each.before == place):
+        table.add_row(escape(f"gate: {gate.label}"), ("═" if gate.hard else "─") * _WIDTH, escape(gate.outcome))
 
 
 def watch(console: Console, look: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from tests.coursework import approve, open_course_clinic, protocol
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_course_is_planned_booked_and_drawn(engine: Engine, database_url: str) -> None:
     clinic = open_course_clinic(engine)
-    approve(clinic, protocol(2))
+    approve(clinic, protocol(2, gate=2))
     ids = [str(wanted(clinic)) for _ in range(3)]
 
     def run(*command: str) -> Result:
@@ -36,6 +36,9 @@ def test_a_course_is_planned_booked_and_drawn(engine: Engine, database_url: str)
     booked = run(ids[0], "--book", token[1])
     assert booked.exit_code == 0, booked.output
     assert booked.output.count(", booked") == 5
+    lines = [line.strip() for line in booked.output.splitlines()]
+    assert {"evaluation", "induction"} <= set(lines), "its phases"
+    assert "gate: review" in booked.output, "which stands behind the last dose"
     again = run(ids[0], "--book", token[1])
     assert (again.exit_code, again.stderr) == (1, "Error: This plan has expired or was booked already.\n")
     together = run(*ids[1:], "--seconds", "60")

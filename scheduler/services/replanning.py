@@ -296,6 +296,8 @@ def _why(case: Case, desk: Desk, place: int, new: Mapping[int, Placed]) -> str:
         return _WHY[case.changed[place].action]
     if place not in case.standing:
         return "it had no visit"
+    if place in {each.index for each in case.view.broken}:
+        return "it stood outside its protocol"
     spec = next(each for each in desk.specs if each.index == place)
     if spec.anchor in new:
         anchor = next(each for each in desk.specs if each.index == spec.anchor)

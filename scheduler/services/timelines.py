@@ -67,7 +67,7 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
         bars.append(
             Bar(
                 sequence=each.sequence,
-                label=_words(each.step),
+                label=specs[each.position].name,
                 phase=_words(each.phase),
                 kind="dosing" if known == "dosing" else "integration" if known == "integration" else "other",
                 earliest=dates.earliest,

@@ -32,7 +32,10 @@ COURSE = Timeline(
     "America/New_York",
     MONDAY + timedelta(days=4),
     tuple(bar(place, state) for place, state in enumerate(STATES)),
-    (Gate(2, "response review", hard=True, outcome="pending"),),
+    (
+        Gate(2, "response review", hard=True, outcome="pending"),
+        Gate(6, "last look", hard=False, outcome="pending"),
+    ),
 )
 
 
@@ -45,7 +48,30 @@ def test_every_session_and_gate_is_in_the_picture_and_in_words() -> None:
     assert root.findtext(f"{SVG}desc") == " ".join(words)
     assert words[2] == "Hard gate, response review: pending."
     assert words[0] == "1. dose (induction): done on Mon 04 Mar 2030 at 09:00; window 04 Mar 2030 to 06 Mar 2030."
+    assert words[-1] == "Soft gate, last look: pending.", "behind the last session too"
     assert root.get("role") == "img"
+
+
+def test_nothing_is_written_over_anything_else() -> None:
+    """A time stands beside its window, a gate's line behind its words, and the legend below the last gate."""
+    name = "a review with rather a long name"
+    long = [bar(place, "booked", latest=MONDAY + timedelta(days=3 * place + 4)) for place in range(6)]
+    root = _read(draw(Timeline("one", "UTC", MONDAY, tuple(long), (Gate(6, name, hard=True, outcome="pending"),))))
+    groups = [each for each in root.iter(f"{SVG}g") if each.find(f"{SVG}title") is not None]
+    for group in groups:
+        window = next((each for each in group.iter(f"{SVG}rect") if each.get("class") == "window"), None)
+        said = next((each for each in group.iter(f"{SVG}text") if each.get("class") == "when"), None)
+        if window is not None and said is not None:
+            left = float(window.get("x", ""))
+            inside = left < float(said.get("x", "")) < left + float(window.get("width", ""))
+            assert not inside, said.text
+    [gate] = [each for each in groups if name in (each.findtext(f"{SVG}title") or "")]
+    words, line = gate.find(f"{SVG}text"), gate.find(f"{SVG}line")
+    assert words is not None
+    assert line is not None
+    assert float(line.get("x1", "")) > 22 + 6 * len(words.text or "")
+    legend = next(each for each in root.iter(f"{SVG}text") if each.text == "done")
+    assert float(legend.get("y", "")) - float(words.get("y", "")) > 20
 
 
 def test_what_did_not_count_and_when_a_supply_ends_is_drawn_and_told() -> None:

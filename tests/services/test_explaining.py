@@ -100,6 +100,15 @@ def test_an_absence_is_named_with_its_days_and_the_limits_that_it_meets(clinic: 
     assert ("prescriber", "21 days between evaluation and dose 1 instead of at most 14") in told
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_is_alike_from_each_to_the_next_is_said_once(clinic: Clinic) -> None:
+    document = protocol(5)
+    document["phases"][1]["steps"] = document["phases"][1]["steps"][:1]
+    approve(clinic, document)
+    told = dict(offered(refused(clinic, weekdays=["tue"])))
+    assert told["prescriber"] == "7 days from each to the next between dose 1 and dose 5 instead of at most 5"
+
+
 def test_what_is_offered_helps_when_it_is_granted(clinic: Clinic) -> None:
     absence = away(clinic, "nurse", "2030-03-06 00:00", "2030-04-20 00:00")
     refusal = refused(clinic)

@@ -56,6 +56,7 @@ def test_a_talk_that_is_too_soon_after_a_late_dose_is_a_task_and_is_planned_anew
     assert owed(running) == [("Talk 1 is 21 hours after dose 1", "open")]
     plan = running.propose(now=now)
     [moved] = [each for each in plan.moved if each.session_id == running.session_id("talk", 1)]
+    assert moved.why == "it stood outside its protocol"
     ended = running.visit("dose", 1).ends_at + 3 * HOUR
     assert 24 * HOUR <= moved.start - ended <= 72 * HOUR
     assert not [each for each in plan.broken if each.index == 2]

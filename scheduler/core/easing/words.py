@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from scheduler.core.course import SessionSpec
@@ -158,7 +159,8 @@ def _cap(rule: Rule, spec: SessionSpec) -> tuple[str, str]:
 
 def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> str:
     """Which limits a plan exceeds, and by how much."""
-    parts = []
+    parts: list[str] = []
+    gaps: list[_Apart] = []
     for index in sorted(spoken.exceeded.keys() & by_index.keys()):
         spec, more = by_index[index], spoken.exceeded[index]
         if spec.anchor is None or (rule.index not in (None, index)):
@@ -169,8 +171,7 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
         name = spec.name
         before = by_index[spec.anchor].name
         if rule.code == "gap_max" and spec.kind == "main" and spec.gap and spec.gap[2] is not None:
-            between = f"{spec.gap[2] + more} {_days(spec)} between {before} and {name}"
-            parts.append(f"{between} instead of at most {spec.gap[2]}")
+            gaps.append(_Apart(spec.gap[2] + more, spec.gap[2], _days(spec), before, name))
         if rule.code == "window_max" and spec.window is not None:
             most = spec.window.maximum // HOUR
             parts.append(f"{name} up to {most + more} hours after {before} instead of {most}")
@@ -178,7 +179,33 @@ def _longer(rule: Rule, spoken: Spoken, by_index: Mapping[int, SessionSpec]) -> 
             most = spec.rest.maximum // HOUR
             parts.append(f"{name} up to {most + more} hours after {before} instead of {most}")
     unit = "hours" if rule.code in {"window_max", "rest_max"} else "days"
-    return "; ".join(parts) or f"up to {rule.amount} {unit} longer"
+    return "; ".join([*_runs(gaps), *parts]) or f"up to {rule.amount} {unit} longer"
+
+
+class _Apart(NamedTuple):
+    """A plan's longest time between two sessions, and the protocol's."""
+
+    days: int
+    most: int
+    unit: str
+    before: str
+    name: str
+
+
+def _runs(gaps: Sequence[_Apart]) -> Iterator[str]:
+    """What is alike from one session to the next is said once."""
+    runs: list[list[_Apart]] = []
+    for each in gaps:
+        if runs and runs[-1][-1].name == each.before and runs[-1][-1][:3] == each[:3]:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    for run in runs:
+        first, last = run[0], run[-1]
+        between = f"between {first.before} and {last.name}"
+        if len(run) > 1:
+            between = f"from each to the next between {first.before} and {last.name}"
+        yield f"{first.days} {first.unit} {between} instead of at most {first.most}"
 
 
 def _on(dates: Collection[date]) -> str:

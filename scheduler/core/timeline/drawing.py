@@ -16,6 +16,8 @@ WIDTH, LEFT, RIGHT, TOP, ROW, GATE, PHASE = 1000, 240, 24, 84, 28, 22, 20
 _LEGEND = 74
 _SPACE = WIDTH - LEFT - RIGHT
 _KINDS: tuple[tuple[Kind, str], ...] = (("dosing", "dose"), ("integration", "integration"), ("other", "other visit"))
+#: About as wide is a letter.
+_LETTER = 6.4
 #: As many week lines at most carry a date.
 _DATES = 9
 
@@ -52,7 +54,8 @@ class _Drawing:
         self._first = first - timedelta(days=first.weekday())
         self._days = max(14, (last - self._first).days + 2)
         self._tops, self._gates = self._rows()
-        self._bottom = (self._tops[-1] + ROW if self._tops else TOP) + 6
+        ends = [TOP, *(top + ROW for top in self._tops), *(top + GATE for _, top in self._gates)]
+        self._bottom = max(ends) + 6
 
     def parts(self) -> Iterator[str]:
         height = self._bottom + _LEGEND
@@ -146,22 +149,23 @@ class _Drawing:
         if bar.mark is not None:
             x = self._x(bar.mark.start.date(), 0.5)
             yield from _mark(x, middle, bar.kind, bar.mark.state)
-            yield self._when(bar.mark, x, max(right, x) if right - left < _SPACE / 3 else x, middle)
+            yield self._when(bar.mark, min(left, x), max(right, x) if right - left < _SPACE / 3 else x, middle)
         yield "</g>"
 
-    def _when(self, mark: Mark, x: float, right: float, middle: float) -> str:
-        """The time beside the mark: after the window where there is room, before it otherwise."""
+    def _when(self, mark: Mark, left: float, right: float, middle: float) -> str:
+        """The time beside the mark and its window: after them where there is room, before them otherwise."""
         said = f"{mark.start:%a} {mark.start.day} {mark.start:%b %H:%M}"
-        at, anchor = (right + 14, "start") if right + 130 < WIDTH else (x - 14, "end")
+        at, anchor = (right + 14, "start") if right + 130 < WIDTH else (left - 14, "end")
         return _text(at, middle + 4, said, "when", anchor=anchor)
 
     def _gate(self, top: int, label: str, outcome: str, *, hard: bool) -> Iterator[str]:
         middle = top + GATE / 2
         line = "gate" if hard else "gate soft"
         said = f"Gate: {label} — {outcome}" if hard else f"Review: {label} — {outcome}"
-        yield f"<g><title>{escape(said)}</title>" + _line(line, LEFT, middle, WIDTH - 12, middle)
+        begin = max(LEFT, 30 + len(said) * _LETTER)
+        yield f"<g><title>{escape(said)}</title>" + _line(line, begin, middle, WIDTH - 12, middle)
         if hard:
-            yield _line(line, LEFT, middle + 3, WIDTH - 12, middle + 3)
+            yield _line(line, begin, middle + 3, WIDTH - 12, middle + 3)
         yield _text(22, middle + 4, said) + "</g>"
 
     def _legend(self) -> Iterator[str]:
@@ -227,5 +231,5 @@ def _text(x: float, y: float, said: str, style: str = "", *, anchor: str = "star
     return f'<text x="{round(x, 1)}" y="{round(y, 1)}"{how}>{escape(said)}</text>'
 
 
-def _short(label: str, most: int = 20) -> str:
+def _short(label: str, most: int = 28) -> str:
     return label if len(label) <= most else label[: most - 1].rstrip() + "…"

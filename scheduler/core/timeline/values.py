@@ -89,11 +89,16 @@ class Timeline:
 def described(timeline: Timeline) -> Iterator[str]:
     """The picture in words, a line a session and a line a gate: for who cannot see it."""
     for place, bar in enumerate(timeline.bars):
-        for gate in (each for each in timeline.gates if each.before == place):
-            yield f"{'Hard' if gate.hard else 'Soft'} gate, {gate.label}: {gate.outcome}."
+        yield from _gates(timeline, place)
         latest = f" to {bar.latest:%d %b %Y}" if bar.latest else " or later"
         window = f"window {bar.earliest:%d %b %Y}{latest}"
         where = f"{WORDS[bar.mark.state]} on {bar.mark.start:%a %d %b %Y at %H:%M}" if bar.mark else WORDS["open"]
         more = [f"{lost.word} on {lost.start:%a %d %b %Y at %H:%M}" for lost in bar.lost]
         more += [f"to be given by {bar.use_by:%d %b %Y}"] if bar.use_by else []
         yield f"{bar.sequence}. {bar.label} ({bar.phase}): {'; '.join([where, window, *more])}."
+    yield from _gates(timeline, len(timeline.bars))
+
+
+def _gates(timeline: Timeline, place: int) -> Iterator[str]:
+    for gate in (each for each in timeline.gates if each.before == place):
+        yield f"{'Hard' if gate.hard else 'Soft'} gate, {gate.label}: {gate.outcome}."
