@@ -228,6 +228,10 @@ class TestWatch:
         with pytest.raises(Invalid) as caught:
             move(ward, "start", visit, "2030-03-04 09:40", **when)
         assert caught.value.faults[0].code == "before_the_dose"
+        for name in ("at", "last_device_at"):
+            with pytest.raises(Invalid) as caught:
+                move(ward, "start", visit, "2030-03-04 09:40", checklist=FIT, **{name: ward.at("2029-03-04 09:30")})
+            assert [(each.pointer, each.code) for each in caught.value.faults] == [(f"/{name}", "before_the_visit")]
         watched_from = {"at": ward.at("2030-03-04 09:20"), "checklist": FIT}
         move(ward, "start", visit, "2030-03-04 09:40", **watched_from)
         with pytest.raises(Invalid):

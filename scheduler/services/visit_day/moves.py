@@ -132,9 +132,9 @@ def start(
         _refuse_dose(session, call, move)
     said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
     if not again or at is not None:
-        row.dosed_at = happened(call, at, "/at")
+        row.dosed_at = happened(call, at, "/at", to=row)
     if last_device_at is not None:
-        row.last_device_at = happened(call, last_device_at, "/last_device_at")
+        row.last_device_at = happened(call, last_device_at, "/last_device_at", to=row)
     if row.last_device_at is not None and row.dosed_at is not None and row.last_device_at < row.dosed_at:
         raise Invalid([Fault("/last_device_at", "before_the_dose", "The last device cannot come before the first.")])
     late_doses.settle(session, call, row)
@@ -157,7 +157,7 @@ def fulfill(
     """
     move = opened(session, call, appointment_id, "fulfill", revision)
     row = move.row
-    left_at = happened(call, at, "/at")
+    left_at = happened(call, at, "/at", to=row)
     if row.dosed_at is not None and left_at < row.dosed_at:
         raise Invalid([Fault("/at", "before_the_dose", "Nobody goes home before the dose was given.")])
     _keep_watch(move, left_at)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
+from scheduler.core.civil import day_bounds, to_local
 from scheduler.core.errors import Fault, Invalid, Reason, Refused
 from scheduler.core.visit import CheckPoint, VisitType
 from scheduler.core.visit_day import merged, waived
@@ -111,11 +112,22 @@ def noted(
     )
 
 
-def happened(call: Call, at: datetime | None, pointer: str) -> datetime:
-    """When something really happened, now unless somebody says otherwise. Raises Invalid for what lies ahead."""
+def happened(call: Call, at: datetime | None, pointer: str, *, to: Appointment | None = None) -> datetime:
+    """When something really happened, now unless somebody says otherwise.
+
+    Raises Invalid for what lies ahead, and for what would have been done `to` the patient of a visit before its local
+    day, or before they were received if that was earlier: a dose of another year would have been watched long enough.
+    """
     if at is not None and at > call.now + TOLERANCE:
         raise Invalid([Fault(pointer, "in_future", "That has not happened yet.")])
+    if at is not None and to is not None and at < _first_moment(to):
+        raise Invalid([Fault(pointer, "before_the_visit", "That is before the day of the visit.")])
     return call.now if at is None else at
+
+
+def _first_moment(row: Appointment) -> datetime:
+    day = day_bounds(to_local(row.starts_at, row.time_zone).date(), row.time_zone)[0]
+    return min(day, row.checked_in_at or day)
 
 
 def settle_checklist(
