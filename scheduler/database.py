@@ -204,7 +204,7 @@ def transact(session: Session, call: Call, work: Callable[[Session, Call], T], *
         last = attempt == TRIES
         try:
             with _transaction(session, keep=not dry_run):
-                return work(session, replace(call, last_try=last))
+                return work(session, replace(call, last_try=True) if last else call)
         except LostRace:
             if last:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import count, islice
 from typing import Any, cast
 from uuid import UUID
@@ -55,12 +56,12 @@ class Visit:
     #: What an override lets overlap: it goes to units beyond the regular ones.
     extra: tuple[Taking, ...] = ()
 
-    @property
-    def resource_ids(self) -> set[UUID]:
+    @cached_property
+    def resource_ids(self) -> frozenset[UUID]:
         """Everyone and everything whose units it takes, the patient too."""
         ids = {taking.resource_id for taking in (*self.takings, *self.extra) if taking.units != 0}
-        ids = ids.union(*(taking.pool for taking in self.takings))
-        return ids | {self.patient_id} if self.patient_id else ids
+        ids.update(*[taking.pool for taking in self.takings], [self.patient_id] if self.patient_id else ())
+        return frozenset(ids)
 
 
 def take_for(session: Session, call: Call, loaded: Loaded, ids: Collection[UUID]) -> None:

@@ -7,7 +7,7 @@ event go to the database together. Foreign keys are checked when the statement e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Insert, Table, insert, select, text
@@ -46,9 +46,10 @@ class Sheet:
 
     def add_new(self, row: Base) -> None:
         """A new object with its defaults; from when it is put down on, it is the session's like any other."""
-        values, own = vars(row), {}
-        for name, default in _columns(type(row)):
-            own[name] = values[name] if name in values else default()
+        values = vars(row)
+        constants, made = _defaults(type(row))
+        own = {name: values.get(name, default) for name, default in constants.items()}
+        own |= {name: make() for name, make in made.items() if name not in values}
         values.update(own)
         self.add(cast("Table", row.__table__), [own])
         self._new.append(row)
@@ -114,12 +115,14 @@ def _one_by_one(part: _Part) -> Insert:
 
 
 @cache
-def _columns(of: type[Base]) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    """The columns of a mapped class, each with what stands in it when nothing was said."""
-    return tuple((each.key, _default(each.default)) for each in cast("Table", of.__table__).columns)
-
-
-def _default(default: Any) -> Callable[[], Any]:
-    if default is None:
-        return lambda: None
-    return (lambda: default.arg(None)) if default.is_callable else (lambda: default.arg)
+def _defaults(of: type[Base]) -> tuple[Mapping[str, Any], Mapping[str, Callable[[], Any]]]:
+    """What stands in each column of a mapped class when nothing was said; and what makes it, where it is made."""
+    constants: dict[str, Any] = {}
+    made: dict[str, Callable[[], Any]] = {}
+    for each in cast("Table", of.__table__).columns:
+        default: Any = each.default
+        is_made = default is not None and default.is_callable
+        constants[each.key] = None if default is None or is_made else default.arg
+        if is_made:
+            made[each.key] = partial(default.arg, None)
+    return constants, made
