@@ -11,6 +11,9 @@ STOPS = (
     "Opt-out", "opt out!",
     "ALTO", "Parar", "pare", "BAJA", "salir", "detener", "terminar", "No más", "revocar", "stop please",
     "por favor, parar", "Stop, thank you \N{WAVING HAND SIGN}", "stpo", "stopp", "sstop", "tsop", "unsubscrbie",
+    "unsuscribe", "S.T.O.P.", "s t o p", "stop stop STOP", "STOP " * 400, "S\u200bT\u200bO\u200bP",
+    "\u202eSTOP", "\uff33\uff34\uff2f\uff30",
+    "Para", "darme de baja", "Quiero darme de baja, por favor", "no quiero más mensajes", "Leave me alone!",
 )  # fmt: skip
 
 
@@ -42,6 +45,7 @@ def test_what_ends_them_and_is_read_by_a_person_too(text: str) -> None:
         ("Ayuda", "help", "es"),
         ("START", "start", "en"),
         ("unstop", "start", "en"),
+        ("yes yes", "yes", "en"),
     ],
 )
 def test_the_other_words(text: str, intent: str, language: str) -> None:
@@ -56,7 +60,7 @@ def test_the_other_words(text: str, intent: str, language: str) -> None:
         "cancel my appointment", "please do not stop the treatment", "don't stop", "step", "shop",
         "top", "send", "quite",
         "stop by the desk on my way in?", "I will stop by", "can't", "\N{CYRILLIC SMALL LETTER ES}", "1",
-        "si\0no", "x" * 5000,
+        "si\0no", "x" * 5000, "para mañana", "stoo", "sto", "s t", "<b>stop</b>",
     ],
 )  # fmt: skip
 def test_what_a_person_must_read(text: str) -> None:
