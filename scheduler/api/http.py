@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import flask_smorest
 import marshmallow as ma
-from flask import Request, Response, current_app
+from flask import Request, Response, current_app, g
 from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
@@ -184,7 +184,7 @@ class _Request:
         if self.manner.if_match:
             named["revision"] = based_on(required=self.manner.if_match is True)
         given = _query_string(self.came)
-        dry_run = self._changes and _dry_run(given)
+        dry_run = g.dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
         body: Any = {}
         if self.came.method in {"POST", "PUT", "PATCH"}:
@@ -208,12 +208,9 @@ class _Request:
         key = idempotency_key() if self.came.method == "POST" and not dry_run else None
         work = act if key is None else self._kept(act, key, _fingerprint(self.came, body, named.get("revision")))
         try:
-            response = replies.response(self.came, transact(session, call, work, dry_run=dry_run))
+            return replies.response(self.came, transact(session, call, work, dry_run=dry_run))
         except (Invalid, errors.NotFound) as refusal:
             raise self._whole(session, call, refusal, body, given) from refusal
-        if dry_run:
-            response.headers["Dry-Run"] = "true"
-        return response
 
     def _whole(
         self, session: Session, call: Call, refusal: Invalid | errors.NotFound, body: Any, given: dict[str, list[str]]

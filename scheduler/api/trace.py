@@ -20,6 +20,8 @@ _CARRIED = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", _NOTHING),
 )
+#: Said of a refusal too: nothing would have been written, and nothing was.
+_REHEARSED = ("Dry-Run", "true")
 _SECURE = ("Strict-Transport-Security", "max-age=31536000")
 
 
@@ -46,7 +48,8 @@ def _begin() -> None:
 def _finish(response: Response) -> Response:
     headers = response.headers
     said = {name.lower() for name, _ in headers}
-    for name, value in (("X-Request-Id", request_id()), *_CARRIED, *([_SECURE] if request.is_secure else [])):
+    asked = [*([_SECURE] if request.is_secure else []), *([_REHEARSED] if g.get("dry_run") else [])]
+    for name, value in (("X-Request-Id", request_id()), *_CARRIED, *asked):
         if name.lower() not in said:  # what it says itself goes before
             headers.add(name, value)
     if _log.isEnabledFor(logging.INFO):

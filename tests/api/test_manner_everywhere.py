@@ -71,7 +71,7 @@ def test_a_dry_run_of_anything_writes_nothing(app: Flask, alice: Person, known: 
         if route.method == "GET":
             continue
         answer = ask(route, alice, known, dry_run=True, headers={"Idempotency-Key": "dry"})
-        if answer.status_code < 400 and answer.headers.get("Dry-Run") != "true":
+        if answer.headers.get("Dry-Run") != "true":  # a refusal says so too
             silent.append(route.name)
         assert counts(engine) == before, route.name
     assert silent == []

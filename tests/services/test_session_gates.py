@@ -104,6 +104,7 @@ def test_booking_and_check_in_are_refused_for_what_blocks_them_and_not_for_what_
     assert named(refused(clinic, clinic.patient(), "dose", START)) == ["gate_not_passed"]
     patient, visit = consented(clinic)
     ride = {"ride": {"ok": True, "value": "Ann"}}
+    assert named(refusal(clinic, "check_in", visit, START)) == ["gate_not_passed", "checklist_incomplete"], "at once"
     assert named(refusal(clinic, "check_in", visit, START, checklist=ride)) == ["gate_not_passed"]
     state(clinic, patient, "labs")
     assert named(refusal(clinic, "check_in", visit, START)) == ["checklist_incomplete"]

@@ -21,6 +21,7 @@ from scheduler.services.licences import receive
 from scheduler.services.occupying import served
 from scheduler.services.visit_day.opening import (
     Answers,
+    Hindrances,
     Opened,
     Waiver,
     closed,
@@ -33,7 +34,7 @@ from scheduler.services.visit_day.opening import (
 from scheduler.services.visit_day.releasing import cut_short, give_back, keep_rooms
 from scheduler.services.visit_day.viewing import DayView, shown
 
-_NOTHING: Mapping[str, Mapping[str, Any]] = {}
+_NOTHING: Mapping[str, Any] = {}
 #: Under this word somebody answers for a patient who is received before the visit's day.
 _DAY = "visit_day"
 
@@ -93,17 +94,22 @@ def check_in(
     `visit_day` of the waiver. By video, `patient_region` is where the patient is now: who serves must be licensed
     there.
 
-    Raises NotFound, StaleRevision, IllegalTransition, Invalid, ScopeMissing; Refused (`checklist_incomplete` with every
-    item, or `gate_not_passed`, `not_qualified`).
+    Raises NotFound, StaleRevision, IllegalTransition, Invalid, ScopeMissing; Refused with all that keeps the patient
+    away at once (`gate_not_passed`, `not_qualified`, and `checklist_incomplete` for every item).
     """
     move = opened(session, call, appointment_id, "check-in", revision)
     row = move.row
-    _refuse_dose(session, call, move)
-    receive(session, call, row, move.kind, patient_region)
+    hindrances, said = Hindrances(), _NOTHING
+    with hindrances.gathered():
+        _refuse_dose(session, call, move)
+    with hindrances.gathered():
+        receive(session, call, row, move.kind, patient_region)
     received_at = happened(call, at, "/at")
     early = too_early(row.starts_at, row.time_zone, received_at, policies.current(session, call).check_in_minutes)
     further = {} if early is None else {_DAY: early}
-    said = settle_checklist(call, move, "check_in", checklist, waiver, further=further)
+    with hindrances.gathered():
+        said = settle_checklist(call, move, "check_in", checklist, waiver, further=further)
+    hindrances.refuse()
     row.status, row.checked_in_at = move.status, received_at
     keep_rooms(session, call, row, taken=True)
     visit_tasks.settle(session, call, row)
@@ -128,9 +134,13 @@ def start(
     move = opened(session, call, appointment_id, "start", revision)
     row = move.row
     again = row.dosed_at is not None
-    if not again:
-        _refuse_dose(session, call, move)
-    said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
+    hindrances, said = Hindrances(), _NOTHING
+    with hindrances.gathered():
+        if not again:
+            _refuse_dose(session, call, move)
+    with hindrances.gathered():
+        said = {} if again and not checklist else settle_checklist(call, move, "start", checklist, waiver)
+    hindrances.refuse()
     if not again or at is not None:
         row.dosed_at = happened(call, at, "/at", to=row)
     if last_device_at is not None:
@@ -160,8 +170,12 @@ def fulfill(
     left_at = happened(call, at, "/at", to=row)
     if row.dosed_at is not None and left_at < row.dosed_at:
         raise Invalid([Fault("/at", "before_the_dose", "Nobody goes home before the dose was given.")])
-    _keep_watch(move, left_at)
-    said = settle_checklist(call, move, "discharge", checklist, waiver)
+    hindrances, said = Hindrances(), _NOTHING
+    with hindrances.gathered():
+        _keep_watch(move, left_at)
+    with hindrances.gathered():
+        said = settle_checklist(call, move, "discharge", checklist, waiver)
+    hindrances.refuse()
     row.status, row.fulfilled_at = move.status, left_at
     if move.kind.kind == "dosing" and row.dosed_at is not None:
         row.outcome = "dosed"

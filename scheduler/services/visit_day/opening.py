@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -128,6 +129,26 @@ def happened(call: Call, at: datetime | None, pointer: str, *, to: Appointment |
 def _first_moment(row: Appointment) -> datetime:
     day = day_bounds(to_local(row.starts_at, row.time_zone).date(), row.time_zone)[0]
     return min(day, row.checked_in_at or day)
+
+
+class Hindrances:
+    """What keeps a visit from going on, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._reasons: list[Reason] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Note what is refused meanwhile, and go on."""
+        try:
+            yield
+        except Refused as refusal:
+            self._reasons += refusal.reasons
+
+    def refuse(self) -> None:
+        """Raises Refused with every reason, if there is any."""
+        if self._reasons:
+            raise Refused(self._reasons)
 
 
 def settle_checklist(
