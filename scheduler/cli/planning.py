@@ -73,8 +73,10 @@ def _plan_together(
     ended = terminal.watch(console, lambda: do(owner, look))
     helper.join()
     ticker.worker.close()
-    result = ended["result"] or {"courses": (), "placed": 0, "one_by_one": None}
+    result = ended["result"] or {"courses": (), "placed": 0, "bound": None}
     for line in result["courses"]:
         said = line["plan_token"] or line["code"].replace("_", " ")
         console.print(f"{line['course_id']}  {said}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{ended['status']}: {result['placed']} of {len(course_ids)} courses have a place.", highlight=False)
+    most = len(course_ids) - (result["bound"] or {"unplaced": 0})["unplaced"]
+    said = f"{ended['status']}: {result['placed']} of {len(course_ids)} courses have a place"
+    console.print(f"{said}." if result["placed"] == most else f"{said}; at most {most} could.", highlight=False)

@@ -5,15 +5,19 @@ The search itself is `core/planner/batch`; nothing here touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from uuid import UUID
 
-from scheduler.core.availability import Clinic, Taking, thread_starts
+from scheduler.core.availability import Clinic, Taking, exact_starts, thread_starts
 from scheduler.core.demand import Stretch, Thread
 from scheduler.core.planner import Problem
-from scheduler.core.planner.batch import Placement
-from scheduler.core.planner.rivals import Block, Lane, rivals
-from scheduler.services.planning import CoursePlan, Desk, problem_of, solve
+from scheduler.core.planner.dp import Itinerary
+from scheduler.core.planner.floor import Placement
+from scheduler.core.planner.market import Use, Uses, spread
+from scheduler.core.planner.pricing import priced
+from scheduler.core.planner.rivals import Block, Lane, Needs
+from scheduler.core.planner.trail import Prices, Trail, free_where
+from scheduler.services.planning import CoursePlan, Desk, people, problem_of, solve
 from scheduler.services.scratch import Scratch, of_patient
 
 #: What each resource is taken for, and by which course.
@@ -39,11 +43,27 @@ class CourseFloor:
         """The same with nothing of the batch there."""
         return _placement(self._bare(course))
 
-    def rivals(self, course: int, worth: Mapping[int, int]) -> Collection[int]:
+    def trail(self, course: int, *, wishes: bool) -> Trail | None:
+        """Of the course with nothing of the batch there."""
+        problem = self._problem(course)
+        return Trail(problem, wishes=wishes) if Trail.leads(problem) else None
+
+    def open(self, course: int) -> Prices:
+        """By type of visit; on which days a session may be, its trail knows."""
+        now, size = self._scratch.desk(self.desks[course]), self._problem(course).grid.slots
+        starts = {code: exact_starts(kind.demand, now.clinic(kind)) for code, kind in now.kinds.items()}
+        free = {code: free_where(mask, size) for code, mask in starts.items()}
+        return {session_id: free[code] for session_id, code in self._types(course)}
+
+    def along(self, course: int, way: Itinerary) -> Placement | None:
+        """With people and rooms."""
+        now = self._scratch.desk(self.desks[course])
+        found = people(now, priced(problem_of(now), way))
+        return None if found is None else _placed(now, found)
+
+    def needs(self, course: int) -> Mapping[str, Needs]:
         """Those who hold the people and rooms that the course would need."""
         bare, now = self._bare(course), self._scratch.desk(self.desks[course])
-        if course not in self._problems:
-            self._problems[course] = problem_of(bare)
         held: Held = {}
         for other, takings in self._taken.items():
             for taking in takings:
@@ -52,8 +72,18 @@ class CourseFloor:
             code: list(_needs(kind.demand.counts, bare.clinic(kind), now.clinic(kind), held))
             for code, kind in bare.kinds.items()
         }
-        needs = {str(bare.session_id(spec)): kinds[spec.visit_type] for spec in bare.specs}
-        return rivals(self._problems[course], needs, worth) or ()
+        return {session_id: kinds[code] for session_id, code in self._types(course)}
+
+    def uses(self, course: int) -> Uses:
+        """Of the people and rooms of its location."""
+        bare, where = self._bare(course), self.desks[course].course.row.location_id
+        kinds = {
+            code: list(
+                _uses(where, kind.demand.counts, bare.clinic(kind), exact_starts(kind.demand, bare.clinic(kind)))
+            )
+            for code, kind in bare.kinds.items()
+        }
+        return {session_id: kinds[code] for session_id, code in self._types(course)}
 
     def put(self, course: int, placement: Placement) -> None:
         """Let it take up its people and rooms."""
@@ -71,6 +101,31 @@ class CourseFloor:
 
     def _bare(self, course: int) -> Desk:
         return self._scratch.desk(self.desks[course], bare=True)
+
+    def _problem(self, course: int) -> Problem:
+        if course not in self._problems:
+            self._problems[course] = problem_of(self._bare(course))
+        return self._problems[course]
+
+    def _types(self, course: int) -> list[tuple[str, str]]:
+        """The type of visit of each session that is wanted."""
+        desk = self.desks[course]
+        return [(str(desk.session_id(spec)), spec.visit_type) for spec in desk.wanted]
+
+
+def _uses(location_id: UUID, threads: Mapping[Thread, int], bare: Clinic, starts: int) -> Iterator[Use]:
+    """What a visit that may start then takes up: whoever is merely present is taken up by nobody."""
+    for thread, count in threads.items():
+        if thread.present:
+            continue
+        for stretch in thread.stretches:
+            slots = spread(starts, stretch.start, stretch.end)
+            offers: dict[Hashable, tuple[int, int]] = {
+                (each.resource_id, units): (each.free(units) & each.serves[thread.selector] & slots, 1)
+                for each in bare.pool(thread)
+                for units in range(1, each.units + 1)
+            }
+            yield Use((location_id, thread.selector), stretch.start, stretch.end, offers, count)
 
 
 def _needs(threads: Collection[Thread], bare: Clinic, now: Clinic, held: Held) -> Iterator[Sequence[Lane]]:
@@ -109,9 +164,11 @@ def _blocks(stretches: Sequence[Stretch], held: Held, who: Sequence[UUID]) -> tu
 
 def _placement(desk: Desk) -> Placement | None:
     found = solve(desk, glance=True)
-    if not found:
-        return None
-    sessions, origin = found[0].sessions, desk.loaded.site.timeline.origin
+    return _placed(desk, found[0]) if found else None
+
+
+def _placed(desk: Desk, found: CoursePlan) -> Placement:
+    sessions, origin = found.sessions, desk.loaded.site.timeline.origin
     takings = [taking for each in sessions for taking in each.takings if taking.units != 0]
     days = frozenset((each.start - origin).days for each in sessions)
-    return Placement(found[0].plan.cost, days, found[0], sum(each.end - each.start for each in takings))
+    return Placement(found.plan.cost, days, found, sum(each.end - each.start for each in takings))

@@ -199,6 +199,12 @@ def problem_of(desk: Desk) -> Problem:
     return _problem(desk, {code: desk.clinic(kind) for code, kind in desk.kinds.items()})
 
 
+def people(desk: Desk, plan: Plan) -> CoursePlan | None:
+    """That plan with someone for every need; None where there is not."""
+    found = _peopled(desk, {code: desk.clinic(kind) for code, kind in desk.kinds.items()}, plan)
+    return found if isinstance(found, CoursePlan) else None
+
+
 def rules_of(desk: Desk) -> Problem:
     """The same for whoever asks only whether there is a plan: nobody counts heads, or who serves unless one must."""
     clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}

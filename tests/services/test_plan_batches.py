@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Invalid
+from scheduler.core.planner.guide import Guide
 from scheduler.models import Job, Occupancy, new_id
 from scheduler.services import jobs, plan_batches
 from scheduler.worker import Worker
@@ -82,10 +83,19 @@ def test_whoever_holds_the_people_that_a_course_needs_is_asked_to_make_way(clini
     stands = floor.alone(0)
     assert stands is not None
     assert floor.plan(1) is None
-    assert floor.rivals(1, {0: 1, 2: 1}) == {0}
+    guide = Guide(floor, [0, 1, 2])
+    assert guide.plan(1) is None
+    assert guide.rivals(1, {0: 1, 2: 1}) == {0}
     floor.lift(0, stands)
     assert floor.plan(1) is not None
-    assert not floor.rivals(1, {2: 1})
+    assert not guide.rivals(1, {2: 1})
+    soon = guide.plan(1)
+    assert soon is not None
+    floor.put(1, soon)
+    assert floor.plan(0) is None
+    for _ in range(20):
+        guide.turn(placed=2)
+    assert guide.most == 2
 
 
 def test_whoever_cannot_be_planned_is_named(clinic: Clinic) -> None:

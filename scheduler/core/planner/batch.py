@@ -1,17 +1,21 @@
 """Many new courses at once: large-neighborhood search with the exact planner as repair, never worse than one by one.
 
-A course that finds no room has those make way who are in it and worth least; they are planned anew beside it, and who
-finds nothing waits in turn. Whoever waited in vain is worth more the next time, so that the search does not go in
-circles. Once that leads no further, courses are lifted off the floor and planned anew for better plans. What a floor is
-(a clinic's calendars) is the caller's. No clock: the caller goes from step to step for as long as it likes.
+First `market` says what each hour is worth when all want it, and how many can be placed at the most. Then a course
+that finds no room has those make way who are in it and worth least; they are planned anew beside it, along ways that
+keep off dear hours, and who finds nothing waits in turn. Whoever waited in vain is worth more the next time, so that
+the search does not go in circles. Once that leads no further, the best is planned anew for cheaper plans. What a floor
+is (a clinic's calendars) is the caller's. No clock: the caller goes from step to step for as long as it likes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
+
+from scheduler.core.planner.floor import Floor, Placement
+from scheduler.core.planner.guide import Guide
 
 #: As many courses at most leave the floor in one round.
 MOST_LIFTED = 6
@@ -21,41 +25,15 @@ MOST_LET_IN = 2
 PATIENCE = 1000
 #: Rounds of making way without a better total, after which as many others go on from the best.
 TRADES, OTHERS = 100, 25
+#: Rounds without a better total after which the best is planned anew for cheaper plans.
+POLISHED = 25
+#: So often prices are looked for before the first round, and then once in so many rounds.
+TURNS, ROUNDS_A_TURN = 40, 8
 #: So many others, who need not be concerned, are planned anew each time that somebody was to be let in: their plans
 #: grow cheaper, and what is free moves about.
 SHAKEN = 2
 #: What a course is worth at most: those that have long waited would otherwise be all that counts.
 MOST_WORTH = 32
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A course's plan: its cost, the days of its visits (any count that the floor keeps), and the floor's own words."""
-
-    cost: int
-    days: frozenset[int]
-    plan: Any
-    #: How much it takes up in all, in whatever unit.
-    size: int = 1
-
-
-class Floor(Protocol):
-    """Where courses take up room."""
-
-    def plan(self, course: int) -> Placement | None:
-        """The cheapest plan beside everything that stands, or the proof that there is none."""
-
-    def alone(self, course: int) -> Placement | None:
-        """The same with the floor to itself: no plan beside others is cheaper."""
-
-    def rivals(self, course: int, worth: Mapping[int, int]) -> Collection[int]:
-        """Of those that stand the ones to lift so that this one finds a plan, those of little worth first: a guess."""
-
-    def put(self, course: int, placement: Placement) -> None:
-        """Let it take up its room: always the same, so that what was lifted can be put back."""
-
-    def lift(self, course: int, placement: Placement) -> None:
-        """Give its room back."""
 
 
 class Total(NamedTuple):
@@ -81,6 +59,9 @@ class Batch:
     bound: Total | None = None
     #: How many rounds were made.
     made: int = 0
+    _guide: Guide = field(init=False)
+    #: No more courses can be placed together.
+    _most: int = 0
     _standing: dict[int, Placement] = field(default_factory=dict)
     _alone: dict[int, Placement] = field(default_factory=dict)
     _worth: dict[int, int] = field(default_factory=dict)
@@ -99,24 +80,33 @@ class Batch:
         """Search, one course or one round at a time: (how far of 0 to 1, what happens now). May be left at any step."""
         yield from self._one_by_one()
         yield from self._by_themselves()
-        yield from self._longest_first()
-        random, idle = Random(self.seed), 0  # noqa: S311 - it shuffles courses, not secrets
+        yield from self._priced()
+        random = Random(self.seed)  # noqa: S311 - it shuffles courses, not secrets
         self._worth = dict.fromkeys(self._alone, 1)
-        movable = sorted(self._alone)
-        while self.made < self.rounds and idle < PATIENCE and movable and self.total != self.bound:
-            if idle % (TRADES + OTHERS) == TRADES:
-                self._go_back()
+        idle, since = 0, 0  # rounds without a better total, and without one that has a place for more
+        while self.made < self.rounds and idle < PATIENCE and self._alone and self.total != self.bound:
             before = self.total
-            waiting = [course for course in movable if course not in self._standing]
-            if waiting and idle % (TRADES + OTHERS) < TRADES:
-                self._make_way(random, waiting)
-                self._shake(random)
-            else:
-                self._round(random, movable)
+            yield from self._improved(random, since % (TRADES + OTHERS))
             self._keep()
             idle = 0 if self.total < before else idle + 1
+            since = 0 if self.total.unplaced < before.unplaced else since + 1
             self.made += 1
+            if self.made % ROUNDS_A_TURN == 0:
+                self._turn()
             yield self.made / self.rounds, "improving"
+
+    def _improved(self, random: Random, place: int) -> Iterator[tuple[float, str]]:
+        """One round, by its place among those since the last that had a place for more."""
+        waiting = [course for course in sorted(self._alone) if course not in self._standing]
+        if place in {POLISHED, TRADES}:
+            self._go_back()
+        if place == POLISHED:
+            yield from self._polished()
+        elif waiting and place < TRADES:
+            self._make_way(random, waiting)
+            self._shake(random)
+        else:
+            self._round(random, sorted(self._alone))
 
     def _one_by_one(self) -> Iterator[tuple[float, str]]:
         for course in range(self.count):
@@ -132,33 +122,47 @@ class Batch:
             if found is not None:
                 self._alone[course] = found
             yield 0.0, "bounding"
-        self.bound = _total(self.count, self._alone)
+        self.bound, self._most = _total(self.count, self._alone), len(self._alone)
 
-    def _longest_first(self) -> Iterator[tuple[float, str]]:
-        """A second beginning, which is often better: those that need most days choose first."""
-        self._lift(self._standing)
-        for course in sorted(self._alone, key=lambda each: (-len(self._alone[each].days), each)):
-            self._try(course)
-        self._keep()
-        self._go_back()
-        yield 0.0, "longest first"
+    def _priced(self) -> Iterator[tuple[float, str]]:
+        """What hours are worth, where not all that have a plan have a place already; and a truer bound by it."""
+        self._guide = Guide(self.floor, self._alone if self.bound != self.total else ())
+        for _ in range(TURNS):
+            self._turn()
+            yield 0.0, "pricing"
+
+    def _turn(self) -> None:
+        if self._guide.open and self._most > self.count - self.total.unplaced:
+            self._guide.turn(self.count - self.total.unplaced)
+            self._most = min(self._most, self._guide.most)
+            cheapest = sorted(self._alone.values(), key=lambda each: each.cost)[: self._most]
+            self.bound = _total(self.count, dict(enumerate(cheapest)))
+
+    def _polished(self) -> Iterator[tuple[float, str]]:
+        """Plan each of those that stand anew, exactly: it may keep off hours that nobody has taken after all."""
+        for course, before in sorted(self._standing.items()):
+            self._lift({course: before})
+            found = self.floor.plan(course)
+            self._put({course: found if found is not None and found.cost < before.cost else before})
+            self._keep()
+            yield self.made / self.rounds, "improving"
 
     def _make_way(self, random: Random, waiting: Sequence[int]) -> None:
         """Let one in that waits, a small one rather than a large one, at the cost of those in its way."""
         wanted = min(waiting, key=lambda each: (self._alone[each].size * random.random(), each))
-        self._try(wanted)
+        self._try(wanted, soon=True)
         if wanted in self._standing:
             return
         self._raise(wanted)
-        way = self.floor.rivals(wanted, self._worth)
+        way = self._guide.rivals(wanted, self._worth)
         lifted = {course: self._standing[course] for course in way if course in self._standing}
         self._lift(lifted)
-        self._try(wanted)
+        self._try(wanted, soon=True)
         if wanted not in self._standing:
             self._put(lifted)
             return
         for course in sorted(lifted, key=lambda each: (self._alone[each].size, random.random())):
-            self._try(course)
+            self._try(course, soon=True)
         lost = [course for course in lifted if course not in self._standing]
         if len(lost) > 1 and sum(self._worth[course] for course in lost) >= self._worth[wanted]:
             self._lift({course: self._standing[course] for course in (wanted, *lifted) if course in self._standing})
@@ -169,7 +173,7 @@ class Batch:
         for course in random.sample(sorted(self._standing), min(SHAKEN, len(self._standing))):
             before = {course: self._standing[course]}
             self._lift(before)
-            self._try(course)
+            self._try(course, soon=True)
             if course not in self._standing:
                 self._put(before)
 
@@ -206,8 +210,11 @@ class Batch:
         chosen += [wanted] if wanted in standing and wanted not in chosen else []
         return {course: standing[course] for course in chosen}
 
-    def _try(self, course: int) -> None:
-        found = None if course in self._standing else self.floor.plan(course)
+    def _try(self, course: int, *, soon: bool = False) -> None:
+        """Give it a place if it has none: by the cheapest plan, or, `soon`, by one that keeps off dear hours."""
+        if course in self._standing:
+            return
+        found = self._guide.plan(course) if soon else self.floor.plan(course)
         if found is not None:
             self._put({course: found})
 

@@ -19,7 +19,7 @@ from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
 from scheduler.core.planner.memory import FORBIDDEN, Memory
 from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Points, Sheet
-from scheduler.core.planner.problem import Main
+from scheduler.core.planner.problem import Main, Problem
 
 #: The first and the last local day of something.
 Ends = tuple[int, int]
@@ -49,6 +49,15 @@ class Itinerary(NamedTuple):
 
     mains: tuple[int, ...]
     leaves: tuple[int, ...]
+
+    def by_session(self, problem: Problem) -> dict[str, int]:
+        """The slot of each session."""
+        leaves, found = iter(self.leaves), {}
+        for main, slot in zip(problem.mains, self.mains, strict=True):
+            found[main.session_id] = slot
+            if main.leaf is not None:
+                found[main.leaf.session_id] = next(leaves)
+        return found
 
 
 class Chain:

@@ -108,6 +108,14 @@ def bitmap_of(bits: Bools) -> int:
     return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
 
 
+@lru_cache(maxsize=512)
+def bools_of(bitmap: int, size: int) -> Bools:
+    """Which of the first places are set in a number."""
+    known = (bitmap & ((1 << size) - 1)).to_bytes(-(-size // 8), "little")
+    bits: Bools = np.unpackbits(np.frombuffer(known, dtype=np.uint8), bitorder="little")[:size].astype(np.bool_)
+    return bits
+
+
 @lru_cache(maxsize=64)
 def calendar_of(grid: Grid) -> Calendar:
     """The calendar of a grid; clinics plan on the same few grids all day."""

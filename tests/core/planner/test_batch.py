@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
@@ -11,8 +11,13 @@ import pytest
 
 from scheduler.core.bitmap import dilate
 from scheduler.core.planner import Main, Plan, Problem, plan, verify
-from scheduler.core.planner.batch import Batch, Placement
-from scheduler.core.planner.rivals import Block, Lane, rivals
+from scheduler.core.planner.batch import Batch
+from scheduler.core.planner.dp import Itinerary
+from scheduler.core.planner.floor import Placement
+from scheduler.core.planner.market import Use, Uses
+from scheduler.core.planner.pricing import priced
+from scheduler.core.planner.rivals import Block, Lane, Needs
+from scheduler.core.planner.trail import Prices, Trail, free_where
 from tests.core.planner.handmade import WHERE, course, each, main
 
 
@@ -37,14 +42,30 @@ class OneRoom:
 
     def plan(self, number: int) -> Placement | None:
         found = plan(self.now(number))
-        if found is None:
-            return None
-        return Placement(found.cost, frozenset(s // 288 for _, s in found.starts), found, len(found.starts))
+        return None if found is None else self.placed(found)
 
-    def rivals(self, number: int, worth: Mapping[int, int]) -> Collection[int]:
+    def trail(self, number: int, *, wishes: bool) -> Trail | None:
+        return Trail(self.problems[number], wishes=wishes)
+
+    def open(self, number: int) -> Prices:
+        problem = self.now(number)
+        return {visit.session_id: free_where(visit.starts, problem.grid.slots) for visit in problem.visits()}
+
+    def along(self, number: int, way: Itinerary) -> Placement | None:
+        return self.placed(priced(self.now(number), way))
+
+    def needs(self, number: int) -> Mapping[str, Needs]:
         blocks = [Block(each, s - 11, s + 12) for each, found in self.standing.items() for _, s in found.starts]
-        problem, needs = self.problems[number], [[Lane(-1, 0, tuple(blocks))]]
-        return rivals(problem, {visit.session_id: needs for visit in problem.visits()}, worth) or ()
+        needs = [[Lane(-1, 0, tuple(blocks))]]
+        return {visit.session_id: needs for visit in self.problems[number].visits()}
+
+    def uses(self, number: int) -> Uses:
+        room = [Use("room", 0, 12, {"it": (-1, 1)})]
+        return {visit.session_id: room for visit in self.problems[number].visits()}
+
+    @staticmethod
+    def placed(found: Plan) -> Placement:
+        return Placement(found.cost, frozenset(s // 288 for _, s in found.starts), found, len(found.starts))
 
     def put(self, number: int, placement: Placement) -> None:
         assert verify(self.now(number), placement.plan) == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scheduler.core.planner import Problem
-from scheduler.core.planner.rivals import Block, Lane, Needs, rivals
+from scheduler.core.planner.rivals import CHARGE, Block, Lane, Needs, rivals
+from scheduler.core.planner.trail import Prices, Trail, free_where
 from tests.core.planner.handmade import WHERE, at, course, each, main
 from tests.core.planner.instances import slot
 
@@ -15,8 +16,8 @@ EITHER_DAY = course(main("visit", each([0, 1], 9)))
 TAKEN = tuple(Block(day + 1, slot(WHERE, day, 9), slot(WHERE, day, 10)) for day in (0, 1))
 
 
-def asked(problem: Problem, needs: Needs, worth: dict[int, int]) -> frozenset[int] | None:
-    return rivals(problem, {visit.session_id: needs for visit in problem.visits()}, worth)
+def asked(problem: Problem, needs: Needs, worth: dict[int, int], dear: Prices | None = None) -> frozenset[int]:
+    return rivals(Trail(problem), {visit.session_id: needs for visit in problem.visits()}, worth, dear or {})
 
 
 @pytest.mark.parametrize(("worth", "leaves"), [({1: 1, 2: 3}, {1}), ({1: 3, 2: 1}, {2})])
@@ -43,5 +44,11 @@ def test_every_need_counts() -> None:
     assert asked(EITHER_DAY, [room, nurse], {1: 2, 2: 1}) == {2}
 
 
+def test_a_dear_hour_is_left_alone_though_whoever_has_it_is_worth_less() -> None:
+    dear = {"visit": 3 * CHARGE - free_where(at((1, 9)), WHERE.slots).clip(max=3 * CHARGE)}
+    assert asked(EITHER_DAY, [[Lane(-1, 0, TAKEN)]], {1: 2, 2: 1}) == {2}
+    assert asked(EITHER_DAY, [[Lane(-1, 0, TAKEN)]], {1: 2, 2: 1}, dear) == {1}
+
+
 def test_no_plan_is_no_plan_whoever_leaves() -> None:
-    assert asked(course(main("visit", 0)), [[Lane(-1, -1, ())]], {}) is None
+    assert asked(course(main("visit", 0)), [[Lane(-1, -1, ())]], {}) == frozenset()
