@@ -127,7 +127,8 @@ class Line:
 
     def priced(self, prices: Prices) -> Ints:
         """What each start costs now."""
-        return np.minimum(self.cost + prices[self.session_id][self.slot], INF)
+        found: Ints = np.minimum(self.cost + prices[self.session_id][self.slot], INF)
+        return found
 
     def by_day(self, cost: Ints, size: int) -> Ints:
         """The cheapest of each day."""
