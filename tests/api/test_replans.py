@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import pytest
+import vobject
 
 from tests.api.examples import COURSE, course, patient, staffed
 
 if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
     from tests.api.conftest import Person
 
 
@@ -19,6 +25,40 @@ def running(person: Person) -> tuple[str, dict[str, Any]]:
     booked = person.post(f"{path}/bookings", json={"plan_token": token})
     assert booked.status_code == 201, booked.text
     return path, booked.json["appointments"][0]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_calendars_and_webhooks_follow_a_change_of_the_course(alice: Person, client: FlaskClient) -> None:
+    path, visit = running(alice)
+    hook = alice.post("/v1/webhooks", json={"url": "https://example.org/hook"}).json["id"]
+    feed = (
+        alice.post("/v1/calendar-feeds", json={"resource_id": visit["patient_id"]})
+        .json["url"]
+        .removeprefix("http://localhost")
+    )
+    [before] = vobject.readOne(client.get(feed).text).vevent_list
+    told = alice.post(f"{path}/replans", json={"changes": [{"appointment_id": visit["id"], "action": "move"}]}).json
+    [moved] = told["diff"]["moved"]
+    alice.post(f"{path}/bookings", json={"plan_token": told["token"]})
+    start = datetime.fromisoformat(moved["to"])
+    [after] = vobject.readOne(client.get(feed).text).vevent_list
+    assert (after.uid.value, after.dtstart.value) == (before.uid.value, start)
+    assert int(after.sequence.value) > int(before.sequence.value)
+    delivered = alice.get(f"/v1/webhooks/{hook}/deliveries").json["items"]
+    told_of = {each["event"] for each in delivered}
+    assert "appointment.rescheduled" in told_of
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_plan_is_drawn_as_it_would_stand(alice: Person) -> None:
+    path, visit = running(alice)
+    changes = [{"appointment_id": visit["id"], "action": "cancel"}]
+    told = alice.post(f"{path}/replans", json={"changes": changes}).json
+    [moved] = told["diff"]["moved"]
+    picture = alice.get(f"{path}/plans/{told['token']}/timeline.svg")
+    assert (picture.status_code, picture.mimetype) == (200, "image/svg+xml")
+    assert f"planned on {datetime.fromisoformat(moved['to']):%a %d %b %Y at %H:%M}" in picture.text
+    assert "planned on" not in alice.get(f"{path}/timeline.svg").text
 
 
 def test_a_cancelled_visit_is_planned_anew_and_accepted_by_its_token(alice: Person) -> None:

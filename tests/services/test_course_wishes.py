@@ -16,9 +16,9 @@ from scheduler.models import Gate, StoredPlan
 from scheduler.services import absences, courses, organizations, planning, plans
 from scheduler.services.course_wishes import WantedCourse
 from scheduler.services.plans import OfferedPlan
-from tests.clinic import Clinic
+from tests.clinic import Clinic, need, segment, visit_type
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
-from tests.desk import count
+from tests.desk import book, count
 
 
 @pytest.fixture
@@ -166,3 +166,19 @@ def test_who_has_served_goes_on_to_serve_when_the_same_person_is_required(clinic
     rest = accept(clinic, made.id, offer(clinic, made.id)[0].token)
     therapists = {p.resource_id for view in [*booked, *rest] for p in view.participants if p.role == "therapist"}
     assert len(therapists) == 1
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_the_patients_other_visits_are_planned_around(engine: Engine) -> None:
+    """Somebody who is seen elsewhere in the clinic all morning has nothing planned then."""
+    clinic = open_course_clinic(engine)
+    clinic.visit(visit_type("long", segment("long", 240, need("room:quiet"))))
+    clinic.room("quiet")
+    approve(clinic, protocol(1))
+    patient = clinic.patient()
+    free = offer(clinic, course(clinic, patient).id)[0].plan.sessions[0]
+    book(clinic, patient, "long", "2030-03-04 08:00")
+    busy = clinic.at("2030-03-04 08:00"), clinic.at("2030-03-04 12:00")
+    assert busy[0] <= free.start < busy[1]
+    planned = offer(clinic, course(clinic, patient).id)[0].plan.sessions
+    assert all(each.end <= busy[0] or each.start >= busy[1] for each in planned)
