@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from typing import Any, Self
-from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, Dialect, String, Uuid, bindparam, literal
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -20,7 +19,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class _Values(TypeDecorator[Collection[Any]]):
-    """UUIDs or texts: an array on PostgreSQL, the text of a JSON list on SQLite."""
+    """UUIDs or texts: an array on PostgreSQL, which ids are the text of, the text of a JSON list on SQLite."""
 
     impl = String
     cache_ok = True
@@ -31,16 +30,17 @@ class _Values(TypeDecorator[Collection[Any]]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """The array, or the text."""
-        if dialect.name == "sqlite":
+        if dialect.name == "sqlite" or self.of_ids:
             return dialect.type_descriptor(String())
-        return dialect.type_descriptor(ARRAY(Uuid() if self.of_ids else String()))
+        return dialect.type_descriptor(ARRAY(String()))
 
     def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
         """As the database takes it: on SQLite an id is its 32 digits."""
-        found = list(value or ())
-        if dialect.name != "sqlite":
-            return found
-        return json.dumps([each.hex if isinstance(each, UUID) else each for each in found])
+        found = [each.hex for each in value or ()] if self.of_ids else list(value or ())
+        if dialect.name == "sqlite":
+            return json.dumps(found)
+        # One by one the driver would look whether they need quotes.
+        return f"{{{','.join(found)}}}" if self.of_ids else found
 
 
 class _Condition(FunctionElement[bool]):
@@ -65,7 +65,8 @@ class among(_Condition):  # noqa: N801 - it reads as the condition that it is
 @compiles(among)
 def _among(element: among, compiler: SQLCompiler, **more: Any) -> str:
     column, values = (compiler.process(each, **more) for each in element.clauses)
-    return f"{column} = ANY ({values})"
+    of_ids = isinstance(element.clauses.clauses[0].type, Uuid)
+    return f"{column} = ANY (CAST({values} AS UUID[]))" if of_ids else f"{column} = ANY ({values})"
 
 
 @compiles(among, "sqlite")

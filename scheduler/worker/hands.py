@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.database import transact
+from scheduler.database import look, transact
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Hands:
     def look(self, work: Callable[[Session, datetime], T]) -> T:
         """What `work` reads: nothing is kept."""
         with self._noting(), self._sessions() as session:
+            look(session)  # a transaction's end would cost the plans of all that a claim asks
             return work(session, self._clock())
 
     def transact(self, organization_id: UUID, work: Callable[[Session, Call], T]) -> T:

@@ -98,19 +98,18 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
     if not (begun or ended):
         return 0
     shared = {"owner": call.organization_id, "at": call.now}
-    begins, ends = list(map(_begin, begun)), list(map(_end, ended))
-    sends = [_sent(outcome) for outcome in ended if not outcome.error]
+    begins = list(map(_begin, begun))
+    accepted = [outcome for outcome in ended if not outcome.error]
     if session.get_bind().dialect.name == "postgresql":
-        said = {str(row["message_id"]): _plain(row) for row in ends}
-        for row in sends:
-            said[str(row["id"])] |= _plain(row)
         told = {
             "begun": as_text(begins),
-            "ended": said,
-            "whose": [row["message_id"] for row in ends],
-            "accepted": [row["id"] for row in sends],
+            "ended": {str(each.letter.id): _end(each) | _sent_as_text(each) for each in ended},
+            "whose": [each.letter.id for each in ended],
+            "accepted": [each.letter.id for each in accepted],
         }
         return cast("CursorResult[Any]", session.connection().execute(_ALL, shared | told)).rowcount
+    ends = [{"message_id": each.letter.id, **_end(each)} for each in ended]
+    sends = [{"id": each.letter.id, **_sent(each)} for each in accepted]
     if begins:
         of = {"organization_id": call.organization_id, "began_at": call.now}
         session.connection().execute(_BEGIN_EACH, [of | row for row in begins])
@@ -131,17 +130,12 @@ def _its(shared: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Iterab
     return ({**shared, **{f"its_{name}": value for name, value in row.items()}} for row in rows)
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
-
-
 def _begin(letter: Letter) -> dict[str, Any]:
     return {"message_id": letter.id, "number": letter.attempts + 1, "channel": letter.channel}
 
 
 def _end(outcome: Outcome) -> dict[str, Any]:
     return {
-        "message_id": outcome.letter.id,
         "number": outcome.letter.attempts + 1,
         "outcome": outcome.end,
         "provider_id": outcome.provider_id,
@@ -149,10 +143,13 @@ def _end(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _sent_as_text(outcome: Outcome) -> dict[str, Any]:
+    return {} if outcome.error else _sent(outcome) | {"token": outcome.letter.token.hex}
+
+
 def _sent(outcome: Outcome) -> dict[str, Any]:
     letter = outcome.letter
     return {
-        "id": letter.id,
         "token": letter.token,
         "provider_id": outcome.provider_id,
         "sent_to": letter.to,
