@@ -1,4 +1,7 @@
-"""The reference for messages: bare SQL that claims and marks the same rows, knows no rule and writes no words."""
+"""The reference for messages: bare SQL that claims and marks the same rows, knows no rule and writes no words.
+
+`same` leaves the rows behind that the product does: each message and attempt with what is its own.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +40,30 @@ _BEGIN_ALL = """
     SELECT :org, id, number, 'sms', :now FROM unnest(:ids, :numbers) AS begun(id, number)"""
 _END = """
     UPDATE message_attempts SET ended_at = :now, outcome = 'accepted', provider_id = :provider
-    WHERE organization_id = :org AND message_id IN ({ids}) AND ended_at IS NULL"""
-_MARK = """
-    UPDATE messages SET status = 'sent', reason = NULL, token = NULL, lease_until = NULL, sent_at = :now, body = :body,
-        provider_id = :provider, sent_to = :provider
-    WHERE organization_id = :org AND id IN ({ids}) AND status = 'sending' AND token = :token"""
-_PROVIDER = "p" * 36
-_BODY = json.dumps({"subject": "x" * 40, "body": "x" * 150, "locale": "en"})
+    WHERE organization_id = :org AND message_id = :id AND ended_at IS NULL"""
+_END_ALL = """
+    UPDATE message_attempts SET ended_at = :now, outcome = 'accepted', provider_id = ended.provider
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:providers AS text[])) AS ended(id, provider)
+    WHERE organization_id = :org AND message_id = ended.id AND ended_at IS NULL"""
+_SENT = """
+    UPDATE messages SET status = 'sent', reason = NULL, token = NULL, lease_until = NULL, sent_at = :now, body = {body},
+        provider_id = {provider}, sent_to = {to}{given}
+    WHERE organization_id = :org AND {which} AND status = 'sending' AND token = :token"""
+_MARK = _SENT.format(body=":body", provider=":provider", to=":to", given="", which="id = :id")
+_MARK_ALL = _SENT.format(
+    body="CAST(ended.body AS jsonb)",
+    provider="ended.provider",
+    to=":to",
+    given="\n    FROM unnest(CAST(:ids AS uuid[]), CAST(:providers AS text[]), CAST(:bodies AS text[])) AS ended(id, provider, body)",
+    which="messages.id = ended.id",
+)
+#: All of them with the same words.
+_MARK_ALIKE = _SENT.format(body=":body", provider=":provider", to=":to", given="", which="id IN ({ids})")
+_SAID = {
+    "body": json.dumps({"subject": "", "body": "x" * 93, "locale": "en"}),
+    "provider": "p" * 36,
+    "to": "+12025550123",
+}
 
 
 class _Bare:
@@ -83,6 +103,22 @@ class _Bare:
             return
         cursor.executemany(_BEGIN, [held | {"id": key, "number": each} for key, each in zip(ids, numbers, strict=True)])
 
+    def mark(self, cursor: Any, ids: Sequence[Any], held: dict[str, Any]) -> None:
+        """Write down that these have ended, each with words and a name of its own."""
+        said = [json.dumps({"subject": "", "body": f"{key!s:x>93}", "locale": "en"}) for key in ids]
+        if self.is_postgres:
+            names = [str(key) for key in ids]
+            values = held | {"ids": list(ids), "providers": names, "bodies": said, "to": _SAID["to"]}
+            cursor.execute(self.asked(_MARK_ALL), values)
+            cursor.execute(self.asked(_END_ALL), values)
+            return
+        each = [
+            held | {"id": key, "provider": key, "body": body, "to": _SAID["to"]}
+            for key, body in zip(ids, said, strict=True)
+        ]
+        cursor.executemany(_MARK, each)
+        cursor.executemany(_END, each)
+
     def kept(self, moment: datetime) -> Any:
         """An instant as the column holds it."""
         return moment if self.is_postgres else int(moment.timestamp() * 1_000_000)
@@ -107,10 +143,10 @@ def bare_loop(engine: Engine, side: str, batch: int, at_once: int, lease: timede
         last: Sequence[Any] = ()
         for group in [ids[place : place + size] for place in range(0, len(ids) + size, size)]:
             with bare.transaction() as cursor:
-                if last:
-                    cursor.execute(*bare.of(_MARK, last, held | {"body": _BODY, "provider": _PROVIDER}))
-                    if side == "same":
-                        cursor.execute(*bare.of(_END, last, held | {"provider": _PROVIDER}))
+                if last and side == "batch":
+                    cursor.execute(*bare.of(_MARK_ALIKE, last, held | _SAID))
+                elif last:
+                    bare.mark(cursor, last, held)
                 if group and side == "same":
                     begun = cursor.execute(*bare.of(_RENEW, group, held)).fetchall()
                     bare.note(cursor, [row[0] for row in begun], [row[1] for row in begun], held)

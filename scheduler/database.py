@@ -62,6 +62,9 @@ TRIES = 6
 #: Under which name a connection knows that it is only looked with: the driver begins no transaction then.
 _LOOKS = "looks"
 
+#: Under which name it knows that each of its statements is planned for what it asks.
+_PLANS = "plans"
+
 #: serialization failure, deadlock, lock timeout: the transaction did nothing and may simply be tried again.
 _TRY_AGAIN = {"40001", "40P01", "55P03"}
 
@@ -142,6 +145,18 @@ def look(session: Session) -> None:
         connection = session.connection()
         connection.info[_LOOKS] = True
         _driver(connection).autocommit = True
+
+
+def look_afresh(session: Session) -> None:
+    """The same, and on PostgreSQL let what this connection asks be planned each time, for the values that it asks with.
+
+    For who lives long and asks for many rows at once: a plan that was made when tables were small, or for any values,
+    goes on to read all that there is when they are large.
+    """
+    look(session)
+    if session.get_bind().dialect.name == "postgresql" and not (info := session.connection().info).get(_PLANS):
+        _driver(session.connection()).execute("SET plan_cache_mode = force_custom_plan")
+        info[_PLANS] = True
 
 
 def pause(session: Session) -> None:

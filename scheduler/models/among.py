@@ -15,11 +15,22 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+
+class _Ids(UserDefinedType[str]):
+    """Ids for PostgreSQL as one text: the driver would look at each whether it needs quotes."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def get_col_spec(self, **_more: Any) -> str:
+        """What the text is read as."""
+        return "UUID[]"
 
 
 class _Values(TypeDecorator[Collection[Any]]):
-    """UUIDs or texts: an array on PostgreSQL, which ids are the text of, the text of a JSON list on SQLite."""
+    """UUIDs or texts: an array on PostgreSQL, the text of a JSON list on SQLite."""
 
     impl = String
     cache_ok = True
@@ -30,16 +41,15 @@ class _Values(TypeDecorator[Collection[Any]]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """The array, or the text."""
-        if dialect.name == "sqlite" or self.of_ids:
+        if dialect.name == "sqlite":
             return dialect.type_descriptor(String())
-        return dialect.type_descriptor(ARRAY(String()))
+        return _Ids() if self.of_ids else dialect.type_descriptor(ARRAY(String()))
 
     def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
         """As the database takes it: on SQLite an id is its 32 digits."""
         found = [each.hex for each in value or ()] if self.of_ids else list(value or ())
         if dialect.name == "sqlite":
             return json.dumps(found)
-        # One by one the driver would look whether they need quotes.
         return f"{{{','.join(found)}}}" if self.of_ids else found
 
 
@@ -65,8 +75,7 @@ class among(_Condition):  # noqa: N801 - it reads as the condition that it is
 @compiles(among)
 def _among(element: among, compiler: SQLCompiler, **more: Any) -> str:
     column, values = (compiler.process(each, **more) for each in element.clauses)
-    of_ids = isinstance(element.clauses.clauses[0].type, Uuid)
-    return f"{column} = ANY (CAST({values} AS UUID[]))" if of_ids else f"{column} = ANY ({values})"
+    return f"{column} = ANY ({values})"
 
 
 @compiles(among, "sqlite")

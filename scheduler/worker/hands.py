@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.database import look, transact
+from scheduler.database import look_afresh, transact
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,13 @@ class Hands:
     def look(self, work: Callable[[Session, datetime], T]) -> T:
         """What `work` reads: nothing is kept."""
         with self._noting(), self._sessions() as session:
-            look(session)  # a transaction's end would cost the plans of all that a claim asks
+            look_afresh(session)
             return work(session, self._clock())
 
     def transact(self, organization_id: UUID, work: Callable[[Session, Call], T]) -> T:
         """Do `work` for one organization, all of it or none."""
         with self._gate, self._noting(), self._sessions() as session:
+            look_afresh(session)
             done = transact(session, Call(self._clock(), organization_id, "worker"), work)
         self.moved_at = time.monotonic()
         return done

@@ -59,12 +59,16 @@ _SEND_EACH = (
 )
 
 
+# All that is said of those that ended, in the statement once: it is long, and each place would be planned with it.
+_TOLD = select(bindparam("ended", type_=JSONB()).label("ended")).cte("told").prefix_with("MATERIALIZED")
+
+
 def _said_of(key: ColumnElement[UUID], name: str) -> ColumnElement[str]:
     """What the parameter `ended` says by this name of the message with that id.
 
     Looked up row by row and not joined: that cannot be planned badly, however wrong the planner is about the tables.
     """
-    of_it = bindparam("ended", type_=JSONB()).op("->", return_type=JSONB())(as_type(key, Text()))
+    of_it = select(_TOLD.c.ended).scalar_subquery().op("->", return_type=JSONB())(as_type(key, Text()))
     return of_it.op("->>", return_type=Text())(literal_column(f"'{name}'"))
 
 
