@@ -54,7 +54,9 @@ _MARK_ALL = _SENT.format(
     body="CAST(ended.body AS jsonb)",
     provider="ended.provider",
     to=":to",
-    given="\n    FROM unnest(CAST(:ids AS uuid[]), CAST(:providers AS text[]), CAST(:bodies AS text[])) AS ended(id, provider, body)",
+    given="""
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:providers AS text[]), CAST(:bodies AS text[]))
+        AS ended(id, provider, body)""",
     which="messages.id = ended.id",
 )
 #: All of them with the same words.
