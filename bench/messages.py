@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from bench.databases import Database, postgresql, server, sqlite
 from bench.heap import Heap
-from bench.report import extent, spread, table
+from bench.report import Sheet, extent, spread, table
 from bench.unruly import bare_loop
 from scheduler.database import engine_options
 from scheduler.messaging import Envelope
@@ -56,7 +56,8 @@ def run(chosen: argparse.Namespace) -> None:
     """Measure each database at each length of the queue with each number of workers, then the trickle."""
     if chosen.short:
         chosen.pending, chosen.rounds, chosen.trickle, chosen.seconds = [10_000], 1, 10.0, 3.0
-    rates, late = [], []
+    header = ["database", "pending", "workers", "product/s", "same/s", "batch/s", "product : same", "product : batch"]
+    rates, late = Sheet(header), []
     for name in chosen.databases:
         for pending in chosen.pending:
             with ExitStack() as stack:
@@ -66,12 +67,10 @@ def run(chosen: argparse.Namespace) -> None:
                     turns = [
                         [_turn(heap, side, workers, chosen.seconds) for side in SIDES] for _ in range(chosen.rounds)
                     ]
-                    rates.append([name, f"{pending:,}", workers, *_shown(turns)])
+                    rates.add([name, f"{pending:,}", workers, *_shown(turns)])
         if chosen.trickle:
             with ExitStack() as stack:
                 late.append([name, *_trickle(Heap(_made(name, stack)), chosen.trickle)])
-    header = ["database", "pending", "workers", "product/s", "same/s", "batch/s", "product : same", "product : batch"]
-    table(header, rates)
     if late:
         print()
         table(["database", "messages", "late p50 / p95 / p99 s", "most s"], late)
