@@ -37,7 +37,8 @@ _ROWS: dict[type[Any], Any] = {
 }
 #: What these rows are read into: of what SQLAlchemy hands out, each look at a column costs as much as a whole such row.
 _PLAIN: dict[type[Any], Any] = {
-    model: namedtuple(model.__name__, cast("Table", model.__table__).c.keys()) for model in _ROWS
+    model: namedtuple(model.__name__, cast("Table", model.__table__).c.keys())  # noqa: PYI024 - the columns are the table's
+    for model in _ROWS
 }
 _message, _hold = cast("Table", Message.__table__).c, cast("Table", ClinicalHold.__table__).c
 _MINE = _message.organization_id == bindparam("owner")
