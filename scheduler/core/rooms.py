@@ -35,12 +35,16 @@ class RoomPool:
     @cached_property
     def stays(self) -> Stays:
         """By start."""
-        return self.look().by_start()
+        return self._seen.by_start()
+
+    @cached_property
+    def _seen(self) -> Stays:
+        return self.look()
 
     @cached_property
     def fixed(self) -> bool:
         """Whether some stay may not move to another room."""
-        return bool(self.stays.fixed.any())
+        return bool(self._seen.fixed.any())
 
     @cached_property
     def spoiled(self) -> int:
