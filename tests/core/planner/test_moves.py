@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from random import Random
 
 import pytest
 
 from scheduler.core.planner import Problem, Weights, plan, verify
+from scheduler.services.replanning import STAYING
 from tests.core.planner.enumeration import enumerated
 from tests.core.planner.handmade import WHERE, course, each, main, read
 from tests.core.planner.instances import course as random_course
@@ -35,6 +36,16 @@ def test_the_least_disturbance_is_what_trying_everything_finds(seed: int) -> Non
     found = plan(problem)
     assert best(problem, found) == enumerated(problem)
     assert found is None or verify(problem, found) == []
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_where_staying_is_worth_most_no_plan_moves_fewer(seed: int) -> None:
+    problem = replace(booked_course(seed), continuity="none")
+    found = plan(replace(problem, weights=replace(Weights(), moved=STAYING)))
+    only_moves = Weights(**{**{weight.name: 0 for weight in fields(Weights)}, "moved": 1})
+    least = enumerated(replace(problem, weights=only_moves))
+    moved = [key for key, place in problem.booked.items() if found and dict(found.starts)[key] != place]
+    assert (None if found is None else len(moved)) == (None if least is None else least[0])
 
 
 @pytest.mark.parametrize("seed", range(60))
