@@ -76,8 +76,7 @@ class Calendar:
 
     def can_serve(self, thread: Thread, slot: int) -> bool:
         """Whether `starts` holds that slot, without looking at any other where that is not known yet."""
-        known = self._starts.get(thread)
-        if known is not None:
+        if (known := self._starts.get(thread)) is not None:
             return slot >= 0 and known >> slot & 1 == 1
         qualified = self.serves.get(thread.selector, 0)
         for stretch in thread.around(self.buffers):
