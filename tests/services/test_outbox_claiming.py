@@ -19,6 +19,7 @@ from scheduler.models import Message, Patient, VisitTypeRow, new_id
 from scheduler.models.among import among
 from scheduler.services import booking, outbox
 from scheduler.services.outbox.claiming import WAYS
+from scheduler.worker import wall_clock
 from tests.clinic import Clinic
 from tests.desk import book, wanted
 from tests.postroom import (
@@ -298,18 +299,24 @@ def test_a_worker_says_that_it_lives_and_the_dead_are_forgotten(engine: Engine) 
 
 def test_what_begins_and_what_ended_is_looked_up_and_no_table_read_through(engine: Engine) -> None:
     """Whatever the planner believes: it once read all attempts that had ever been made, for each round."""
-    clinic = open_postroom(engine)
+    clinic = open_postroom(engine, quiet={"from": "00:00", "to": "00:00"}, caps={"per_day": None, "per_week": None})
     heap(clinic, [book(clinic, clinic.patient(), "session", "2030-03-11 09:00").id], each=2000)
-    now = clinic.call.now + timedelta(minutes=1)
+    now = wall_clock() + timedelta(minutes=1)  # by which the heap is due
     first, second = (claim(clinic, now, limit=200) for _ in range(2))
+    assert len(first) == len(second) == 200
     clinic.do(lambda s, c: outbox.begin_deliveries(s, c, first, LEASE), now=now)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for number in (7, 8, 9):  # as many as no planner reads through for a few
+            connection.exec_driver_sql(
+                "INSERT INTO message_attempts (organization_id, message_id, number, channel, began_at)"
+                f" SELECT organization_id, id, {number}, 'sms', created_at FROM messages"
+            )
         connection.execute(text("ANALYZE"))
     ended = [outbox.Outcome(letter, provider_id="p") for letter in first[:20]]
     with listening(engine) as asked:
         clinic.do(lambda s, c: outbox.turn(s, c, ended, (), second[:20], LEASE), now=now)
     told = [each for each in asked.statements if "message" in each[0]]
-    assert len(told) <= 4
+    assert 1 <= len(told) <= 4
     for statement, values in told:
         found = plan(engine, statement, values[0] if isinstance(values, list) else values)
         # On SQLite the visit, too, was once looked for among all.
