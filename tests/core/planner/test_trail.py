@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from scheduler.core.planner import Plan, Problem, plan, verify
+from scheduler.core.planner import Plan, Problem, Span, plan, verify
 from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.look import cheapest
 from scheduler.core.planner.planes import INF
@@ -96,3 +96,17 @@ def test_without_wishes_a_way_costs_what_its_starts_do() -> None:
         bare = cheapest(Trail(problem, wishes=False), prices)
         assert (bare is None) == (way is None)
         assert bare is None or bare[0] == 7 * len(prices)
+
+
+def test_one_broken_span_is_mended_and_a_second_is_noticed() -> None:
+    first, second = main("first", each([0], 9)), main("second", each([1, 4], 9), (1, 1, 5))
+    problem = course(first, second, main("third", each([2, 5, 7], 9), (1, 1, 5)), spans=(Span(0, 1, 9, 3),))
+    one = Trail(problem)
+    mended = cheapest(one, nothing(problem))
+    assert mended is not None
+    assert [one.calendar.local(start)[0] for start in mended[1].mains] == [0, 4, 5]
+    assert one.keeps(mended[1])
+    two = Trail(replace(problem, spans=(*problem.spans, Span(1, 2, 9, 3))))
+    broken = cheapest(two, nothing(problem))
+    assert broken is not None
+    assert not two.keeps(broken[1])
