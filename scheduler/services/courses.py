@@ -154,8 +154,11 @@ def require_running(row: Course) -> None:
         raise Refused([Reason("on_hold", "The course is on hold: resume it first.")])
 
 
-def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseView]:
-    """The rows with sessions, gates and appointments, in a constant number of statements."""
+def views(session: Session, call: Call, rows: Sequence[Course], *, judged: bool = True) -> list[CourseView]:
+    """The rows with sessions, gates and appointments, in a constant number of statements.
+
+    Unless they are `judged`, nothing is said of what is `broken`.
+    """
     known = course_rows.read(session, call, [row.id for row in rows], {row.protocol_id for row in rows})
     kinds = visit_kinds(session, call) if known.booked else {}
     found = []
@@ -165,7 +168,7 @@ def views(session: Session, call: Call, rows: Sequence[Course]) -> list[CourseVi
         gates = tuple(known.gates.get(row.id, ()))
         stands = {each.position: place_of(mine[each.id], kinds) for each in sessions if each.id in mine}
         view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine, stands)
-        found.append(replace(view, broken=tuple(astray(session, call, view, stands, kinds))))
+        found.append(replace(view, broken=tuple(astray(session, call, view, stands, kinds))) if judged else view)
     return found
 
 

@@ -111,6 +111,13 @@ def lock_row(session: Session, call: Call, table: type[Row], key: UUID) -> Row |
     return session.scalars(locked).one_or_none()
 
 
+def lock_courses(session: Session, call: Call, ids: Collection[UUID]) -> None:
+    """Take these courses until the transaction ends, in the order of their ids. Unknown ids are passed over."""
+    if ids and not _one_writer(session):
+        wanted = select(Course.id).where(Course.organization_id == call.organization_id, Course.id.in_(ids))
+        session.execute(wanted.order_by(Course.id).with_for_update(key_share=True)).all()
+
+
 def lock_resources(session: Session, call: Call, ids: Collection[UUID]) -> dict[UUID, int]:
     """Take these resources alone until the transaction ends, in the order of their ids. Unknown ids are passed over.
 

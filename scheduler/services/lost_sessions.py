@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, or_, select
+from sqlalchemy import Row, and_, bindparam, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
@@ -18,8 +18,10 @@ from scheduler.core.civil import to_local
 from scheduler.core.lifecycle import GONE, LIVE, NOT_DOSED, OPEN
 from scheduler.core.standing import wanted
 from scheduler.models import Appointment, Course, CourseSession, ProtocolRow, Task
+from scheduler.models.among import among
 from scheduler.services import course_rules, courses, tasks
-from scheduler.services.catalog import parsed, protocol_of, visit_kinds
+from scheduler.services.catalog import parsed, visit_kinds
+from scheduler.services.locks import lock_courses
 
 KIND = "course_lost_visit"
 #: The task becomes more urgent so long before the next visit of the course.
@@ -28,6 +30,13 @@ _WHOLE = "The session has a visit again, or nothing of the course lies behind it
 _TOO_LATE = "It can have no visit any more: the course has gone on without it."
 #: So many courses are seen to in one transaction.
 _AT_ONCE = 50
+#: Which of these losses somebody has a task about.
+_KNOWN = select(Task.key).where(
+    Task.organization_id == bindparam("organization"),
+    Task.kind == KIND,
+    among(Task.key, "keys"),
+    Task.withdrawn.is_(False),
+)
 
 
 def chase(session: Session, call: Call) -> bool:
@@ -37,31 +46,25 @@ def chase(session: Session, call: Call) -> bool:
     plans the course anew holds it: what is so is read again under its lock.
     """
     lost = _lost(session, call)
-    left = _to_be_had(session, call, lost)
-    found, mendable = {_key(row): row for row in _first(left)}, [_key(row) for row in left]
-    known = set(
-        session.scalars(
-            select(Task.key).where(
-                Task.organization_id == call.organization_id, Task.kind == KIND, Task.withdrawn.is_(False)
-            )
-        )
-    )
-    late = [_key(row) for row in lost if _key(row) not in mendable]
+    names = _to_be_had(session, call, lost)
+    left = [row for row in lost if _key(row) in names]
+    found = {_key(row): row for row in _first(left)}
+    late = [_key(row) for row in lost if _key(row) not in names]
     tasks.withdraw(session, call, _TOO_LATE, Task.kind == KIND, Task.key.in_(late))
-    tasks.withdraw(session, call, _WHOLE, Task.kind == KIND, Task.key.not_in([*mendable, *late]))
+    tasks.withdraw(session, call, _WHOLE, Task.kind == KIND, Task.key.not_in([*names, *late]))
+    asked = {"organization": call.organization_id, "keys": list(found)}
+    known = set(session.scalars(_KNOWN, asked)) if found else set()
     new = sorted(row.course_id for key, row in found.items() if key not in known)
-    for course_id in new[:_AT_ONCE]:
-        course_rules.lock(session, call, course_id)
-    for row in _first(_to_be_had(session, call, _lost(session, call, new[:_AT_ONCE]))) if new else ():
-        _owe(session, call, row)
+    if new:
+        lock_courses(session, call, new[:_AT_ONCE])
+        lost = _lost(session, call, new[:_AT_ONCE])
+        names = _to_be_had(session, call, lost)
+        for row in _first([row for row in lost if _key(row) in names]):
+            _owe(session, call, row, names[_key(row)])
     return len(new) > _AT_ONCE
 
 
-def _owe(session: Session, call: Call, row: Row[Any]) -> None:
-    course = session.get_one(Course, (call.organization_id, row.course_id))
-    _, protocol = protocol_of(session, call, course.protocol_id)
-    specs = course_rules.specs_of(protocol, course)
-    name = specs[row.position].name
+def _owe(session: Session, call: Call, row: Row[Any], name: str) -> None:
     following = to_local(row.following, row.time_zone)
     tasks.owe(
         session,
@@ -90,12 +93,12 @@ def _key(row: Row[Any]) -> str:
 def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = None) -> Sequence[Row[Any]]:
     """Of each running course the sessions that have lost their visit, in order, the visit, and the next later one.
 
-    `course_ids` are the courses that are asked about, all of them without.
+    `course_ids` are the courses that are asked about, all of them without. Only a course with a visit ahead can have
+    lost one before it: such are found by the time of that visit, and what is gone by its course.
     """
     mine = call.organization_id
-    gone, alive, later, place = (
-        aliased(Appointment), aliased(Appointment), aliased(Appointment), aliased(CourseSession),
-    )  # fmt: skip
+    gone, later, place = aliased(Appointment), aliased(Appointment), aliased(CourseSession)
+    with_more = _with_more(call)
 
     def following(column: Any) -> Any:
         return (
@@ -113,13 +116,6 @@ def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = No
             .scalar_subquery()
         )
 
-    stands = exists().where(
-        alive.organization_id == mine,
-        alive.course_id == Course.id,
-        alive.course_session_id == CourseSession.id,
-        alive.status.in_(sorted(LIVE)),
-        alive.outcome.is_distinct_from(NOT_DOSED),
-    )
     chosen = (
         select(
             Course.id.label("course_id"),
@@ -127,14 +123,15 @@ def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = No
             *(gone.id.label("visit_id"), gone.time_zone),
             *(following(later.starts_at).label("following"), following(later.id).label("next_id")),
         )
+        .join(with_more, with_more.c.course_id == Course.id)
+        .join(gone, and_(gone.organization_id == mine, gone.course_id == Course.id))
+        .join(CourseSession, and_(CourseSession.organization_id == mine, CourseSession.id == gone.course_session_id))
         .join(ProtocolRow, and_(ProtocolRow.organization_id == mine, ProtocolRow.id == Course.protocol_id))
-        .join(CourseSession, and_(CourseSession.organization_id == mine, CourseSession.course_id == Course.id))
-        .join(gone, and_(gone.organization_id == mine, gone.course_session_id == CourseSession.id))
         .where(
             Course.organization_id == mine,
             Course.status.in_(("active", "on-hold")),
             or_(gone.status.in_(sorted(GONE)), gone.outcome == NOT_DOSED),
-            ~stands,
+            _standing(mine).is_(None),
             following(later.id).is_not(None),
         )
         .order_by(Course.id, CourseSession.position, gone.id.desc())
@@ -147,16 +144,54 @@ def _lost(session: Session, call: Call, course_ids: Collection[UUID] | None = No
     return list(last.values())
 
 
-def _to_be_had(session: Session, call: Call, lost: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """Those of them that a plan could still give a visit: no talk before a dose that was given, and the like."""
+def _with_more(call: Call) -> Any:
+    """The courses that have a visit ahead."""
+    ahead = aliased(Appointment)
+    return (
+        select(ahead.course_id)
+        .where(
+            ahead.organization_id == call.organization_id,
+            ahead.starts_at > call.now,
+            ahead.status.in_(sorted(OPEN)),
+            ahead.course_id.is_not(None),
+        )
+        .distinct()
+        .subquery("with_more")
+    )
+
+
+def _standing(mine: UUID) -> Any:
+    """The visit that the session has; not as EXISTS, which PostgreSQL may answer by reading every visit that stands."""
+    alive = aliased(Appointment)
+    return (
+        select(alive.id)
+        .where(
+            alive.organization_id == mine,
+            alive.course_id == Course.id,
+            alive.course_session_id == CourseSession.id,
+            alive.status.in_(sorted(LIVE)),
+            alive.outcome.is_distinct_from(NOT_DOSED),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _to_be_had(session: Session, call: Call, lost: Sequence[Row[Any]]) -> dict[str, str]:
+    """The names of those that a plan could still give a visit, by key: no talk before a dose that was given.
+
+    In a constant number of statements.
+    """
     ids = {row.course_id for row in lost}
+    if not ids:
+        return {}
     of_them = select(Course).where(Course.organization_id == call.organization_id, Course.id.in_(ids))
-    left: set[tuple[UUID, int]] = set()
-    kinds = visit_kinds(session, call) if ids else {}
-    for view in courses.views(session, call, session.scalars(of_them).all()) if ids else ():
+    kinds = visit_kinds(session, call)
+    left: dict[tuple[UUID, int], str] = {}
+    for view in courses.views(session, call, session.scalars(of_them).all(), judged=False):
         specs = course_rules.specs_of(parsed(view.protocol, kinds), view.row)
-        left |= {(view.id, spec.index) for spec in wanted(specs, view.stands, call.now)}
-    return [row for row in lost if (row.course_id, row.position) in left]
+        left |= {(view.id, spec.index): spec.name for spec in wanted(specs, view.stands, call.now)}
+    return {_key(row): left[place] for row in lost if (place := (row.course_id, row.position)) in left}
 
 
 def _first(rows: Sequence[Row[Any]]) -> list[Row[Any]]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.database import engine_options, look
 from scheduler.models import Appointment
-from scheduler.services import course_rules, gates, impact, planning, ready
+from scheduler.services import booking, course_rules, gates, impact, lost_sessions, planning, ready
 from scheduler.services.rehearsal import rehearse
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
@@ -71,6 +71,18 @@ def test_what_stands_of_a_course_is_read_from_indexes(clinic: Clinic) -> None:
         clinic.do(lambda s, c: impact.of_sessions(s, c, made.id, [1]))
         clinic.do(gates.chase)
     assert asked.of("FROM gates")
+    assert not list(read_whole(clinic, asked))
+
+
+def test_what_a_course_has_lost_is_found_from_indexes(clinic: Clinic) -> None:
+    """By the time of what is ahead, and then by the course."""
+    made = course(clinic)
+    booked = accept(clinic, made.id, offer(clinic, made.id)[0].token)
+    dose = next(each for each in booked if each.row.visit_type == "dose")
+    clinic.do(lambda s, c: booking.cancel(s, c, dose.id, reason="x", by="patient"))
+    with listening(clinic.engine) as asked:
+        clinic.do(lost_sessions.chase)
+    assert asked.of("INSERT INTO tasks")
     assert not list(read_whole(clinic, asked))
 
 

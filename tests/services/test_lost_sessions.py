@@ -14,7 +14,10 @@ from scheduler.models import Appointment, Task
 from scheduler.services import booking, course_life, courses, lost_sessions, rebooking, replanning, tasks, visit_day
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+from tests.services.test_statements import listening
 
+#: Losses, then their courses with sessions, gates, visits, protocol, and visit types twice; tasks that go, and known.
+MOST = 12
 #: Where the database does not matter.
 ON_ONE = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
@@ -139,3 +142,20 @@ def test_who_is_at_the_course_is_waited_for(clinic: Clinic) -> None:
             lost_sessions.chase(chasing, clinic.call)
         acting.commit()
     assert owed(clinic) == []
+
+
+def test_a_look_for_losses_asks_as_often_however_many_courses_run_and_have_lost_one(clinic: Clinic) -> None:
+    first: list[list[str]] = []
+    again: list[int] = []
+    for more in (1, 2):
+        for _ in range(more):
+            cancelled(clinic, booked(clinic)[1][1])
+        with listening(clinic.engine) as asked:
+            clinic.do(lost_sessions.chase)
+        first.append([statement for statement, _ in asked.statements if not statement.startswith("INSERT")])
+        with listening(clinic.engine) as asked:
+            clinic.do(lost_sessions.chase)
+        again.append(len(asked.statements))
+    assert owed(clinic) == [("Dose 1", "open")] * 3
+    assert len(first[0]) == len(first[1]), "only what is written of each loss is written for each"
+    assert again[0] == again[1] <= MOST
