@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -56,14 +57,19 @@ def twilio(client: FlaskClient, path: str, form: Mapping[str, str], *, token: st
     return client.post(path, data=sent, content_type=kind, headers={"X-Twilio-Signature": signed})
 
 
-def gateway(client: FlaskClient, path: str, document: Any, *, at: datetime | None = None) -> TestResponse:
-    body, at = json.dumps(document), at or datetime.now(UTC)
-    headers = {
+def gateway(client: FlaskClient, path: str, document: Any) -> TestResponse:
+    body = json.dumps(document)
+    return client.post(path, data=body, content_type="application/json", headers=by_gateway(body))
+
+
+def by_gateway(body: str, *, ago: timedelta = timedelta(0)) -> dict[str, str]:
+    """The headers by which a gateway signed it then."""
+    at = datetime.now(UTC) - ago
+    return {
         "webhook-id": "m1",
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(SECRET).sign("m1", at, body),
     }
-    return client.post(path, data=body, content_type="application/json", headers=headers)
 
 
 def rows(clinic: Clinic, table: Any) -> list[Any]:
@@ -110,11 +116,33 @@ def test_who_has_not_signed_is_not_heard(client: FlaskClient, clinic: Clinic) ->
     doubled = client.post(path, data=f"{urlencode(form)}&Body=START", headers=signed,
                           content_type="application/x-www-form-urlencoded")  # fmt: skip
     assert_problem(doubled, 401, "unauthorized")
-    old = datetime.now(UTC) - timedelta(minutes=6)
-    told = {"id": "g-1", "from": NUMBER, "body": "STOP"}
-    assert_problem(gateway(client, "/v1/inbound/sms/http", told, at=old), 401, "unauthorized")
     assert_problem(client.post("/v1/inbound/sms/nobody", data=form), 404, "not_found")
     assert rows(clinic, InboundText) == rows(clinic, OptOut) == []
+
+
+def test_a_gateway_signs_when_and_which_beside_what(client: FlaskClient, clinic: Clinic) -> None:
+    clinic.patient()
+    body = json.dumps({"id": "g-1", "from": NUMBER, "to": NUMBER, "body": "STOP", "status": "delivered", "key": "9"})
+    kept, fresh = by_gateway(body, ago=timedelta(minutes=6)), by_gateway(body)
+    body_alone = base64.b64encode(hmac.digest(b"k" * 32, body.encode(), "sha256")).decode()
+    refused = {
+        "said again after the tolerance": kept,
+        "of a time to come": by_gateway(body, ago=timedelta(minutes=-6)),
+        "an old one with a new moment": kept | {"webhook-timestamp": fresh["webhook-timestamp"]},
+        "with a moment a minute off": fresh | {"webhook-timestamp": str(int(fresh["webhook-timestamp"]) - 60)},
+        "as another one": fresh | {"webhook-id": "m2"},
+        "signed over the body alone": fresh | {"webhook-signature": f"v1,{body_alone}"},
+        "with no signature of any form": fresh | {"webhook-signature": "v1"},
+        "not in base64": fresh | {"webhook-signature": "v1,?"},
+    } | {f"without {name}": {key: value for key, value in fresh.items() if key != name} for name in fresh}
+    about = f"?organization={clinic.call.organization_id}&message={uuid4()}"
+    for path in ("/v1/inbound/sms/http", f"/v1/callbacks/http{about}", f"/v1/calls/http{about}"):
+        for headers in refused.values():
+            assert_problem(client.post(path, data=body, headers=headers), 401, "unauthorized")
+    assert rows(clinic, InboundText) == rows(clinic, OptOut) == []
+    late = by_gateway(body, ago=timedelta(minutes=4))
+    assert client.post("/v1/inbound/sms/http", data=body, headers=late).status_code == 200
+    assert [row.provider_id for row in rows(clinic, InboundText)] == ["g-1"]
 
 
 def test_what_makes_no_sense_changes_nothing(client: FlaskClient, clinic: Clinic) -> None:
