@@ -16,18 +16,21 @@ from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, create_engine, select, text, update
+from sqlalchemy import Engine, create_engine, func, select, text, update
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from scheduler.cli import main
 from scheduler.core.errors import Refused
+from scheduler.messaging import Envelope
 from scheduler.models import Appointment, Base, Message, Organization, Task, WorkerHeartbeat, new_id
 from scheduler.services import booking, message_acts, outbox
 from scheduler.services.backup import HELD
 from scheduler.services.finding import Wanted
+from scheduler.worker import Ticker, Worker
 from tests.plumbing import postgres
 from tests.race.arena import Arena
+from tests.worker.crew import until
 
 #: What later bookings change, and what a restore writes.
 CHANGED_AFTER = {"resources", "messages", "tasks", "audit_events"}
@@ -243,3 +246,75 @@ def test_a_provider_that_drops_repeats_may_be_trusted_for_a_while(arena: Arena, 
     assert (refused.exit_code, "By email a repeat reaches people" in refused.output) == (1, True), refused.output
     done = run(url, "restore", "--provider-hours", "24", str(file))
     assert (done.exit_code, "0 messages are held" in done.output) == (0, True), done.output
+
+
+class Pigeon:
+    """A channel that keeps what it carried. `meanwhile` happens while a message is on its way."""
+
+    drops_repeats = True
+
+    def __init__(self) -> None:
+        self.carried: list[UUID] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def deliver(self, envelope: Envelope) -> str:
+        self.carried.append(UUID(envelope.message_id))
+        self.meanwhile()
+        return f"feather-{envelope.message_id}"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_worker_at_work_meanwhile_sends_nothing_that_is_held(
+    arena: Arena, other_url: str, tmp_path: Path, engine: Engine
+) -> None:
+    file, pigeon = tmp_path / "house.backup", Pigeon()
+    Desks(arena).try_to_book(0, arena.at(0, "10:00"))
+    owed = leave_due(arena)
+    assert run(url_of(engine), "backup", str(file)).exit_code == 0
+    assert run(other_url, "migrate").exit_code == 0
+    other = create_engine(other_url, poolclass=NullPool)
+    there = copy(arena.clinic)
+    there.engine = other
+    worker = Worker(lambda: Session(other), {"email": pigeon, "sms": pigeon})
+    ticker = Ticker(worker, seconds=0.05)
+    ticker.start()
+    try:
+        until(lambda: _count(other, WorkerHeartbeat) == 1, "the worker to be at work")
+        done = run(other_url, "restore", str(file))
+        assert done.exit_code == 0, done.output
+        there.do(lambda s, c: message_acts.retry(s, c, owed["due"]), now=datetime.now(UTC))
+        until(lambda: bool(pigeon.carried), "what somebody sends again to leave")
+    finally:
+        ticker.stop()
+    assert pigeon.carried == [owed["due"]]
+    with Session(other) as session:
+        held = session.scalars(select(Message.id).where(Message.reason == HELD)).all()
+    assert held == [owed["sending"]]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_a_worker_had_in_hand_when_the_house_was_restored_stays(
+    arena: Arena, tmp_path: Path, engine: Engine
+) -> None:
+    file, url, pigeon = tmp_path / "house.backup", f"sqlite:///{tmp_path}/other.db", Pigeon()
+    Desks(arena).try_to_book(0, arena.at(0, "10:00"))
+    owed = leave_due(arena)
+    with engine.begin() as connection:
+        connection.execute(update(Message).values(status="pending", token=None, lease_until=None))
+    assert run(url_of(engine), "backup", str(file)).exit_code == 0
+    assert run(url, "restore", str(file)).exit_code == 0
+    other, place = create_engine(url, poolclass=NullPool), [engine]
+    # The database is replaced while one of two that were claimed together is on its way.
+    pigeon.meanwhile = lambda: place.__setitem__(0, other)
+    worker = Worker(lambda: Session(place[0]), {"email": pigeon, "sms": pigeon}, at_once=1)
+    assert worker.tick() == 2
+    worker.close()
+    assert len(pigeon.carried) == 1
+    with Session(other) as session:
+        rows = session.scalars(select(Message).where(Message.id.in_([owed["due"], owed["sending"]])))
+        assert [(row.status, row.reason) for row in rows] == [("failed", HELD)] * 2
+
+
+def _count(engine: Engine, table: type[Base]) -> int:
+    with Session(engine) as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
