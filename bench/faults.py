@@ -13,8 +13,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from sqlalchemy import URL, func, select, text, update
 from sqlalchemy.orm import Session
 
 from bench.databases import Database, postgresql, sqlite
-from bench.report import table
+from bench.faketime import Faketime
+from bench.report import spread, table
 from scheduler.models import Message
 from scheduler.services import booking
 from tests.clinic import Clinic
@@ -36,7 +38,10 @@ from tests.worker.crew import Crew, heap, now, until
 
 ABOUT = "thousands of messages among kills, crashes, cuts, a bad provider and clock steps: what is lost or repeated"
 SEED = 20300304
-VISITS, CANCELLED = 40, 8
+#: How long workers may take to come, when messages fall due later.
+_AHEAD = timedelta(seconds=20)
+#: So many visits at one time; each has a therapist of its own.
+_HOURS_BOOKED = 40
 _NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
 _HOURS = ("09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00", "16:00")
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL(:ours)"
@@ -46,6 +51,13 @@ def flags(parser: argparse.ArgumentParser) -> None:
     """The long form is the default; without faults: `--kills 0 --crashes 0 --cuts 0 --bad 0 --no-steps`."""
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--visits", type=int, default=40, help="that the messages are about")
+    parser.add_argument("--cancelled", type=int, default=8, help="of them, early and in one go")
+    parser.add_argument("--chase", action="store_true", help="cancel each when its first message has arrived")
+    parser.add_argument("--over", type=float, default=0.0, help="seconds over which they fall due; 0: all at once, now")
+    parser.add_argument("--delay", type=float, default=0.01, help="seconds that the provider takes for each")
+    parser.add_argument("--tick", type=int, default=1, help="of the workers, in seconds; an installation has 5")
+    parser.add_argument("--lease", type=int, default=5, help="of the workers, in seconds; an installation has 60")
     parser.add_argument("--seed", type=int, default=SEED, help="of what the provider spoils")
     parser.add_argument("--at-once", type=int, default=1, help="on their way together in each worker")
     parser.add_argument("--kills", type=int, default=40)
@@ -53,6 +65,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cuts", type=float, default=20.0, help="seconds of cutting all connections every 50 ms")
     parser.add_argument("--bad", type=float, default=0.06, help="share of first tries that the provider spoils")
     parser.add_argument("--no-steps", dest="steps", action="store_false", help="leave the clock alone")
+    parser.add_argument("--faketime", type=Path, help="libfaketimeMT.so.1: steps of the whole process's clock")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--patience", type=float, default=1800.0, help="seconds until it is given up")
 
@@ -66,7 +79,10 @@ def run(chosen: argparse.Namespace) -> None:
         gateway = stack.enter_context(sms_gateway())
         crew = stack.enter_context(Crew(made.url, gateway.url, folder))
         crew.settings["SCHEDULER_WORKER_AT_ONCE_UNSAFE"] = str(chosen.at_once)
-        storm = Storm(chosen, made, address, gateway, crew)
+        crew.settings["SCHEDULER_WORKER_TICK_SECONDS"] = str(chosen.tick)
+        crew.settings["SCHEDULER_WORKER_LEASE_SECONDS"] = str(chosen.lease)
+        faked = Faketime(chosen.faketime, folder) if chosen.faketime else None
+        storm = Storm(chosen, made, address, gateway, crew, faked)
         storm.rage()
         storm.judge()
 
@@ -80,9 +96,12 @@ class Storm:
     address: URL | None
     gateway: Gateway
     crew: Crew
+    faked: Faketime | None = None
     owed: list[UUID] = field(default_factory=list)
     fates: list[tuple[str, str, float]] = field(default_factory=list)
     committed: dict[UUID, float] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
+    arrived: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     back_after: list[float] = field(default_factory=list)
 
@@ -90,16 +109,34 @@ class Storm:
         if self.address is not None:
             postgres.make_durable(self.address, self.database.engine.url)
         self.clinic: Clinic = open_postroom(self.database.engine, **_NO_LIMITS)
-        slots = [f"2030-03-{4 + place // 8:02} {_HOURS[place % 8]}" for place in range(VISITS)]
-        self.visits = [book(self.clinic, self.clinic.patient(), "session", slot).id for slot in slots]
+        self.visits = self._booked()
         with Session(self.database.engine) as session, session.begin():
             session.execute(update(Message).values(status="sent", sent_at=Message.due_at))
-        self.owed = heap(self.clinic, self.visits, each=self.chosen.messages // VISITS)
+        self.owed = heap(self.clinic, self.visits, each=self.chosen.messages // self.chosen.visits)
+        if self.chosen.over:
+            self._spread()
         self.database.engine.dispose()
-        self.gateway.delay, self.gateway.fault = 0.01, self._fault()
+        self.gateway.delay, self.gateway.fault = self.chosen.delay, self._fault()
+
+    def _booked(self) -> list[UUID]:
+        for _ in range(1, -(-self.chosen.visits // _HOURS_BOOKED)):
+            self.clinic.staff("therapist")
+        slots = [f"2030-03-{4 + place // 8:02} {_HOURS[place % 8]}" for place in range(_HOURS_BOOKED)]
+        return [
+            book(self.clinic, self.clinic.patient(), "session", slots[place % _HOURS_BOOKED]).id
+            for place in range(self.chosen.visits)
+        ]
+
+    def _spread(self) -> None:
+        """Let them fall due one after the other."""
+        first, apart = now() + _AHEAD, timedelta(seconds=self.chosen.over) / len(self.owed)
+        whose = {"organization_id": self.clinic.call.organization_id}
+        rows = [whose | {"id": key, "due_at": first + place * apart} for place, key in enumerate(self.owed)]
+        with Session(self.database.engine) as session, session.begin():
+            session.execute(update(Message), rows)
 
     def _fault(self) -> Callable[[dict[str, Any]], str]:
-        rng, seen, lock = random.Random(self.chosen.seed), set[str](), threading.Lock()
+        rng, seen, lock = random.Random(self.chosen.seed), self.arrived, threading.Lock()
 
         def fate(document: dict[str, Any]) -> str:
             with lock:
@@ -114,7 +151,8 @@ class Storm:
 
     def rage(self) -> None:
         """Everything in its turn, until nothing is open."""
-        self.crew.hire(self.chosen.workers)
+        with nullcontext() if self.faked is None else self.faked.preloaded():
+            self.crew.hire(self.chosen.workers)
         deeds = self._deeds()
         end = time.monotonic() + self.chosen.patience
         while (left := self._open()) or deeds:
@@ -134,7 +172,7 @@ class Storm:
     def _deeds(self) -> list[tuple[float, Callable[[], None]]]:
         """What happens, and at which share of the messages; the last of it while there is still much to do."""
         kills, crashes = self.chosen.kills, self.chosen.crashes if self.address is not None else 0
-        deeds: list[tuple[float, Callable[[], None]]] = [(0.02, self._cancel)]
+        deeds: list[tuple[float, Callable[[], None]]] = [(0.0 if self.chosen.chase else 0.02, self._cancel)]
         deeds += [(0.05 + 0.7 * place / max(1, kills), self._kill) for place in range(kills)]
         deeds += [(0.1 + 0.6 * place / max(1, crashes), self._crash) for place in range(crashes)]
         if self.address is not None and self.chosen.cuts:
@@ -158,10 +196,19 @@ class Storm:
         until(lambda: len(self.crew.at_work()) >= count, self.crew)
 
     def _cancel(self) -> None:
-        for key in self.visits[:CANCELLED]:
+        for key in self.visits[: self.chosen.cancelled]:
+            if self.chosen.chase:
+                self._await(key)
             cancel = partial(booking.cancel, appointment_id=key, reason="ill", by="patient")
             self.clinic.do(cancel, now=now())
             self.committed[key] = time.monotonic()
+
+    def _await(self, visit: UUID) -> None:
+        """Wait until the first of its messages has arrived."""
+        each, place = len(self.owed) // len(self.visits), self.visits.index(visit)
+        mine = set(map(str, self.owed[place * each : (place + 1) * each]))
+        while mine.isdisjoint(self.arrived) and self._open():
+            time.sleep(0.002)
 
     def _kill(self) -> None:
         self._at_work(1)
@@ -190,10 +237,14 @@ class Storm:
                 time.sleep(0.05)
 
     def _step(self) -> None:
-        for seconds in (86_400, 0, -3600, 0):
-            self.crew.step_clock(seconds)
+        far = (datetime(2200, 1, 1, tzinfo=UTC) - now()).total_seconds()
+        step = self.crew.step_clock if self.faked is None else self.faked.step
+        for seconds in (86_400, 0, -3600, 0, 3600, 0, far, 0):
+            open_before = self._open()
+            step(seconds)
             time.sleep(4)
-        self.counts["steps"] += 4
+            self.counts["steps"] += 1
+            self.moved.append(f"{seconds:+.0f} s: {open_before - self._open()}")
 
     def judge(self) -> None:
         """The count."""
@@ -218,7 +269,10 @@ class Storm:
             "first tries that the provider spoiled": spoiled,
             "lost; invented": f"{lost}; {len(invented)}",
             "repeats (at most)": f"{repeats} ({bound})",
+            "visits cancelled; of them with messages sent and called off": f"{len(self.committed)}; {self._raced()}",
             "begun after a cancellation had committed": late,
+            "sent after they were due, p50 / p95 / p99 s; most": self._lateness(),
+            "ended in the 4 s after the clock was off by": ", ".join(self.moved),
             "first arrival after a crash, s": ", ".join(f"{each:.1f}" for each in self.back_after),
             "SIGTERM to the last one's end, s": counts["seconds to end"],
         }
@@ -226,6 +280,18 @@ class Storm:
         unheard = {str(row.id) for row in messages(self.clinic, Message.status == "sent", Message.rule.like("heap-%"))}
         if lost or invented or late or repeats > bound or unheard - {key for key, *_ in self.fates}:
             raise SystemExit("a promise was broken")
+
+    def _lateness(self) -> str:
+        """Of what was sent."""
+        rows = messages(self.clinic, Message.status == "sent", Message.id.in_(self.owed))
+        late = [(row.sent_at - row.due_at).total_seconds() for row in rows if row.sent_at is not None]
+        return f"{spread(late)}; {max(late):.1f}"
+
+    def _raced(self) -> int:
+        """Of how many cancelled visits the cancellation fell among their messages."""
+        rows = messages(self.clinic, Message.id.in_(self.owed), Message.appointment_id.in_(self.committed))
+        ends = {(row.appointment_id, row.status) for row in rows}
+        return sum({(key, "sent"), (key, "suppressed")} <= ends for key in self.committed)
 
     def _after_cancel(self) -> int:
         """How many of a cancelled visit arrived later without a correction, or though they had never begun."""

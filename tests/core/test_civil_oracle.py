@@ -7,17 +7,23 @@ import time
 import zoneinfo
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
+from pathlib import Path
+from typing import Any
 
 import pytest
 import whenever
+import yaml
 
 from scheduler.core.civil import Disambiguation, intent, to_instant, to_local, zone
 from scheduler.core.errors import LocalTimeFault
+from scheduler.core.reminders import CHANNELS, Event, Recipient, Visit, parse_rules, plan_messages
 from tests.plumbing.effort import trying
 
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
 ZONES = sorted(zoneinfo.available_timezones())
-HALF_HOUR = timedelta(minutes=30)
+SHIPPED = Path(__file__).parents[2] / "scheduler" / "data" / "message_rules.yaml"
+RULES: list[dict[str, Any]] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))["rules"]
 
 
 @pytest.fixture(params=["UTC", "Asia/Kolkata"])
@@ -93,3 +99,29 @@ def test_every_zone_reads_as_the_oracle_does() -> None:
                 assert to_local(expected, name) == local
                 assert intent(local.replace(tzinfo=zone(name)), name) == (local, expected)
     assert doubts > 50, "too few doubtful times to say anything"
+
+
+def test_every_reminder_is_due_when_the_oracle_says() -> None:
+    """At length fifty visits in each zone: some thirty thousand."""
+    rng = random.Random(2024)
+    span = int((LAST - FIRST).total_seconds() // 300)
+    rules = [rule for rule in parse_rules(RULES) if rule.when.anchor == "start"]
+    tried = 0
+    for name in ZONES:
+        awake = Recipient(name, frozenset(CHANNELS), clock(), clock())
+        near = [to_instant(turn, name, "compatible") for turn in turns(name)]
+        for number in range(trying(1).max_examples):
+            rule, starts_at = rng.choice(rules), FIRST + timedelta(minutes=5 * rng.randrange(span))
+            if near and number % 2 == 0:
+                starts_at = rng.choice(near) + timedelta(minutes=5 * rng.randrange(-600, 600))
+            kind, modality = next(iter(rule.kinds), "integration"), next(iter(rule.modalities), None)
+            visit = Visit(starts_at, starts_at + timedelta(hours=1), name, kind, modality, has_forms=True)
+            event: Event = "course" if rule.event == "course" else "booked"
+            owed = plan_messages((rule,), visit, awake, starts_at - timedelta(days=30), event)
+            local = whenever.PlainDateTime(to_local(starts_at, name).isoformat())
+            oracle = local.add(days=rule.when.days or 0).assume_tz(name, disambiguation="compatible")
+            elapsed = starts_at + timedelta(minutes=rule.when.minutes)
+            expected = oracle.to_stdlib() if rule.when.days else elapsed
+            assert [one.due_at for one in owed if not one.of] == [expected], (name, starts_at, rule.key)
+            tried += 1
+    assert tried >= len(ZONES) * trying(1).max_examples > 500

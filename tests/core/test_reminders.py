@@ -11,7 +11,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from whenever import PlainDateTime
 
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.reminders import (
@@ -217,23 +216,6 @@ class TestDaylightSaving:
     def test_a_fast_is_elapsed_and_its_announcement_by_the_wall(self) -> None:
         owed = plan(visit("2027-03-14T09:00", fast=8), booked="2027-02-01T10:00")  # from 00:00 EST, not 01:00
         assert clock(owed["night_before"]) == "2027-03-13T18:00"
-
-    @given(
-        zone=st.sampled_from([NEW_YORK, LONDON, "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago"]),
-        minutes=st.integers(0, 6 * 366 * 24 * 12).map(lambda steps: steps * 5),
-        rule=st.sampled_from([rule for rule in RULES if rule.when.anchor == "start"]),
-    )
-    def test_agrees_with_another_library(self, zone: str, minutes: int, rule: Rule) -> None:
-        starts_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-        kind, modality = next(iter(rule.kinds), "integration"), next(iter(rule.modalities), None)
-        a_visit = Visit(starts_at, starts_at + timedelta(hours=1), zone, kind, modality, has_forms=True)
-        awake = Recipient(zone, frozenset(CHANNELS), time(), time())
-        event: Event = "course" if rule.event == "course" else "booked"
-        owed = plan_messages((rule,), a_visit, awake, starts_at - timedelta(days=30), event)
-        local = PlainDateTime(to_local(starts_at, zone).isoformat())
-        oracle = local.add(days=rule.when.days or 0).assume_tz(zone, disambiguation="compatible")
-        elapsed = starts_at + timedelta(minutes=rule.when.minutes)
-        assert [one.due_at for one in owed if not one.of] == [oracle.to_stdlib() if rule.when.days else elapsed]
 
 
 class TestChanges:

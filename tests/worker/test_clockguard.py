@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -95,6 +96,24 @@ def test_a_leap_ahead_holds_everything_until_it_is_mended(
     clock.move(DAY * 9)
     worker.tick()
     assert len(post.carried) > len(told)
+
+
+def test_the_year_2200_ends_nothing(clinic: Clinic, post: Post, hire: Callable[..., Worker]) -> None:
+    clock, passed = Clock(clinic.call.now), [0.0]
+    worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]))
+    worker.tick()
+    told, ends = list(post.carried), Counter(row.status for row in messages(clinic))
+    clock.set(datetime(2200, 1, 1, tzinfo=UTC))
+    for _ in range(3):
+        passed[0] += 5
+        worker.keep_house()
+        assert worker.tick() == 0
+    clock.set(clinic.call.now + timedelta(seconds=passed[0]))
+    worker.keep_house()
+    worker.tick()
+    assert post.carried == told != []
+    assert Counter(row.status for row in messages(clinic)) == ends, "nothing was thought of no more use"
+    assert ends["pending"] > 0
 
 
 def test_a_step_back_sends_nothing_again(clinic: Clinic, post: Post, hire: Callable[..., Worker]) -> None:
