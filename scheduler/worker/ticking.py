@@ -14,6 +14,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from scheduler.worker.delivering import Worker
 from scheduler.worker.hands import Clock, complain, wall_clock
 
+#: What is done at each interval.
+_LINES = ("tick", "chores", "jobs", "webhooks")
+
+#: Seconds by which the clock may go back unminded.
+_BACK = 1.0
+
 
 class Lane:
     """One line of work: never twice at once, and never ended by a fault. `seen` is when it last came to an end.
@@ -53,15 +59,28 @@ class Ticker:
         self._interval, self._clock = timedelta(seconds=seconds), clock
         self._messages, self._chores, self._jobs, self._webhooks = Lane(), Lane(), Lane(), Lane()
         self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._skew = _skew()
 
     def start(self) -> None:
         """Tick now, and from now on."""
         every = {"seconds": self._interval.total_seconds(), "next_run_time": wall_clock()}
-        self._add(self._run, "tick", "interval", **every)
-        self._add(partial(self._chores.run, self.worker.keep_house), "chores", "interval", **every)
-        self._add(partial(self._jobs.run, self.worker.jobs.run_due), "jobs", "interval", **every)
-        self._add(partial(self._webhooks.run, self.worker.tell), "webhooks", "interval", **every)
+        lines: tuple[Callable[[], object], ...] = (
+            self._run,
+            partial(self._chores.run, self.worker.keep_house),
+            partial(self._jobs.run, self.worker.jobs.run_due),
+            partial(self._webhooks.run, self.worker.tell),
+        )
+        for name, line in zip(_LINES, lines, strict=True):
+            self._add(line, name, "interval", **every)
         self._scheduler.start()
+
+    def mind_the_clock(self) -> None:
+        """Work on after the machine's clock was set back: APScheduler would wait until it shows the time planned."""
+        skew = _skew()
+        if skew < self._skew - _BACK:
+            for name in _LINES:
+                self._scheduler.modify_job(name, next_run_time=wall_clock())
+        self._skew = skew
 
     def stop(self) -> None:
         """Finish the work in hand, then end."""
@@ -108,3 +127,8 @@ class Ticker:
             misfire_grace_time=None,
             **when,
         )
+
+
+def _skew() -> float:
+    """Seconds that the machine's clock is ahead of one that nobody sets."""
+    return wall_clock().timestamp() - time.monotonic()

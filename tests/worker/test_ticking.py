@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
+from apscheduler.schedulers import base
 
-from scheduler.worker import Ticker, Worker, wall_clock
+from scheduler.worker import Ticker, Worker, ticking, wall_clock
 from scheduler.worker.jobs import Runner
 from scheduler.worker.process import stopped
 from scheduler.worker.webhooks import Courier
@@ -147,6 +148,27 @@ class TestClockwork:
             thread.join()
         until(lambda: metronome.ticks >= 8, "eight ticks")
         assert metronome.most_at_once == 1
+
+    def test_a_clock_that_was_set_back_stops_no_line(
+        self, metronome: Metronome, wind: Callable[[float], Ticker], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ahead = [timedelta(days=1)]
+
+        class Stepped(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> Stepped:
+                return super().now(tz) + ahead[0]
+
+        monkeypatch.setattr(base, "datetime", Stepped)
+        monkeypatch.setattr(ticking, "wall_clock", lambda: Stepped.now(UTC))
+        ticker = wind(3600)
+        until(lambda: metronome.ticks == metronome.rounds == 1, "the first tick")
+        ticker.mind_the_clock()
+        ahead[0] = timedelta(0)
+        planned = [job.next_run_time - wall_clock() for job in ticker._scheduler.get_jobs()]
+        assert min(planned) > timedelta(days=1), "APScheduler would wait for that"
+        ticker.mind_the_clock()
+        until(lambda: metronome.ticks == metronome.rounds == 2, "the second tick")
 
     def test_it_is_stuck_when_nothing_goes_forward(self, metronome: Metronome) -> None:
         ticker = Ticker(metronome, seconds=5)
