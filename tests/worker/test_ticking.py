@@ -170,6 +170,11 @@ class TestClockwork:
         ticker.mind_the_clock()
         until(lambda: metronome.ticks == metronome.rounds == 2, "the second tick")
 
+    def test_a_leap_of_the_clock_is_one_tick_and_not_all_that_it_skips(self, wind: Callable[[float], Ticker]) -> None:
+        far = wall_clock() + timedelta(days=10)
+        jobs = wind(3600)._scheduler.get_jobs()
+        assert [len(job._get_run_times(far)) for job in jobs] == [1] * len(jobs) == [1] * 4
+
     def test_it_is_stuck_when_nothing_goes_forward(self, metronome: Metronome) -> None:
         ticker = Ticker(metronome, seconds=5)
         assert not ticker.is_stuck(60)
