@@ -38,8 +38,8 @@ from tests.worker.crew import Crew, heap, now, until
 
 ABOUT = "thousands of messages among kills, crashes, cuts, a bad provider and clock steps: what is lost or repeated"
 SEED = 20300304
-#: How long workers may take to come, when messages fall due later.
-_AHEAD = timedelta(seconds=20)
+#: Nothing falls due before all are at work, when messages fall due one after the other.
+_LATER, _SOON = timedelta(minutes=30), timedelta(seconds=15)
 #: So many visits at one time; each has a therapist of its own.
 _HOURS_BOOKED = 40
 _NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
@@ -114,7 +114,7 @@ class Storm:
             session.execute(update(Message).values(status="sent", sent_at=Message.due_at))
         self.owed = heap(self.clinic, self.visits, each=self.chosen.messages // self.chosen.visits)
         if self.chosen.over:
-            self._spread()
+            self._spread(now() + _LATER)
         self.database.engine.dispose()
         self.gateway.delay, self.gateway.fault = self.chosen.delay, self._fault()
 
@@ -127,9 +127,9 @@ class Storm:
             for place in range(self.chosen.visits)
         ]
 
-    def _spread(self) -> None:
+    def _spread(self, first: datetime) -> None:
         """Let them fall due one after the other."""
-        first, apart = now() + _AHEAD, timedelta(seconds=self.chosen.over) / len(self.owed)
+        apart = timedelta(seconds=self.chosen.over) / len(self.owed)
         whose = {"organization_id": self.clinic.call.organization_id}
         rows = [whose | {"id": key, "due_at": first + place * apart} for place, key in enumerate(self.owed)]
         with Session(self.database.engine) as session, session.begin():
@@ -153,6 +153,9 @@ class Storm:
         """Everything in its turn, until nothing is open."""
         with nullcontext() if self.faked is None else self.faked.preloaded():
             self.crew.hire(self.chosen.workers)
+        if self.chosen.over:
+            self._at_work(self.chosen.workers)
+            self._spread(now() + _SOON)
         deeds = self._deeds()
         end = time.monotonic() + self.chosen.patience
         while (left := self._open()) or deeds:
