@@ -102,28 +102,35 @@ class Busy:
         return replace(self, lanes=lanes, gone=gone, seated=tuple(seated), holds=())
 
 
-#: An organization's time: what one look spans.
-View = tuple[UUID, Timeline]
+#: An organization's time: what one look spans, and since when it was read.
+View = tuple[UUID, Timeline, datetime]
 #: A calendar and the revision at which it was so.
 Known = tuple[int, Busy]
 
 
 def busy(
-    session: Session, call: Call, timeline: Timeline, revisions: Mapping[UUID, int], ignoring: Collection[UUID] = ()
+    session: Session,
+    call: Call,
+    timeline: Timeline,
+    revisions: Mapping[UUID, int],
+    ignoring: Collection[UUID] = (),
+    *,
+    since: datetime | None = None,
 ) -> tuple[dict[UUID, Busy], Freed]:
     """The busy times of resources, given with their calendars' revisions; and what the ignored appointments take.
 
     One statement for all that is not known. The revisions must have been read before, in this transaction or an earlier
-    one.
+    one. What ended before `since` looks free.
     """
     # What a transaction has changed itself is neither looked for nor left in the memory of all.
     memory = _Memory() if has_changed_calendars(session) else _memory(session)
-    view = call.organization_id, timeline
+    first = timeline.origin if since is None else max(since, timeline.origin)
+    view = call.organization_id, timeline, first
     found = memory.of(view, revisions)
     missing = [key for key, known in zip(revisions, found, strict=True) if known is None]
     told: dict[int, list[Line]] = {}
     freed: dict[UUID, list[tuple[int, Run]]] = {}
-    for line in lines(session, call, timeline, missing, ignoring) if missing or ignoring else ():
+    for line in lines(session, call, timeline, missing, ignoring, since=first) if missing or ignoring else ():
         if line.what == "freed":
             freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
         else:

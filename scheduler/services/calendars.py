@@ -48,6 +48,8 @@ class Loaded:
     #: Appointments whose occupancies do not count, and the hold that does not.
     ignoring: Sequence[UUID]
     own_hold: UUID | None
+    #: What is taken was read since then, where that is later than the timeline's beginning: before, all looks free.
+    since: datetime | None
 
     def held(self, key: UUID, window: int) -> list[Held]:
         """The units taken of a resource, as far as they lie among the slots of the window."""
@@ -70,16 +72,18 @@ def load(
     only: frozenset[str] | None = None,
     dosing: bool = False,
     before: Loaded | None = None,
+    since: datetime | None = None,
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
     `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
     the location when it has been read before, with the patient's clearances; `only` leaves out whoever serves none of
     these selectors; with `dosing` the patient's visits are read too; `before` is the same look at another time, whose
-    people need not be read again. Raises NotFound for a location or patient that the organization does not have. Two
-    statements, and one for the location.
+    people need not be read again; who looks at no start before `since` need not know what was taken then. Raises
+    NotFound for a location or patient that the organization does not have. Two statements, and one for the location.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
+    first = None if since is None else Timeline.covering(since - _MARGIN, since).origin
     at = at or premises(session, call, location_id, patient_id=patient_id)
     location, policies = at.location, at.policies
     years = timeline.origin.year - 1, timeline.end.year + 1
@@ -91,7 +95,7 @@ def load(
         visits = company.visits
     else:
         resources, revisions, visits = before.rows, before.revisions, before.visits
-    standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold)
+    standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
     in_order = zip(resources.values(), standing.values(), strict=True)
     calendars = dict(zip(resources, [_calendar(row, place, each) for row, each in in_order], strict=True))
     others = dict(calendars)  # a copy asks no id for its hash
@@ -112,7 +116,8 @@ def load(
         pools=_Pools(resources, calendars, standing, timeline.slot(call.now)),
         holidays=named(location.holidays, *years),
     )
-    return Loaded(site, location, policies, revisions, standing, expired, resources, visits, place, ignoring, own_hold)
+    known = site, location, policies, revisions, standing, expired, resources, visits, place, ignoring, own_hold
+    return Loaded(*known, since=first)
 
 
 def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUID, int]) -> Loaded:
@@ -121,7 +126,9 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
     Rooms that change places are left out: which of them are free is another matter by now.
     """
     site = loaded.site
-    standing, expired = _standing(session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold)
+    standing, expired = _standing(
+        session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold, loaded.since
+    )
     fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
     patient = next((fresh.pop(key) for key, each in list(fresh.items()) if each.kind == "patient"), site.patient)
     return replace(
@@ -148,9 +155,10 @@ def _standing(
     revisions: Mapping[UUID, int],
     ignoring: Sequence[UUID],
     own_hold: UUID | None,
+    since: datetime | None,
 ) -> tuple[dict[UUID, Busy], frozenset[UUID]]:
     """What counts of each calendar now, and on whose some hold has expired."""
-    known, freed = busy(session, call, timeline, revisions, ignoring)
+    known, freed = busy(session, call, timeline, revisions, ignoring, since=since)
     held = [key for key, each in known.items() if each.holds]
     if not held and not freed:
         return known, frozenset()

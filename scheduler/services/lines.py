@@ -73,9 +73,19 @@ class Line(NamedTuple):
 
 
 def lines(
-    session: Session, call: Call, timeline: Timeline, ids: Sequence[UUID], apart: Collection[UUID] = ()
+    session: Session,
+    call: Call,
+    timeline: Timeline,
+    ids: Sequence[UUID],
+    apart: Collection[UUID] = (),
+    *,
+    since: datetime | None = None,
 ) -> Iterator[Line]:
-    """What is taken of these resources over the timeline; what the appointments `apart` take is told once more."""
+    """What is taken of these resources over the timeline; what the appointments `apart` take is told once more.
+
+    What ended before `since` is left out.
+    """
+    first = timeline.origin if since is None else max(since, timeline.origin)
     base = (timeline.origin - _EPOCH) // SLOT
     rows = _STATEMENTS[session.get_bind().dialect.name, bool(apart)].rows(
         session,
@@ -83,8 +93,8 @@ def lines(
             "organization": call.organization_id,
             "ids": list(ids),
             "apart": list(apart),
-            "since": timeline.origin - LONGEST,
-            "origin": timeline.origin,
+            "since": first - LONGEST,
+            "origin": first,
             "end": timeline.end,
         },
     )

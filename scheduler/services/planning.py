@@ -228,11 +228,11 @@ def set_up(
     """
     layout = layout_of(session, call, course, through=through, ignoring=ignoring)
     extent = extent_of(call, course, layout, look)
-    start, end = extent.start, extent.end
-    if span is not None:
-        start, end = min(start, span[0]), max(end, span[1])
-    where, who = course.row.location_id, course.row.patient_id
-    loaded = load(session, call, location_id=where, start=start, end=end, patient_id=who, ignoring=tuple(ignoring))
+    spans = [(extent.start, extent.end), *([span] if span is not None else [])]
+    start, end = min(each[0] for each in spans), max(each[1] for each in spans)
+    where, who, away = course.row.location_id, course.row.patient_id, tuple(ignoring)
+    # What is over stands in the course itself, and the patient's doses are read for themselves.
+    loaded = load(session, call, location_id=where, start=start, end=end, patient_id=who, ignoring=away, since=call.now)
     kinds = {code: layout.kinds[code] for code in dict.fromkeys(spec.visit_type for spec in layout.specs)}
     dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
     return Desk(
@@ -244,7 +244,7 @@ def set_up(
         preferences=CoursePreferences.from_document(course.row.preferences),
         standing={index: place for index, place in layout.standing.items() if index not in layout.loose},
         serving=course_rules.serving(session, call, course.id) if layout.standing else {},
-        doses=doses_of(session, call, who, dosing, ignoring=tuple(ignoring)) if dosing else (),
+        doses=doses_of(session, call, who, dosing, ignoring=away) if dosing else (),
         loose={index: place for index, place in layout.standing.items() if index in layout.loose},
         is_whole=extent.is_whole,
     )
