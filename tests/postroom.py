@@ -104,11 +104,11 @@ def set_state(clinic: Clinic, appointment_id: UUID, **values: Any) -> None:
         session.execute(update(Appointment).where(Appointment.id == appointment_id).values(**values))
 
 
-def hurry(clinic: Clinic, at: datetime) -> None:
-    """Let everything that is pending fall due at that moment, good for a day."""
+def hurry(clinic: Clinic, at: datetime, good_for: timedelta = timedelta(days=1)) -> None:
+    """Let everything that is pending fall due at that moment, and be good for so long."""
     with Session(clinic.engine) as session, session.begin():
         session.execute(
             update(Message)
             .where(Message.organization_id == clinic.call.organization_id, Message.status == "pending")
-            .values(due_at=at, expires_at=at + timedelta(days=1))
+            .values(due_at=at, expires_at=at + good_for)
         )

@@ -18,8 +18,9 @@ from scheduler.worker.hands import Clock, Sessions
 
 log = logging.getLogger(__name__)
 
-#: A step of this machine's clock, against the time that has passed, beyond which nothing is sent.
-STEP = timedelta(hours=1)
+#: A step ahead of this machine's clock, against the time that has passed, beyond which what is in hand waits until the
+#: database's clock was looked at; and beyond which nothing is sent, whatever that says.
+DOUBT, STEP = timedelta(minutes=1), timedelta(hours=1)
 
 #: A step back that is worth a word.
 BACK = timedelta(minutes=1)
@@ -52,22 +53,29 @@ class ClockGuard:
         with self._sessions() as session:
             if self._seen is None:
                 self._remember(session)
-            why = self._leap() or self._apart(session)
+            read = self._read()
+            leap = self._ahead(read)
+            why = _leapt(leap) if leap > STEP else self._apart(session)
+            if why is None and leap > DOUBT:
+                self._seen = read
         if why is not None:
             log.critical("no message leaves: %s", why)
         return why is not None
 
     def has_leapt(self) -> bool:
-        """Whether the clock has leapt ahead since the last look. Asks nobody, so it may be called often."""
-        return self._leap() is not None
+        """Whether the clock has leapt ahead since it was last believed. Asks nobody, so it may be called often."""
+        return self._ahead(self._read()) > DOUBT
 
     def believed(self) -> datetime:
         """The time; after a leap, as it would be without it: so what is on its way meanwhile is written down."""
-        now = self._clock()
-        if self._seen is None or self._leap() is None:
+        read = now, elapsed = self._read()
+        if self._seen is None or self._ahead(read) <= DOUBT:
             return now
         then, was = self._seen
-        return then + timedelta(seconds=self._stopwatch() - was)
+        return then + timedelta(seconds=elapsed - was)
+
+    def _read(self) -> tuple[datetime, float]:
+        return self._clock(), self._stopwatch()
 
     def _remember(self, session: Session) -> None:
         """The pulses are the high-water mark of all clocks, which outlives every process."""
@@ -75,26 +83,30 @@ class ClockGuard:
         if mark is not None and self._clock() < mark - BACK:
             _say_back(mark - self._clock(), "since a worker last ticked, or that one's was ahead")
 
-    def _leap(self) -> str | None:
-        now, elapsed = self._clock(), self._stopwatch()
+    def _ahead(self, read: tuple[datetime, float]) -> timedelta:
+        """By how much the clock has leapt ahead since it was last believed. Set back and right again, it has not."""
+        leap = timedelta()
         if self._seen is not None:
-            then, was = self._seen
+            (now, elapsed), (then, was) = read, self._seen
             leap = now - then - timedelta(seconds=elapsed - was)
-            if leap > STEP:
-                return f"the clock has leapt ahead by {leap.total_seconds():.0f} s; set it, or start the worker anew"
             if leap < -BACK:
                 if not self._is_back:
                     _say_back(-leap, "while at work")
                 self._is_back = True
-                return None  # what is set right again is no leap
-        self._seen, self._is_back = (now, elapsed), False
-        return None
+                return timedelta()
+        if leap <= DOUBT:
+            self._seen, self._is_back = read, False
+        return leap
 
     def _apart(self, session: Session) -> str | None:
         skew = health.skew(session, self._clock)
         if skew is not None and abs(skew) > APART:
             return f"the clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the database's"
         return None
+
+
+def _leapt(ahead: timedelta) -> str:
+    return f"the clock has leapt ahead by {ahead.total_seconds():.0f} s; set it, or start the worker anew"
 
 
 def _say_back(step: timedelta, when: str) -> None:

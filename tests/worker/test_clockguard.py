@@ -163,6 +163,54 @@ def test_a_leap_in_the_middle_of_a_batch_ends_nothing_that_was_due(
     assert len(set(post.carried)) == len(post.carried) > 1, "and all the others now"
 
 
+class Asked(ClockGuard):
+    """What the database says of the clock is the test's to say."""
+
+    says: str | None = "the clock is 2700 s ahead of the database's"
+
+    def _apart(self, _session: Session) -> str | None:
+        return self.says
+
+
+def test_less_than_an_hour_ends_nothing_until_the_database_was_asked(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker]
+) -> None:
+    hurry(clinic, clinic.call.now, good_for=timedelta(minutes=30))
+    owed = {row.id for row in messages(clinic, Message.status == "pending")}
+    clock, passed = Clock(clinic.call.now), [0.0]
+    guard = Asked(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])
+    guard.says = None
+    worker = hire(clock, guard, at_once=1)
+    post.meanwhile = lambda: clock.move(timedelta(minutes=45)) if len(post.carried) == 1 else None
+    worker.tick()
+    guard.says = Asked.says
+    assert (len(post.carried), worker.tick()) == (1, 0)
+    ends = {row.status for row in messages(clinic, Message.id.in_(owed))}
+    assert ends <= {"sent", "pending", "sending", "suppressed"}, "nothing was thought too late"
+    clock.move(-timedelta(minutes=45))
+    passed[0] += 600
+    clock.move(timedelta(minutes=10))
+    guard.says = None
+    worker.tick()
+    assert len(set(post.carried)) == len(post.carried) > 1
+    assert {row.status for row in messages(clinic, Message.id.in_(owed))} <= {"sent", "suppressed"}
+
+
+def test_a_clock_that_the_database_bears_out_is_believed(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker]
+) -> None:
+    clock, passed = Clock(clinic.call.now), [0.0]
+    guard = Asked(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])
+    guard.says = None
+    worker = hire(clock, guard)
+    worker.tick()
+    clock.move(timedelta(minutes=45))
+    assert guard.believed() == clinic.call.now, "before it was asked"
+    worker.tick()
+    assert not guard.has_leapt()
+    assert guard.believed() == clock()
+
+
 def test_a_clock_set_back_between_two_workers_is_noticed(
     clinic: Clinic, hire: Callable[..., Worker], caplog: pytest.LogCaptureFixture
 ) -> None:
