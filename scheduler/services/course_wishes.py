@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec, expand
 from scheduler.core.document import escape
-from scheduler.core.errors import Fault, Invalid, NotFound, ProtocolNotApproved, refuse, together
+from scheduler.core.errors import Fault, Invalid, ProtocolNotApproved, refuse, together
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.visit import VisitType
 from scheduler.models import Location, Patient, ProtocolRow, Resource
+from scheduler.services import records
 from scheduler.services.catalog import protocol_of, visit_kinds
 
 
@@ -43,8 +44,8 @@ def laid_out(
     """
     found: list[tuple[ProtocolRow, Protocol, tuple[SessionSpec, ...]]] = []
     together(
-        lambda: _require(session, call, Patient, wanted.patient_id, "patient"),
-        lambda: _require(session, call, Location, wanted.location_id, "location"),
+        lambda: records.require(session, call, Patient, wanted.patient_id, "patient"),
+        lambda: records.require(session, call, Location, wanted.location_id, "location"),
         lambda: _check_practitioners(session, call, wanted.preferences),
         lambda: found.append(_chosen(session, call, wanted)),
     )
@@ -67,13 +68,6 @@ def _chosen(
     )
     protocol = protocol.with_counts(wish.sessions)
     return row, protocol, expand(protocol, wanted.cadence, optional=wish.optional_steps)
-
-
-def _require(session: Session, call: Call, table: Any, key: UUID, noun: str) -> None:
-    row = session.get(table, (call.organization_id, key))
-    if row is None or getattr(row, "deleted_at", None) is not None:
-        detail = f"No {noun} {key}."
-        raise NotFound(detail)
 
 
 def _check_choices(protocol: Protocol, wish: CoursePreferences) -> None:

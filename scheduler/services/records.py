@@ -56,6 +56,13 @@ def find(session: Session, call: Call, kind: Kind[Row, View], record_id: UUID) -
     return row
 
 
+def require(session: Session, call: Call, model: Any, key: UUID, noun: str) -> None:
+    """Raises NotFound unless the organization has such a row, and it was not deleted."""
+    row = session.get(model, (call.organization_id, key))
+    if row is None or getattr(row, "deleted_at", None) is not None:
+        raise NotFound(f"No {noun} {key}.")
+
+
 def get(session: Session, call: Call, kind: Kind[Row, View], record_id: UUID) -> View:
     """The view of that id. Raises NotFound."""
     return kind.view(find(session, call, kind, record_id))

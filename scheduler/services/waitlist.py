@@ -119,7 +119,11 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
     """
     kind = visit_kind(session, call, values["visit_type"])
     together(
-        *(partial(_expect_known, session, call, values, *known) for known in _KNOWN),
+        *(
+            partial(records.require, session, call, model, values[key], noun)
+            for key, model, noun in _KNOWN
+            if values.get(key) is not None
+        ),
         lambda: _check(values),
         lambda: _check_ahead(session, call, values),
         lambda: expect_region(kind.visit, values.get("patient_region")),
@@ -278,13 +282,6 @@ def _check(values: Mapping[str, Any]) -> None:
     faults: list[Fault] = window_faults(values.get("windows", ()))
     if faults:
         raise Invalid(faults)
-
-
-def _expect_known(session: Session, call: Call, values: Mapping[str, Any], key: str, model: Any, noun: str) -> None:
-    asked = values.get(key)
-    row = session.get(model, (call.organization_id, asked)) if asked is not None else None
-    if asked is not None and (row is None or getattr(row, "deleted_at", None) is not None):
-        raise NotFound(f"No {noun} {asked}.")
 
 
 def _check_ahead(session: Session, call: Call, values: Mapping[str, Any]) -> None:

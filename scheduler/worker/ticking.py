@@ -12,6 +12,7 @@ from functools import partial
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from scheduler.worker.clockguard import seconds_since_boot
 from scheduler.worker.delivering import Worker
 from scheduler.worker.hands import Clock, complain, wall_clock
 
@@ -142,4 +143,4 @@ class Ticker:
 
 def _skew() -> float:
     """Seconds that the machine's clock is ahead of one that nobody sets."""
-    return wall_clock().timestamp() - time.monotonic()
+    return wall_clock().timestamp() - seconds_since_boot()
