@@ -73,7 +73,6 @@ def run_worker(settings: Settings, *, clock: Clock = wall_clock) -> None:
     ticker.start()
     log.info("worker %s is at work", ticker.worker.name)
     while not told_to_stop.wait(1):
-        ticker.mind_the_clock()
         if ticker.is_stuck(patience):
             log.critical("nothing has gone forward for %.0f seconds: the worker gives up", patience)
             logging.shutdown()

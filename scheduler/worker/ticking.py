@@ -19,8 +19,8 @@ from scheduler.worker.hands import Clock, complain, wall_clock
 #: What is done at each interval.
 _LINES = ("tick", "chores", "jobs", "webhooks")
 
-#: Seconds by which the clock may go back unminded.
-_BACK = 1.0
+#: Seconds by which the clock may go back unminded, and after which it is looked at again.
+_BACK, _LOOK = 1.0, 1.0
 
 
 class Every(BaseTrigger):  # type: ignore[misc] # it ships no types
@@ -60,8 +60,8 @@ class Lane:
 class Ticker:
     """Lets a worker tick at intervals, and once more when the next message falls due; never two ticks at once.
 
-    Chores, jobs and webhooks run beside it in lanes of their own: a long one holds up no message. `afterwards` is
-    called when the last tick is over.
+    Chores, jobs and webhooks run beside it in lanes of their own: a long one holds up no message. A thread of its own
+    minds the machine's clock, for APScheduler waits by it. `afterwards` is called when the last tick is over.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class Ticker:
         self._interval, self._clock = timedelta(seconds=seconds), clock
         self._messages, self._chores, self._jobs, self._webhooks = Lane(), Lane(), Lane(), Lane()
         self._scheduler = BackgroundScheduler(timezone=UTC)
-        self._skew = _skew()
+        self._skew, self._is_over = _skew(), threading.Event()
+        self._minder = threading.Thread(target=self._mind_the_clock, name="clock", daemon=True)
 
     def start(self) -> None:
         """Tick now, and from now on."""
@@ -85,18 +86,23 @@ class Ticker:
         for name, line in zip(_LINES, lines, strict=True):
             self._add(line, name, Every(self._interval), next_run_time=wall_clock())
         self._scheduler.start()
+        self._minder.start()
 
-    def mind_the_clock(self) -> None:
+    def _mind_the_clock(self) -> None:
         """Work on after the machine's clock was set back: APScheduler would wait until it shows the time planned."""
-        skew = _skew()
-        if skew < self._skew - _BACK:
-            for name in _LINES:
-                self._scheduler.modify_job(name, next_run_time=wall_clock())
-        self._skew = skew
+        while not self._is_over.wait(_LOOK):
+            skew = _skew()
+            if skew < self._skew - _BACK:
+                for name in _LINES:
+                    self._scheduler.modify_job(name, next_run_time=wall_clock())
+            self._skew = skew
 
     def stop(self) -> None:
         """Finish the work in hand, then end."""
         self.worker.stop()
+        self._is_over.set()
+        if self._minder.is_alive():
+            self._minder.join()
         self._scheduler.shutdown(wait=False)
         lanes = (self._messages, self._chores, self._jobs, self._webhooks)
         with ExitStack() as held:
