@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,6 +44,8 @@ _LATER, _SOON = timedelta(minutes=30), timedelta(seconds=15)
 _HOURS_BOOKED = 40
 _NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
 _HOURS = ("09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00", "16:00")
+#: Visits whose messages are in one claim when they are chased.
+_TOGETHER = 20
 #: Looks at what has arrived between two at the database: a second.
 _LOOKS = 500
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL(:ours)"
@@ -116,7 +118,9 @@ class Storm:
             session.execute(update(Message).values(status="sent", sent_at=Message.due_at))
         self.owed = heap(self.clinic, self.visits, each=self.chosen.messages // self.chosen.visits)
         if self.chosen.over:
-            self._spread(now() + _LATER)
+            self._spread(now() + _LATER, self.owed)
+        elif self.chosen.chase:
+            self._spread(now() - timedelta(minutes=1), self._mingled())
         self.database.engine.dispose()
         self.gateway.delay, self.gateway.fault = self.chosen.delay, self._fault()
 
@@ -129,11 +133,19 @@ class Storm:
             for place in range(self.chosen.visits)
         ]
 
-    def _spread(self, first: datetime) -> None:
+    def _mingled(self) -> list[UUID]:
+        """Twenty visits at a time, of each one message after the other: when one arrives, the next are claimed."""
+        each, mingled = len(self.owed) // len(self.visits), list[UUID]()
+        for first in range(0, len(self.owed), each * _TOGETHER):
+            some = self.owed[first : first + each * _TOGETHER]
+            mingled += [key for number in range(each) for key in some[number::each]]
+        return mingled
+
+    def _spread(self, first: datetime, keys: Sequence[UUID]) -> None:
         """Let them fall due one after the other."""
-        apart = timedelta(seconds=self.chosen.over) / len(self.owed)
+        apart = timedelta(seconds=self.chosen.over or 1) / len(keys)
         whose = {"organization_id": self.clinic.call.organization_id}
-        rows = [whose | {"id": key, "due_at": first + place * apart} for place, key in enumerate(self.owed)]
+        rows = [whose | {"id": key, "due_at": first + place * apart} for place, key in enumerate(keys)]
         with Session(self.database.engine) as session, session.begin():
             session.execute(update(Message), rows)
 
@@ -157,7 +169,7 @@ class Storm:
             self.crew.hire(self.chosen.workers)
         if self.chosen.over:
             self._at_work(self.chosen.workers)
-            self._spread(now() + _SOON)
+            self._spread(now() + _SOON, self.owed)
         deeds = self._deeds()
         end = time.monotonic() + self.chosen.patience
         while (left := self._open()) or deeds:

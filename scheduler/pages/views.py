@@ -59,12 +59,12 @@ _KINDS = {
 }
 
 
-@blp.after_request
+@blp.after_app_request
 def _cautious(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["X-Robots-Tag"] = "noindex, nofollow"
-    response.headers.setdefault("Cache-Control", "no-store")
+    """Of every answer under the pages' address, also where there is no page, or none by that method."""
+    if request.path.startswith(f"{blp.url_prefix}/"):
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response
 
 
@@ -176,7 +176,7 @@ def stop(token: str) -> Response:
         return _ended(refusal)
     if one_click:
         return Response("", status=200, mimetype="text/plain")
-    where = url_for("pages.ask_to_stop", token=token, done="stop", lang=request.form.get("lang") or None)
+    where = url_for("pages.ask_to_stop", token=token, done="stop", lang=next(iter(_asked()), None))
     return _plain(redirect(where, code=303))
 
 
@@ -209,7 +209,7 @@ def _act(token: str, what: str, act: Act) -> Response:
         return _ended(refusal)
     except SchedulingError as refusal:
         return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, _TAKEN), status=409)
-    where = url_for("pages.show", token=fresh or token, done=what, lang=request.form.get("lang") or None)
+    where = url_for("pages.show", token=fresh or token, done=what, lang=next(iter(_asked()), None))
     return _plain(redirect(where, code=303))
 
 

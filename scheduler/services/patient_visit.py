@@ -18,6 +18,7 @@ from scheduler.core.changing import Change, why_not_change
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound
 from scheduler.core.localgrid import Wish
+from scheduler.core.oneline import one_line
 from scheduler.core.policies import Policies
 from scheduler.core.visit import CheckItem, Instructions
 from scheduler.messaging.render import neutral
@@ -126,8 +127,8 @@ def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str
         item = items.get(key)
         if item is None or not _is_open(opened.visit, item, call.now):
             faults.append(Fault(f"/{key}", "not_asked_now", "This cannot be answered now."))
-        elif text.strip():
-            named = text.strip()[:_LONGEST_NAME] if item.value == "text" else None
+        elif said := one_line(text, _LONGEST_NAME):
+            named = said if item.value == "text" else None
             answers[key] = {"ok": True, "value": named, "by": "patient"}
     if faults:
         raise Invalid(faults)

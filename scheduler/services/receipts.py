@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
+from scheduler.core.oneline import one_line
 from scheduler.models import EarlyReceipt, Message, new_id
 from scheduler.services import outbox
 from scheduler.services.outbox import telephone
@@ -23,6 +24,8 @@ from scheduler.services.outbox import telephone
 #: A report about a message that is handed over again and again is not kept for longer.
 _KEPT = timedelta(days=1)
 _AT_ONCE = 200
+#: Of what a provider says about it.
+_LONGEST = 100
 
 
 def settle(session: Session, call: Call, message_id: UUID, provider_id: str, outcome: str, detail: str) -> None:
@@ -38,7 +41,7 @@ def settle(session: Session, call: Call, message_id: UUID, provider_id: str, out
                 message_id=message_id,
                 provider_id=provider_id,
                 outcome=outcome,
-                detail=_plain(detail),
+                detail=one_line(detail, _LONGEST),
                 received_at=call.now,
             )
         )
@@ -81,10 +84,10 @@ def _apply(session: Session, call: Call, row: Message, provider_id: str, outcome
         row.status, row.reason, row.provider_id = "delivered", None, provider_id
         row.sent_at, row.token, row.lease_until = row.sent_at or call.now, None, None
     elif outcome == "failed" and is_known:
-        why = f"The provider could not deliver it: {_plain(detail) or 'no reason'}."
+        why = f"The provider could not deliver it: {one_line(detail, _LONGEST) or 'no reason'}."
         outbox.fall(session, call, row, row.channel, why)
     elif outcome == "unanswered" and is_known:
-        telephone.unanswered(session, call, row, f"Nobody took the call: {_plain(detail)}.")
+        telephone.unanswered(session, call, row, f"Nobody took the call: {one_line(detail, _LONGEST)}.")
     session.flush()
 
 
@@ -97,7 +100,3 @@ def _locked(session: Session, call: Call, message_id: UUID) -> Message | None:
 
 def _is_under_way(call: Call, row: Message) -> bool:
     return row.status == "sending" and row.lease_until is not None and row.lease_until > call.now
-
-
-def _plain(detail: str) -> str:
-    return "".join(mark for mark in detail if mark.isprintable())[:100]

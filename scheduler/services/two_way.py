@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import SchedulingError
+from scheduler.core.oneline import one_line
 from scheduler.core.policies import Messaging
 from scheduler.core.replies import Reply, meaning
 from scheduler.messaging.answers import answer
@@ -25,6 +26,8 @@ _SOON = timedelta(hours=1)
 #: A number is told so often that somebody will read its text, lest two machines talk to each other.
 _TOLD_AGAIN = timedelta(days=1)
 _KIND = "text_reply"
+#: As much of a text is kept for somebody to read.
+_LONGEST = 1500
 _OF_EVERYBODY = "en"
 
 
@@ -173,7 +176,7 @@ def _ask(session: Session, call: Call, incoming: Incoming, done: _Done) -> None:
         kind=_KIND,
         key=f"{incoming.provider}:{incoming.provider_id}",
         title=done.task or "",
-        detail=f"From {incoming.number} ({names}): {_printable(incoming.body)}",
+        detail=f"From {incoming.number} ({names}): {one_line(incoming.body, _LONGEST)}",
         due_at=call.now + _SOON,
         patient_id=people[0].id if len(people) == 1 else None,
         appointment_id=done.appointment_id,
@@ -205,7 +208,3 @@ def _told_since(session: Session, call: Call, number: str, since: datetime) -> b
     mine = InboundText.organization_id == call.organization_id, InboundText.number == number
     told = InboundText.answer != "", InboundText.intent == "other", InboundText.received_at > since
     return bool(session.scalar(select(func.count()).select_from(InboundText).where(*mine, *told)))
-
-
-def _printable(text: str) -> str:
-    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())[:1500]
