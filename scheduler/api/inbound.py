@@ -35,7 +35,7 @@ def _described(
     """One operation of openapi.yaml: no key, no `dry_run`, and the provider's own id in place of an Idempotency-Key."""
     words = {
         "type": "object",
-        "properties": dict.fromkeys(("id", "from", "body", "status", "detail", "to", "key"), _WORD),
+        "properties": dict.fromkeys(("id", "url", "from", "body", "status", "detail", "to", "key"), _WORD),
     }
     forms = {"type": "object", "additionalProperties": _WORD}
     problem = {"$ref": "#/components/responses/Problem"}
@@ -45,7 +45,8 @@ def _described(
             "tags": ["inbound"],
             "summary": summary,
             "description": f"{says} Twilio posts a form and signs it in `X-Twilio-Signature`; a gateway of one's own "
-            "posts JSON and signs it by Standard Webhooks 1.0.0. What is not signed, or not lately, is a 401. It tells "
+            "posts JSON and signs it by Standard Webhooks 1.0.0, with the address that it posts to as `url`, which "
+            "that signature leaves out. What is not signed, not for this address, or not lately, is a 401. It tells "
             "what has happened, so there is nothing to try: `dry_run` would be one more word of the signed address.",
             "security": [],
             "parameters": [

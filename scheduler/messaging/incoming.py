@@ -99,7 +99,8 @@ def _from_gateway(secret: str, posted: Posted) -> Told:
     """JSON signed by Standard Webhooks: {id, from, body} for a text, {id, status, detail?} for an outcome.
 
     {id, to, key} for a key that was pressed in a call to that number. Signed are the header's id, the moment, which
-    may be five minutes off, and the body; not the address.
+    may be five minutes off, and the body; not the address, which is why the body repeats it as `url`: what was posted
+    about one message says nothing about another.
     """
     reader = Webhook(secret)
     try:
@@ -112,6 +113,8 @@ def _from_gateway(secret: str, posted: Posted) -> Told:
         raise Unreadable from error
     if not isinstance(document, dict):
         raise Unreadable
+    if document.get("url") != posted.url:
+        raise NotSigned
     told = {key: value for key, value in document.items() if isinstance(value, str)}
     return Told(
         provider_id=told.get("id", ""),

@@ -48,9 +48,9 @@ class Said:
 
 
 def pressed(session: Session, call: Call, message_id: UUID, what: Pressed) -> Said:
-    """Act on the key. Raises NotFound for a message that is none, or not told by telephone."""
+    """Act on the key. Raises NotFound for a message that is none, or not told by that call."""
     row = session.get(Message, (call.organization_id, message_id))
-    if row is None or row.channel != VOICE:
+    if row is None or row.channel != VOICE or _is_of_another_call(row, what):
         raise NotFound("There is no such message.")
     spoken, is_told = _spoken(session, call, row)
     if what.key == STOP:
@@ -67,6 +67,11 @@ def pressed(session: Session, call: Call, message_id: UUID, what: Pressed) -> Sa
     if row.kind in CANCELLING:
         return Said(spoken.words, spoken.locale)
     return Said(f"{spoken.words} {spoken.confirm}", spoken.locale, "words")
+
+
+def _is_of_another_call(row: Message, what: Pressed) -> bool:
+    """While a call is being handed over nobody has told its id yet, and the row may hold that of the one before."""
+    return row.status in {"sent", "delivered"} and row.provider_id not in {what.call_id, None}
 
 
 def _spoken(session: Session, call: Call, row: Message) -> tuple[Spoken, bool]:

@@ -81,7 +81,7 @@ def path(letter: Letter, what: str = "calls") -> str:
 
 def press(client: FlaskClient, where: str, key: str, **more: str) -> tuple[str, str]:
     """The words that follow, and where a further key is told."""
-    told = twilio(client, where, {"CallSid": "CA1", "From": "+12025550100", "To": NUMBER, "Digits": key} | more)
+    told = twilio(client, where, {"CallSid": "p-1", "From": "+12025550100", "To": NUMBER, "Digits": key} | more)
     assert (told.status_code, told.mimetype) == (200, "text/xml"), told.text
     response = ET.fromstring(told.text)  # noqa: S314 - our own
     gather = response.find("Gather")
@@ -142,7 +142,7 @@ def test_a_gateway_of_ones_own_calls_in_json(client: FlaskClient, clinic: Clinic
     assert own.headers[1]["Idempotency-Key"] == again["id"] == f"{letter.id}-2"
     about = f"?organization={letter.organization_id}&message={letter.id}"
     assert (asked["keys"], asked["callback"]) == (where["keys"] + about, where["callback"] + about)
-    key = {"id": "g-1", "to": NUMBER, "key": "1"}
+    key = {"id": "p-1", "to": NUMBER, "key": "1"}
     told = gateway(client, asked["keys"].removeprefix(BASE), key).json
     assert told is not None
     assert told["say"].startswith("Hello, this is Harbor")
@@ -260,11 +260,14 @@ def test_the_preview_has_what_is_said_before_and_after_the_key(clinic: Clinic) -
 def test_who_has_not_signed_gets_no_word(client: FlaskClient, clinic: Clinic, clock: Clock) -> None:
     booked(clinic)
     letter = called(clinic, clock)
-    form: Mapping[str, str] = {"CallSid": "CA1", "To": NUMBER, "Digits": "1"}
+    form: Mapping[str, str] = {"CallSid": "p-1", "To": NUMBER, "Digits": "1"}
     assert_problem(twilio(client, path(letter), form, token="other"), 401, "unauthorized")
     assert_problem(client.post(path(letter), data=form), 401, "unauthorized")
     assert_problem(twilio(client, "/v1/calls/twilio", form), 422, "validation_failed")
     assert_problem(twilio(client, path(letter).replace(str(letter.id), str(letter.token)), form), 404, "not_found")
+    for key in "19":
+        other = form | {"CallSid": "CA1", "Digits": key}
+        assert_problem(twilio(client, path(letter), other), 404, "not_found")  # of another call to the same patient
     about = path(letter).partition("?")[2]
     assert_problem(client.post(f"/v1/calls/http?{about}", json={"id": "a", "key": "1"}), 401, "unauthorized")
     assert "heard" not in only(clinic, "night_before").context

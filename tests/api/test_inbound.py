@@ -19,7 +19,7 @@ from standardwebhooks.webhooks import Webhook
 
 from scheduler.config import Settings
 from scheduler.messaging.incoming import signature
-from scheduler.models import EarlyReceipt, InboundText, Message, OptOut, Patient
+from scheduler.models import EarlyReceipt, InboundText, Message, OptOut, Patient, Task
 from scheduler.services import receipts
 from tests.api.problem import assert_problem
 from tests.clinic import Clinic
@@ -58,7 +58,7 @@ def twilio(client: FlaskClient, path: str, form: Mapping[str, str], *, token: st
 
 
 def gateway(client: FlaskClient, path: str, document: Any) -> TestResponse:
-    body = json.dumps(document)
+    body = json.dumps({"url": f"{BASE}{path}"} | document if isinstance(document, dict) else document)
     return client.post(path, data=body, content_type="application/json", headers=by_gateway(body))
 
 
@@ -122,7 +122,8 @@ def test_who_has_not_signed_is_not_heard(client: FlaskClient, clinic: Clinic) ->
 
 def test_a_gateway_signs_when_and_which_beside_what(client: FlaskClient, clinic: Clinic) -> None:
     clinic.patient()
-    body = json.dumps({"id": "g-1", "from": NUMBER, "to": NUMBER, "body": "STOP", "status": "delivered", "key": "9"})
+    told = {"id": "g-1", "from": NUMBER, "to": NUMBER, "body": "STOP", "status": "delivered", "key": "9"}
+    body = json.dumps(told | {"url": f"{BASE}/v1/inbound/sms/http"})
     kept, fresh = by_gateway(body, ago=timedelta(minutes=6)), by_gateway(body)
     body_alone = base64.b64encode(hmac.digest(b"k" * 32, body.encode(), "sha256")).decode()
     refused = {
@@ -143,6 +144,39 @@ def test_a_gateway_signs_when_and_which_beside_what(client: FlaskClient, clinic:
     late = by_gateway(body, ago=timedelta(minutes=4))
     assert client.post("/v1/inbound/sms/http", data=body, headers=late).status_code == 200
     assert [row.provider_id for row in rows(clinic, InboundText)] == ["g-1"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_was_signed_for_one_address_says_nothing_at_another(client: FlaskClient, clinic: Clinic) -> None:
+    clinic.patient()
+    path, about = "/v1/inbound/sms/http", f"organization={clinic.call.organization_id}"
+    told = {"id": "g-1", "from": NUMBER, "to": NUMBER, "body": "STOP", "status": "delivered", "key": "9"}
+    wrong = [
+        f"{BASE}{path}?{about}", f"http://visits.example.org{path}", f"{BASE}:8443{path}", f"{BASE}.evil{path}",
+        f"{BASE}/v1/callbacks/http", f"{BASE}{path}?", f"{BASE}/{path}", path, None, [f"{BASE}{path}"],
+    ]  # fmt: skip
+    for url in wrong:
+        assert_problem(gateway(client, path, told | {"url": url}), 401, "unauthorized")
+        signed = signature(TOKEN, str(url), form := {"MessageSid": "SM1", "From": NUMBER, "Body": "STOP"})
+        posted = client.post("/v1/inbound/sms/twilio", data=form, headers={"X-Twilio-Signature": signed})
+        assert_problem(posted, 401, "unauthorized")
+    body = json.dumps(told)
+    assert_problem(client.post(path, data=body, headers=by_gateway(body)), 401, "unauthorized")
+    assert rows(clinic, InboundText) == rows(clinic, OptOut) == []
+    spoofed = {"Host": "other.example.org", "X-Forwarded-Host": "other.example.org"}
+    body = json.dumps(told | {"url": f"http://other.example.org{path}"})
+    assert_problem(client.post(path, data=body, headers=by_gateway(body) | spoofed), 401, "unauthorized")
+
+
+def test_a_text_of_broken_characters_is_read_by_a_person(client: FlaskClient, clinic: Clinic) -> None:
+    clinic.patient()
+    broken = "\ud83d ho\x00la \u202eON\u202c\r\nX"
+    answer = gateway(client, "/v1/inbound/sms/http", {"id": "g-1", "from": NUMBER, "body": broken})
+    assert answer.status_code == 200, answer.text
+    (task,) = rows(clinic, Task)
+    assert task.detail.endswith(": ho la ON X")
+    form = {"MessageSid": "SM1", "From": NUMBER, "Body": "a\x00b"}
+    assert twilio(client, "/v1/inbound/sms/twilio", form).status_code == 200
 
 
 def test_what_makes_no_sense_changes_nothing(client: FlaskClient, clinic: Clinic) -> None:

@@ -93,7 +93,13 @@ def test_names_that_are_markup_or_turn_the_text_are_only_names(client: FlaskClie
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_guess_and_an_ended_link_cost_the_same_and_open_nothing(client: FlaskClient, sent: Sent) -> None:
     code, secret = sent.token[:5], sent.token[5:]
-    guesses = [code + secret.swapcase(), "AAAAA" + secret, sent.token.lower(), f"{sent.token}%00", f"{sent.token}\u200b"]
+    guesses = [
+        code + secret.swapcase(),
+        "AAAAA" + secret,
+        sent.token.lower(),
+        f"{sent.token}%00",
+        f"{sent.token}\u200b",
+    ]
     for guess in guesses:
         if guess != sent.token:
             assert client.get(f"/p/{guess}").status_code == 404, guess

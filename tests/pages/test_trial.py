@@ -99,13 +99,14 @@ class Trial:
 
     def text_back(self, said: str) -> str:
         """What the patient's text is answered with, by way of the gateway's signed call."""
-        body, at = json.dumps({"id": "in-1", "from": NUMBER, "body": said}), datetime.now(UTC)
+        path = f"/v1/inbound/sms/http?organization={self.clinic.call.organization_id}"
+        told = {"id": "in-1", "url": f"http://localhost{path}", "from": NUMBER, "body": said}
+        body, at = json.dumps(told), datetime.now(UTC)
         signed = {
             "webhook-id": "m1",
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": Webhook(SECRET).sign("m1", at, body),
         }
-        path = f"/v1/inbound/sms/http?organization={self.clinic.call.organization_id}"
         answer = self.app.test_client().post(path, data=body, content_type="application/json", headers=signed)
         assert answer.status_code == 200, answer.text
         return str(answer.json["reply"])
