@@ -20,6 +20,7 @@ from bench import (
     plans,
     reads,
     replan,
+    rescue,
 )
 from bench.report import machine
 from scheduler import settle_down
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "faults": Benchmark(faults.ABOUT, faults.flags, faults.run),
     "reads": Benchmark(reads.ABOUT, reads.flags, reads.run),
     "replan": Benchmark(replan.ABOUT, replan.flags, replan.run),
+    "rescue": Benchmark(rescue.ABOUT, rescue.flags, rescue.run),
     "demonstration": Benchmark(demonstration.ABOUT, demonstration.flags, demonstration.run),
 }
 

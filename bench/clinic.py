@@ -47,6 +47,8 @@ class Size:
 
 #: 40 resources, and 100 people with 40 rooms.
 FORTY = Size(nurses=10, prescribers=6, therapists=8, infusion=8, consult=8, patients=500)
+#: As `planner_clinic` has it.
+MEDIUM = Size(nurses=7, prescribers=3, therapists=10, infusion=6, consult=4, patients=300, new_patients=150)
 LARGE = Size(nurses=44, prescribers=22, therapists=34, infusion=24, consult=16, patients=1300)
 
 
@@ -56,6 +58,8 @@ class Clinic:
 
     database: Database
     size: Size
+    #: The present, where it is not the machine's: the same clinic on every day.
+    now: datetime | None = None
     call: Call = field(init=False)
     first_day: date = field(init=False)
     location_id: UUID = field(init=False)
@@ -65,7 +69,7 @@ class Clinic:
     patient_ids: list[UUID] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        now = wall_clock().replace(second=0, microsecond=0)
+        now = self.now or wall_clock().replace(second=0, microsecond=0)
         self.call = Call(now, new_id(), "bench", scopes=frozenset(SCOPES))
         today = to_local(now, TIME_ZONE).date()
         self.first_day = today + timedelta(days=7 - today.weekday())

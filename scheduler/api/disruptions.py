@@ -10,7 +10,7 @@ from flask import Response, request
 
 from scheduler.api.auth import identify
 from scheduler.api.errors import problem, status_of
-from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole
 from scheduler.api.http import Answer, Blueprint, Schema, Session, endpoint
 from scheduler.api.jobs import JobSchema, document
 from scheduler.api.kept import Mark
@@ -47,11 +47,15 @@ class StruckVisitSchema(Schema):
     time_zone = Text(64, required=True)
 
 
+_AFTER = "Visits of the repair that stand there for now: accept them as well, or before"
+
+
 class RepairKeptSchema(StruckVisitSchema):
     """It stays at its time; others serve it."""
 
     start = Instant(required=True)
     resource_ids = List(Id(), max=100, required=True, metadata={"description": "Who and what would serve it"})
+    after = List(Id(), max=1000, required=True, metadata={"description": _AFTER})
 
 
 class RepairMovedSchema(StruckVisitSchema):
@@ -61,6 +65,7 @@ class RepairMovedSchema(StruckVisitSchema):
     to = Instant(required=True)
     why = Choice("nobody_stands_in", "keeps_the_gaps", required=True)
     resource_ids = List(Id(), max=100, required=True)
+    after = List(Id(), max=1000, required=True, metadata={"description": _AFTER})
 
 
 class RepairBrokenSchema(StruckVisitSchema):
@@ -108,7 +113,14 @@ class RepairAcceptedSchema(Schema):
 
 
 class LargeDisruptionSchema(DisruptionSchema):
-    """A disruption whose repair a worker makes."""
+    """A disruption whose repair a worker makes.
+
+    The same `seed` and `rounds` find the same, as long as the time lasts.
+    """
+
+    seconds = Whole(min=1, max=600, load_default=30)
+    rounds = Whole(min=0, max=100_000, load_default=1000)
+    seed = Whole(min=0, load_default=0)
 
 
 @blp.post("/disruptions")
@@ -126,8 +138,13 @@ def disrupt(session: Session, call: Call, body: dict[str, Any]) -> Any:
     scope="scheduling:write", takes=LargeDisruptionSchema, gives=JobSchema, status=202, refuses=(NotFound, Invalid)
 )
 def disrupt_later(session: Session, call: Call, body: dict[str, Any]) -> Any:
-    """The same as a job, for an absence that touches hundreds of visits; its result has the token and the diff."""
-    asked = document(disruption_jobs.ask(session, call, body["resource_id"], body["from_"], body["to"], body["reason"]))
+    """The same as a job, which goes on looking for a repair that loses and moves fewer visits.
+
+    Its result has the token of the repair, what it comes to, and beside that what repairing one course after the other
+    would have come to, and each course `alone`, as if no other were struck.
+    """
+    what = [body.pop(name) for name in ("resource_id", "from_", "to", "reason")]
+    asked = document(disruption_jobs.ask(session, call, *what, **body))
     return Answer(asked, headers={"Location": f"/v1/jobs/{asked['id']}"})
 
 
@@ -211,4 +228,5 @@ def _line(line: Line) -> dict[str, Any]:
         "code": line.code,
         "detail": line.detail,
         "resource_ids": list(line.people),
+        "after": list(line.after),
     }

@@ -59,6 +59,10 @@ class Scratch:
             self._now[location_id] = {**self._now[location_id], **_occupied(fresh, again)}
         return gone
 
+    def taken(self, key: Hashable) -> tuple[Taking, ...]:
+        """What was put under that name."""
+        return self._put.get(key, ())
+
     def site(self, location_id: UUID, loaded: Loaded) -> Site:
         """The site as it is with all that was put; its patient too."""
         patient = loaded.site.patient

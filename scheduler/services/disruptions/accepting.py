@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Bar, assign
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.errors import Fault, Invalid, LostRace, PlanStale
+from scheduler.core.errors import LostRace, PlanStale
 from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, session_rules
 from scheduler.models import Appointment, Course, Disruption, Resource
@@ -25,6 +25,7 @@ from scheduler.services.booking import pins_of, place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
+from scheduler.services.disruptions.choosing import choose
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.finding import Found, Wanted
@@ -59,13 +60,14 @@ def accept(
     """Carry out these lines of the repair, in one transaction; the others stay open.
 
     A visit that moves takes the moves of its course with it. Raises NotFound, StaleRevision, Invalid for visits that
-    are not in the repair or for which there is no way, PlanStale when one of them no longer fits: then nothing is
-    changed.
+    are not in the repair, for which there is no way or which wait for others of it, PlanStale when one of them no
+    longer fits: then nothing is changed.
     """
     row = opened(session, call, token)
     expect(row, revision)
     lines = [Line.read(each) for each in row.body["lines"]]
-    chosen = _chosen(lines, session_ids, appointment_ids, everything=everything)
+    named = {"session_ids": session_ids, "appointment_ids": appointment_ids}
+    chosen = choose(lines, named, everything=everything)
     own = _lock(session, call, row, lines, chosen)
     with session.begin_nested() as savepoint:
         moved = _carried_out(session, call, row, chosen, own)
@@ -85,33 +87,6 @@ def accept(
     audit.note(session, call, "disruption.accept", "absence", absence_id, after={"appointments": visits})
     session.flush()
     return Accepted(absence_id, tuple(chosen), tuple(line for line in after if not line.done))
-
-
-def _chosen(
-    lines: Sequence[Line], session_ids: Collection[UUID], appointment_ids: Collection[UUID], *, everything: bool
-) -> list[Line]:
-    """The lines that are meant, with the moves of the same courses. Raises Invalid naming each that cannot be."""
-    open_lines = [line for line in lines if not line.done and line.outcome != "broken"]
-    if everything:
-        return open_lines
-    faults, wanted = [], set()
-    for name, ids in (("session_ids", session_ids), ("appointment_ids", appointment_ids)):
-        for place_, key in enumerate(ids):
-            line = next((each for each in lines if key in (each.session_id, each.appointment_id)), None)
-            if line is None:
-                faults.append(Fault(f"/{name}/{place_}", "not_in_the_repair", "The repair has no such visit."))
-            elif line.outcome == "broken":
-                faults.append(Fault(f"/{name}/{place_}", "no_way", line.detail))
-            else:
-                wanted.add(line.appointment_id)
-    if faults:
-        raise Invalid(faults)
-    moving = {line.course_id for line in lines if line.appointment_id in wanted and line.outcome == "moved"} - {None}
-    return [
-        line
-        for line in open_lines
-        if line.appointment_id in wanted or (line.outcome == "moved" and line.course_id in moving)
-    ]
 
 
 def _carried_out(

@@ -10,6 +10,7 @@ from uuid import UUID
 Outcome = Literal["kept", "moved", "broken"]
 
 _IDS = ("appointment_id", "session_id", "course_id", "patient_id", "location_id")
+_LISTS = ("people", "after")
 _TIMES = ("start", "end", "to")
 
 
@@ -18,7 +19,8 @@ class Line:
     """`start` is where the visit stands, `to` where it would go (the same when it is kept).
 
     `people` are those who would serve it, rooms among them. `struck` is false for a visit that has to make room for
-    others of its course. `done` once it was accepted.
+    others of its course. `after` are the visits that stand where it would go: they are accepted as well, or before.
+    `done` once it was accepted.
     """
 
     appointment_id: UUID
@@ -36,6 +38,7 @@ class Line:
     to: datetime | None = None
     people: tuple[UUID, ...] = ()
     struck: bool = True
+    after: tuple[UUID, ...] = ()
     done: bool = False
 
     def document(self) -> dict[str, Any]:
@@ -45,7 +48,8 @@ class Line:
             found[name] = None if found[name] is None else str(found[name])
         for name in _TIMES:
             found[name] = None if found[name] is None else found[name].isoformat()
-        found["people"] = [str(each) for each in self.people]
+        for name in _LISTS:
+            found[name] = [str(each) for each in found[name]]
         return found
 
     @classmethod
@@ -56,5 +60,6 @@ class Line:
             found[name] = None if found[name] is None else UUID(found[name])
         for name in _TIMES:
             found[name] = None if found[name] is None else datetime.fromisoformat(found[name])
-        found["people"] = tuple(UUID(each) for each in found["people"])
+        for name in _LISTS:
+            found[name] = tuple(UUID(each) for each in found.get(name, ()))
         return cls(**found)

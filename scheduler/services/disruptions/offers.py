@@ -14,7 +14,7 @@ from scheduler.core.errors import Fault, Invalid, NotFound, together
 from scheduler.core.intervals import Span
 from scheduler.models import Disruption, Resource, new_id
 from scheduler.services.disruptions.lines import Line
-from scheduler.services.disruptions.proposing import propose
+from scheduler.services.disruptions.searching import propose
 
 #: So long a repair can be accepted, stage by stage.
 KEPT = timedelta(days=1)

@@ -1,68 +1,132 @@
-"""The joint repair: first whoever can stand in at the same time, then the least movement, whole courses at a time.
+"""A repair as it is put together: whoever can stand in at the same time, or the least movement of a whole course.
 
-Who would soonest be later than the course allows comes first. Nobody is moved for the sake of somebody else's visit,
-except within a course, where the gaps demand it.
+Nobody is moved for the sake of somebody else's visit, except within a course, where the gaps demand it. In which order
+visits are settled, and which of them again, is `searching`'s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import combinations, islice
+from typing import NamedTuple
 from uuid import UUID
-
-from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Taking, assign, exact_starts
 from scheduler.core.bitmap import bits
-from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import OPEN
 from scheduler.models import Appointment
 from scheduler.services.disruptions.lines import Line, Outcome
-from scheduler.services.disruptions.scene import Scene, look, within
-from scheduler.services.planning import CoursePlan, solve
+from scheduler.services.disruptions.scene import Scene, within
+from scheduler.services.planning import Desk, Placed, solve
 from scheduler.services.scratch import of_patient
 
 _NO_LIMIT = 10**6
 _DAY = 24 * 60
 _STANDS_IN = "Somebody or something else serves it at the same time."
+#: So many plans are tried for a course of which some visits may have to be left to the staff.
+MOST_TRIED = 12
 
 
-def propose(session: Session, call: Call, resource_id: UUID, span: Span) -> tuple[Line, ...]:
-    """What becomes of each visit that the resource's absence touches, and of those that make room; by their starts."""
-    scene = look(session, call, resource_id, span)
-    if scene is None:
-        return ()
-    repair = _Repair(scene, resource_id, call.now)
-    waiting = [row for row in repair.urgent_first() if not repair.stays(row)]
-    for row in waiting:
-        if row.id not in repair.lines:
-            repair.find_room(row)
-    return tuple(sorted(repair.lines.values(), key=lambda line: (line.start, line.appointment_id)))
+class Settled(NamedTuple):
+    """What a visit takes up, and its line, if it has one."""
+
+    takings: tuple[Taking, ...]
+    line: Line | None
 
 
-class _Repair:
-    """The repair as it grows: one line a visit."""
+class Repair:
+    """The repair as it grows: one line a visit. Whoever has no line stands where it stood, with whoever is left."""
 
     def __init__(self, scene: Scene, resource_id: UUID, now: datetime) -> None:
-        self._scene, self._resource_id, self._now = scene, resource_id, now
+        self.scene, self._resource_id, self._now = scene, resource_id, now
         self._struck = {row.id for row in scene.struck}
         self.lines: dict[UUID, Line] = {}
+        for row in scene.struck:
+            if row.id in scene.loose:
+                scene.scratch.put(row.id, self._stood(row))
+            else:
+                self._see_to(row)
 
-    def urgent_first(self) -> list[Appointment]:
-        """The struck visits: those that can least be later come first, those without such a limit by their time."""
-        return sorted(self._scene.struck, key=lambda row: (self._slack(row), row.starts_at, row.id))
+    def parties(self) -> dict[UUID, list[Appointment]]:
+        """Those who are settled together, the most urgent first: a course's struck visits, or one that has none."""
+        found: dict[UUID, list[Appointment]] = {}
+        for row in sorted(self.scene.struck, key=lambda row: (self._slack(row), row.starts_at, row.id)):
+            if row.id in self.scene.loose:
+                found.setdefault(self._party(row), []).append(row)
+        return found
+
+    def told(self) -> list[Line]:
+        """All lines, each with the visits that stand for now where it would go."""
+        settled = {key: self.scene.scratch.taken(key) for key, line in self.lines.items() if line.to is not None}
+        stood = {key: self._stood(self.scene.loose[key]) for key in settled}
+        return [
+            replace(line, after=tuple(each for each in stood if each != key and self._meet(settled[key], stood[each])))
+            if key in settled
+            else line
+            for key, line in self.lines.items()
+        ]
+
+    def _meet(self, ones: Iterable[Taking], others: Sequence[Taking]) -> bool:
+        """Whether somebody who is in one place at a time would be in both."""
+        return any(
+            one.start < other.end and other.start < one.end and other.resource_id in {one.resource_id, *one.pool}
+            for one in ones
+            for other in others
+            if one.units != 0 and other.units != 0 and self._units(other) == 1
+        )
+
+    def _units(self, taking: Taking) -> int:
+        for calendars in (each.site.calendars for each in self.scene.loaded.values()):
+            if taking.resource_id in calendars:
+                return calendars[taking.resource_id].units
+        return 1
+
+    def lines_of(self, party: UUID) -> list[Line]:
+        """What was settled for a party."""
+        return [self.lines[row.id] for row in self._rows(party) if row.id in self.lines]
+
+    def lift(self, party: UUID, *, gone: bool = False) -> dict[UUID, Settled]:
+        """Let all visits of a party stand where they stood, or be gone; what was settled for them, to be put back."""
+        found = {}
+        for row in self._rows(party):
+            found[row.id] = Settled(self.scene.scratch.lift(row.id), self.lines.pop(row.id, None))
+            if not gone:
+                self.scene.scratch.put(row.id, self._stood(row))
+        return found
+
+    def put_back(self, settled: Mapping[UUID, Settled]) -> None:
+        """As it was when they were lifted."""
+        for key in settled:
+            self.scene.scratch.lift(key)
+        for key, (takings, line) in settled.items():
+            self.scene.scratch.put(key, takings)
+            self.lines.pop(key, None)
+            if line is not None:
+                self.lines[key] = line
+
+    def _party(self, row: Appointment) -> UUID:
+        return row.course_id if row.course_id is not None and row.course_id in self.scene.desks else row.id
+
+    def _rows(self, party: UUID) -> list[Appointment]:
+        return [row for row in self.scene.loose.values() if self._party(row) == party]
+
+    def _stood(self, row: Appointment) -> tuple[Taking, ...]:
+        """What the visit takes up where it stands: nobody else has that before it is settled elsewhere."""
+        return tuple(each for each in self.scene.takings.get(row.id, ()) if each.resource_id != self._resource_id)
+
+    def _see_to(self, row: Appointment) -> None:
+        if row.status not in OPEN:
+            self._broken(row, "under_way", "The visit is under way: whoever is there has to see to it.")
+        else:
+            self._broken(row, "group", "A group moves as a whole: its session has to be seen to.")
 
     def stays(self, row: Appointment) -> bool:
         """Whether somebody or something else can serve it at its time; then that is settled."""
-        if row.status not in OPEN:
-            self._broken(row, "under_way", "The visit is under way: whoever is there has to see to it.")
-            return True
-        if row.group_id is not None:
-            self._broken(row, "group", "A group moves as a whole: its session has to be seen to.")
-            return True
-        scene, kind = self._scene, self._scene.kinds[row.visit_type]
+        scene, kind = self.scene, self.scene.kinds[row.visit_type]
+        before = scene.scratch.lift(row.id)
         site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
         pins = {
             pin["selector"]: frozenset({UUID(pin["resource_id"])})
@@ -71,9 +135,9 @@ class _Repair:
         }
         # It stands there already: no rule about when visits may be is asked again.
         clinic = replace(site.clinic(kind.visit, kind.demand, cleared=False), bars=(), pins=pins)
-        now = [each.resource_id for each in scene.takings.get(row.id, ()) if each.resource_id != self._resource_id]
-        takings = assign(kind.demand, clinic, scene.slot(row), now)
+        takings = assign(kind.demand, clinic, scene.slot(row), [each.resource_id for each in self._stood(row)])
         if takings is None:
+            scene.scratch.put(row.id, before)
             return False
         self._put(row, takings, row.starts_at)
         self._write(row, "kept", "stands_in", _STANDS_IN, row.starts_at, takings)
@@ -81,37 +145,45 @@ class _Repair:
 
     def find_room(self, row: Appointment) -> None:
         """Another time for it: in its course with all the visits of it that have to move, or by itself."""
-        if row.course_id is not None and row.course_id in self._scene.desks:
+        if row.course_id is not None and row.course_id in self.scene.desks:
             self._replan(row.course_id)
         else:
             self._nearest(row)
 
     def _replan(self, course_id: UUID) -> None:
-        """The course's least movement. Whatever cannot be served is broken, and the others stay as they are."""
-        scene = self._scene
-        desk = within(scene.desks[course_id])
-        rows = {row.course_session_id: row for row in scene.loose.values() if row.course_id == course_id}
+        """The course's least movement. Whatever cannot be served is broken, and stands as it did."""
+        scene = self.scene
+        rows = {row.course_session_id: row for row in self._rows(course_id)}
         before = {row.id: scene.scratch.lift(row.id) for row in rows.values()}
-        found = solve(scene.scratch.desk(desk))
-        moved = self._moves(found[0], rows) if found else {}
+        moved = self._moves(self._least_movement(course_id, rows), rows)
         for row in rows.values():
             if row.id in moved:
                 start, takings = moved[row.id]
                 self._put(row, takings, start)
                 self._moved(row, start, takings)
-            elif before[row.id]:
+            else:
                 scene.scratch.put(row.id, before[row.id])
-        for row in scene.struck:
-            if row.course_id == course_id and row.id not in self.lines:
-                detail = "No time is left for it that keeps the gaps of its course."
-                self._broken(row, "no_place", detail)
+        for row in rows.values():
+            if row.id in self._unserved():
+                self._broken(row, "no_place", "No time is left for it that keeps the gaps of its course.")
+
+    def _least_movement(self, course_id: UUID, rows: Mapping[UUID | None, Appointment]) -> Sequence[Placed]:
+        """The course's plan; where it has none, without as few as can be of those that nobody serves."""
+        desk = within(self.scene.scratch.desk(self.scene.desks[course_id]))
+        waiting = sorted((row for row in rows.values() if row.id in self._unserved()), key=self._slack, reverse=True)
+        some = (left for number in range(len(waiting)) for left in combinations(waiting, number))
+        for left in islice(some, MOST_TRIED):
+            found = solve(_without(desk, {row.course_session_id for row in left}), glance=True)
+            if found:
+                return found[0].sessions
+        return ()
 
     def _moves(
-        self, plan: CoursePlan, rows: dict[UUID | None, Appointment]
+        self, plan: Iterable[Placed], rows: Mapping[UUID | None, Appointment]
     ) -> dict[UUID, tuple[datetime, tuple[Taking, ...]]]:
         """The visits that the plan moves, and those that it can serve at their time after all."""
         found = {}
-        for placed in plan.sessions:
+        for placed in plan:
             row = rows.get(placed.session_id)
             if row is not None and (placed.start != row.starts_at or row.id in self._unserved()):
                 found[row.id] = placed.start, placed.takings
@@ -122,7 +194,8 @@ class _Repair:
 
     def _nearest(self, row: Appointment) -> None:
         """A visit by itself: the day as near as can be (rather later than earlier), then the hour."""
-        scene, kind = self._scene, self._scene.kinds[row.visit_type]
+        scene, kind = self.scene, self.scene.kinds[row.visit_type]
+        before = scene.scratch.lift(row.id)
         site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
         clinic = site.clinic(kind.visit, kind.demand, cleared=False)
         was = to_local(row.starts_at, site.time_zone)
@@ -142,11 +215,12 @@ class _Repair:
                 self._put(row, takings, start)
                 self._moved(row, start, takings)
                 return
+        scene.scratch.put(row.id, before)
         self._broken(row, "no_place", "No other time is free within four weeks.")
 
     def _slack(self, row: Appointment) -> int:
         """How many days later the visit may be before its course's longest gap is broken."""
-        desk = self._scene.desks.get(row.course_id) if row.course_id else None
+        desk = self.scene.desks.get(row.course_id) if row.course_id else None
         places = {**desk.standing, **desk.loose} if desk else {}
         spec = (
             next((each for each in desk.specs if desk.session_id(each) == row.course_session_id), None)
@@ -160,8 +234,8 @@ class _Repair:
         return _NO_LIMIT if most is None else most - days
 
     def _put(self, row: Appointment, takings: tuple[Taking, ...], start: datetime) -> None:
-        own = of_patient(row.patient_id, self._scene.timeline, start, start + (row.ends_at - row.starts_at))
-        self._scene.scratch.put(row.id, (own, *takings))
+        own = of_patient(row.patient_id, self.scene.timeline, start, start + (row.ends_at - row.starts_at))
+        self.scene.scratch.put(row.id, (own, *takings))
 
     def _moved(self, row: Appointment, start: datetime, takings: tuple[Taking, ...]) -> None:
         if start == row.starts_at:
@@ -201,3 +275,11 @@ class _Repair:
             people=tuple(sorted({taking.resource_id for taking in takings})),
             struck=row.id in self._struck,
         )
+
+
+def _without(desk: Desk, sessions: Collection[UUID | None]) -> Desk:
+    """The desk with these sessions where they are: nobody serves them, but the others keep their gaps to them."""
+    left = {spec.index for spec in desk.specs if desk.session_id(spec) in sessions}
+    loose = {index: place for index, place in desk.loose.items() if index not in left}
+    stays = {index: place for index, place in desk.loose.items() if index in left}
+    return replace(desk, standing={**desk.standing, **stays}, loose=loose)

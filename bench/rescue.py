@@ -1,0 +1,211 @@
+"""Somebody is ill, a room is closed: the repair beside one course after the other, and what could be done at all.
+
+A medium clinic in SQLite, booked by the product's services: single visits, and courses on top of them up to the load.
+Each repair is accepted in a rehearsal, so that every disruption of a clinic meets the same calendar.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from time import process_time
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bench.clinic import MEDIUM, Clinic
+from bench.databases import sqlite
+from bench.history import MIX
+from bench.plans import PROTOCOL, approve
+from bench.report import Sheet
+from scheduler.core.call import Call
+from scheduler.core.errors import NoFeasiblePlan
+from scheduler.core.intervals import Span
+from scheduler.demo.filling import fill, kept
+from scheduler.models import Appointment
+from scheduler.services import booking, courses, disruptions, planning, plans
+from scheduler.services.calendars import load
+from scheduler.services.catalog import visit_kinds
+from scheduler.services.course_wishes import WantedCourse
+from scheduler.services.disruptions import Search, Total
+from scheduler.services.finding import Found, Wanted
+from scheduler.services.settling import settle
+
+ABOUT = "a sick nurse, a closed room: the joint repair beside one course after the other, and beside a bound"
+#: A Thursday; the clinic is filled from the Monday after it.
+NOW = datetime(2030, 9, 19, 13, tzinfo=UTC)
+WEEKS = 6
+#: What single visits alone amount to; courses are booked on top until the load is reached.
+SINGLE = 0.5
+#: The load is that of these weeks.
+_COUNTED = range(1, 4)
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri")
+#: Half of the patients come at any hour.
+_HALVES: tuple[dict[str, Any], ...] = ({}, {}, {"latest": "14:00"}, {"earliest": "12:00"})
+#: Who or what is away, and for how many days.
+CASES = tuple((role, days) for role in ("nurse", "prescriber", "therapist", "infusion") for days in (1, 7))
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """The long form is `--clinics 4`."""
+    parser.add_argument("--load", type=float, default=0.85)
+    parser.add_argument("--clinics", type=int, default=2, help="how many clinics, their seeds counted from --first")
+    parser.add_argument("--first", type=int, default=0, help="100 and more were never looked at while it was made")
+    parser.add_argument("--rounds", type=int, default=300, help="of the search, after the first pass")
+    parser.add_argument("--seconds", type=float, default=15.0, help="CPU seconds for each search at most")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Print one row for each kind of disruption, summed over the clinics."""
+    found: dict[tuple[str, int], list[Cell]] = {case: [] for case in CASES}
+    for seed in range(chosen.first, chosen.first + chosen.clinics):
+        with sqlite() as database:
+            booked = Booked(Clinic(database, MEDIUM, NOW), Random(seed), chosen.load)
+            print(f"clinic {seed}: {booked.courses} courses, load {booked.load:.2f}", flush=True)
+            for case in CASES:
+                found[case].append(_cell(booked, *case, chosen))
+    told = [f"{name}: kept/moved/lost (others)" for name in ("asked", "job")]
+    sheet = Sheet(["away", "struck", "one by one: lost (moved)", *told, "each alone", "CPU s, most", "rounds"])
+    for (role, days), cells in found.items():
+        sheet.add([f"{role}, {days} d", *_shown(cells)])
+    sheet.add(["all", *_shown([each for cells in found.values() for each in cells])])
+
+
+class Outcome(NamedTuple):
+    """How many struck visits stay, move and find no place, and how many others move for them."""
+
+    kept: int
+    moved: int
+    lost: int
+    others: int
+
+
+class Cell(NamedTuple):
+    """What became of one disruption."""
+
+    struck: int
+    one_by_one: Total
+    passed: Outcome
+    job: Outcome
+    alone: Total
+    asked: float
+    seconds: float
+    rounds: int
+
+
+def _shown(cells: Sequence[Cell]) -> list[str]:
+    def told(outcomes: Sequence[Outcome]) -> str:
+        kept, moved, lost, others = (sum(each) for each in zip(*outcomes, strict=True))
+        return f"{kept}/{moved}/{lost} ({others})"
+
+    asked, seconds = (max(each) for each in zip(*((each.asked, each.seconds) for each in cells), strict=True))
+    lost, moved = (sum(getattr(each.one_by_one, name) for each in cells) for name in ("lost", "moved"))
+    return [
+        str(sum(each.struck for each in cells)),
+        f"{lost} ({moved})",
+        told([each.passed for each in cells]),
+        told([each.job for each in cells]),
+        f"{sum(each.alone.lost for each in cells)} ({sum(each.alone.moved for each in cells)})",
+        f"{asked:.1f} / {seconds:.1f}",
+        str(sum(each.rounds for each in cells)),
+    ]
+
+
+def _cell(booked: Booked, role: str, days: int, chosen: argparse.Namespace) -> Cell:
+    clinic = booked.clinic
+    rng = Random(f"{role} {days} {chosen.first}")
+    resource_id = rng.choice(clinic.staff.get(role) or clinic.rooms[role])
+    first = clinic.day(7 + (rng.randrange(5) if days == 1 else 0))[0]
+    return clinic.do(
+        partial(_measured, resource_id=resource_id, span=Span(first, first + timedelta(days=days)), chosen=chosen)
+    )
+
+
+def _outcome(search: Search) -> Outcome:
+    struck = [line.outcome for line in search.lines if line.struck]
+    others = sum(not line.struck for line in search.lines)
+    return Outcome(struck.count("kept"), struck.count("moved"), struck.count("broken"), others)
+
+
+def _measured(session: Session, call: Call, *, resource_id: UUID, span: Span, chosen: argparse.Namespace) -> Cell:
+    began = process_time()
+    search = disruptions.begin(session, call, resource_id, span, rounds=chosen.rounds)
+    asked, passed = process_time() - began, _outcome(search)
+    for _ in search.steps():
+        if process_time() - began > chosen.seconds:
+            break
+    total = process_time() - began
+    offer = disruptions.keep(session, call, resource_id, span, "", search.lines)
+    disruptions.accept(session, call, offer.token, everything=True)  # judged by the law of every booking
+    return Cell(sum(passed[:3]), search.one_by_one, passed, _outcome(search), search.alone, asked, total, search.made)
+
+
+@dataclass
+class Booked:
+    """A clinic that is booked up to a load."""
+
+    clinic: Clinic
+    rng: Random
+    wanted: float
+    courses: int = 0
+    _room: int = 0
+    _waiting: list[UUID] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._waiting = list(self.clinic.regulars)
+        for week in range(WEEKS):
+            self.clinic.do(partial(self._week, week=week))
+        for course_id in self._begun():
+            if self.load >= self.wanted:
+                break
+            try:
+                self.clinic.do(partial(self._book, course_id=course_id))
+                self.courses += 1
+            except NoFeasiblePlan:
+                continue
+
+    @property
+    def load(self) -> float:
+        """Minutes booked in the weeks two to four, of those that such a calendar can hold."""
+        return self.clinic.do(self._booked) / (self._room or 1)
+
+    def _booked(self, session: Session, _: Call) -> int:
+        first, last = self.clinic.day(7 * _COUNTED.start)[0], self.clinic.day(7 * _COUNTED.stop)[0]
+        rows = session.scalars(select(Appointment).where(Appointment.starts_at >= first, Appointment.starts_at < last))
+        return sum(int((row.ends_at - row.starts_at).total_seconds()) // 60 for row in rows)
+
+    def _week(self, session: Session, call: Call, *, week: int) -> None:
+        clinic, rng = self.clinic, self.rng
+        kinds, places = visit_kinds(session, call), []
+        start, end = clinic.day(7 * week)[0], clinic.day(7 * week + 7)[0]
+        loaded = load(session, call, location_id=clinic.location_id, start=start, end=end)
+        for offset in range(5):
+            full = fill(loaded, kinds, MIX, clinic.first_day + timedelta(days=7 * week + offset), rng)
+            for visit in kept(full, SINGLE, rng):
+                self._waiting.append(self._waiting.pop(0))
+                wanted = Wanted(self._waiting[-1], visit.kind.visit.code, clinic.location_id, visit.start)
+                found = Found(visit.kind, loaded, visit.local, visit.start, visit.takings)
+                places.append((booking.draft(call, wanted, found), found))
+            self._room += sum(visit.minutes for visit in full) if week in _COUNTED else 0
+        settle(session, call, places)
+
+    def _begun(self) -> Iterator[UUID]:
+        """Courses of patients without other visits, begun in the first weeks."""
+        self.clinic.do(approve)
+        for patient_id in self.clinic.newcomers:
+            start_after = self.clinic.first_day + timedelta(days=self.rng.randrange(15))
+            wishes = {"weekdays": self.rng.sample(_WEEKDAYS, self.rng.choice([4, 5]))}
+            wishes |= self.rng.choice(_HALVES)
+            wanted = WantedCourse(patient_id, PROTOCOL, self.clinic.location_id, start_after, wishes)
+            yield self.clinic.do(partial(courses.create, wanted=wanted)).id
+
+    def _book(self, session: Session, call: Call, *, course_id: UUID) -> None:
+        desk, found = planning.make_plans(session, call, course_id, through="all", proven=False)
+        offered = plans.keep(session, call, desk, found, 60)[0]
+        plans.book(session, call, course_id, offered.token)

@@ -1,0 +1,128 @@
+"""The search for a repair: never worse than one course after the other, better where it has rounds, and true."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.core.civil import to_local
+from scheduler.core.errors import Invalid
+from scheduler.core.intervals import Span
+from scheduler.services import absences, booking, disruptions
+from scheduler.services.disruptions import Search, Total
+from scheduler.services.finding import Wanted
+from tests.clinic import Clinic, need, segment, visit_type, week
+from tests.coursework import accept as book
+from tests.coursework import approve, course, offer, open_course_clinic, protocol
+from tests.services.test_disruptions import accept, day_of, somebody, visits
+
+pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    made = open_course_clinic(engine)
+    approve(made, protocol(1))
+    return made
+
+
+def booked(clinic: Clinic, **preferences: object) -> UUID:
+    made = course(clinic, **preferences)
+    book(clinic, made.id, offer(clinic, made.id)[0].token)
+    return made.id
+
+
+def away(clinic: Clinic, resource_id: UUID, start: str, end: str) -> None:
+    span = {"start": clinic.at(start), "end": clinic.at(end)}
+    clinic.do(lambda s, c: absences.create(s, c, resource_id=resource_id, reason="", **span))
+
+
+def searched(clinic: Clinic, resource_id: UUID, span: Span, rounds: int = 30, now: str = "2030-03-04 08:00") -> Search:
+    asked = {"rounds": rounds, "seed": 3}
+    search = clinic.do(lambda s, c: disruptions.begin(s, c, resource_id, span, **asked), now=clinic.at(now))
+    for _ in search.steps():
+        pass
+    return search
+
+
+def rivals(clinic: Clinic) -> tuple[UUID, Span]:
+    """The therapist is away on the day of two talks; afterwards two hours are free, and the second patient can come at
+    one of them alone, which is nearest for the first."""
+    for role in ("nurse", "prescriber"):
+        clinic.staff(role)
+    clinic.room("bay")
+    clinic.room("consult")
+    therapist = somebody(clinic, "therapist")
+    away(clinic, therapist, "2030-03-06 00:00", "2030-03-07 00:00")
+    for start, end in (("00:00", "10:00"), ("11:00", "13:00"), ("14:00", "23:00")):
+        away(clinic, therapist, f"2030-03-08 {start}", f"2030-03-08 {end}")
+    booked(clinic, wishes={"earliest": "12:00", "until": "14:00"})
+    booked(clinic, earliest="13:00", latest="13:00")
+    talk = visits(clinic, "talk")[0]
+    return therapist, day_of(talk)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "after"),
+    [("2030-03-04 08:00", (0, 3, 8), (0, 2, 2)), ("2030-03-06 08:00", (1, 1, 1), (0, 2, 2))],
+    ids=["a dose would move too", "the dose was given"],
+)
+def test_whoever_took_the_only_time_of_another_makes_way(
+    clinic: Clinic, now: str, before: tuple[int, int, int], after: tuple[int, int, int]
+) -> None:
+    therapist, span = rivals(clinic)
+    first = searched(clinic, therapist, span, 0, now)
+    assert [told(each) for each in (first.total, first.one_by_one, first.alone)] == [before, before, after]
+    better = searched(clinic, therapist, span, 30, now)
+    assert [told(each) for each in (better.total, better.one_by_one)] == [after, before]
+    assert better.made < 30, "nothing better is to be had, and it ends"
+    kept = clinic.do(lambda s, c: disruptions.keep(s, c, therapist, span, "", better.lines), now=clinic.at(now))
+    assert clinic.do(lambda s, c: disruptions.accept(s, c, kept.token, everything=True), now=clinic.at(now)).open == ()
+
+
+def told(total: Total) -> tuple[int, int, int]:
+    """Visits lost, visits moved, days by which they move."""
+    return total.lost, total.moved, total.days
+
+
+def test_a_course_of_which_not_all_can_be_served_keeps_what_can(clinic: Clinic) -> None:
+    """The second dose has no time left near enough to the first, and the third keeps its gap to where that was."""
+    approve(clinic, protocol(3) | {"code": "longer"})
+    made = course(clinic, code="longer")
+    book(clinic, made.id, offer(clinic, made.id)[0].token)
+    doses = visits(clinic, "dose")
+    span = Span(day_of(doses[1]).start, day_of(doses[1]).start + timedelta(days=5))
+    given = to_local(doses[0].ends_at, clinic.time_zone).strftime("%Y-%m-%d %H:%M")
+    search = searched(clinic, somebody(clinic, "nurse"), span, 5, given)
+    found = {line.appointment_id: line.outcome for line in search.lines if line.struck}
+    assert found == {doses[1].id: "broken", doses[2].id: "moved"}
+    assert search.total.lost == search.alone.lost == 1
+
+
+def test_a_visit_that_goes_where_another_stands_waits_for_it(clinic: Clinic) -> None:
+    """Alone it is refused, and says who stands there; once that one has gone it goes, by the same token."""
+    clinic.visit(visit_type("check", segment("check", 55, need("role:watcher"), need("room:consult"))))
+    both = clinic.staff("therapist", "watcher", hours=week())
+    away(clinic, somebody(clinic, "therapist"), "2030-03-04 00:00", "2030-04-30 00:00")
+    one, other = (single(clinic, *each) for each in (("talk", "2030-03-05 09:00"), ("check", "2030-03-05 10:00")))
+    clinic.staff("therapist", hours=[{"weekday": "tue", "start": "10:00", "end": "11:00"}])
+    span = Span(clinic.at("2030-03-05 00:00"), clinic.at("2030-03-06 00:00"))
+    search = searched(clinic, both, span)
+    assert {line.appointment_id: line.after for line in search.lines} == {one: (other,), other: ()}
+    assert {line.to for line in search.lines} == {clinic.at("2030-03-05 10:00"), clinic.at("2030-03-06 10:00")}
+    kept = clinic.do(lambda s, c: disruptions.keep(s, c, both, span, "", search.lines))
+    with pytest.raises(Invalid) as refused:
+        accept(clinic, kept.token, [one])
+    [fault] = refused.value.faults
+    assert (fault.pointer, fault.code) == ("/appointment_ids/0", "stands_there")
+    assert str(other) in fault.detail
+    assert [line.appointment_id for line in accept(clinic, kept.token, [other]).open] == [one]
+    assert accept(clinic, kept.token, [one]).open == ()
+
+
+def single(clinic: Clinic, code: str, start: str) -> UUID:
+    wanted = Wanted(clinic.patient(), code, clinic.location_id, clinic.at(start))
+    return clinic.do(lambda s, c: booking.book(s, c, wanted)).id
