@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,8 +24,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from bench.clinic import FORTY, LARGE, Clinic, Size
-from bench.databases import Database, postgresql, server, sqlite
-from bench.history import History
+from bench.filled import filled
 from bench.report import Sheet, extent, spread
 from bench.slotloop import SlotLoop
 from bench.stopwatch import forget, timed, unasked
@@ -55,6 +54,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resources", nargs="+", default=list(_SIZES), choices=list(_SIZES), help="which clinics")
     parser.add_argument("--samples", type=int, default=40, help="calls of each kind")
     parser.add_argument("--limit", type=int, nargs="+", default=[50], help="offers per call")
+    parser.add_argument("--keep", type=Path, help="a folder that keeps filled clinics for the next run")
     parser.add_argument("--short", action="store_true", help="the smaller clinic, 10,000 occupancies, 10 samples")
 
 
@@ -83,12 +83,9 @@ def run(chosen: argparse.Namespace) -> None:
     )
     for name in chosen.databases:
         for size, days in (_SIZES[key] for key in chosen.resources):
-            with _database(name) as database:
-                clinic = Clinic(database, size)
-                history = History(clinic, window=days)
-                first: dict[int, Figures] = {}
-                for stored in chosen.stored:
-                    history.grow(stored)
+            first: dict[int, Figures] = {}
+            for stored in chosen.stored:
+                with filled(name, size, window=days, stored=stored, keep=chosen.keep) as clinic:
                     watch = Watch(clinic, size, days, chosen.samples)
                     for limit in chosen.limit:
                         case = [name, f"{size.resources} for {days} days", f"{stored:,}", limit]
@@ -119,15 +116,6 @@ class Figures:
             f"{median(self.cold_cpu) / median(first.cold_cpu):.2f}",
             extent(self.ratios, 0),
         ]
-
-
-@contextmanager
-def _database(name: str) -> Iterator[Database]:
-    with ExitStack() as stack:
-        if name == "postgresql":
-            yield stack.enter_context(postgresql(stack.enter_context(server())))
-        else:
-            yield stack.enter_context(sqlite())
 
 
 @dataclass

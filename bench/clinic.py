@@ -77,6 +77,13 @@ class Clinic:
         self.do(self._people)
         self.do(self._patients)
 
+    @classmethod
+    def again(cls, database: Database, known: Mapping[str, Any]) -> Clinic:
+        """The clinic of that database, of which all this is known."""
+        clinic = object.__new__(cls)
+        clinic.__dict__.update(known, database=database)
+        return clinic
+
     def do(self, work: Callable[[Session, Call], T]) -> T:
         """Run `work` in a transaction of its own."""
         with Session(self.database.engine, expire_on_commit=False) as session:

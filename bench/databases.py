@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,18 +52,21 @@ def server() -> Iterator[URL]:
 
 
 @contextmanager
-def postgresql(address: URL) -> Iterator[Database]:
-    """A database of its own on that server."""
-    with postgres.database(address) as url:
+def postgresql(address: URL, source: URL | None = None) -> Iterator[Database]:
+    """A database of its own on that server, a copy of `source` if that is given."""
+    with postgres.database(address, source) as url:
         made = Database(url)
         yield made
         made.engine.dispose()
 
 
 @contextmanager
-def sqlite() -> Iterator[Database]:
-    """A file of its own, as durable as in an installation (`synchronous=FULL`)."""
+def sqlite(source: URL | None = None) -> Iterator[Database]:
+    """A file of its own, as durable as in an installation (`synchronous=FULL`), a copy of `source` if given."""
     with tempfile.TemporaryDirectory(prefix="regimen-bench-") as folder:
-        made = Database(URL.create("sqlite", database=str(Path(folder) / "bench.db")))
+        file = Path(folder) / "bench.db"
+        if source is not None:
+            shutil.copyfile(str(source.database), file)
+        made = Database(URL.create("sqlite", database=str(file)))
         yield made
         made.engine.dispose()

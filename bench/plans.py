@@ -7,7 +7,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,8 +18,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from bench.clinic import LARGE, Clinic
-from bench.databases import postgresql, server, sqlite
-from bench.history import History
+from bench.filled import filled
 from bench.report import Sheet, spread
 from bench.stopwatch import timed, unasked, worker_cpu
 from scheduler.core.call import Call
@@ -42,6 +40,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stored", type=int, nargs="+", default=[10_000, 100_000], help="occupancies")
     parser.add_argument("--databases", nargs="+", default=["postgresql", "sqlite"], choices=["postgresql", "sqlite"])
     parser.add_argument("--courses", type=int, default=20, help="courses planned, begun on different days")
+    parser.add_argument("--keep", type=Path, help="a folder that keeps filled clinics for the next run")
 
 
 def run(chosen: argparse.Namespace) -> None:
@@ -50,16 +49,9 @@ def run(chosen: argparse.Namespace) -> None:
     http = ["HTTP, a plan in a moment", "HTTP, proven", "server CPU ms, each"]
     shown = Sheet(["database", "stored", "planned", "cold", "its CPU", "warm", "its CPU", *http])
     for name in chosen.databases:
-        with ExitStack() as stack:
-            if name == "postgresql":
-                database = stack.enter_context(postgresql(stack.enter_context(server())))
-            else:
-                database = stack.enter_context(sqlite())
-            clinic = Clinic(database, LARGE)
-            history = History(clinic, window=AHEAD)
-            watch = Watch(clinic, begun_courses(clinic, chosen.courses))
-            for stored in chosen.stored:
-                history.grow(stored)
+        for stored in chosen.stored:
+            with filled(name, LARGE, window=AHEAD, stored=stored, keep=chosen.keep) as clinic:
+                watch = Watch(clinic, begun_courses(clinic, chosen.courses))
                 shown.add([name, f"{stored:,}", *watch.calls(), *watch.requests()])
 
 
