@@ -8,7 +8,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection
 
-from scheduler.models.base import Document, UtcDateTime
+from scheduler.models.base import Document, UtcDateTime, there_on
 
 #: Any number will do, as long as every migrator of this product uses the same.
 _ADVISORY_LOCK = 7_304_217_001
@@ -29,6 +29,7 @@ def _run(connection: Connection) -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         render_item=_render,
         compare_type=True,
+        include_object=there_on(connection.dialect.name),
         transaction_per_migration=False,
     )
     with context.begin_transaction():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 import string
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -53,6 +54,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         if dialect.name == "sqlite":
             return _EPOCH + timedelta(microseconds=value)
         return value.astimezone(UTC)  # type: ignore[no-any-return]
+
+
+def there_on(dialect: str) -> Callable[..., bool]:
+    """For comparing models and databases: whether that database is to have an item of the models at all."""
+
+    def is_there(item: Any, *_: Any) -> bool:
+        only = getattr(item, "_ddl_if", None)  # what `ddl_if` leaves
+        return only is None or only.dialect == dialect
+
+    return is_there
 
 
 #: A JSON document; JSONB on PostgreSQL. Rows assign a new value, they never mutate the old one in place.
