@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.core.bitmap import Timeline
+from scheduler.core.bitmap import SLOT_MINUTES, SLOTS_PER_DAY, Timeline
 
-#: Fewer runs than these are painted one by one at less cost.
-_FEW = 16
+_MICROSECONDS = SLOT_MINUTES * 60 * 1_000_000
+#: So many slots are painted at once: a few megabytes.
+_CELLS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +35,9 @@ class Runs(Collection[tuple[int, int]]):
         return cls._split(np.array([end for run in runs for end in run], dtype=np.int64))
 
     @classmethod
-    def read(cls, text: str, base: int) -> Runs:
-        """From numbers with commas between them, first and past in turn, counted from `base`."""
-        return cls._split(np.fromstring(text, dtype=np.int64, sep=",") - base)
+    def touched(cls, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Runs:
+        """Every slot that is touched by what starts and ends so many microseconds after the first one's beginning."""
+        return cls(starts // _MICROSECONDS, -(-ends // _MICROSECONDS))
 
     @classmethod
     def _split(cls, ends: NDArray[np.int64]) -> Runs:
@@ -50,16 +52,44 @@ class Runs(Collection[tuple[int, int]]):
     def __contains__(self, run: object) -> bool:
         return any(each == run for each in self)
 
-    def lane(self, timeline: Timeline) -> int:
-        """All their slots within the timeline, as a bitmap. They may overlap, and reach beyond it."""
-        if len(self) < _FEW:
-            return timeline.covered(self)
+    def at(self, which: slice | NDArray[Any]) -> Runs:
+        """These of them."""
+        return Runs(self.first[which], self.past[which])
+
+    def painted(self, lanes: NDArray[np.int64], number: int, timeline: Timeline) -> list[int]:
+        """So many bitmaps of the timeline's slots: run i is painted into the one with number `lanes[i]`.
+
+        Runs may overlap, and reach beyond the timeline.
+        """
+        at_once = max(1, _CELLS // timeline.slots)
+        if number <= at_once:
+            return list(self._painted(lanes, number, timeline))
+        found: list[int] = []
+        for first in range(0, number, at_once):
+            here = (lanes >= first) & (lanes < first + at_once)
+            found += self.at(here)._painted(  # noqa: SLF001 - its own kind
+                lanes[here] - first, min(at_once, number - first), timeline
+            )
+        return found
+
+    def _painted(self, lanes: NDArray[np.int64], number: int, timeline: Timeline) -> Iterator[int]:
+        """All of them in one row of cells."""
         start = np.maximum(self.first, 0)
-        lengths = np.maximum(np.minimum(self.past, timeline.slots) - start, 0)
-        until = np.cumsum(lengths)
-        cells = np.zeros(timeline.slots, dtype=np.uint8)
-        cells[np.arange(until[-1]) + np.repeat(start - until + lengths, lengths)] = 1
-        return int.from_bytes(np.packbits(cells, bitorder="little").tobytes(), "little")
+        lengths = np.minimum(self.past, timeline.slots) - start
+        longest_first = np.argsort(-lengths)
+        begins, lengths = (lanes * timeline.slots + start)[longest_first], lengths[longest_first]
+        cells = np.zeros(number * timeline.slots, dtype=np.uint8)
+        # So many runs have a slot k: their slots k are painted at once, unless a run is longer than a day.
+        many = len(lengths) - np.searchsorted(lengths[::-1], np.arange(SLOTS_PER_DAY + 1), side="right")
+        long, short = slice(many[-1]), slice(many[-1], None)
+        for begin, length in zip(begins[long].tolist(), lengths[long].tolist(), strict=True):
+            cells[begin : begin + length] = 1
+        begins = begins[short]
+        for slot, count in enumerate((many[many > many[-1]] - many[-1]).tolist()):
+            cells[begins[:count] + slot] = 1
+        packed = np.packbits(cells, bitorder="little").tobytes()
+        size = timeline.slots // 8
+        return (int.from_bytes(packed[at : at + size], "little") for at in range(0, len(packed), size))
 
 
 @dataclass(frozen=True)
@@ -95,11 +125,11 @@ class Stays(Collection[Stay]):
         return cls([stay.key for stay in found], [stay.room for stay in found], runs, fixed)
 
     @classmethod
-    def in_room(cls, room: UUID, runs: Runs, keys: Sequence[str], fixed: Collection[str]) -> Stays:
-        """Whose the runs of one room are; `fixed` are keys too, and runs whose key is empty are nobody's."""
+    def in_room(cls, room: UUID, runs: Runs, keys: Sequence[str], fixed: Collection[str], nobody: str) -> Stays:
+        """Whose the runs of one room are; `fixed` are keys too, and runs whose key is `nobody` are nobody's."""
         marks = [key in fixed for key in keys] if fixed else [False] * len(keys)
         found = cls(keys, [room] * len(keys), runs, np.array(marks, dtype=np.bool_))
-        return found if all(keys) else found._at([place for place, key in enumerate(keys) if key])
+        return found._at([at for at, key in enumerate(keys) if key != nobody]) if nobody in keys else found
 
     @classmethod
     def joined(cls, parts: Sequence[Stays]) -> Stays:

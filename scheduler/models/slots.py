@@ -1,57 +1,59 @@
-"""Instants counted in five-minute slots since 1970, by the database. What a slot is for is known in core/bitmap."""
+"""Aggregates that say of many rows in one value when they are and whose. What reads them is `services/lines`.
+
+PostgreSQL says it in bytes, as it keeps and sends such values anyway: to write thousands of instants down as numbers
+costs more than to find them. SQLite has no bytes to put together and says it in digits.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from scheduler.core.bitmap import SLOT_MINUTES
 
-_SECONDS = SLOT_MINUTES * 60
-_MICROSECONDS = _SECONDS * 1_000_000
+_MICROSECONDS = SLOT_MINUTES * 60 * 1_000_000
 
 
-class slot_of(FunctionElement[int]):  # noqa: N801 - it reads as the function that it is
-    """The slot that an instant lies in."""
+class runs_of(FunctionElement[Any]):  # noqa: N801 - it reads as the function that it is
+    """Which unit is taken and when, by the columns of unit, start and end; perhaps another of instants. Not of NULL.
 
-    type = Integer()
+    In bytes: the unit in four, and each instant in eight, as microseconds since 2000; all big-endian. In digits, with
+    commas between: unit, the slots since 1970 that the run touches, first and past; and microseconds since then.
+    """
+
     inherit_cache = True
 
 
-class slot_after(FunctionElement[int]):  # noqa: N801 - the same
-    """The first slot that begins at or after an instant."""
+class ids_of(FunctionElement[Any]):  # noqa: N801 - the same
+    """The ids that are not NULL, one after the other: sixteen bytes each, or 32 hexadecimal digits."""
 
-    type = Integer()
     inherit_cache = True
 
 
-def _argument(element: FunctionElement[int]) -> ColumnElement[Any]:
-    [argument] = element.clauses
-    return argument
+@compiles(runs_of, "postgresql")
+def _runs_in_bytes(element: runs_of, compiler: SQLCompiler, **more: Any) -> str:
+    unit, *instants = (compiler.process(each, **more) for each in element.clauses)
+    told = [f"int4send({unit})", *(f"timestamptz_send({each})" for each in instants)]
+    return f"string_agg({' || '.join(told)}, '')"
 
 
-@compiles(slot_of)
-def _slot_of(element: slot_of, compiler: SQLCompiler, **more: Any) -> str:
-    instant = compiler.process(_argument(element), **more)
-    return f"CAST(floor(date_part('epoch', {instant}) / {_SECONDS}) AS INTEGER)"
+@compiles(ids_of, "postgresql")
+def _ids_in_bytes(element: ids_of, compiler: SQLCompiler, **more: Any) -> str:
+    return f"string_agg(uuid_send({compiler.process(element.clauses, **more)}), '')"
 
 
-@compiles(slot_after)
-def _slot_after(element: slot_after, compiler: SQLCompiler, **more: Any) -> str:
-    instant = compiler.process(_argument(element), **more)
-    return f"CAST(ceil(date_part('epoch', {instant}) / {_SECONDS}) AS INTEGER)"
+# On SQLite an instant is whole microseconds since 1970, and an id 32 digits.
+@compiles(runs_of, "sqlite")
+def _runs_in_digits(element: runs_of, compiler: SQLCompiler, **more: Any) -> str:
+    unit, starts, ends, *instants = (compiler.process(each, **more) for each in element.clauses)
+    told = [unit, f"({starts} / {_MICROSECONDS})", f"(({ends} + {_MICROSECONDS - 1}) / {_MICROSECONDS})", *instants]
+    between = " || ',' || "
+    return f"group_concat({between.join(told)}, ',')"
 
 
-# On SQLite an instant is whole microseconds since 1970.
-@compiles(slot_of, "sqlite")
-def _sqlite_slot_of(element: slot_of, compiler: SQLCompiler, **more: Any) -> str:
-    return f"({compiler.process(_argument(element), **more)} / {_MICROSECONDS})"
-
-
-@compiles(slot_after, "sqlite")
-def _sqlite_slot_after(element: slot_after, compiler: SQLCompiler, **more: Any) -> str:
-    return f"(({compiler.process(_argument(element), **more)} + {_MICROSECONDS - 1}) / {_MICROSECONDS})"
+@compiles(ids_of, "sqlite")
+def _ids_in_digits(element: ids_of, compiler: SQLCompiler, **more: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **more)}, '')"

@@ -24,7 +24,7 @@ from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.columns import Stay, Stays
-from scheduler.services.lines import FIXED, LONGEST, Line, Run, lines
+from scheduler.services.lines import LONGEST, NOBODY, Line, Run, keys_in, lines
 from scheduler.services.locks import has_changed_calendars
 
 __all__ = ["LONGEST", "REMEMBERED", "Busy", "Freed", "Held", "busy"]
@@ -68,7 +68,7 @@ class Busy:
 
     @cached_property
     def stays(self) -> Stays:
-        """Whose the slots are, for rooms only; an appointment's key is its id as the database writes it."""
+        """Whose the slots are, for rooms only; an appointment's key are the digits of its id."""
         seated = Stays.of(self.seated)
         if self.told is None:
             return seated
@@ -86,7 +86,7 @@ class Busy:
             return self
         held = [each for each in self.holds if each.expires_at > now and each.hold_id not in ignoring]
         if freed:
-            return self._with(held, freed, {told for owner in ignoring for told in (str(owner), owner.hex)})
+            return self._with(held, freed, {owner.hex for owner in ignoring})
         known = frozenset(each.hold_id for each in held)
         if known not in self._standing:
             self._standing[known] = self._with(held, (), ())
@@ -150,23 +150,21 @@ def _as_told(key: UUID, timeline: Timeline, told: Sequence[Line]) -> Busy:
     absent = 0
     for line in told:
         if line.what == "visits":
-            lanes[line.unit] = line.runs.lane(timeline)
+            lanes[line.unit] = line.lane
             if line.unit == 0 and line.owners:
                 room = line
         elif line.what == "hold" and line.key is not None and line.until is not None:
             holds += [Held(line.unit, run, line.key, line.until) for run in line.runs]
         elif line.what == "shift" and line.key is not None:
-            extra[line.key] = line.runs.lane(timeline)
+            extra[line.key] = line.lane
         elif line.what == "away":
-            absent = line.runs.lane(timeline)
+            absent = line.lane
     return Busy(key, timeline, lanes, tuple(holds), absent, extra, room)
 
 
 def _stays(line: Line) -> Stays:
     """Whose a room's runs are."""
-    fixed = {key.removesuffix(FIXED) for key in line.owners if key.endswith(FIXED)}
-    keys = [key.removesuffix(FIXED) for key in line.owners] if fixed else line.owners
-    return Stays.in_room(line.resource_id, line.runs, keys, fixed)
+    return Stays.in_room(line.resource_id, line.runs, keys_in(line.owners), set(keys_in(line.fixed)), NOBODY)
 
 
 class _Memory:

@@ -1,4 +1,4 @@
-"""The one statement that reads what is taken: the database counts in slots and hands over a line per unit.
+"""The one statement that reads what is taken: the database hands over all rows of a resource at once.
 
 What the lines mean for a resource, and how long they are remembered, is `busy`'s.
 """
@@ -16,36 +16,39 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    and_,
     any_,
     bindparam,
     case,
+    false,
     func,
     literal_column,
     null,
     select,
+    true,
     union_all,
 )
 from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from scheduler.core.bitmap import SLOT, Timeline
+from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.columns import Runs
+from scheduler.core.taken import read
 from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
 from scheduler.models.base import UtcDateTime
-from scheduler.models.slots import slot_after, slot_of
+from scheduler.models.slots import ids_of, runs_of
 from scheduler.services.ready import Ready
 
 #: No blocking occupancy is longer (a constraint says so): how far back an overlap can begin.
 LONGEST = timedelta(hours=24)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 #: A run of slots [first, past).
 Run = tuple[int, int]
-#: What follows an appointment's id that is fixed in its room.
-FIXED = "!"
+#: Who has no appointment.
+NOBODY = UUID(int=0).hex
 
 _ROWS = cast("Table", Occupancy.__table__).c
 _HOLDS = cast("Table", Hold.__table__).c
@@ -55,7 +58,7 @@ _RESOURCES = cast("Table", Resource.__table__).c
 
 
 class Line(NamedTuple):
-    """Runs of slots of one resource that belong together.
+    """Runs of slots of one unit that belong together, and the same as a bitmap.
 
     `visits` take the `unit`; a `hold` takes it until `until`; what is `freed` is in `visits` too, but belongs to an
     appointment that was to be told apart. Units mean nothing for what is `away` and for a `shift`. `key` is the hold's
@@ -66,10 +69,12 @@ class Line(NamedTuple):
     resource_id: UUID
     unit: int
     runs: Runs
-    #: For a room's visits whose each run is: an appointment's id as the database writes it, and FIXED if it is.
-    owners: Sequence[str]
-    key: UUID | None
-    until: datetime | None
+    lane: int
+    #: For a room's only unit whose each run is, and whose are fixed there: appointments, as `keys_in` reads them.
+    owners: bytes | str | None = None
+    fixed: bytes | str | None = None
+    key: UUID | None = None
+    until: datetime | None = None
 
 
 def lines(
@@ -80,13 +85,12 @@ def lines(
     apart: Collection[UUID] = (),
     *,
     since: datetime | None = None,
-) -> Iterator[Line]:
+) -> list[Line]:
     """What is taken of these resources over the timeline; what the appointments `apart` take is told once more.
 
     What ended before `since` is left out.
     """
     first = timeline.origin if since is None else max(since, timeline.origin)
-    base = (timeline.origin - _EPOCH) // SLOT
     rows = _STATEMENTS[session.get_bind().dialect.name, bool(apart)].rows(
         session,
         {
@@ -98,14 +102,33 @@ def lines(
             "end": timeline.end,
         },
     )
-    for what, resource_id, unit, text, owners, key, until in rows:
-        told = owners.split(",") if owners and owners.strip(",") else ()
-        yield Line(what, resource_id, unit, Runs.read(text, base), told, key, until)
+    held = [line for row in rows if row.held for line in _holds(row, timeline)]
+    return [*_lines([row for row in rows if row.runs], timeline), *held]
 
 
-def _line(starts_at: ColumnElement[Any], ends_at: ColumnElement[Any]) -> ColumnElement[str]:
-    run = as_type(slot_of(starts_at), Text) + _said(",") + as_type(slot_after(ends_at), Text)
-    return func.aggregate_strings(run, _said(","))
+def _lines(rows: Sequence[Any], timeline: Timeline) -> Iterator[Line]:
+    """A line for each unit that a row tells of."""
+    for pile in read([row.runs for row in rows], timeline.origin).piles(timeline) if rows else ():
+        row = rows[pile.place]
+        owners = row.owners
+        if owners and pile.which is not None:
+            owners = "".join(map(keys_in(owners).__getitem__, pile.which))
+        yield Line(row.what, row.resource_id, pile.unit, pile.runs, pile.lane, owners, row.fixed, row.key)
+
+
+def _holds(row: Any, timeline: Timeline) -> Iterator[Line]:
+    """A line for each row of a hold."""
+    taken = read([row.held], timeline.origin, with_until=True)
+    each = zip(keys_in(row.holds), taken.units.tolist(), taken.runs, taken.until.tolist(), strict=True)
+    for key, unit, run, until in each:
+        runs, ends = Runs.of([run]), _EPOCH + until * _MICROSECOND
+        yield Line("hold", row.resource_id, unit, runs, timeline.covered(runs), key=UUID(key), until=ends)
+
+
+def keys_in(told: bytes | str | None) -> list[str]:
+    """The ids that `ids_of` tells of, by their digits."""
+    digits = told.hex() if isinstance(told, bytes) else told or ""
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 def _said(text: str) -> Any:
@@ -125,77 +148,82 @@ def _listed(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
     return column.in_(bindparam(name, expanding=True))
 
 
-def _statement(among: _Among, *, apart: bool) -> Any:
+def _statement(among: _Among, *, apart: bool, one_by_one: bool) -> Any:
+    """With `one_by_one` each resource's rows are put together by themselves, and none is sorted."""
     wanted = (
-        select(_RESOURCES.id)
+        select(_RESOURCES.id, _RESOURCES.kind)
         .where(_RESOURCES.organization_id == bindparam("organization"), among(_RESOURCES.id, "ids"))
         .cte("wanted")
     )
     within = (
         _ROWS.organization_id == bindparam("organization"),
-        _ROWS.blocking,
+        # As good as `blocking`, but not what the guard's index is about: it knows people and no time, and the planner
+        # of a database without statistics would take it.
+        _ROWS.blocking.is_not(false()),
         _ROWS.starts_at > bindparam("since", type_=UtcDateTime()),
         _ROWS.starts_at < bindparam("end", type_=UtcDateTime()),
         _ROWS.ends_at > bindparam("origin", type_=UtcDateTime()),
     )
-    fixed = case((_ROWS.fixed, _said(FIXED)), else_=_said(""))
-    owner = case((_ROWS.role.like(_said("room:%")), as_type(_ROWS.appointment_id, Text) + fixed))
-    told = (
-        select(
-            _ROWS.resource_id,
-            _ROWS.unit,
-            _line(_ROWS.starts_at, _ROWS.ends_at).label("runs"),
-            func.aggregate_strings(func.coalesce(owner, _said("")), _said(",")).label("owners"),
-            _ROWS.hold_id,
-        )
-        .select_from(wanted.join(Occupancy.__table__, _ROWS.resource_id == wanted.c.id))
-        .where(*within)
-        .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.hold_id)
-        .subquery("told")
-    )
-    # Holds are looked up for a line each, not for each row.
-    hold = and_(_HOLDS.organization_id == bindparam("organization"), _HOLDS.id == told.c.hold_id)
+    its = _ROWS.resource_id == wanted.c.id
+    if one_by_one:
+        of_each = select(*_told(wanted)).where(its, *within).lateral("of_each")
+        told = select(wanted.c.id, *of_each.c).select_from(wanted.join(of_each, true()))
+    else:
+        told = select(wanted.c.id, *_told(wanted)).where(its, *within).group_by(wanted.c.id)
+    [resource_id, *values] = told.subquery("told").c
     taken = select(
-        case((told.c.hold_id.is_(None), _said("visits")), else_=_said("hold")),
-        told.c.resource_id,
-        told.c.unit,
-        told.c.runs,
-        told.c.owners,
-        told.c.hold_id,
-        _HOLDS.expires_at,
-    ).select_from(told.outerjoin(Hold.__table__, hold))
+        _said("visits").label("what"),
+        resource_id.label("resource_id"),
+        *values,
+        as_type(null(), Uuid).label("key"),
+    )
     freed = (
         select(
             _said("freed"),
             _ROWS.resource_id,
-            _ROWS.unit,
-            _line(_ROWS.starts_at, _ROWS.ends_at),
-            as_type(null(), Text),
+            runs_of(_ROWS.unit, _ROWS.starts_at, _ROWS.ends_at),
+            *[null()] * (len(values) - 1),
             _ROWS.appointment_id,
-            as_type(null(), UtcDateTime),
         )
         .where(*within, among(_ROWS.appointment_id, "apart"))
-        .group_by(_ROWS.resource_id, _ROWS.unit, _ROWS.appointment_id)
+        .group_by(_ROWS.resource_id, _ROWS.appointment_id)
     )
-    return union_all(
-        taken, *([freed] if apart else []), *(_besides(what, table, place, wanted) for what, table, place in _BESIDES)
+    besides = [_besides(what, table, place, wanted, len(values) - 1) for what, table, place in _BESIDES]
+    return union_all(taken, *([freed] if apart else []), *besides)
+
+
+def _told(wanted: Any) -> list[Any]:
+    """Of many rows: when visits take which unit, whose they are and whose are fixed, if in a room; and holds."""
+    run = _ROWS.unit, _ROWS.starts_at, _ROWS.ends_at
+    in_room, is_hold = wanted.c.kind == _said("room"), _ROWS.hold_id.is_not(null())
+    its = case((_ROWS.role.like(_said("room:%")), _ROWS.appointment_id))
+    owner = func.coalesce(its, literal_column(f"'{NOBODY}'", Uuid()))
+    until = (
+        select(_HOLDS.expires_at)
+        .where(_HOLDS.organization_id == bindparam("organization"), _HOLDS.id == _ROWS.hold_id)
+        .scalar_subquery()
     )
+    return [
+        runs_of(*run).filter(~is_hold).label("runs"),
+        ids_of(owner).filter(in_room, ~is_hold).label("owners"),
+        ids_of(owner).filter(in_room, ~is_hold, _ROWS.fixed).label("fixed"),
+        runs_of(*run, until).filter(is_hold).label("held"),
+        ids_of(_ROWS.hold_id).filter(is_hold).label("holds"),
+    ]
 
 
 #: What is said of a resource besides its units: the word for it, the table, and the place that it goes by.
 _BESIDES = (("away", _ABSENCES, None), ("shift", _SHIFTS, _SHIFTS.location_id))
 
 
-def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
+def _besides(what: str, table: Any, place: Any, wanted: Any, nothing: int) -> Any:
     return (
         select(
             _said(what),
             table.resource_id,
-            as_type(null(), Integer),
-            _line(table.starts_at, table.ends_at),
-            as_type(null(), Text),
+            runs_of(literal_column("0", Integer()), table.starts_at, table.ends_at),
+            *[null()] * nothing,
             as_type(null(), Uuid) if place is None else place,
-            as_type(null(), UtcDateTime),
         )
         .where(
             table.resource_id.in_(select(wanted.c.id)),  # a join would have SQLite read what everybody has
@@ -210,7 +238,7 @@ def _besides(what: str, table: Any, place: Any, wanted: Any) -> Any:
 #: Made once: they are asked whenever somebody's calendar has changed.
 #: Without anything to be told apart, SQLite would look for it in all that the organization has stored.
 _STATEMENTS = {
-    (name, apart): Ready(_statement(among, apart=apart))
+    (name, apart): Ready(_statement(among, apart=apart, one_by_one=name == "postgresql"), in_bytes=True)
     for name, among in (("postgresql", _one_of), ("sqlite", _listed))
     for apart in (False, True)
 }

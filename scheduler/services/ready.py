@@ -30,8 +30,10 @@ class Ready:
     Its text must not hang on how many values a parameter has: it takes one array instead of a list for IN.
     """
 
-    def __init__(self, statement: Any) -> None:
+    def __init__(self, statement: Any, *, in_bytes: bool = False) -> None:
+        """With `in_bytes` PostgreSQL sends its values as it has them: for a statement that tells of many in bytes."""
         self._statement = statement
+        self._in_bytes = in_bytes
         self._told: _Told | None = None
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -41,15 +43,16 @@ class Ready:
             result = connection.execute(self._statement, values)
             return result.all() if result.returns_rows else ()
         if self._told is None or self._told.dialect is not connection.dialect:
-            self._told = _Told(self._statement, connection.dialect)
+            self._told = _Told(self._statement, connection.dialect, self._in_bytes)
         return self._told.rows(connection, values)
 
 
 class _Told:
     """A statement in the words of PostgreSQL, with what its values go through on both ways."""
 
-    def __init__(self, statement: Any, dialect: Dialect) -> None:
+    def __init__(self, statement: Any, dialect: Dialect, in_bytes: bool) -> None:  # noqa: FBT001 - `Ready` names it
         self.dialect = dialect
+        self._in_bytes = in_bytes
         compiled = statement.compile(dialect=dialect)
         if compiled.post_compile_params:
             msg = "the text of this statement hangs on its parameters"
@@ -77,7 +80,7 @@ class _Told:
         for name, process in self._outward:
             sent[name] = process(sent[name])
         try:
-            cursor.execute(self._raw, [sent[name] for name in self._asked])
+            cursor.execute(self._raw, [sent[name] for name in self._asked], binary=self._in_bytes)
             return () if self._row is None else cursor.fetchall()
         except connection.dialect.loaded_dbapi.Error as error:
             # What SQLAlchemy does with an error of its own: says it in its words, and lets go of a broken connection.

@@ -51,6 +51,7 @@ def repacked(
             _ROWS.c.blocking,
             _ROWS.c.unit < total,
             _ROWS.c.starts_at < end + LONGEST,
+            _ROWS.c.starts_at > start - 2 * LONGEST,
             _ROWS.c.ends_at > start - LONGEST,
         )
     ).all()

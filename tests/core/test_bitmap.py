@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.core import columns
 from scheduler.core.bitmap import SLOT, Timeline, bits, counted, dilate, erode, moved, run_around, runs
 from scheduler.core.columns import Runs
 from scheduler.core.intervals import Span
@@ -46,11 +49,30 @@ def test_open_time_is_rounded_inward_and_taken_time_outward(pairs: list[tuple[in
         assert (slot in touched) == any(span.start < end and start < span.end for span in spans)
 
 
-@given(st.lists(st.tuples(st.integers(-300, 1200), st.integers(0, 400)), max_size=40))
-def test_a_lane_holds_its_ranges_and_nothing_beyond_the_timeline(pairs: list[tuple[int, int]]) -> None:
-    lane = set(bits(Runs.of((first, first + length) for first, length in pairs).lane(TIMELINE)))
-    wanted = {slot for first, length in pairs for slot in range(first, first + length)}
-    assert lane == {slot for slot in wanted if 0 <= slot < TIMELINE.slots}
+RUNS = st.tuples(st.integers(-300, 1200), st.integers(0, 400)).map(lambda pair: (pair[0], sum(pair)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), RUNS), max_size=40), st.integers(1, 6))
+def test_a_lane_holds_its_ranges_and_nothing_beyond_the_timeline(
+    told: list[tuple[int, tuple[int, int]]], at_once: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "_CELLS", at_once * TIMELINE.slots)
+        lanes = np.array([lane for lane, _ in told], dtype=np.int64)
+        painted = Runs.of(run for _, run in told).painted(lanes, 5, TIMELINE)
+    for lane, found in enumerate(painted):
+        wanted = {slot for its, run in told if its == lane for slot in range(*run)}
+        assert set(bits(found)) == wanted & set(range(TIMELINE.slots))
+
+
+@given(st.lists(st.tuples(MINUTES, LENGTHS), max_size=9), st.integers(-1, 299_999_999))
+def test_runs_hold_every_slot_that_their_instants_touch(pairs: list[tuple[int, int]], off: int) -> None:
+    slot = SLOT // timedelta(microseconds=1)
+    starts, ends = (
+        [60_000_000 * minute + off for minute in each] for each in ([s for s, _ in pairs], [s + n for s, n in pairs])
+    )
+    touched = Runs.touched(np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64))
+    assert list(touched) == [(start // slot, -(-end // slot)) for start, end in zip(starts, ends, strict=True)]
 
 
 @given(st.lists(st.sets(st.integers(0, 60)), max_size=5), st.integers(1, 3))

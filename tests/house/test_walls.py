@@ -32,6 +32,7 @@ WALLS = {
     "core": wall(theirs="tzdata"),  # data, not code: core/civil.py says which zone rules are in force
     "core/planner": wall(theirs="numpy"),
     "core/columns": wall(theirs="numpy"),
+    "core/taken": wall(theirs="numpy"),
     "models": wall("core", "sqlalchemy uuid_utils"),
     # Of messaging only its texts: which channel carries one is the worker's.
     "services": wall("core models messaging", "sqlalchemy yaml phonenumbers email_validator dateutil holidays"),

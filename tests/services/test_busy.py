@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import DateTime, Engine, cast, literal, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.intervals import Span
-from scheduler.models import Resource
-from scheduler.models.base import UtcDateTime
-from scheduler.models.slots import slot_after, slot_of
+from scheduler.models import Absence, Resource
 from scheduler.services.busy import Busy, busy
 from scheduler.services.locks import bump_calendars
 from tests.plumbing.clock import NOON
@@ -45,16 +43,15 @@ def read(scene: Scene, *ids: UUID, timeline: Timeline) -> dict[UUID, Busy]:
 
 
 @pytest.mark.parametrize("offset", [0, 1, 299_999_999, 300_000_000, 123_456_789_000])
-def test_the_database_counts_slots_as_the_core_does(engine: Engine, offset: int) -> None:
-    instant = NOON + timedelta(microseconds=offset)
-    timeline = Timeline.covering(NOON, NOON)
-    written = (
-        literal(instant, UtcDateTime) if engine.dialect.name == "sqlite" else cast(instant, DateTime(timezone=True))
-    )
-    with engine.connect() as connection:
-        first, past = connection.execute(select(slot_of(written), slot_after(written))).one()
-    base = (timeline.origin - datetime.fromisoformat("1970-01-01T00:00Z")) // SLOT
-    assert (first - base, past - base) == (timeline.slot(instant), timeline.slot_after(instant))
+def test_a_slot_is_taken_by_whatever_touches_it(scene: Scene, offset: int) -> None:
+    nurse = scene.practitioner(scene.location().id, "nurse")
+    start = NOON + timedelta(microseconds=offset)
+    end = start + timedelta(minutes=5)
+    mine = {"organization_id": scene.call.organization_id, "resource_id": nurse.id, "created_at": NOON}
+    scene.do(lambda session, _call: session.add(Absence(starts_at=start, ends_at=end, **mine)))
+    timeline = Timeline.covering(NOON, end)
+    found = read(scene, nurse.id, timeline=timeline)[nurse.id]
+    assert set(bits(found.absent)) == slots_of(timeline, start, end)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -90,6 +87,22 @@ def test_a_room_knows_whose_its_slots_are(scene: Scene) -> None:
     assert (without.lanes, list(without.stays)) == ({0: 0}, [])
 
 
+def test_a_room_that_has_two_at_once_knows_who_has_the_first_place(scene: Scene) -> None:
+    site = scene.location()
+    room = scene.room(site.id, units=2)
+    first, _, third = (
+        scene.visit(site.id, f"2030-03-04T{hour}:00", (room.id, "room:infusion"), unit=unit)
+        for hour, unit in (("09", 0), ("10", 1), ("11", 0))
+    )
+    timeline = Timeline.covering(local("2030-03-04T08:00"), local("2030-03-04T18:00"))
+    known = read(scene, room.id, timeline=timeline)[room.id]
+    assert {UUID(str(stay.key)): timeline.instant(stay.start) for stay in known.stays} == {
+        first: local("2030-03-04T09:00"),
+        third: local("2030-03-04T11:00"),
+    }
+    assert {unit: lane.bit_count() for unit, lane in known.lanes.items()} == {0: 24, 1: 12}
+
+
 def test_a_hold_counts_until_it_expires(scene: Scene) -> None:
     site = scene.location()
     room = scene.room(site.id)
@@ -99,6 +112,7 @@ def test_a_hold_counts_until_it_expires(scene: Scene) -> None:
     slots = slots_of(timeline, local("2030-03-04T09:00"), local("2030-03-04T10:00"))
     assert set(bits(known.standing(NOON, (), ()).lanes[0])) == slots
     assert [stay.fixed for stay in known.standing(NOON, (), ()).stays] == [True]
+    assert set(bits(known.standing(LATER - timedelta(microseconds=1), (), ()).lanes[0])) == slots
     assert known.standing(LATER, (), ()).lanes.get(0, 0) == 0
     assert known.standing(NOON, {hold_id}, ()).lanes.get(0, 0) == 0
 
