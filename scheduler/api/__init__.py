@@ -31,6 +31,7 @@ from scheduler.api import (
     health,
     holds,
     inbound,
+    incoming_bytes,
     jobs,
     limits,
     link_ends,
@@ -139,7 +140,7 @@ class _Api(flask_smorest.Api):  # type: ignore[misc] # flask-smorest ships no ty
 def register(app: Flask) -> None:
     """Hang every blueprint on the application."""
     _believe_proxies(app)
-    for manner in (trace, cors, limits, errors, health):
+    for manner in (incoming_bytes, trace, cors, limits, errors, health):
         manner.init_app(app)
     app.register_blueprint(docs.blp)
     app.register_blueprint(calendar_feeds.public)

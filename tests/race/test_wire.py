@@ -78,7 +78,7 @@ def test_an_actor_is_kept_as_given_or_refused(
     "what",
     [
         "too long", "chunked too long", "chunked, whole up to the limit", "promised too long", "deep", "half",
-        "not a length",
+        "not a length", "no size of a chunk",
     ],
 )  # fmt: skip
 def test_a_body_that_cannot_be_read_changes_nothing(
@@ -94,6 +94,7 @@ def test_a_body_that_cannot_be_read_changes_nothing(
         "deep": ([length(b"[" * 30_000)], b"[" * 30_000, {400}),
         "half": ([length(wish)], wish[:-10], {400, 0}),
         "not a length": ([b"Content-Length: minus one"], wish, {400, 0}),
+        "no size of a chunk": ([b"Transfer-Encoding: chunked"], b"zz\r\n" + wish, {400}),
     }[what]
     raw = send(desk, headers, body, shut=what == "half")
     assert status(raw) in allowed, raw[:300]
