@@ -75,8 +75,8 @@ def _until(text: str, time_zone: str) -> datetime:
     """The last wall time that an UNTIL includes. Raises Invalid."""
     try:
         said = datetime.fromisoformat(text.removesuffix("Z"))
-    except ValueError as error:
+        if text.endswith("Z"):
+            said = to_local(said.replace(tzinfo=UTC), time_zone)
+    except (ValueError, OverflowError) as error:  # the last for what the site's clock puts before year 1 or after 9999
         raise Invalid([_WRONG]) from error
-    if len(text) == len("20300304"):
-        return said + timedelta(days=1, microseconds=-1)
-    return to_local(said.replace(tzinfo=UTC), time_zone) if text.endswith("Z") else said
+    return said + timedelta(days=1, microseconds=-1) if len(text) == len("20300304") else said

@@ -99,6 +99,7 @@ def test_a_closed_day_is_a_conflict_too(clinic: Clinic) -> None:
         ("FREQ=WEEKLY;COUNT=3;COUNT=4", "bad_rule"),
         ("FREQ=WEEKLY;COUNT=1_0", "bad_rule"),
         ("FREQ=WEEKLY;UNTIL=20301399", "bad_rule"),
+        ("FREQ=WEEKLY;UNTIL=00010101T000000Z", "bad_rule"),
         ("FREQ=WEEKLY;COUNT=400", "bad_length"),
         ("FREQ=WEEKLY;COUNT=0", "bad_length"),
         ("FREQ=DAILY;INTERVAL=9999;COUNT=100", "bad_length"),
