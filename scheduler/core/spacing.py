@@ -134,15 +134,20 @@ def session_rules(
         return _leaf_rules(specs, spec, booked, gates, minutes)
     chain = [each for each in specs if each.kind == "main"]
     place = chain.index(spec)
+    own, former = _talks(specs, spec, booked), _talks(specs, spec, booked, former=True)
     first, last = _soonest(chain, place, booked, opened), _latest_day(chain, place, booked, opened)
     firsts = [first, *(booked[b.anchor].day + timedelta(b.least) for b in spec.bounds if b.anchor in booked)]
+    firsts += [stands.day + _apart(talk) for talk, stands in former]
     lasts = [last, *_held_back(chain, spec, booked)]
+    lasts += [stands.day - _apart(talk) for talk, stands in own if talk.before_next or talk.same_day]
+    earliest = [_not_before(chain, place, booked), *(stands.ends_at for _, stands in former)]
+    latest = [_not_after(chain, place, booked, minutes), *(_leaving(talk, at, minutes) for talk, at in own)]
     return SessionRules(
         max((day for day in firsts if day), default=None),
         min((day for day in lasts if day), default=None),
-        _not_before(chain, place, booked),
+        max((at for at in earliest if at), default=None),
         gates,
-        _not_after(chain, place, booked, minutes),
+        min((at for at in latest if at), default=None),
         tuple(_full(chain, spec, booked)),
         spec.use_by,
         _near(specs, spec, booked, minutes, opened),
@@ -267,6 +272,33 @@ def _not_after(chain: Sequence[SessionSpec], place: int, booked: Mapping[int, Bo
     return starts - timedelta(minutes=max(minutes, ended + following.rest.minimum))
 
 
+def _talks(
+    specs: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked], *, former: bool = False
+) -> list[tuple[SessionSpec, Booked]]:
+    """The booked talks that follow the session, or the `former` ones: those to be had before it."""
+    return [
+        (each, booked[each.index])
+        for each in specs
+        if each.kind == "leaf"
+        and each.index in booked
+        and each.anchor is not None
+        and (each.before_next and each.anchor == spec.anchor if former else each.anchor == spec.index)
+    ]
+
+
+def _leaving(talk: SessionSpec, stands: Booked, minutes: int) -> datetime | None:
+    """The last start of a session that leaves the talk about it as late as it must be."""
+    if talk.window is None:
+        return None
+    ended = minutes if talk.window.edge == "end" else 0
+    return stands.starts_at - timedelta(minutes=max(minutes, ended + talk.window.minimum))
+
+
+def _apart(talk: SessionSpec) -> timedelta:
+    """How many days a talk keeps from the sessions around it."""
+    return timedelta(0 if talk.same_day else 1)
+
+
 def _full(chain: Sequence[SessionSpec], spec: SessionSpec, booked: Mapping[int, Booked]) -> Iterator[tuple[date, date]]:
     """The days around others of its phase on which one more would be too many."""
     days = sorted(booked[each.index].day for each in chain if each.phase == spec.phase and each.index in booked)
@@ -290,7 +322,7 @@ def _leaf_rules(
     main = booked.get(spec.anchor) if spec.anchor is not None else None
     after = next((each for each in specs if each.kind == "main" and each.anchor == spec.anchor), None)
     following = booked.get(after.index) if after is not None and spec.before_next else None
-    apart = timedelta(0 if spec.same_day else 1)
+    apart = _apart(spec)
     not_before = None
     if main is not None and spec.window is not None:
         edge = main.ends_at if spec.window.edge == "end" else main.starts_at

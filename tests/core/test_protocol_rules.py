@@ -132,6 +132,19 @@ def test_visits_of_one_day_keep_their_order() -> None:
     assert rules.not_after == booked(0, 14).starts_at
 
 
+@pytest.mark.parametrize("changes", [(), ((f"{TALK}/same_day", True), (f"{TALK}/window/min", 1))])
+def test_a_talk_and_its_doses_keep_from_each_other_whichever_is_moved(changes: Changes) -> None:
+    specs = expand(parsed(*changes))
+    before, after = booked(3, 9, 80), booked(5, 9, 80)
+    seen = set()
+    for talk in [booked(day, hour) for day in range(2, 7) for hour in range(24)]:
+        for dose, place in ((before, 1), (after, 3)):
+            allowed = session_rules(specs, 2, {place: dose}, (), 60).leave(talk)
+            assert session_rules(specs, place, {2: talk}, (), 80).leave(dose) == allowed, (talk, dose)
+            seen.add((place, allowed))
+    assert len(seen) == 4, "each is refused somewhere and allowed somewhere"
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -104,3 +104,17 @@ def test_a_dose_that_was_given_sooner_lets_its_talk_come_sooner_and_the_doctor_a
     clinic = running.clinic
     with Session(clinic.engine) as session:
         assert [each.key for each in examine(session, clinic.call) if each.count] == []
+
+
+@ON_ONE
+def test_nobody_plans_a_dose_too_late_for_its_talk(engine: Engine) -> None:
+    made = Running(open_course_clinic(engine))
+    dose, talk = made.visit("dose", 1), made.visit("talk", 1)
+    latest = talk.starts_at - 24 * HOUR - (dose.ends_at - dose.starts_at)
+    for start in (latest + timedelta(minutes=5), talk.ends_at):
+        with pytest.raises(Refused) as caught:
+            move_to(made, dose, start)
+        assert caught.value.code == "gap_too_short"
+    move_to(made, dose, latest)
+    [found] = [each for each in made.clinic.do(lambda s, c: list(examine(s, c))) if each.key == "gaps"]
+    assert found.count == 0, found.shown
