@@ -24,7 +24,7 @@ class ApiKeySchema(Schema):
     scopes = List(Text(60), required=True, min=1, max=40, metadata={"description": "Scopes, or bundles of them"})
     expires_at = Instant(allow_none=True, load_default=None)
     created_at = Instant(dump_only=True)
-    revoked_at = Instant(dump_only=True)
+    revoked_at = Instant(dump_only=True, allow_none=True)
     revision = Mark()
 
 

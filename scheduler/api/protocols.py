@@ -43,9 +43,9 @@ class ProtocolSchema(ProtocolPatch):
     id = Id(dump_only=True)
     version = Whole(dump_only=True)
     status = Choice("draft", "active", "retired", dump_only=True)
-    approved_by = Text(200, dump_only=True)
-    approved_at = Instant(dump_only=True)
-    approval_note = Text(2000, dump_only=True)
+    approved_by = Text(200, dump_only=True, allow_none=True)
+    approved_at = Instant(dump_only=True, allow_none=True)
+    approval_note = Text(2000, min=0, dump_only=True)
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)
 

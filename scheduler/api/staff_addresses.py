@@ -25,7 +25,6 @@ class StaffAddressSchema(Schema):
 
     id = Id(dump_only=True)
     name = Text(100, required=True)
-    url = Text(1000, required=True, load_only=True, metadata=_URL)
     service = Text(100, dump_only=True)
     told_until = Instant(dump_only=True, metadata={"description": "What fell due by then has been told"})
     error = Text(300, dump_only=True, allow_none=True, metadata={"description": "Why the last try failed"})
@@ -34,8 +33,14 @@ class StaffAddressSchema(Schema):
     revision = Mark()
 
 
+class NewStaffAddressSchema(StaffAddressSchema):
+    """An address to be told from now on. Where it is, no answer shows."""
+
+    url = Text(1000, required=True, metadata=_URL)
+
+
 @blp.post("/staff-addresses")
-@endpoint(scope="organization:write", takes=StaffAddressSchema, gives=StaffAddressSchema, status=201)
+@endpoint(scope="organization:write", takes=NewStaffAddressSchema, gives=StaffAddressSchema, status=201)
 def create_staff_address(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Have the staff told there of tasks that fall due from now on."""
     schemes = current_app.extensions["settings"].staff_notices

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator as Validator
 from sqlalchemy import Engine, func, select
 
 from scheduler.api.schema import instance, read
@@ -286,3 +288,20 @@ def test_no_document_but_json_breaks_anything(app: Flask, alice: Person, known: 
         if answer.status_code != 415:
             broken.append((route.name, "text/plain", answer.status_code))
     assert broken == []
+
+
+def test_every_answer_is_as_the_contract_says(app: Flask, alice: Person, known: Known) -> None:
+    contract = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].described().to_dict()
+    faults, looked_at = [], 0
+    for route in routes(app):
+        answer = ask(route, alice, known, dry_run=True)
+        if answer.status_code < 300 and answer.mimetype == "application/json":
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.rule)
+            said = contract["paths"][path][route.method.lower()]["responses"][str(answer.status_code)]
+            schema = said["content"]["application/json"]["schema"] | {"components": contract["components"]}
+            found = [
+                f"{route.name} {each.json_path}: {each.message}" for each in Validator(schema).iter_errors(answer.json)
+            ]
+            faults, looked_at = faults + found, looked_at + 1
+    assert faults == []
+    assert looked_at > 100
