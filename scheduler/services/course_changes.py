@@ -18,8 +18,10 @@ from scheduler.core.changing import why_not_change
 from scheduler.core.civil import on_grid, to_local
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
 from scheduler.core.policies import Initiator, Policies
+from scheduler.core.visit_day import why_not_undosed
 from scheduler.models import Appointment
 from scheduler.services import courses, policies
+from scheduler.services.appointments import times_of
 from scheduler.services.courses import CourseView
 
 Action = Literal["cancel", "move", "noshow", "not_dosed"]
@@ -178,8 +180,9 @@ def check(call: Call, row: Appointment, action: Action) -> bool:
     lifecycle.after(_MOVES[action], row.status)
     if action == "noshow" and call.now < row.starts_at:
         raise IllegalTransition("The visit has not begun yet: until then it can only be cancelled.")
-    if action == "not_dosed" and row.dosed_at is not None:
-        raise IllegalTransition("A dose was recorded; undo that first if it was never given.")
+    why_not = why_not_undosed(times_of(row), row.time_zone, call.now) if action == "not_dosed" else None
+    if why_not is not None:
+        raise IllegalTransition(why_not)
     return True
 
 

@@ -267,5 +267,5 @@ def test_whatever_is_done_nobody_is_double_booked_or_left_unserved(engine: Engin
     for _ in range(90):
         desk.step()
     done = {each for each in desk.said if " " not in each}
-    assert len(done) > 12, "most acts succeed now and then"
+    assert len(done) > 11, "most acts succeed now and then"
     assert sum(count for each, count in desk.said.items() if " " in each) > 10, "and are refused now and then"

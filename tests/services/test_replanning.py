@@ -274,8 +274,9 @@ def test_a_visit_that_changed_meanwhile_makes_it_stale(running: Running) -> None
 
 def test_changes_that_cannot_be_are_refused(running: Running) -> None:
     visit = running.visit("dose", 3)
-    with pytest.raises(IllegalTransition):
-        running.propose(Change(visit.id, "noshow"))
+    for action in ("noshow", "not_dosed"):
+        with pytest.raises(IllegalTransition, match="can only be cancelled"):
+            running.propose(Change(visit.id, action))
     with pytest.raises(Invalid) as caught:
         running.propose(
             Change(visit.id, "cancel", visit.starts_at), Change(visit.id, "move"), pinned=[running.clinic.location_id]

@@ -19,7 +19,7 @@ from scheduler.core.errors import (
 from scheduler.models import Appointment, Message, Occupancy, Resource, new_id
 from scheduler.services import booking, clearances, organizations, visit_day
 from scheduler.services.visit_day import Done, Waiver
-from tests.clinic import Clinic
+from tests.clinic import NOW, Clinic
 from tests.desk import book
 from tests.ward import (
     FIT,
@@ -205,6 +205,8 @@ class TestWatch:
         assert [(each.code, each.segment, each.start, each.end) for each in found.reasons] == [
             ("observation_not_over", "monitor", ward.at("2030-03-04 09:30"), ward.at("2030-03-04 11:30"))
         ]
+        assert (found.reasons[0].end or NOW).isoformat() == "2030-03-04T11:30:00-05:00", "by the clinic's clock"
+        assert found.detail.endswith("they are over at 2030-03-04 11:30.")
         assert move(ward, "fulfill", visit, "2030-03-04 11:30", checklist=STEADY).row.status == "fulfilled"
 
     def test_no_waiver_and_no_stated_time_shortens_it(self, ward: Clinic) -> None:
@@ -299,6 +301,20 @@ class TestNotDosed:
         visit = spray(ward)
         move(ward, "not_dosed", visit, "2030-03-04 08:30", reason="fever")
         assert taken(ward, visit) == set()
+
+    def test_on_a_day_before_nobody_came(self, ward: Clinic) -> None:
+        visit = spray(ward)
+        with pytest.raises(IllegalTransition, match="can only be cancelled"):
+            move(ward, "not_dosed", visit, "2030-03-03 23:59", reason="fever")
+        move(
+            ward,
+            "check_in",
+            visit,
+            "2030-03-03 23:59",
+            checklist=READY,
+            waiver=Waiver(("visit_day", "fast"), "Dr", "why"),
+        )
+        assert move(ward, "not_dosed", visit, "2030-03-03 23:59", reason="fever").row.outcome == "not_dosed"
 
     def test_a_dose_that_was_given_is_not_taken_back_so(self, ward: Clinic) -> None:
         visit = spray(ward)

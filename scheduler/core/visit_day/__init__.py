@@ -13,6 +13,7 @@ from scheduler.core.visit_day.pencil import deadline
 from scheduler.core.visit_day.sweeping import Sweep, overdue
 from scheduler.core.visit_day.tasks import Due, tasks_of, urgent_at
 from scheduler.core.visit_day.times import Times
+from scheduler.core.visit_day.undosed import why_not_undosed
 
 __all__ = [
     "Collision",
@@ -39,4 +40,5 @@ __all__ = [
     "urgent_at",
     "waived",
     "watch",
+    "why_not_undosed",
 ]

@@ -10,13 +10,15 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.civil import to_local
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
 from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.core.reminders import CALL
-from scheduler.core.visit_day import too_early, watch
+from scheduler.core.visit_day import too_early, watch, why_not_undosed
 from scheduler.models import Task
 from scheduler.services import course_rules, late_doses, outbox, policies, tasks, visit_tasks
 from scheduler.services.appointments import times_of
+from scheduler.services.finding import by_the_clock
 from scheduler.services.licences import receive
 from scheduler.services.occupying import served
 from scheduler.services.visit_day.opening import (
@@ -189,12 +191,14 @@ def not_dosed(
 ) -> DayView:
     """The patient came and gets no dose: the visit is over, does not count in its series, and its time left is free.
 
-    Raises NotFound, StaleRevision, IllegalTransition (also once a dose was recorded).
+    Raises NotFound, StaleRevision, IllegalTransition (also once a dose was recorded, and before the visit's local day
+    unless the patient has been received all the same).
     """
     move = opened(session, call, appointment_id, "not-dosed", revision)
     row = move.row
-    if row.dosed_at is not None:
-        raise IllegalTransition("A dose was recorded; undo that first if it was never given.")
+    why_not = why_not_undosed(times_of(row), row.time_zone, call.now)
+    if why_not is not None:
+        raise IllegalTransition(why_not)
     before = {"served": served(session, call, row.id)}
     row.status, row.outcome, row.outcome_reason, row.fulfilled_at = move.status, NOT_DOSED, reason, call.now
     cut_short(session, call, row, move.kind, call.now)
@@ -239,10 +243,11 @@ def _keep_watch(move: Opened, left_at: datetime) -> None:
         detail = "No dose was recorded, so no observation has begun; start the visit, or say that it was not dosed."
         raise Refused([Reason("observation_not_over", detail, segment=observation.segment)])
     if left_at < found.over_at:
-        local = found.over_at.isoformat(timespec="minutes")
-        detail = f"{observation.minutes} minutes of observation are demanded; they are over at {local}."
+        local = to_local(found.over_at, move.row.time_zone)
+        detail = f"{observation.minutes} minutes of observation are demanded; they are over at {local:%Y-%m-%d %H:%M}."
         code, segment = "observation_not_over", found.segment
-        raise Refused([Reason(code, detail, segment=segment, start=found.since, end=found.over_at)])
+        reason = Reason(code, detail, segment=segment, start=found.since, end=found.over_at)
+        raise Refused(by_the_clock([reason], move.row.time_zone))
 
 
 def _why(waiver: Waiver | None) -> str | None:
