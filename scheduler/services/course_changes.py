@@ -70,9 +70,9 @@ class Case:
         """The change of each session that is concerned."""
         found = {}
         for change in self.changes:
-            key = self.rows[change.appointment_id].course_session_id
-            if key is not None:
-                found[self.position_of[key]] = change
+            row = self.rows.get(change.appointment_id)
+            if row is not None and row.course_session_id is not None:
+                found[self.position_of[row.course_session_id]] = change
         return found
 
     @cached_property

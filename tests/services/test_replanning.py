@@ -282,6 +282,9 @@ def test_changes_that_cannot_be_are_refused(running: Running) -> None:
             Change(visit.id, "cancel", visit.starts_at), Change(visit.id, "move"), pinned=[running.clinic.location_id]
         )
     assert {fault.code for fault in caught.value.faults} == {"not_a_move", "twice", "unknown_session"}
+    with pytest.raises(Invalid) as caught:
+        running.propose(Change(running.clinic.location_id, "cancel"), pinned=[running.clinic.location_id])
+    assert {fault.code for fault in caught.value.faults} == {"unknown_appointment", "unknown_session"}
 
 
 class TestLife:
