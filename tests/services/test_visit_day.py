@@ -9,13 +9,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import (
-    IllegalTransition,
-    Invalid,
-    NotFound,
-    ScopeMissing,
-    StaleRevision,
-)
+from scheduler.core.errors import IllegalTransition, Invalid, NotFound, ScopeMissing, StaleRevision
 from scheduler.models import Appointment, Message, Occupancy, Resource, new_id
 from scheduler.services import booking, clearances, organizations, visit_day
 from scheduler.services.visit_day import Done, Waiver
