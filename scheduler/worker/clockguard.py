@@ -55,9 +55,11 @@ class ClockGuard:
                 self._remember(session)
             read = self._read()
             leap = self._ahead(read)
-            why = _leapt(leap) if leap > STEP else self._apart(session)
-            if why is None and leap > DOUBT:
-                self._seen = read
+            skew = self._skew(session)
+            why = _leapt(leap) if leap > STEP else _apart(skew)
+            # Who began by a wrong clock would take what that is ahead for no leap, once it is set right.
+            if why is None and (leap > DOUBT or (self._is_back and skew is not None)):
+                self._seen, self._is_back = read, False
         if why is not None:
             log.critical("no message leaves: %s", why)
         return why is not None
@@ -98,11 +100,14 @@ class ClockGuard:
             self._seen, self._is_back = read, False
         return leap
 
-    def _apart(self, session: Session) -> str | None:
-        skew = health.skew(session, self._clock)
-        if skew is not None and abs(skew) > APART:
-            return f"the clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the database's"
-        return None
+    def _skew(self, session: Session) -> float | None:
+        return health.skew(session, self._clock)
+
+
+def _apart(skew: float | None) -> str | None:
+    if skew is not None and abs(skew) > APART:
+        return f"the clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the database's"
+    return None
 
 
 def _leapt(ahead: timedelta) -> str:

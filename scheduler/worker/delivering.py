@@ -72,7 +72,8 @@ class Worker(Hands):
         links: Links | None = None,
     ) -> None:
         gate = gate_of(sessions)
-        super().__init__(sessions, clock if guard is None else guard.believed, gate)
+        now = clock if guard is None else guard.believed
+        super().__init__(sessions, now, gate)
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._channels, self._lease, self._batch = channels, lease, batch
         unsafe = {name for name, channel in channels.items() if not channel.drops_repeats}
@@ -82,10 +83,10 @@ class Worker(Hands):
         self._stopping = threading.Event()
         self._carriers = Carriers(at_once)
         self._rounds: dict[UUID, Rounds] = {}
-        self._housekeeper = Housekeeper(sessions, clock, gate, self._stopping)
-        self.jobs = Runner(sessions, clock, gate, self._stopping, lease=lease)
-        self.webhooks = Courier(sessions, clock, gate, self._stopping, channel=channels.get("webhook"), lease=lease)
-        self.staff = Crier(sessions, clock, gate, self._stopping, channel=channels.get("staff"))
+        self._housekeeper = Housekeeper(sessions, now, gate, self._stopping)
+        self.jobs = Runner(sessions, now, gate, self._stopping, lease=lease)
+        self.webhooks = Courier(sessions, now, gate, self._stopping, channel=channels.get("webhook"), lease=lease)
+        self.staff = Crier(sessions, now, gate, self._stopping, channel=channels.get("staff"))
 
     def tick(self) -> int:
         """Deliver what is due, of every organization in turn, until nothing is. Returns how many rows were taken."""

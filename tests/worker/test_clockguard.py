@@ -68,7 +68,7 @@ def hire(clinic: Clinic, post: Post) -> Iterator[Callable[..., Worker]]:
 class Believed(ClockGuard):
     """Without the comparison with the database, whose clock no test can set."""
 
-    def _apart(self, _session: Session) -> None:
+    def _skew(self, _session: Session) -> None:
         return None
 
 
@@ -166,9 +166,9 @@ def test_a_leap_in_the_middle_of_a_batch_ends_nothing_that_was_due(
 class Asked(ClockGuard):
     """What the database says of the clock is the test's to say."""
 
-    says: str | None = "the clock is 2700 s ahead of the database's"
+    says = 2700.0
 
-    def _apart(self, _session: Session) -> str | None:
+    def _skew(self, _session: Session) -> float:
         return self.says
 
 
@@ -179,7 +179,7 @@ def test_less_than_an_hour_ends_nothing_until_the_database_was_asked(
     owed = {row.id for row in messages(clinic, Message.status == "pending")}
     clock, passed = Clock(clinic.call.now), [0.0]
     guard = Asked(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])
-    guard.says = None
+    guard.says = 0.0
     worker = hire(clock, guard, at_once=1)
     post.meanwhile = lambda: clock.move(timedelta(minutes=45)) if len(post.carried) == 1 else None
     worker.tick()
@@ -190,7 +190,7 @@ def test_less_than_an_hour_ends_nothing_until_the_database_was_asked(
     clock.move(-timedelta(minutes=45))
     passed[0] += 600
     clock.move(timedelta(minutes=10))
-    guard.says = None
+    guard.says = 0.0
     worker.tick()
     assert len(set(post.carried)) == len(post.carried) > 1
     assert {row.status for row in messages(clinic, Message.id.in_(owed))} <= {"sent", "suppressed"}
@@ -201,7 +201,7 @@ def test_a_clock_that_the_database_bears_out_is_believed(
 ) -> None:
     clock, passed = Clock(clinic.call.now), [0.0]
     guard = Asked(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])
-    guard.says = None
+    guard.says = 0.0
     worker = hire(clock, guard)
     worker.tick()
     clock.move(timedelta(minutes=45))
@@ -209,6 +209,23 @@ def test_a_clock_that_the_database_bears_out_is_believed(
     worker.tick()
     assert not guard.has_leapt()
     assert guard.believed() == clock()
+
+
+def test_who_began_by_a_wrong_clock_sees_a_leap_once_it_was_set_right(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker]
+) -> None:
+    hurry(clinic, clinic.call.now, good_for=timedelta(minutes=30))
+    clock, passed = Clock(clinic.call.now + DAY), [0.0]
+    guard = Asked(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])
+    guard.says = DAY.total_seconds()
+    worker = hire(clock, guard, at_once=1)
+    assert worker.tick() == 0
+    clock.move(-DAY)
+    guard.says = 0.0
+    post.meanwhile = lambda: clock.move(timedelta(minutes=45)) if len(post.carried) == 1 else None
+    worker.tick()
+    assert len(post.carried) == 1
+    assert "expired_unsent" not in {row.status for row in messages(clinic)}, "nothing was thought too late"
 
 
 def test_a_clock_set_back_between_two_workers_is_noticed(
