@@ -14,17 +14,20 @@ import icalendar
 
 from scheduler.core.calendar_entry import Entry, Method
 from scheduler.core.civil import zone
+from scheduler.core.oneline import one_line
 
 _PRODUCT = "-//Regimen//Scheduler//EN"
 #: Calendars are asked to look again so often.
 _REFRESH = timedelta(minutes=15)
+#: Of a name or an address.
+_LONGEST = 500
 
 
 def feed(entries: Iterable[Entry], name: str) -> bytes:
     """A calendar to subscribe to. The same entries give the same bytes."""
     shown = list(entries)
     calendar = _calendar(shown)
-    calendar.add("x-wr-calname", name)
+    calendar.add("x-wr-calname", one_line(name, _LONGEST))
     calendar.add("refresh-interval", _REFRESH, parameters={"VALUE": "DURATION"})
     calendar.add("x-published-ttl", "PT15M")
     return bytes(calendar.to_ical())
@@ -67,13 +70,13 @@ def _event(entry: Entry) -> icalendar.Event:
     event.add("last-modified", entry.stamp)
     event.add("dtstart", entry.start.astimezone(where))
     event.add("dtend", entry.end.astimezone(where))
-    event.add("summary", entry.title)
+    event.add("summary", one_line(entry.title, _LONGEST))
     event.add("status", entry.status)
     event.add("class", "PRIVATE")
     if entry.status == "CANCELLED":
         event.add("transp", "TRANSPARENT")
     if entry.place:
-        event.add("location", entry.place)
+        event.add("location", one_line(entry.place, _LONGEST))
     return event
 
 

@@ -10,5 +10,7 @@ _JOINERS = frozenset("\u200c\u200d")
 
 def one_line(text: str, longest: int) -> str:
     """Without line breaks, control characters, marks that turn the text around, and half characters."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())[:longest]
     kept = "".join(mark if mark.isprintable() or mark in _JOINERS else " " for mark in text)
     return unicodedata.normalize("NFC", " ".join(kept.split()))[:longest]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from scheduler.messaging.disclosure import disclosures, fold
+from scheduler.messaging.gsm7 import lost
 
 #: What any text of a clinic may name. Each is a finished phrase in the reader's language, or empty.
 _ALWAYS = frozenset({"sender", "phone", "link", "when", "when_short", "day", "in_words", "opt_out"})
@@ -69,6 +70,8 @@ def faults_in(
         yield "telling_name", "Write {{sender}}: the name that patients see is the neutral one."
     if len(text) > LONGEST[part]:
         yield "too_long", f"The text is longer than {LONGEST[part]} characters."
+    if part == "sms" and (letters := lost(plain)):
+        yield "not_in_an_sms", f"An SMS is written in the GSM 7-bit alphabet, and has no '{letters[:20]}'."
     if not text.strip():
         yield "empty", "The text is empty."
     elif part != "subject":

@@ -27,6 +27,11 @@ def to_gsm7(text: str) -> str:
     return " ".join(text.split())
 
 
+def lost(text: str) -> str:
+    """The letters of a text that would be left out, each once: of another script nothing would be to be read."""
+    return "".join(dict.fromkeys(mark for mark in text if mark.isalpha() and not _spell(mark)))
+
+
 def septets(text: str) -> int:
     """How much of LIMIT a text in that alphabet takes; characters of the extension count twice."""
     if _EXTENDED.isdisjoint(text):

@@ -7,6 +7,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 
+from scheduler.core.oneline import one_line
 from scheduler.messaging.base import DeliveryError, Envelope
 from scheduler.messaging.html import as_html
 
@@ -27,9 +28,9 @@ def as_mail(envelope: Envelope, *, sender: str, to: str) -> EmailMessage:
     language = envelope.locale.replace("_", "-")
     try:
         mail["Message-ID"] = f"<{envelope.message_id}@{domain}>"
-        mail["From"] = Address(_one_line(envelope.sender_name), addr_spec=sender)
+        mail["From"] = Address(_plain(envelope.sender_name), addr_spec=sender)
         mail["To"] = to
-        mail["Subject"] = _one_line(envelope.subject)
+        mail["Subject"] = _plain(envelope.subject)
         mail["Auto-Submitted"] = "auto-generated"  # so that an absence notice does not answer
         mail["X-Message-Channel"] = envelope.channel
         for name, value in envelope.headers.items():
@@ -55,5 +56,6 @@ def _add_calendar(mail: EmailMessage, envelope: Envelope, *, sender: str, to: st
     mail.add_alternative(text.decode(), subtype="calendar", params={"method": envelope.method})
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:LONGEST_HEADER]
+def _plain(text: str) -> str:
+    """What stands in a header as written: what looks encoded would be decoded by its reader, line breaks and all."""
+    return one_line(text, LONGEST_HEADER).replace("=?", "= ?")

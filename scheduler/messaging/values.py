@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from scheduler.core.oneline import one_line
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.facts import Facts, Line, Moved
 from scheduler.messaging.gsm7 import to_gsm7
 from scheduler.messaging.phrases import Phrases
+
+#: No name, address or number is longer.
+_LONGEST = 500
 
 
 class Values(dict[str, Any]):
@@ -69,15 +73,11 @@ class Values(dict[str, Any]):
 
 def quiet(name: str) -> str:
     """A name on one line; nothing when it would give the patient away."""
-    return "" if disclosures(name) else _one_line(name)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return "" if disclosures(name) else one_line(name, _LONGEST)
 
 
 def _sender(values: Values) -> str:
-    name = _one_line(values.facts.sender_name)
+    name = one_line(values.facts.sender_name, _LONGEST)
     return values.words["sender"] if disclosures(name) or not to_gsm7(name) else name
 
 
@@ -108,7 +108,7 @@ def _first_new(values: Values) -> str:
 
 _MADE: dict[str, Callable[[Values], Any]] = {
     "sender": _sender,
-    "phone": lambda v: _one_line(v.facts.phone),
+    "phone": lambda v: one_line(v.facts.phone, _LONGEST),
     "link": lambda v: "" if disclosures(v.facts.link) else v.facts.link,
     "visit": lambda v: v.neutral(v.facts.visit),
     "place": lambda v: ", ".join(filter(None, map(quiet, (v.facts.location, v.facts.address)))),
