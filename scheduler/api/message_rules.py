@@ -7,12 +7,12 @@ from typing import Any
 from flask import current_app
 
 from scheduler.api.documents import Part
-from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text, Whole, ZoneName
+from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole, ZoneName
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.reminders import CHANNELS, KINDS, TASK_KINDS
-from scheduler.services import message_preview, message_rules
+from scheduler.services import message_preview, message_rules, organizations
 from scheduler.services.message_rules import RuleSet
 
 blp = Blueprint("message_rules", __name__, url_prefix="/v1", description="Which messages are owed, and when")
@@ -62,12 +62,36 @@ class MessageRulesPut(Schema):
     rules = Part("objects", "In any order; each names its kind, its class and its moment", items=_RULE)
 
 
+class RuleNewsSchema(Schema):
+    """A rule of which the product ships another draft by now, a new one, or none any more."""
+
+    key = Text(60, required=True)
+    change = Choice("new", "changed", "gone", required=True)
+    edited = Flag(required=True, metadata={"description": "The clinic has changed its own; it is adopted only by name"})
+    shipped = Part("object", "The draft", **_RULE)
+
+
 class MessageRulesSchema(MessageRulesPut):
     """The rules in force; `revision` counts their versions."""
 
+    news = List(Nested(RuleNewsSchema), max=1_000, dump_only=True)
+    quiet_below_the_law = Flag(
+        dump_only=True, metadata={"description": "The organization's quiet hours are from before they had a floor"}
+    )
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True, allow_none=True)
     created_by = Text(200, min=0, dump_only=True)
+
+
+class MessageRulesAdopt(Schema):
+    """Of which rules to take the shipped drafts."""
+
+    keys = List(
+        Text(60),
+        max=1_000,
+        allow_none=True,
+        metadata={"description": "Without them, all that the clinic has not edited"},
+    )
 
 
 class MessagePreviewQuestion(Schema):
@@ -108,7 +132,7 @@ class MessagePreviewSchema(Schema):
 @endpoint(scope="messages:read", gives=MessageRulesSchema)
 def get_message_rules(session: Session, call: Call) -> Any:
     """Show the rules in force."""
-    return _document(message_rules.current(session, call))
+    return _document(session, call, message_rules.current(session, call))
 
 
 @blp.put("/message-rules")
@@ -117,7 +141,16 @@ def get_message_rules(session: Session, call: Call) -> Any:
 )
 def put_message_rules(session: Session, call: Call, body: dict[str, Any], *, revision: int | None) -> Any:
     """Put a new version of all rules in force. Every fault in them is named. Booked visits follow within a day."""
-    return _document(message_rules.change(session, call, body.get("rules"), revision))
+    return _document(session, call, message_rules.change(session, call, body.get("rules"), revision))
+
+
+@blp.post("/message-rules/adopt")
+@endpoint(
+    scope="messages:write", takes=MessageRulesAdopt, gives=MessageRulesSchema, refuses=(NotFound,), if_match="optional"
+)
+def adopt_message_rules(session: Session, call: Call, body: dict[str, Any], *, revision: int | None) -> Any:
+    """Put drafts that the product ships by now in force, as a new version. What the clinic has edited stays its own."""
+    return _document(session, call, message_rules.adopt(session, call, body.get("keys"), revision))
 
 
 @blp.post("/message-rules/preview")
@@ -128,8 +161,10 @@ def preview_messages(session: Session, call: Call, body: dict[str, Any]) -> Any:
     return {"items": message_preview.preview(session, call, **body, public_url=public_url)}
 
 
-def _document(view: RuleSet) -> dict[str, Any]:
+def _document(session: Session, call: Call, view: RuleSet) -> dict[str, Any]:
     return {
+        "news": message_rules.news(session, call, view),
+        "quiet_below_the_law": organizations.is_too_loud(session, call),
         "rules": view.items,
         "revision": view.revision,
         "created_at": view.created_at,

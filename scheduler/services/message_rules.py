@@ -6,6 +6,7 @@ What a rule means is the core's; what is owed by one is the outbox's.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -137,6 +138,64 @@ def checked(session: Session, call: Call, items: Any) -> tuple[Rule, ...]:
     if faults:
         raise Invalid(faults)
     return tuple(rule for rule in rules if rule.enabled)
+
+
+@dataclass(frozen=True)
+class News:
+    """How the shipped draft of a rule differs from the one in force: `new`, `changed`, or `gone`, with no draft.
+
+    `edited`: the clinic has changed its own since it began, or taken it out.
+    """
+
+    key: str
+    change: str
+    edited: bool
+    shipped: dict[str, Any] | None
+
+
+def news(session: Session, call: Call, held: RuleSet) -> list[News]:
+    """Where the product ships other rules by now than these, in its own order."""
+    mine, drafts = _by_key(held.items), _by_key(shipped.message_rules())
+    began = _by_key(_first(session, call))
+    found = []
+    for key in [*drafts, *(key for key in mine if key not in drafts)]:
+        draft, own = drafts.get(key), mine.get(key)
+        if own == draft:
+            continue
+        change = "new" if own is None else "gone" if draft is None else "changed"
+        if draft is None and key not in began:
+            continue  # it never was anybody's but the clinic's
+        found.append(News(key, change, began.get(key) != own, draft))
+    return found
+
+
+def adopt(session: Session, call: Call, keys: Collection[str] | None = None, revision: int | None = None) -> RuleSet:
+    """Put the shipped drafts in force: of these rules, or of all that the clinic has not edited. Its others stay.
+
+    Raises Invalid for a rule of which there is no news, StaleRevision.
+    """
+    held = current(session, call)
+    told = {each.key: each for each in news(session, call, held)}
+    unknown = [key for key in keys or () if key not in told]
+    if unknown:
+        detail = "The rule in force is as it is shipped, or never was."
+        raise Invalid(
+            [Fault(f"/keys/{place}", "no_news", detail) for place, key in enumerate(keys or ()) if key in unknown]
+        )
+    chosen = set(keys) if keys is not None else {key for key, each in told.items() if not each.edited}
+    kept = [told[rule["key"]].shipped if rule["key"] in chosen else rule for rule in held.items]
+    added = [each.shipped for each in told.values() if each.change == "new" and each.key in chosen]
+    return change(session, call, [rule for rule in [*kept, *added] if rule is not None], revision)
+
+
+def _by_key(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {item["key"]: item for item in items}
+
+
+def _first(session: Session, call: Call) -> list[dict[str, Any]]:
+    """With which the organization began: the drafts of that day."""
+    oldest = select(MessageRules.rules).where(MessageRules.organization_id == call.organization_id)
+    return session.scalars(oldest.order_by(MessageRules.version).limit(1)).one_or_none() or []
 
 
 def _add(session: Session, call: Call, version: int, items: list[dict[str, Any]]) -> None:

@@ -126,11 +126,20 @@ def change(session: Session, call: Call, revision: int, values: Mapping[str, Any
 def _leave_peace(row: Organization, values: Mapping[str, Any]) -> None:
     """Raises Invalid (`below_the_law`) when new quiet hours do not hold all those that the law demands."""
     change = values.get("messaging", {})
-    manners = Messaging.from_document(merged(row.messaging, change))
-    if "quiet" in change and is_too_little(parse_clock(manners.quiet_from), parse_clock(manners.quiet_to)):
+    if "quiet" in change and _is_too_loud(merged(row.messaging, change)):
         least = f"{LAW_FROM.isoformat('minutes')} to {LAW_TO.isoformat('minutes')}"
         detail = f"Quiet hours may be longer, but last from {least} by the patient's clock at the least."
         raise Invalid([Fault("/messaging/quiet", "below_the_law", detail)])
+
+
+def is_too_loud(session: Session, call: Call) -> bool:
+    """Whether the quiet hours in force are less than the law's: they are from before there was a floor."""
+    return _is_too_loud(_find(session, call).messaging)
+
+
+def _is_too_loud(messaging: Mapping[str, Any]) -> bool:
+    manners = Messaging.from_document(messaging)
+    return is_too_little(parse_clock(manners.quiet_from), parse_clock(manners.quiet_to))
 
 
 def _find(session: Session, call: Call) -> Organization:
