@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect
 
 from scheduler.api.trace import request_id
@@ -131,6 +131,8 @@ def _fault(fault: Fault) -> dict[str, str]:
 def _http(error: HTTPException) -> Response:
     if isinstance(error, RequestRedirect):
         return error.get_response()  # type: ignore[return-value] # it is Flask's own redirect
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        return _unexpected(error.original_exception)  # it was raised while another refusal was being answered
     status = error.code or 500
     phrase = HTTPStatus(status).phrase
     code = getattr(error, "problem_code", None) or _HTTP_CODES.get(status) or re.sub(r"\W+", "_", phrase.lower())
@@ -144,7 +146,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    refusal = failure.refusal(error)
+    refusal = error if isinstance(error, SchedulingError) else failure.refusal(error)
     if refusal is not None:
         return _refusal(refusal)
     said = failure.of_database(error)

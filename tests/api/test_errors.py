@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from scheduler.api import docs
 from scheduler.api.errors import STATUS, reason
-from scheduler.core.errors import Reason
+from scheduler.core.errors import NotFound, PlanStale, Reason
 from tests.api import probe
 from tests.api.problem import assert_problem
 
@@ -104,6 +104,21 @@ def test_a_busy_database_is_a_503_with_a_time_to_come_back(probes: Any, alice: P
     assert_problem(answer, 503, "overloaded")
     assert int(answer.headers["Retry-After"]) > 0
     assert "patients" not in answer.text
+
+
+def test_what_fails_while_a_refusal_is_answered_is_told_as_anywhere(app: Flask, probes: Any, alice: Person) -> None:
+    """A stale plan is answered with a fresh one, which asks the database again."""
+
+    def unable(_: PlanStale) -> str:
+        raise failures.pop()
+
+    app.register_error_handler(PlanStale, unable)
+    failures = [RuntimeError("Jane Roe"), NotFound("It is gone by now."), BUSY[1]]
+    answer = provoke(alice, "plan-stale")
+    assert_problem(answer, 503, "overloaded")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert_problem(provoke(alice, "plan-stale"), 404, "not_found")
+    assert_problem(provoke(alice, "plan-stale"), 500, "internal_error")
 
 
 BROKEN = (
