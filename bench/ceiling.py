@@ -18,6 +18,7 @@ import numpy as np
 from ortools.linear_solver import pywraplp
 
 from bench.batch import ClinicFloor, kind_of
+from bench.plainly import has_plan
 from bench.planner_clinic import KINDS, SIZES, Clinic
 from bench.report import table
 from scheduler.core.bitmap import bits, erode
@@ -42,11 +43,15 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clinics", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--courses", type=int, default=50)
+    parser.add_argument("--alone", action="store_true", help="only count who has a plan by itself, by two programs")
     parser.add_argument("--seconds", type=float, default=120.0, help="CPU seconds for each clinic at most")
 
 
 def run(chosen: argparse.Namespace) -> None:
     """Print one row for each clinic."""
+    if chosen.alone:
+        _count_alone(chosen)
+        return
     rows = []
     for seed in range(chosen.first, chosen.first + chosen.clinics):
         ceiling = Ceiling(ClinicFloor(Clinic(chosen.size, chosen.weeks, chosen.load, seed), chosen.courses))
@@ -56,6 +61,17 @@ def run(chosen: argparse.Namespace) -> None:
         alone, turns = len(ceiling.problems), ceiling.turns
         rows.append([str(seed), str(alone), f"{ceiling.bound:.2f}", str(floor(ceiling.bound + 1e-6)), str(turns)])
     table(["clinic", "with a plan by themselves", "bound", "at most", "turns"], rows)
+
+
+def _count_alone(chosen: argparse.Namespace) -> None:
+    """How many courses have a plan in the clinic without the others: by the planner, and by a plain search."""
+    rows = []
+    for seed in range(chosen.first, chosen.first + chosen.clinics):
+        empty = ClinicFloor(Clinic(chosen.size, chosen.weeks, chosen.load, seed), chosen.courses)
+        problems = [empty.problem(number) for number in range(chosen.courses)]
+        ours, plain = ([bool(found(each)) for each in problems] for found in (plan, has_plan))
+        rows.append([str(seed), str(sum(ours)), str(sum(plain)), "yes" if ours == plain else "NO"])
+    table(["clinic", "with a plan by the planner", "by a plain search", "the same ones"], rows)
 
 
 class Ceiling:

@@ -123,3 +123,17 @@ def test_a_course_of_one_open_session_and_one_of_a_year_both_fit() -> None:
         root = _read(draw(timeline))
         numbers = [float(each.get("x", "0")) for each in root.iter(f"{SVG}text")]
         assert all(0 <= number <= 1000 for number in numbers)
+
+
+def test_however_long_names_are_they_end_within_the_picture_and_are_whole_in_words() -> None:
+    long = "un nombre bastante largo " * 9
+    gate = Gate(1, long, hard=True, outcome="pending")
+    picture = Timeline(long, "UTC", MONDAY, (bar(0, "booked", label=long, phase=long),), (gate,))
+    root = _read(draw(picture))
+    for text in root.iter(f"{SVG}text"):
+        letter = {"title": 9.6, "small": 6.0}.get(text.get("class") or "", 6.4)
+        assert float(text.get("x") or 0) + letter * len(text.text or "") <= 1000, text.text
+    for line in (each for each in root.iter(f"{SVG}line") if "gate" in (each.get("class") or "")):
+        assert float(line.get("x1") or 0) <= float(line.get("x2") or 0)
+    assert root.findtext(f"{SVG}title") == long
+    assert long in (root.findtext(f"{SVG}desc") or "")

@@ -22,7 +22,17 @@ from scheduler.core.errors import LostRace, Refused, SlotTaken
 from scheduler.core.localgrid import Wish
 from scheduler.database import engine_options
 from scheduler.models import Resource
-from scheduler.services import absences, availability, booking, clinical_holds, holds, series, series_moves, waitlist
+from scheduler.services import (
+    absences,
+    availability,
+    booking,
+    clinical_holds,
+    disruptions,
+    holds,
+    series,
+    series_moves,
+    waitlist,
+)
 from scheduler.services.finding import find, premises_of
 from scheduler.services.settling import settle
 from tests.clinic import Clinic, need, segment, visit_type
@@ -282,3 +292,19 @@ def test_a_rehearsal_is_remembered_by_nobody(here: Clinic, there: Clinic) -> Non
     assert starts(here) == ["08", "09", "10"]
     here.do(lambda s, c: booking.book(s, c, asked), dry_run=True)
     assert starts(here) == starts(there) == ["08", "09", "10"]
+
+
+def test_who_stands_in_by_a_repair_is_taken_for_everybody_at_once(here: Clinic, there: Clinic) -> None:
+    """It is the stand-in's calendar that has changed, of which the absence says nothing."""
+    here.staff("therapist")
+    here.room("consult")
+    made = book(here, here.patient(), "talk", NINE)
+    away = next(each.resource_id for each in made.participants if each.role == "therapist")
+    day = (here.at("2030-03-04 00:00"), here.at("2030-03-05 00:00"))
+    found = here.do(lambda s, c: disruptions.offer(s, c, away, *day, "ill"))
+    assert [line.outcome for line in found.lines] == ["kept"]
+    assert starts(there) == ["08", "09", "10"]
+    here.do(lambda s, c: disruptions.accept(s, c, found.token, everything=True))
+    assert starts(there) == ["08", "10"]
+    with pytest.raises(Refused):
+        book(there, there.patient(), "talk", NINE)

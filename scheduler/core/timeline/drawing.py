@@ -16,14 +16,17 @@ WIDTH, LEFT, RIGHT, TOP, ROW, GATE, PHASE = 1000, 240, 24, 84, 28, 22, 20
 _LEGEND = 74
 _SPACE = WIDTH - LEFT - RIGHT
 _KINDS: tuple[tuple[Kind, str], ...] = (("dosing", "dose"), ("integration", "integration"), ("other", "other visit"))
-#: About as wide is a letter.
-_LETTER = 6.4
+#: About as wide is a letter, and one of the title.
+_LETTER, _TITLE_LETTER = 6.4, 9.6
+#: A gate's words leave so much of its line to be seen.
+_GATE_LINE = 60
 #: As many week lines at most carry a date.
 _DATES = 9
 
 _STYLE = (
     "text{font:12px system-ui,Helvetica,Arial,sans-serif;fill:#1a1a1a}.small{font-size:10.5px;fill:#444}"
-    ".title{font-size:16px;font-weight:600}.phase{font-size:11px;font-weight:600;fill:#333}.when{font-size:10.5px;fill:#222;stroke:#fff;stroke-width:3px;paint-order:stroke}"
+    ".title{font-size:16px;font-weight:600}.phase{font-size:11px;font-weight:600;fill:#333}.when{font-size:10.5px;fill:#222}"
+    ".when,.phase,.said{stroke:#fff;stroke-width:3px;paint-order:stroke}"
     ".week{stroke:#d5d5d5;stroke-width:1}.window{fill:url(#hatch);stroke:#777;stroke-width:.8}"
     ".target{stroke:#555;stroke-width:1.4}.today{stroke:#000;stroke-width:1.2;stroke-dasharray:2 3}"
     ".gate{stroke:#000;stroke-width:1.4}.soft{stroke-dasharray:7 4}.done{fill:#1a1a1a;stroke:#1a1a1a;stroke-width:1.6}"
@@ -67,7 +70,7 @@ class _Drawing:
         yield f'<desc id="desc">{escape(" ".join(described(self._timeline)))}</desc>'
         yield f"<style>{_STYLE}</style><defs>{_PATTERNS}</defs>"
         yield f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
-        yield _text(16, 28, self._timeline.title, "title")
+        yield _text(16, 28, _short(self._timeline.title, int((WIDTH - 32) / _TITLE_LETTER)), "title")
         yield _text(16, 46, f"Times are {self._timeline.time_zone} wall time.", "small")
         yield from self._phases()
         yield from self._weeks()
@@ -121,7 +124,7 @@ class _Drawing:
             fill = "#f6f6f6" if place % 2 else "#fff"
             yield f'<rect x="8" y="{top}" width="{WIDTH - 16}" height="{height}" fill="{fill}"/>'
             yield _line("phase-edge", 12, top + 3, 12, tops[-1] + ROW - 3)
-            yield _text(22, top + 15, phase, "phase")
+            yield _text(22, top + 15, _short(phase, int((WIDTH - 44) / _LETTER)), "phase")
 
     def _today(self) -> Iterator[str]:
         today = self._timeline.today
@@ -162,11 +165,12 @@ class _Drawing:
         middle = top + GATE / 2
         line = "gate" if hard else "gate soft"
         said = f"Gate: {label} — {outcome}" if hard else f"Review: {label} — {outcome}"
-        begin = max(LEFT, 30 + len(said) * _LETTER)
+        told = _short(said, int((WIDTH - _GATE_LINE - 30) / _LETTER))
+        begin = max(LEFT, 30 + len(told) * _LETTER)
         yield f"<g><title>{escape(said)}</title>" + _line(line, begin, middle, WIDTH - 12, middle)
         if hard:
             yield _line(line, begin, middle + 3, WIDTH - 12, middle + 3)
-        yield _text(22, middle + 4, said) + "</g>"
+        yield _text(22, middle + 4, told, "said") + "</g>"
 
     def _legend(self) -> Iterator[str]:
         y, x = self._bottom + 26, 22
