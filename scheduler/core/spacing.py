@@ -116,6 +116,14 @@ class SessionRules:
             yield Bar("gap_too_long", "It is farther from another session of the course than allowed.", far)
 
 
+def binding(
+    specs: Sequence[SessionSpec], placed: Collection[int], stands: Mapping[int, Booked], now: datetime
+) -> dict[int, Booked]:
+    """What stands without the talks about these sessions that have begun: they follow nothing that is placed now."""
+    talks = {spec.index for spec in specs if spec.kind == "leaf" and spec.anchor in placed}
+    return {index: each for index, each in stands.items() if index not in talks or each.starts_at > now}
+
+
 def session_rules(
     specs: Sequence[SessionSpec],
     index: int,

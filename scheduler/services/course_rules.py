@@ -21,7 +21,7 @@ from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
 from scheduler.core.lifecycle import ENDED, LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
-from scheduler.core.spacing import Booked, SessionRules, session_rules
+from scheduler.core.spacing import Booked, SessionRules, binding, session_rules
 from scheduler.core.visit import SessionGate, VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
 from scheduler.services import opening_days
@@ -114,6 +114,7 @@ def link(
     if booked.pop(step.position, None) is not None and not moving:
         detail = "That session of the course has an appointment already."
         raise AlreadyExists(detail)
+    booked = binding(specs, {step.position}, booked, call.now)
     spec = specs[step.position]
     passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
     minutes = visit_kind(session, call, visit_type).visit.minutes

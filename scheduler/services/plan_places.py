@@ -20,7 +20,7 @@ from scheduler.core.course import SessionSpec
 from scheduler.core.errors import PlanStale, Reason, Refused
 from scheduler.core.explain import why_not
 from scheduler.core.second_look import broken
-from scheduler.core.spacing import Booked, session_rules
+from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan
 from scheduler.services import course_rules, opening_days
@@ -74,7 +74,8 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
     by_id = {desk.session_id(spec): spec for spec in desk.specs}
     entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]
     planned = [(by_id[UUID(entry["session_id"])], entry) for entry in entries]
-    all_booked = {**desk.standing, **{spec.index: _booked(entry, site.time_zone) for spec, entry in planned}}
+    going = {spec.index: _booked(entry, site.time_zone) for spec, entry in planned}
+    all_booked = binding(desk.specs, going.keys(), desk.standing, call.now) | going
     opened = opening_days.at_site(desk.specs, site)
     faults = broken(desk.specs, all_booked, [spec.index for spec, _ in planned], opened)
     if faults:  # something of the course was booked or moved by hand since

@@ -226,7 +226,7 @@ class _Narrowed:
         for main in problem.mains:
             leaf = main.leaf
             again = place_of[main.session_id] in self.case.gone
-            if leaf is not None and leaf.session_id in pinned and again:
+            if leaf is not None and leaf.session_id in pinned and again and self._is_over(place_of[leaf.session_id]):
                 del pinned[leaf.session_id]
                 leaf = None
             if leaf is not None:
@@ -240,6 +240,10 @@ class _Narrowed:
             booked={key: slot for key, slot in problem.booked.items() if key not in problem.pinned},
             weights=replace(problem.weights, moved=STAYING),
         )
+
+    def _is_over(self, place: int) -> bool:
+        row = self.case.standing.get(place)
+        return row is not None and (row.status not in lifecycle.OPEN or row.starts_at <= self.case.now)
 
     def left(self, place: int) -> int:
         """The starts that the change of that session leaves to it."""

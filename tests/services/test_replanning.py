@@ -17,10 +17,11 @@ from scheduler.core.civil import to_local
 from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, PlanStale, Refused
 from scheduler.core.standing import Broken
 from scheduler.models import Appointment, Message, Occupancy
-from scheduler.services import absences, booking, course_life, courses, rebooking, replanning, visit_day
+from scheduler.services import absences, booking, course_life, course_rules, courses, rebooking, replanning, visit_day
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.course_changes import Action, Change
 from scheduler.services.courses import CourseView
+from scheduler.services.doctor import examine
 from scheduler.services.finding import Wanted
 from scheduler.services.replanning import Replan
 from tests.clinic import Clinic, week
@@ -285,6 +286,34 @@ def test_changes_that_cannot_be_are_refused(running: Running) -> None:
     with pytest.raises(Invalid) as caught:
         running.propose(Change(running.clinic.location_id, "cancel"), pinned=[running.clinic.location_id])
     assert {fault.code for fault in caught.value.faults} == {"unknown_appointment", "unknown_session"}
+
+
+@pytest.mark.parametrize("action", ["cancel", "move"])
+def test_a_talk_that_is_pinned_binds_its_dose_whatever_becomes_of_it(running: Running, action: str) -> None:
+    dose, talk = running.visit("dose", 1), running.visit("talk", 1)
+    with pytest.raises(NoFeasiblePlan) as caught:
+        running.propose(
+            Change(dose.id, action, talk.starts_at if action == "move" else None),
+            pinned=[running.session_id("talk", 1)],
+        )
+    assert caught.value.blocking
+
+
+def test_a_talk_that_took_place_without_its_dose_binds_nothing(running: Running) -> None:
+    dose, talk = running.visit("dose", 1), running.visit("talk", 1)
+    running.clinic.do(lambda s, c: visit_day.no_show(s, c, dose.id), now=dose.starts_at + timedelta(hours=1))
+    running.clinic.do(lambda s, c: visit_day.check_in(s, c, talk.id), now=talk.starts_at)
+    now = talk.starts_at + timedelta(hours=2)
+    running.clinic.do(lambda s, c: visit_day.fulfill(s, c, talk.id), now=now)
+    asked = (running.session_id("dose", 1), dose.patient_id, dose.visit_type)
+    link = running.clinic.do(lambda s, c: course_rules.link(s, c, *asked, reading=True), now=now)
+    assert link is not None
+    assert (link.rules.not_after or now) >= now, "by hand neither"
+    plan = running.propose(Change(dose.id, "noshow"), now=now)
+    running.accept(plan, now=now)
+    assert running.visit("dose", 1).starts_at >= now
+    [found] = [each for each in running.clinic.do(lambda s, c: list(examine(s, c)), now=now) if each.key == "gaps"]
+    assert found.count == 0, found.shown
 
 
 class TestLife:

@@ -18,7 +18,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import LostRace, PlanStale
 from scheduler.core.second_look import broken
-from scheduler.core.spacing import Booked, session_rules
+from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.models import Appointment, Course, Disruption, Resource
 from scheduler.services import absences, audit, booking, course_rules, courses, opening_days, openings, outbox
 from scheduler.services.booking import pins_of, place, snapshot
@@ -212,6 +212,7 @@ class _Stage:
         site, spec = desk.loaded.site, next(each for each in desk.specs if desk.session_id(each) == line.session_id)
         others = dict(self._places(desk))
         others.pop(spec.index, None)
+        others = binding(desk.specs, {spec.index}, others, self._call.now)
         passed = course_rules.passed_gates(self._session, self._call, desk.course.id)
         opened = opening_days.at_site(desk.specs, site)
         rules = session_rules(desk.specs, spec.index, others, {*passed, *spec.gates}, kind.visit.minutes, opened)

@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec
 from scheduler.core.doses import crowded, dose_of
 from scheduler.core.lifecycle import LIVE, NOT_DOSED, OPEN
-from scheduler.core.spacing import Booked, session_rules
+from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.models import Appointment, Course, CourseSession
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.course_rules import place_of, specs_of
@@ -62,7 +62,8 @@ def _too_close(session: Session, call: Call, course_id: UUID) -> Iterator[str]:
     gates = {gate for spec in specs for gate in spec.gates}
     for place, stands in booked.items():
         is_ahead = rows[place].status in OPEN and stands.starts_at > call.now
-        if is_ahead and not any(_fits(specs, place, each, gates) for each in (booked, given)):
+        both = (binding(specs, {place}, each, call.now) for each in (booked, given))
+        if is_ahead and not any(_fits(specs, place, each, gates) for each in both):
             yield f"{rows[place].id}: {stands.day.isoformat()} is too close to another of course {course_id}"
 
 
