@@ -16,6 +16,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from scheduler.messaging.custom import fill
 from scheduler.messaging.facts import Facts
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
+from scheduler.messaging.numbers import grouped
 from scheduler.messaging.phrases import Phrases
 from scheduler.messaging.values import Values, quiet
 
@@ -158,6 +159,7 @@ class _Saying:
 
     def email(self) -> Text:
         values = self._values()
+        values["phone"] = grouped(values["phone"])
         subject = " ".join(self._part("subject", values).split())
         return Text(subject, _tidy(self._part("body", values)), self._locale, values["sender"])
 
@@ -175,6 +177,7 @@ class _Saying:
 
     def call(self) -> Spoken:
         values = self._values()
+        values["phone"] = grouped(values["phone"])
         template = "voice_cancelled" if self._kind in CANCELLING else "voice"
         said = self._shipped(f"{self._language}/{template}.txt", values)
 

@@ -16,6 +16,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import YEARS
 from scheduler.core.errors import LinkOver, NotFound, SchedulingError
 from scheduler.database import db, transact
+from scheduler.messaging.numbers import grouped
 from scheduler.pages.words import Words, languages
 from scheduler.services import Session, patient_links, patient_visit, unsubscribing
 from scheduler.services.patient_links import Ending, Opened
@@ -23,6 +24,8 @@ from scheduler.services.patient_visit import PatientVisit
 from scheduler.services.unsubscribing import Wish
 
 blp = Blueprint("pages", __name__, url_prefix="/p", template_folder="templates")
+
+blp.add_app_template_filter(grouped)
 
 #: A page loads its own style sheet, sends its forms here, and nothing else; nobody may frame it.
 _POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -114,7 +114,7 @@ def test_whoever_picks_up_hears_a_name_and_the_patient_the_rest(
     text, envelope = write_letter(letter, clock.now)
     assert envelope.body == text.body == (
         "This is Harbor, with a message for you. To hear it, press 1. To get no more calls and texts, press 9. "
-        "You reach us at +12125550142. Thank you."
+        "You reach us at +1 212-555-0142. Thank you."
     )  # fmt: skip
     assert press(client, path(letter), "5")[0] == text.body, "another key"
     words, then = press(client, path(letter), "1")
@@ -207,7 +207,7 @@ def test_what_has_changed_since_is_not_told(client: FlaskClient, clinic: Clinic,
         cancel(clinic, key, now=clock.now)
     else:
         move(clinic, key, "2030-03-07 09:00", now=clock.now)
-    machine = ("This is Harbor. Please call us at +12125550142. Thank you.", "")
+    machine = ("This is Harbor. Please call us at +1 212-555-0142. Thank you.", "")
     assert press(client, path(letter), "1") == machine
     assert press(client, then, "1") == machine
     assert visit(clinic).confirmed_at is None

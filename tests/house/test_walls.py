@@ -37,7 +37,8 @@ WALLS = {
     # Of messaging only its texts: which channel carries one is the worker's.
     "services": wall("core models messaging", "sqlalchemy yaml phonenumbers email_validator dateutil holidays"),
     "messaging": wall(
-        "config core ics", "apprise requests urllib3.exceptions email_validator jinja2 babel yaml standardwebhooks"
+        "config core ics",
+        "apprise requests urllib3.exceptions email_validator jinja2 babel yaml standardwebhooks phonenumbers",
     ),
     "config": wall(),
     # A leaf: texts for calendars, from values.

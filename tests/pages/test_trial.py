@@ -183,7 +183,9 @@ def it_is_booked_and_confirmed(trial: Trial, phone: Page) -> None:
     method, events = events_of(letter)
     assert method == "PUBLISH"
     assert set(events) == {f"{visit_id}@regimen" for visit_id in trial.visits.values()}
+    assert "Llámenos: +1 212-555-0142" in body_of(letter).splitlines()
     phone.goto(link_in(body_of(letter)))
+    assert phone.get_by_role("link", name="+1 212-555-0142").get_attribute("href") == "tel:+12125550142"
     assert phone.locator("html").get_attribute("lang") == "es"
     assert "lunes, 4 de marzo de 2030" in phone.locator(".when").inner_text()
     phone.get_by_role("button", name="Vendré").click()

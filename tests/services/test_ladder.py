@@ -70,7 +70,7 @@ def test_whoever_calls_has_the_words_for_it_in_the_patients_language(clinic: Cli
         (detail,) = session.scalars(select(Task.detail).where(Task.kind == "confirm_by_call"))
     assert "Hola, le llamamos de Harbor por su cita: lunes, 11 de marzo de 2030, 14:00" in detail
     machine = detail.partition("a machine: ")[2]
-    assert machine == "Le llamamos de Harbor. Por favor, llámenos al +12125550142. Gracias."
+    assert machine == "Le llamamos de Harbor. Por favor, llámenos al +1 212-555-0142. Gracias."
 
 
 @one_database
