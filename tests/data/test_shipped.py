@@ -315,3 +315,44 @@ def test_the_label_is_on_the_checklist_and_among_the_tasks(code: str) -> None:
 def test_whoever_needs_a_ride_is_asked_for_it() -> None:
     asked = {code for code, visit in VISITS.items() if any(item.key == "ride" for item in visit.checklist)}
     assert asked == {code for code, visit in VISITS.items() if visit.instructions.escort}
+
+
+def test_what_patients_are_told_is_what_the_clinical_page_says() -> None:
+    """Solids, clear liquids, nasal products, alcohol: minutes before; minutes to come early; who drives, and when."""
+    told = {code: VISITS[code].instructions for code in ("iv_infusion", "esketamine_56mg", "im_dosing", "oral_clinic")}
+    assert {
+        code: (
+            each.solids_minutes, each.clear_liquids_minutes, each.nasal_products_minutes, each.alcohol_minutes,
+            each.arrive_early_minutes, each.escort, each.no_driving,
+        )
+        for code, each in told.items()
+    } == {
+        "iv_infusion": (360, 120, None, 1440, 15, True, "24_hours"),
+        "esketamine_56mg": (120, 30, 60, None, 15, True, "until_next_day"),
+        "im_dosing": (360, 120, None, 1440, 15, True, "until_next_day"),
+        "oral_clinic": (360, 120, None, 1440, 10, True, "visit_day"),
+    }  # fmt: skip
+
+
+def test_the_messages_are_those_of_the_clinical_page() -> None:
+    """Each with its moment, from the visit's start or end: days as calendar days, minutes as they pass."""
+    plan = {rule["key"]: rule["at"] for rule in shipped.message_rules()}
+    assert plan == {
+        "booked": {"anchor": "booked"},
+        "course_booked": {"anchor": "booked"},
+        "series_overview": {"anchor": "start", "days": -7},
+        "forms_due": {"anchor": "start", "days": -4},
+        "remind_72h": {"anchor": "start", "days": -3},
+        "remind_24h": {"anchor": "start", "days": -1},
+        "night_before": {"anchor": "fast_start", "from": "18:00", "to": "20:00"},
+        "day_of": {"anchor": "start", "minutes": -180},
+        "eske_nasal": {"anchor": "start", "minutes": -120},
+        "arrival_no_show": {"anchor": "start", "minutes": 15},
+        "d_instructions": {"anchor": "end", "minutes": 0},
+        "evening_check": {"anchor": "end", "days": 0, "from": "18:00", "to": "20:00", "gap_minutes": 120},
+        "next_day_scale": {"anchor": "end", "minutes": 1440},
+        "integration_prompt": {"anchor": "end", "minutes": 1200},
+        "gap_nudge": {"anchor": "next_dose", "days": -5},
+    } | {
+        key: {"anchor": "booked", "minutes": 3} for key in ("rescheduled", "cancelled", "course_changed", "correction")
+    }
