@@ -66,6 +66,27 @@ def test_a_stale_repair_changes_nothing_and_brings_a_fresh_one(bob: Person, wher
     assert bob.post(f"/v1/disruptions/{fresh['token']}/accept", json={"all": True}).status_code == 200
 
 
+def test_a_part_is_accepted_and_the_rest_stays_proposed_until_it_is_stale(bob: Person, where: str) -> None:
+    first, second = (visit(bob, where, f"2030-03-05T{hour}:00:00-05:00") for hour in ("10", "13"))
+    away = TUESDAY | {"resource_id": first["participants"][0]["resource_id"]}
+    offered = bob.post("/v1/disruptions", json=away).json
+    path = f"/v1/disruptions/{offered['token']}"
+    done = bob.post(f"{path}/accept", json={"appointment_ids": [first["id"]]}).json
+    [rest] = done["open"]["moved"]
+    assert (rest["appointment_id"], rest["to"], rest["after"]) == (second["id"], "2030-03-06T13:00:00-05:00", [])
+    assert bob.get(path).json["diff"]["moved"] == [rest], "what is left is still proposed"
+    assert bob.get(f"/v1/appointments/{second['id']}").json["start"] == second["start"]
+    visit(bob, where, rest["to"])
+    refused = bob.post(f"{path}/accept", json={"appointment_ids": [second["id"]]})
+    assert_problem(refused, 409, "plan_stale")
+    assert refused.json["detail"] == "The visit of Tuesday 5 March, 13:00 no longer fits where it was to go."
+    [again] = refused.json["repair"]["diff"]["moved"]
+    assert (again["appointment_id"], again["from"]) == (second["id"], second["start"])
+    accepted = bob.post(f"/v1/disruptions/{refused.json['repair']['token']}/accept", json={"all": True})
+    assert accepted.json["open"] == {"kept": [], "moved": [], "broken": []}
+    assert bob.get(f"/v1/appointments/{first['id']}").json["start"] == "2030-03-06T10:00:00-05:00"
+
+
 def test_a_course_is_drawn_without_the_patients_name(alice: Person) -> None:
     where = course(alice)
     picture = alice.get(f"/v1/courses/{where}/timeline.svg")

@@ -123,7 +123,7 @@ def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], 
     for line in sorted(chosen, key=lambda each: each.appointment_id):
         visit = lock_row(session, call, Appointment, line.appointment_id)
         if visit is None or visit.starts_at != line.start or visit.status not in {"proposed", "pending", "booked"}:
-            raise PlanStale(f"The visit of {line.start:%d %B, %H:%M} UTC has changed since.")
+            raise PlanStale(f"The visit of {line.when} has changed since.")
         ids |= {line.patient_id, *line.people} | resources_of(session, call, line.appointment_id)
     wanted = select(Resource.id).where(Resource.organization_id == call.organization_id, Resource.kind == "room")
     at = {line.location_id for line in chosen}
@@ -203,7 +203,7 @@ class _Stage:
             clinic = replace(clinic, bars=())
         takings = assign(kind.demand, clinic, site.timeline.slot(start), line.people)
         if takings is None:
-            raise PlanStale(f"The visit of {line.start:%d %B, %H:%M} UTC no longer fits where it was to go.")
+            raise PlanStale(f"The visit of {line.when} no longer fits where it was to go.")
         return Found(kind, loaded, to_local(start, site.time_zone), start, takings)
 
     def _bars(self, line: Line, kind: Kind, desk: Desk | None) -> tuple[Bar, ...]:

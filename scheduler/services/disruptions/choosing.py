@@ -48,5 +48,5 @@ def _faults(pointer: str, line: Line | None, chosen: Sequence[Line], waiting: Ma
     course = {line.course_id} - {None} if line.outcome == "moved" else set()
     with_it = [each for each in chosen if each is line or (each.outcome == "moved" and each.course_id in course)]
     for key in dict.fromkeys(key for each in with_it for key in each.after if key in waiting):
-        detail = f"The visit of {waiting[key].start:%d %B, %H:%M} UTC still stands there: accept {key} as well."
+        detail = f"The visit of {waiting[key].when} still stands there: accept {key} as well."
         yield Fault(pointer, "stands_there", detail)

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from scheduler.core.civil import to_local
+
 Outcome = Literal["kept", "moved", "broken"]
 
 _IDS = ("appointment_id", "session_id", "course_id", "patient_id", "location_id")
@@ -40,6 +42,12 @@ class Line:
     struck: bool = True
     after: tuple[UUID, ...] = ()
     done: bool = False
+
+    @property
+    def when(self) -> str:
+        """Where the visit stands, as the clinic's clock has it, for whoever reads of it."""
+        wall = to_local(self.start, self.time_zone)
+        return f"{wall:%A} {wall.day} {wall:%B, %H:%M}"
 
     def document(self) -> dict[str, Any]:
         """As it is stored."""
