@@ -59,7 +59,8 @@ def next_try(attempts: int, key: UUID, now: datetime, *, rest: float | None = No
     pause = PAUSES[attempts - 1]
     share = (key.int % 1000) / 999
     jittered = pause * (1 - _JITTER + 2 * _JITTER * share)
-    asked = timedelta(0) if rest is None else min(timedelta(seconds=max(0.0, rest)), _LONGEST_REST)
+    # A receiver may ask for more than any length of time can hold.
+    asked = timedelta(seconds=min(max(0.0, rest or 0.0), _LONGEST_REST.total_seconds()))
     return now + max(jittered, asked)
 
 
