@@ -45,6 +45,7 @@ PEACEFUL = {
     "POST /v1/extra-hours",
     "POST /v1/jobs/<uuid:job_id>/cancel",
     "POST /v1/locations",
+    "POST /v1/message-rules/adopt",
     "POST /v1/message-rules/preview",
     "POST /v1/messages/<uuid:message_id>/cancel",
     "POST /v1/messages/<uuid:message_id>/retry",
