@@ -19,7 +19,7 @@ from bench.plans import AHEAD, begun_courses
 from bench.report import spread, table
 from scheduler.core.call import Call
 from scheduler.core.hours import WEEKDAYS
-from scheduler.services import courses, explaining, planning
+from scheduler.services import courses, explaining, planning, problems
 
 ABOUT = "courses that cannot be planned in a clinic of 40: the proof, and the explanation with verified changes"
 
@@ -73,7 +73,7 @@ def _explained(session: Session, call: Call, *, course_id: UUID, told: Told) -> 
     spent = 1000 * (process_time() - began)
     if plans:
         return
-    refusal = explaining.refusal(session, call, desk, explaining.Planner(planning.rules_of, planning.solve))
+    refusal = explaining.refusal(session, call, desk, explaining.Planner(problems.rules_of, planning.solve))
     told.proof.append(spent)
     told.whole.append(1000 * (process_time() - began))
     told.blocking.append(len(refusal.blocking))

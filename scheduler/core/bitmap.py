@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from scheduler.core.intervals import Span
@@ -38,7 +39,7 @@ class Timeline(NamedTuple):
     @property
     def everything(self) -> int:
         """Every slot set."""
-        return (1 << self.slots) - 1
+        return _ones(self.slots)
 
     @property
     def end(self) -> datetime:
@@ -77,6 +78,12 @@ class Timeline(NamedTuple):
             if start < stop:
                 mask |= ((1 << (stop - start)) - 1) << start
         return mask
+
+
+@lru_cache(maxsize=64)
+def _ones(slots: int) -> int:
+    """That many slots, all set; clinics ask about the same few lengths of time all day."""
+    return (1 << slots) - 1
 
 
 def erode(mask: int, length: int) -> int:

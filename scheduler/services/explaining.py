@@ -15,11 +15,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import exact_starts
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.easing import AMOUNTS, LIMITS, WHO, Rule, Scene, Spoken, brief, finer, lifted, rules_of, said
 from scheduler.core.easing.brief import WISHES
+from scheduler.core.easing.starts import LiftedStarts
 from scheduler.core.easing.using import dates_used, exceeded
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.planner import Problem, blocked
@@ -29,6 +29,7 @@ from scheduler.services import opening_days
 
 if TYPE_CHECKING:
     from scheduler.services.planning import CoursePlan, Desk
+    from scheduler.services.problems import StartsOf
 
 #: More changes than this at once are no help to anybody.
 MOST_CHANGES = 4
@@ -38,10 +39,11 @@ MOST_CHANGES = 4
 class Planner:
     """How a desk is turned into a problem, and into plans with people; `planning` lends both.
 
-    `left` are the starts that whoever asks leaves to a session, by its place in the course.
+    The problem is that of the rules alone, with starts that are known; `left` are the starts that whoever asks leaves
+    to a session, by its place in the course.
     """
 
-    problem_of: Callable[[Desk], Problem]
+    problem_of: Callable[[Desk, StartsOf], Problem]
     solve: Callable[[Desk], list[CoursePlan]]
     left: Callable[[int], int] = lambda _: -1
 
@@ -83,13 +85,14 @@ class _Case:
         demands = {code: kind.demand for code, kind in desk.kinds.items()}
         #: For the whole course (True) and its beginning: whether there is a plan once these rules are lifted.
         self._known: dict[bool, dict[frozenset[Rule], bool]] = {True: {}, False: {}}
+        self._starts = LiftedStarts()
         self._whole = Scene(desk.specs, demands, desk.loaded.site, desk.preferences, desk.doses)
         self._locate(())
         self._beginning = replace(self._whole, specs=desk.specs[: desk.specs.index(self._spec) + 1])
 
     def _locate(self, lifting: Collection[Rule]) -> None:
         """Find the first session that cannot be placed once these rules are lifted."""
-        found = blocked(bare(self._planner.problem_of(self._desk_of(lifted(self._whole, lifting)))))
+        found = blocked(bare(self._problem_of(self._whole, frozenset(lifting))))
         self._days = [day for day, _ in found.days] if found else []
         self._cause = found.cause if found else "no_fit"
         by_id = {str(self._desk.session_id(spec)): spec for spec in self._whole.specs}
@@ -161,11 +164,21 @@ class _Case:
         for rules, answer in self._known[is_whole].items():
             if rules <= asked if answer else rules >= asked:
                 return answer
-        found = feasible(self._planner.problem_of(self._desk_of(lifted(scene, asked))))
+        found = feasible(self._problem_of(scene, asked))
         # What leaves the whole a plan leaves its beginning one, and what leaves that none leaves the whole none.
         for each in {is_whole, not found}:
             self._known[each][asked] = found
         return found
+
+    def _problem_of(self, scene: Scene, lifting: frozenset[Rule]) -> Problem:
+        """The rules that are left, as the planner's problem."""
+        desk = self._desk_of(lifted(scene, lifting))
+        return self._planner.problem_of(desk, lambda code: self._starts_of(desk, code, lifting))
+
+    def _starts_of(self, desk: Desk, code: str, lifting: frozenset[Rule]) -> int:
+        """The starts of a kind of visit on the desk that those rules are lifted from."""
+        kind = desk.kinds[code]
+        return self._starts.of(code, kind.demand, lifting, lambda: desk.clinic(kind))
 
     def _plan_with(self, lifting: Collection[Rule]) -> CoursePlan | None:
         """The plan once these rules are really lifted: a day on which the clinic then opens counts as one."""
@@ -205,15 +218,14 @@ class _Case:
         """On how many of the days that the wishes leave to the session that pool alone leaves it no start."""
         others = [rule for rule in rules_of(self._whole) if rule.selector != selector and rule not in wishes]
         pool = Rule("no_resource", "manager", selector=selector)
-        every, left = (self._days_of(lifted(self._whole, rules)) for rules in ([*others, pool], others))
+        every, left = (self._days_of(frozenset(rules)) for rules in ([*others, pool], others))
         return len(every - left), len(every)
 
-    def _days_of(self, scene: Scene) -> set[date]:
+    def _days_of(self, lifting: frozenset[Rule]) -> set[date]:
         """The days on which the session has a start."""
-        desk, kind = self._desk_of(scene), self._desk.kinds[self._spec.visit_type]
-        starts = exact_starts(kind.demand, desk.clinic(kind)) & self._planner.left(self._spec.index)
-        found = opening_days.days_within(starts, scene.site.timeline, scene.site.time_zone)
-        return found & set(self._days)
+        desk, site = self._desk_of(lifted(self._whole, lifting)), self._whole.site
+        starts = self._starts_of(desk, self._spec.visit_type, lifting) & self._planner.left(self._spec.index)
+        return opening_days.days_within(starts, site.timeline, site.time_zone) & set(self._days)
 
     def bare_block(self) -> dict[str, Any]:
         """What is in the way when nothing that anybody could lift is: least gaps, the order, what stands already."""

@@ -12,7 +12,8 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.planner.explain import feasible
 from scheduler.core.spacing import Booked
-from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up
+from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
+from scheduler.services.problems import problem_of
 
 
 def continues(session: Session, call: Call, desk: Desk, plans: Sequence[CoursePlan]) -> list[bool | None]:

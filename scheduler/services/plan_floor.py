@@ -17,7 +17,8 @@ from scheduler.core.planner.market import Use, Uses, spread
 from scheduler.core.planner.pricing import priced
 from scheduler.core.planner.rivals import Block, Lane, Needs
 from scheduler.core.planner.trail import Prices, Trail, free_where
-from scheduler.services.planning import CoursePlan, Desk, people, problem_of, solve
+from scheduler.services.planning import CoursePlan, Desk, people, solve
+from scheduler.services.problems import problem_of
 from scheduler.services.scratch import Scratch, of_patient
 
 #: What each resource is taken for, and by which course.

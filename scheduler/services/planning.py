@@ -5,32 +5,27 @@ The search itself is `core/planner`; here its problem is built from rows, and it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from functools import reduce
-from operator import and_
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Clinic, Taking, exact_starts
-from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.availability import Bar, Clinic, Taking
 from scheduler.core.call import Call
-from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
-from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
-from scheduler.core.planner import Discord, Grid, Leaf, Main, Plan, Problem, Weights, Window
+from scheduler.core.planner import Discord, Plan, Problem
 from scheduler.core.planner import alternatives as planned_alternatives
-from scheduler.core.planner.fullness import fullness
 from scheduler.core.planner.glance import ruled_out
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.serving import Visit, serve
-from scheduler.core.site import Site, valid_days
+from scheduler.core.site import Site
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import wanted
 from scheduler.services import course_rules, courses, explaining
@@ -38,19 +33,12 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_of
-from scheduler.services.opening_days import days_within
-
-#: What a visit's starts would rise above: see `core/planner/fullness`.
-Levels = Mapping[str, tuple[int, ...]]
-#: Role to person to the starts that this person can serve.
-By = Mapping[str, Mapping[Hashable, int]]
+from scheduler.services.problems import clinics_of, days_seen, problem_of, rules_of, weights_of
 
 #: How far is looked, in turn: the next time only where that did not tell.
 _LOOKS: tuple[Look, ...] = ("first", "near", "far")
 #: The work after which a search that need not prove anything ends, in thousands of points: seldom over 50 ms of CPU.
 EFFORT = 1_600
-#: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
-ROW_MINUTES = 15
 
 
 @dataclass(frozen=True)
@@ -99,7 +87,7 @@ class Desk:
         """The sessions without those that are lost for good."""
         return wanted(self.specs, self.standing, self.loaded.site.now)
 
-    @property
+    @cached_property
     def site(self) -> Site:
         """The location's calendars, with the patient's wishes as bars."""
         site = self.loaded.site
@@ -145,7 +133,7 @@ def make_plans(
             raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
         plans = plans if is_ruled_out else solve(desk, count, effort=None if proven else EFFORT)
         is_ruled_out = desk.is_whole and not plans
-        if plans and (desk.is_whole or none_later(plans[0].plan, _weights(desk), _days_seen(desk), desk.specs)):
+        if plans and (desk.is_whole or none_later(plans[0].plan, weights_of(desk), days_seen(desk), desk.specs)):
             break
     if not plans:
         raise explaining.refusal(session, call, desk, explaining.Planner(rules_of, solve))
@@ -180,8 +168,8 @@ def solve(
     `narrowed` takes away from the problem what the caller does not want. A `glance` at the days comes first where most
     problems have no plan.
     """
-    clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
-    problem = narrowed(_problem(desk, clinics))
+    clinics = clinics_of(desk)
+    problem = narrowed(problem_of(desk, clinics))
     if glance and ruled_out(problem):
         return []
     while True:
@@ -194,21 +182,10 @@ def solve(
         problem = replace(problem, discords=(*problem.discords, *dict.fromkeys(discords)))
 
 
-def problem_of(desk: Desk) -> Problem:
-    """The planner's problem of that desk."""
-    return _problem(desk, {code: desk.clinic(kind) for code, kind in desk.kinds.items()})
-
-
 def people(desk: Desk, plan: Plan) -> CoursePlan | None:
     """That plan with someone for every need; None where there is not."""
-    found = _peopled(desk, {code: desk.clinic(kind) for code, kind in desk.kinds.items()}, plan)
+    found = _peopled(desk, clinics_of(desk), plan)
     return found if isinstance(found, CoursePlan) else None
-
-
-def rules_of(desk: Desk) -> Problem:
-    """The same for whoever asks only whether there is a plan: nobody counts heads, or who serves unless one must."""
-    clinics = {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
-    return _problem(desk, clinics, ranked=False)
 
 
 def set_up(
@@ -248,134 +225,6 @@ def set_up(
         loose={index: place for index, place in layout.standing.items() if index in layout.loose},
         is_whole=extent.is_whole,
     )
-
-
-def _days_seen(desk: Desk) -> int:
-    """How many local days are looked at: a part of the first and of the last is not."""
-    return desk.loaded.site.timeline.days - 2
-
-
-def _weights(desk: Desk) -> Weights:
-    return Weights(**desk.loaded.policies.planning_weights)
-
-
-def _problem(desk: Desk, clinics: Mapping[str, Clinic], *, ranked: bool = True) -> Problem:
-    """The planner's problem: start bitmaps by visit type, people by role, gaps and windows from the protocol."""
-    timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
-    starts = {code: exact_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
-    bound = ranked or desk.preferences.continuity == "required"
-    by = {code: _served_by(desk, code, clinics[code]) if bound else {} for code in clinics}
-    full = fullness(desk.loaded.site.calendars.values(), timeline) if ranked else None
-    levels = {code: full.levels(desk.kinds[code].demand) if full else {} for code in clinics}
-    specs = {spec.index: spec for spec in desk.wanted}
-    leaves = {spec.anchor: spec for spec in specs.values() if spec.kind == "leaf"}
-    mains = [spec for spec in specs.values() if spec.kind == "main"]
-    first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
-    pinned, booked = (
-        {str(desk.session_id(specs[i])): timeline.slot(place.starts_at) for i, place in places.items() if i in specs}
-        for places in (desk.standing, desk.loose)
-    )
-    off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
-    rows = SLOT_MINUTES if off_the_rows else ROW_MINUTES
-    return Problem(
-        grid=Grid(timeline.origin, timeline.slots, zone, first_day, _days_seen(desk), rows),
-        mains=tuple(
-            Main(
-                session_id=str(desk.session_id(spec)),
-                minutes=desk.kinds[spec.visit_type].visit.minutes,
-                starts=starts[spec.visit_type] & _days(desk, spec, first=place == 0),
-                by=_by(desk, spec, by),
-                gap=None if place == 0 else gap_of(spec),
-                leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
-                dosing=spec.dosing,
-                phase=spec.phase,
-                levels=levels[spec.visit_type],
-            )
-            for place, spec in enumerate(mains)
-        ),
-        candidates={role: _candidates(desk, role) for role in desk.protocol.continuity},
-        continuity=desk.preferences.continuity,
-        preferences=desk.preferences.wishes,
-        weights=_weights(desk),
-        spans=(*day_spans(mains), *bound_spans(mains)),
-        pinned=pinned,
-        booked=booked,
-        caps=tuple(caps(mains)),
-        open_days=_open_days(desk, mains, first_day, _days_seen(desk)),
-    )
-
-
-def _days(desk: Desk, spec: SessionSpec, *, first: bool) -> int:
-    """The slots of the days on which the first session may fall, and any whose supply must be given by some day."""
-    use_by = None if spec.index in desk.standing else spec.use_by
-    least, _, most = (spec.gap or (0, 0, None)) if first else (None, 0, None)
-    since = None if least is None else desk.course.row.start_after + timedelta(days=least)
-    until = None if most is None else desk.course.row.start_after + timedelta(days=most)
-    if use_by is not None:
-        until = use_by if until is None else min(until, use_by)
-    bounds = {key: day.isoformat() for key, day in (("valid_from", since), ("valid_to", until)) if day is not None}
-    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline) if bounds else -1
-
-
-def _leaf(
-    desk: Desk,
-    spec: SessionSpec | None,
-    starts: Mapping[str, int],
-    by: Mapping[str, By],
-    levels: Mapping[str, Levels],
-) -> Leaf | None:
-    if spec is None or spec.window is None:
-        return None
-    window = spec.window
-    return Leaf(
-        session_id=str(desk.session_id(spec)),
-        minutes=desk.kinds[spec.visit_type].visit.minutes,
-        starts=starts[spec.visit_type],
-        by=_by(desk, spec, by),
-        window=Window(window.minimum, window.target, window.maximum, window.edge),
-        before_next=spec.before_next,
-        same_day=spec.same_day,
-        levels=levels[spec.visit_type],
-    )
-
-
-def _served_by(desk: Desk, code: str, clinic: Clinic) -> By:
-    """For each role that one person should keep: who can serve every part of the visit that needs it, and when."""
-    served: dict[str, Mapping[Hashable, int]] = {}
-    for role in desk.protocol.continuity:
-        threads = [t for t in desk.kinds[code].demand.threads if t.selector == f"role:{role}" and not t.present]
-        if threads:
-            served[role] = {
-                each.resource_id: reduce(and_, (each.starts(thread) for thread in threads)) & clinic.timeline.everything
-                for each in clinic.pool(threads[0])
-            }
-    return served
-
-
-def _by(desk: Desk, spec: SessionSpec, by: Mapping[str, By]) -> By:
-    """Who can serve the session; one that stands is served by whom it is served by, though they are not free then."""
-    if spec.index not in desk.standing:
-        return by[spec.visit_type]
-    slot = desk.loaded.site.timeline.slot(desk.standing[spec.index].starts_at)
-    people = desk.serving.get(spec.index, {})
-    return {role: dict.fromkeys(people.get(role, ()), 1 << slot) for role in by[spec.visit_type] if slot >= 0}
-
-
-def _candidates(desk: Desk, role: str) -> tuple[UUID, ...]:
-    """Who may be the course's own person for a role: those the patient named, or anyone who has it."""
-    calendars = desk.loaded.site.calendars
-    able = [key for key, each in calendars.items() if f"role:{role}" in each.serves]
-    named = [key for key in desk.preferences.practitioner_ids if key in able]
-    return tuple(named or able)
-
-
-def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: int) -> int:
-    """The local days on which the location is open for some of it; only asked for where a gap counts them."""
-    if not any(spec.clinic_days for spec in mains):
-        return -1
-    site = desk.loaded.site
-    places = {(day - first_day).days for day in days_within(site.counted, site.timeline, site.time_zone)}
-    return sum(1 << place for place in places if 0 <= place < days)
 
 
 def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan | Discord:

@@ -27,7 +27,8 @@ from scheduler.core.standing import Broken, broken
 from scheduler.services import courses, explaining, opening_days, plans
 from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
-from scheduler.services.planning import CoursePlan, Desk, Placed, problem_of, set_up, solve
+from scheduler.services.planning import CoursePlan, Desk, Placed, set_up, solve
+from scheduler.services.problems import problem_of, rules_of
 
 #: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
 STAYING = 5_000
@@ -175,7 +176,7 @@ def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[D
         if found and easing is not None:
             return desk, found[0], easing
     planner = explaining.Planner(
-        lambda it: narrowed.of(problem_of(it)), lambda it: solve(it, narrowed=narrowed.of), narrowed.left
+        lambda it, starts: narrowed.of(rules_of(it, starts)), lambda it: solve(it, narrowed=narrowed.of), narrowed.left
     )
     raise explaining.refusal(session, call, desk, planner)
 

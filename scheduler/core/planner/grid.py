@@ -47,11 +47,12 @@ class Calendar:
 
     def days_with(self, bitmap: int) -> int:
         """The local days of the grid on which some slot is set, as a bitmap of days."""
-        size = self.grid.slots // 8 + 1  # the slot after the last one is never set
-        bits = np.unpackbits(np.frombuffer(bitmap.to_bytes(size, "little"), dtype=np.uint8), bitorder="little")
-        edges = np.clip(self._midnights, 0, self.grid.slots)
-        some = np.bitwise_or.reduceat(bits, edges)[:-1] > 0
-        return bitmap_of(some & (edges[1:] > edges[:-1]))
+        return _days_with(self.grid, bitmap)
+
+    def edges(self) -> Ints:
+        """The first slot of each local day of the grid and the end of the last, none outside the timeline."""
+        edges: Ints = np.clip(self._midnights, 0, self.grid.slots)
+        return edges
 
     def local(self, slot: int) -> tuple[int, int]:
         """The local day of a slot and its minute on the wall clock."""
@@ -120,3 +121,12 @@ def bools_of(bitmap: int, size: int) -> Bools:
 def calendar_of(grid: Grid) -> Calendar:
     """The calendar of a grid; clinics plan on the same few grids all day."""
     return Calendar(grid)
+
+
+@lru_cache(maxsize=256)
+def _days_with(grid: Grid, bitmap: int) -> int:
+    size = grid.slots // 8 + 1  # the slot after the last one is never set
+    bits = np.unpackbits(np.frombuffer(bitmap.to_bytes(size, "little"), dtype=np.uint8), bitorder="little")
+    edges = calendar_of(grid).edges()
+    some = np.bitwise_or.reduceat(bits, edges)[:-1] > 0
+    return bitmap_of(some & (edges[1:] > edges[:-1]))

@@ -1,0 +1,192 @@
+"""A course's desk as the planner's problem: starts by visit type, people by role, gaps and windows by the protocol.
+
+What is read for a desk, and how plans become visits, is `planning`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from scheduler.core.availability import Clinic, exact_starts
+from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec
+from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
+from scheduler.core.planner import Grid, Leaf, Main, Problem, Weights, Window
+from scheduler.core.planner.fullness import fullness
+from scheduler.core.site import valid_days
+from scheduler.services.opening_days import days_within
+
+if TYPE_CHECKING:
+    from scheduler.services.planning import Desk
+
+#: What a visit's starts would rise above: see `core/planner/fullness`.
+Levels = Mapping[str, tuple[int, ...]]
+#: Role to person to the starts that this person can serve.
+By = Mapping[str, Mapping[Hashable, int]]
+#: The starts that a kind of visit has, by its code.
+StartsOf = Callable[[str], int]
+
+#: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
+ROW_MINUTES = 15
+_EVERY_DAY = -1
+
+
+def clinics_of(desk: Desk) -> dict[str, Clinic]:
+    """What planning each kind of visit sees."""
+    return {code: desk.clinic(kind) for code, kind in desk.kinds.items()}
+
+
+def problem_of(desk: Desk, clinics: Mapping[str, Clinic] | None = None) -> Problem:
+    """The planner's problem of that desk, with all that ranks its plans."""
+    clinics = clinics_of(desk) if clinics is None else clinics
+    timeline = desk.loaded.site.timeline
+    starts = {code: exact_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
+    full = fullness(desk.loaded.site.calendars.values(), timeline)
+    levels = {code: full.levels(desk.kinds[code].demand) for code in clinics}
+    return _problem(desk, starts, {code: _served_by(desk, code, clinics[code]) for code in clinics}, levels)
+
+
+def rules_of(desk: Desk, starts_of: StartsOf | None = None) -> Problem:
+    """The same for whoever asks only whether there is a plan: nobody counts heads, or who serves unless one must.
+
+    `starts_of` knows the starts already.
+    """
+    clinics = clinics_of(desk) if starts_of is None or desk.preferences.continuity == "required" else {}
+    find = starts_of or (lambda code: exact_starts(desk.kinds[code].demand, clinics[code]))
+    bound = desk.preferences.continuity == "required"
+    by = {code: _served_by(desk, code, clinics[code]) if bound else {} for code in desk.kinds}
+    return _problem(desk, {code: find(code) for code in desk.kinds}, by, {code: {} for code in desk.kinds})
+
+
+def days_seen(desk: Desk) -> int:
+    """How many local days are looked at: a part of the first and of the last is not."""
+    return desk.loaded.site.timeline.days - 2
+
+
+def weights_of(desk: Desk) -> Weights:
+    """What the location's organization takes for how bad."""
+    return Weights(**desk.loaded.policies.planning_weights)
+
+
+def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels: Mapping[str, Levels]) -> Problem:
+    timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
+    specs = {spec.index: spec for spec in desk.wanted}
+    leaves = {spec.anchor: spec for spec in specs.values() if spec.kind == "leaf"}
+    mains = [spec for spec in specs.values() if spec.kind == "main"]
+    first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
+    pinned, booked = (
+        {str(desk.session_id(specs[i])): timeline.slot(place.starts_at) for i, place in places.items() if i in specs}
+        for places in (desk.standing, desk.loose)
+    )
+    off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
+    rows = SLOT_MINUTES if off_the_rows else ROW_MINUTES
+    return Problem(
+        grid=Grid(timeline.origin, timeline.slots, zone, first_day, days_seen(desk), rows),
+        mains=tuple(
+            Main(
+                session_id=str(desk.session_id(spec)),
+                minutes=desk.kinds[spec.visit_type].visit.minutes,
+                starts=_within(starts[spec.visit_type], _days(desk, spec, first=place == 0)),
+                by=_by(desk, spec, by),
+                gap=None if place == 0 else gap_of(spec),
+                leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
+                dosing=spec.dosing,
+                phase=spec.phase,
+                levels=levels[spec.visit_type],
+            )
+            for place, spec in enumerate(mains)
+        ),
+        candidates={role: _candidates(desk, role) for role in desk.protocol.continuity},
+        continuity=desk.preferences.continuity,
+        preferences=desk.preferences.wishes,
+        weights=weights_of(desk),
+        spans=(*day_spans(mains), *bound_spans(mains)),
+        pinned=pinned,
+        booked=booked,
+        caps=tuple(caps(mains)),
+        open_days=_open_days(desk, mains, first_day, days_seen(desk)),
+    )
+
+
+def _days(desk: Desk, spec: SessionSpec, *, first: bool) -> int:
+    """The slots of the days on which the first session may fall, and any whose supply must be given by some day."""
+    use_by = None if spec.index in desk.standing else spec.use_by
+    least, _, most = (spec.gap or (0, 0, None)) if first else (None, 0, None)
+    since = None if least is None else desk.course.row.start_after + timedelta(days=least)
+    until = None if most is None else desk.course.row.start_after + timedelta(days=most)
+    if use_by is not None:
+        until = use_by if until is None else min(until, use_by)
+    bounds = {key: day.isoformat() for key, day in (("valid_from", since), ("valid_to", until)) if day is not None}
+    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline) if bounds else _EVERY_DAY
+
+
+def _within(starts: int, days: int) -> int:
+    """The starts on these days; the very same number where that is all of them, by which equal visits are known."""
+    return starts if days == _EVERY_DAY else starts & days
+
+
+def _leaf(
+    desk: Desk,
+    spec: SessionSpec | None,
+    starts: Mapping[str, int],
+    by: Mapping[str, By],
+    levels: Mapping[str, Levels],
+) -> Leaf | None:
+    if spec is None or spec.window is None:
+        return None
+    window = spec.window
+    return Leaf(
+        session_id=str(desk.session_id(spec)),
+        minutes=desk.kinds[spec.visit_type].visit.minutes,
+        starts=starts[spec.visit_type],
+        by=_by(desk, spec, by),
+        window=Window(window.minimum, window.target, window.maximum, window.edge),
+        before_next=spec.before_next,
+        same_day=spec.same_day,
+        levels=levels[spec.visit_type],
+    )
+
+
+def _served_by(desk: Desk, code: str, clinic: Clinic) -> By:
+    """For each role that one person should keep: who can serve every part of the visit that needs it, and when."""
+    served: dict[str, Mapping[Hashable, int]] = {}
+    for role in desk.protocol.continuity:
+        threads = [t for t in desk.kinds[code].demand.threads if t.selector == f"role:{role}" and not t.present]
+        if threads:
+            served[role] = {
+                each.resource_id: reduce(and_, (each.starts(thread) for thread in threads)) & clinic.timeline.everything
+                for each in clinic.pool(threads[0])
+            }
+    return served
+
+
+def _by(desk: Desk, spec: SessionSpec, by: Mapping[str, By]) -> By:
+    """Who can serve the session; one that stands is served by whom it is served by, though they are not free then."""
+    if spec.index not in desk.standing:
+        return by[spec.visit_type]
+    slot = desk.loaded.site.timeline.slot(desk.standing[spec.index].starts_at)
+    people = desk.serving.get(spec.index, {})
+    return {role: dict.fromkeys(people.get(role, ()), 1 << slot) for role in by[spec.visit_type] if slot >= 0}
+
+
+def _candidates(desk: Desk, role: str) -> tuple[UUID, ...]:
+    """Who may be the course's own person for a role: those the patient named, or anyone who has it."""
+    calendars = desk.loaded.site.calendars
+    able = [key for key, each in calendars.items() if f"role:{role}" in each.serves]
+    named = [key for key in desk.preferences.practitioner_ids if key in able]
+    return tuple(named or able)
+
+
+def _open_days(desk: Desk, mains: Sequence[SessionSpec], first_day: date, days: int) -> int:
+    """The local days on which the location is open for some of it; only asked for where a gap counts them."""
+    if not any(spec.clinic_days for spec in mains):
+        return -1
+    site = desk.loaded.site
+    places = {(day - first_day).days for day in days_within(site.counted, site.timeline, site.time_zone)}
+    return sum(1 << place for place in places if 0 <= place < days)
