@@ -34,7 +34,8 @@ StartsOf = Callable[[str], int]
 
 #: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
 ROW_MINUTES = 15
-_EVERY_DAY = -1
+#: No day is ruled out.
+EVERY_DAY = -1
 
 
 def clinics_of(desk: Desk) -> dict[str, Clinic]:
@@ -92,7 +93,7 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
             Main(
                 session_id=str(desk.session_id(spec)),
                 minutes=desk.kinds[spec.visit_type].visit.minutes,
-                starts=_within(starts[spec.visit_type], _days(desk, spec, first=place == 0)),
+                starts=within(starts[spec.visit_type], _days(desk, spec, first=place == 0)),
                 by=_by(desk, spec, by),
                 gap=None if place == 0 else gap_of(spec),
                 leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
@@ -123,12 +124,12 @@ def _days(desk: Desk, spec: SessionSpec, *, first: bool) -> int:
     if use_by is not None:
         until = use_by if until is None else min(until, use_by)
     bounds = {key: day.isoformat() for key, day in (("valid_from", since), ("valid_to", until)) if day is not None}
-    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline) if bounds else _EVERY_DAY
+    return valid_days([bounds], desk.loaded.site.time_zone, desk.loaded.site.timeline) if bounds else EVERY_DAY
 
 
-def _within(starts: int, days: int) -> int:
+def within(starts: int, days: int) -> int:
     """The starts on these days; the very same number where that is all of them, by which equal visits are known."""
-    return starts if days == _EVERY_DAY else starts & days
+    return starts if days == EVERY_DAY else starts & days
 
 
 def _leaf(

@@ -16,6 +16,7 @@ from scheduler.core.errors import PlanStale
 from scheduler.core.policies import Initiator
 from scheduler.models import Appointment, StoredPlan
 from scheduler.services import (
+    allowances,
     audit,
     consequences,
     courses,
@@ -34,7 +35,6 @@ from scheduler.services.occupying import resources_of, served
 from scheduler.services.plan_places import look
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.records import Revision
-from scheduler.services.replanning import Easing, widened
 from scheduler.services.settling import settle
 from scheduler.services.visit_day import cut_short
 
@@ -92,11 +92,12 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
     ending = _ended(session, call, case, by)
     ignoring = [*moving.values(), *(each.row.id for each in ending)]
     course_now = courses.get(session, call, course_id)
-    easing = Easing(**stored.body.get("easing", {}))  # what had to be exceeded, as whoever accepts this was shown
+    beyond = allowances.read(stored.body)  # what had to be exceeded, as whoever accepts this was shown
 
     def desk() -> Desk:
         span = plans.span_of(stored.body)
-        return widened(set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing"), easing)
+        around = set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing")
+        return allowances.widened(around, beyond)
 
     _, places = look(session, call, stored, desk, freed=freed)
     placed, was = _in_place(session, call, places, moving, by)

@@ -8,34 +8,32 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from scheduler.core import lifecycle
+from scheduler.core.availability import exact_starts
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
-from scheduler.core.easing import Rule, Scene, lifted
 from scheduler.core.missed import Suggestion, suggestions
 from scheduler.core.planner import Problem
-from scheduler.core.planner.explain import feasible, least
+from scheduler.core.planner.explain import feasible
 from scheduler.core.policies import Initiator
 from scheduler.core.site import valid_days
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
-from scheduler.services import courses, explaining, opening_days, plans
+from scheduler.services import allowances, courses, explaining, opening_days, plans
+from scheduler.services.allowances import Allowances
 from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
 from scheduler.services.planning import CoursePlan, Desk, Placed, set_up, solve
-from scheduler.services.problems import problem_of, rules_of
+from scheduler.services.problems import problem_of, rules_of, within
 
 #: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
 STAYING = 5_000
-#: By how many days limits may be exceeded when nothing else is left: such sessions are shown as broken.
-LATE = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42)
-
-_DAY_HOURS = 24
 
 _WHY: Mapping[Action, str] = {
     "cancel": "its visit is cancelled",
@@ -43,14 +41,6 @@ _WHY: Mapping[Action, str] = {
     "noshow": "it was missed",
     "not_dosed": "no dose was given",
 }
-
-
-@dataclass(frozen=True)
-class Easing:
-    """By how many days the longest times between sessions may be exceeded, and whether the windows of talks too."""
-
-    days: int = 0
-    windows: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ def propose(
     NoFeasiblePlan.
     """
     case = allowed(session, call, read(session, call, course_id, changes, pinned), by)
-    desk, plan, easing = _planned(session, call, case, by)
+    desk, plan, beyond = _planned(session, call, case, by)
     places = {each.spec.index: each for each in plan.sessions}
     moved = [each for each in places.values() if _is_new(case, each)]
     body = {
@@ -108,7 +98,7 @@ def propose(
         ],
         "pinned": sorted(str(each) for each in pinned),
         "sessions": [plans.stored(each) for each in moved],
-        "easing": {"days": easing.days, "windows": easing.windows},
+        "beyond": allowances.stored(beyond),
         "stands": {
             str(row.id): [row.status, row.sequence] for row in case.rows.values() if row.status in lifecycle.LIVE
         },
@@ -161,20 +151,22 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
     return spec.use_by is not None and booked.day > spec.use_by
 
 
-def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[Desk, CoursePlan, Easing]:
-    """The best plan, and how limits were widened for it: by the least that leaves one, windows only when they must."""
+def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[Desk, CoursePlan, Allowances]:
+    """The best plan, and which limits it may exceed by how much: those that must be, by the least that leaves one."""
     desk = _desk(session, call, case, "whole")
     found = solve(desk, narrowed=_Narrowed(case, desk).of)
     if found:
-        return desk, found[0], Easing()
+        return desk, found[0], ()
     _refuse_held(session, call, case, by)
     desk = _desk(session, call, case, "far")
     narrowed = _Narrowed(case, desk)
-    for windows in (False, True):
-        easing = _least(desk, narrowed, windows=windows)
-        found = solve(widened(desk, easing), narrowed=narrowed.of) if easing is not None else []
-        if found and easing is not None:
-            return desk, found[0], easing
+    starts = cache(lambda code: exact_starts(desk.kinds[code].demand, desk.clinic(desk.kinds[code])))
+    for beyond in allowances.enough(
+        desk, lambda some: feasible(narrowed.of(rules_of(allowances.widened(desk, some), starts)))
+    ):
+        found = solve(allowances.widened(desk, beyond), narrowed=narrowed.of)
+        if found:
+            return desk, found[0], beyond
     planner = explaining.Planner(
         lambda it, starts: narrowed.of(rules_of(it, starts)), lambda it: solve(it, narrowed=narrowed.of), narrowed.left
     )
@@ -191,25 +183,6 @@ def _refuse_held(session: Session, call: Call, case: Case, by: Initiator) -> Non
     if found:
         moved = [each.spec.index for each in found[0].sessions if _is_new(free, each)]
         raise refusal_of(session, call, case, moved, by)
-
-
-def _least(desk: Desk, narrowed: _Narrowed, *, windows: bool) -> Easing | None:
-    """The least days that leave a plan; None when none do."""
-    days = least(LATE, lambda more: feasible(narrowed.of(problem_of(widened(desk, Easing(more, windows))))))
-    return None if days is None else Easing(days, windows)
-
-
-def widened(desk: Desk, easing: Easing) -> Desk:
-    """The desk with its longest times that many days longer, where they are not hard."""
-    days = easing.days
-    if not days:
-        return desk
-    scene = Scene(desk.specs, {}, desk.loaded.site, desk.preferences)
-    phases = {spec.span[0] for spec in desk.specs if spec.span is not None and not spec.span_hard}
-    rules = [Rule("gap_max", amount=days), Rule("bound_max", amount=days), Rule("rest_max", amount=days * _DAY_HOURS)]
-    rules += [Rule("window_max", amount=days * _DAY_HOURS)] * easing.windows
-    rules += [Rule("phase_max", index=first, amount=days) for first in sorted(phases)]
-    return replace(desk, specs=lifted(scene, rules).specs)
 
 
 @dataclass(frozen=True)
@@ -231,8 +204,8 @@ class _Narrowed:
                 del pinned[leaf.session_id]
                 leaf = None
             if leaf is not None:
-                leaf = replace(leaf, starts=leaf.starts & self.left(place_of[leaf.session_id]))
-            starts = main.starts & self.left(place_of[main.session_id])
+                leaf = replace(leaf, starts=within(leaf.starts, self.left(place_of[leaf.session_id])))
+            starts = within(main.starts, self.left(place_of[main.session_id]))
             mains.append(replace(main, starts=starts, leaf=leaf))
         return replace(
             problem,

@@ -81,13 +81,9 @@ def correction(rules: Sequence[T], possible: Possible[T]) -> tuple[T, ...] | Non
 
     The later rules are kept in force where that can be. None when lifting every rule leaves no plan.
     """
-    lifted = frozenset(rules)
-    if not possible(lifted):
+    if not possible(frozenset(rules)):
         return None
-    for rule in reversed(rules):
-        if possible(lifted - {rule}):
-            lifted -= {rule}
-    return tuple(rule for rule in rules if rule in lifted)
+    return () if possible(frozenset()) else tuple(_needed(tuple(rules), frozenset(), possible, grown=False))
 
 
 def least(amounts: Sequence[int], enough: Callable[[int], bool]) -> int | None:
@@ -105,18 +101,18 @@ def least(amounts: Sequence[int], enough: Callable[[int], bool]) -> int | None:
 
 
 def _needed(
-    rules: tuple[T, ...], kept: frozenset[T], impossible: Callable[[frozenset[T]], bool], *, grown: bool
+    rules: tuple[T, ...], kept: frozenset[T], enough: Callable[[frozenset[T]], bool], *, grown: bool
 ) -> tuple[T, ...]:
-    """The rules of a minimal set that, with those `kept`, leave no plan. `grown`: whether `kept` has, since last asked.
+    """A minimal set of the rules that is enough with those `kept`. `grown`: whether `kept` has, since last asked.
 
     Halving finds k guilty rules of n in about k log(n / k) questions.
     """
-    if grown and impossible(kept):
+    if grown and enough(kept):
         return ()
     if len(rules) == 1:
         return rules
     half = len(rules) // 2
     early, late = rules[:half], rules[half:]
-    of_late = _needed(late, kept | frozenset(early), impossible, grown=True)
-    of_early = _needed(early, kept | frozenset(of_late), impossible, grown=bool(of_late))
+    of_late = _needed(late, kept | frozenset(early), enough, grown=True)
+    of_early = _needed(early, kept | frozenset(of_late), enough, grown=bool(of_late))
     return (*of_early, *of_late)
