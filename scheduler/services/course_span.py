@@ -59,7 +59,7 @@ def layout_of(
     session: Session, call: Call, course: CourseView, *, through: str = "all", ignoring: Collection[UUID] = ()
 ) -> Layout:
     """Read it. `ignoring` are the appointments that may be moved."""
-    kinds = visit_kinds(session, call)
+    kinds = visit_kinds(session, call) if course.kinds is None else course.kinds
     protocol = course_rules.chosen(parsed(course.protocol, kinds), course.row)
     specs = course_rules.specs_of(protocol, course.row, course.sessions)
     if through == "next_gate":

@@ -20,7 +20,7 @@ from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, ProtocolRow, new_id
 from scheduler.models.base import digest_of
 from scheduler.services import audit, course_rows, opening_days, records
-from scheduler.services.catalog import Kind, parsed, visit_kinds
+from scheduler.services.catalog import Kind, Kinds, parsed, visit_kinds
 from scheduler.services.course_rules import place_of, specs_of
 from scheduler.services.course_wishes import WantedCourse, laid_out
 from scheduler.services.locks import lock_row
@@ -44,6 +44,8 @@ class CourseView:
     stands: Mapping[int, Booked]
     #: The sessions that stand outside the protocol.
     broken: tuple[Broken, ...] = ()
+    #: The organization's visit types, where they had to be read for this.
+    kinds: Kinds | None = None
 
     @property
     def id(self) -> UUID:
@@ -160,14 +162,15 @@ def views(session: Session, call: Call, rows: Sequence[Course], *, judged: bool 
     Unless they are `judged`, nothing is said of what is `broken`.
     """
     known = course_rows.read(session, call, [row.id for row in rows], {row.protocol_id for row in rows})
-    kinds = visit_kinds(session, call) if known.booked else {}
+    read = visit_kinds(session, call) if known.booked else None
+    kinds: Mapping[str, Kind] = read or {}
     found = []
     for row in rows:
         sessions = tuple(known.sessions.get(row.id, ()))
         mine = {each.id: known.booked[each.id] for each in sessions if each.id in known.booked}
         gates = tuple(known.gates.get(row.id, ()))
         stands = {each.position: place_of(mine[each.id], kinds) for each in sessions if each.id in mine}
-        view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine, stands)
+        view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine, stands, kinds=read)
         found.append(replace(view, broken=tuple(astray(session, call, view, stands, kinds))) if judged else view)
     return found
 

@@ -30,7 +30,7 @@ from scheduler.core.spacing import Booked
 from scheduler.core.standing import wanted
 from scheduler.services import course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind
+from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_of
 from scheduler.services.problems import clinics_of, days_seen, problem_of, rules_of, weights_of
@@ -122,6 +122,8 @@ def make_plans(
     """
     course = courses.get(session, call, course_id)
     courses.require_running(course.row)
+    if course.kinds is None:  # read once, however far is looked
+        course = replace(course, kinds=visit_kinds(session, call))
     plans: list[CoursePlan] = []
     is_ruled_out = False
     for look in _LOOKS if count == 1 else _LOOKS[1:]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import combinations
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from scheduler.core.course import SessionSpec, expand
 from scheduler.core.demand import demand_of
 from scheduler.core.easing import Rule, Scene, finer, lifted, rules_of
 from scheduler.core.easing.rules import is_bound
+from scheduler.core.easing.starts import LiftedStarts
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
@@ -75,20 +78,43 @@ def test_one_more_therapist_is_licensed_where_the_patient_is() -> None:
 
 def test_lifting_more_rules_never_leaves_fewer_starts() -> None:
     """A nurse who is here at night sets up while the clinic is closed, which the hours of nobody else allow."""
-    setup = segment("setup", 30, need("role:nurse"), patient=False)
-    visit = parsed(setup, segment("stay", 60, need("role:nurse"), need(ROOM)))
-    nurse = calendar(1, "role:nurse", "practitioner", rostered=HOURS | NIGHT, absent=HOURS & ~(HOURS << 24))
-    seen = scene(visit, nurse, calendar(2, ROOM, "room", taken=(HOURS & (HOURS << 40),)), weekdays=frozenset({0, 2}),
-                 earliest=540, latest=900)  # fmt: skip
-    seen = replace(seen, site=replace(seen.site, closed=NIGHT | NIGHT >> 98, open=HOURS | NIGHT >> 98))
-    coarse = rules_of(seen)
-    rules = dict.fromkeys([*coarse, *(part for rule in coarse for part in finer(seen, rule, ()))])
-    few = [set(), *({one} for one in rules), *({one, other} for one, other in combinations(rules, 2))]
+    visit, seen, few = questions()
     found = [(lifting, starts(visit, lifted(seen, lifting))) for lifting in few]
     assert len({mask for _, mask in found}) > 10
     for lifting, mask in found:
         for more, wider in found:
             assert not lifting <= more or not mask & ~wider, (lifting, more)
+
+
+def test_starts_that_are_found_in_parts_are_those_of_each_question() -> None:
+    """One object answers all; a charge nurse is a nurse too, and rooms of a pool may change places."""
+    visit, seen, few = questions()
+    known, rng = LiftedStarts(), Random(1)
+    many = [frozenset(rng.sample(sorted(set().union(*few), key=repr), rng.randrange(1, 7))) for _ in range(300)]
+    for lifting in (*map(frozenset, few), *many):
+        there = lifted(seen, lifting)
+        wishes = there.preferences.bars(TIMELINE, "UTC")
+        site, demand = replace(there.site, further=wishes), there.demands["stay"]
+        clinic = partial(site.clinic, visit, demand, cleared=False)
+        assert known.of("stay", demand, lifting, clinic) == starts(visit, there), lifting
+
+
+def questions() -> tuple[VisitType, Scene, list[frozenset[Rule]]]:
+    """A visit, a scene with something of everything, and every one and two of its rules."""
+    setup = segment("setup", 30, need("role:nurse"), patient=False)
+    visit = parsed(setup, segment("stay", 60, need("role:nurse"), need(ROOM)), segment("end", 15, need("role:charge")))
+    nurse = calendar(1, "role:nurse", "practitioner", rostered=HOURS | NIGHT, absent=HOURS & ~(HOURS << 24))
+    charge = replace(calendar(3, "role:charge", "practitioner"), serves={"role:charge": -1, "role:nurse": -1})
+    charge = replace(charge, taken=(HOURS & (HOURS << 60),))
+    room = calendar(2, ROOM, "room", taken=(HOURS & (HOURS << 40),))
+    pools = {ROOM: RoomPool((room.resource_id,), lambda: Stays.of(()), {})}
+    seen = scene(visit, nurse, charge, room, pools=pools, weekdays=frozenset({0, 2}),
+                 earliest=540, latest=900)  # fmt: skip
+    seen = replace(seen, site=replace(seen.site, closed=NIGHT | NIGHT >> 98, open=HOURS | NIGHT >> 98))
+    coarse = rules_of(seen)
+    rules = dict.fromkeys([*coarse, *(part for rule in coarse for part in finer(seen, rule, ()))])
+    few = [frozenset[Rule](), *(frozenset({one}) for one in rules), *map(frozenset, combinations(rules, 2))]
+    return visit, seen, few
 
 
 GAP = "/cadences/thrice/dose/gap"
