@@ -35,6 +35,7 @@ from scheduler.services.occupying import resources_of, served
 from scheduler.services.plan_places import look
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.records import Revision
+from scheduler.services.replanning import asked_by
 from scheduler.services.settling import settle
 from scheduler.services.visit_day import cut_short
 
@@ -97,7 +98,7 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
     def desk() -> Desk:
         span = plans.span_of(stored.body)
         around = set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing")
-        return allowances.widened(around, beyond)
+        return asked_by(allowances.widened(around, beyond), call, by)
 
     _, places = look(session, call, stored, desk, freed=freed)
     placed, was = _in_place(session, call, places, moving, by)

@@ -108,11 +108,17 @@ def propose(
     return _told(call, case, desk, moved, token)
 
 
-def _desk(session: Session, call: Call, case: Case, look: Look) -> Desk:
+def asked_by(desk: Desk, call: Call, by: Initiator) -> Desk:
+    """The desk with the lead time and the horizon of whoever asks; what stands beyond them stays where it is."""
+    earliest, latest = desk.loaded.policies.starts(call.now, by)
+    return replace(desk, loaded=replace(desk.loaded, site=replace(desk.loaded.site, earliest=earliest, latest=latest)))
+
+
+def _desk(session: Session, call: Call, case: Case, by: Initiator, look: Look) -> Desk:
     """The planner's desk: what is over or pinned stands, what ends is away, the rest may move at a price."""
     wanted = [change.start for change in case.changes if change.start is not None]
     span = (min(wanted), max(wanted)) if wanted else None
-    desk = set_up(session, call, case.view, ignoring=case.ignored(), span=span, look=look)
+    desk = asked_by(set_up(session, call, case.view, ignoring=case.ignored(), span=span, look=look), call, by)
     loose = {place: booked for place, booked in desk.loose.items() if place not in case.changed}
     for place, change in case.changed.items():
         if change.start is not None:
@@ -153,12 +159,12 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
 
 def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[Desk, CoursePlan, Allowances]:
     """The best plan, and which limits it may exceed by how much: those that must be, by the least that leaves one."""
-    desk = _desk(session, call, case, "whole")
+    desk = _desk(session, call, case, by, "whole")
     found = solve(desk, narrowed=_Narrowed(case, desk).of)
     if found:
         return desk, found[0], ()
     _refuse_held(session, call, case, by)
-    desk = _desk(session, call, case, "far")
+    desk = _desk(session, call, case, by, "far")
     narrowed = _Narrowed(case, desk)
     starts = cache(lambda code: exact_starts(desk.kinds[code].demand, desk.clinic(desk.kinds[code])))
     for beyond in allowances.enough(
@@ -178,7 +184,7 @@ def _refuse_held(session: Session, call: Call, case: Case, by: Initiator) -> Non
     if not case.held:
         return
     free = replace(case, held=frozenset())
-    desk = _desk(session, call, free, "whole")
+    desk = _desk(session, call, free, by, "whole")
     found = solve(desk, narrowed=_Narrowed(free, desk).of)
     if found:
         moved = [each.spec.index for each in found[0].sessions if _is_new(free, each)]

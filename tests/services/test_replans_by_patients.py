@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.core.errors import Refused
+from scheduler.core.errors import NoFeasiblePlan, Refused
 from scheduler.services import booking, organizations, rebooking, replanning
 from scheduler.services.course_changes import Change
 from scheduler.services.replanning import Replan
@@ -71,3 +71,25 @@ def test_where_another_visit_would_have_to_move_that_is_named(running: Running) 
     assert reason.detail.startswith(f"The visit on {talk.starts_at:%d %B %Y} would have to move as well.")
     assert reason.detail.endswith("Staff may still do it.")
     assert len(asked(running, beyond, by="staff").moved) == 2
+
+
+def test_a_patient_s_lead_time_and_horizon_bind_where_visits_go(running: Running) -> None:
+    """Staff move the last dose by a day or so; a patient has to ask earlier than that, and may not look so far."""
+    clinic, dose = running.clinic, running.visit("dose", 4)
+    now, key = dose.starts_at - timedelta(days=2), running.session_id("dose", 4)
+
+    def narrowed(revision: int, **policies: int) -> None:
+        clinic.do(lambda s, c: organizations.change(s, c, revision, {"policies": policies}))
+
+    def goes_to(by: str) -> datetime:
+        return {each.session_id: each.start for each in asked(running, Change(dose.id, "move"), by=by, now=now).moved}[
+            key
+        ]
+
+    narrowed(2, patient_lead_minutes=4 * 1440)
+    assert goes_to("patient") >= now + timedelta(days=4) > goes_to("staff")
+    narrowed(3, patient_horizon_days=1)
+    with pytest.raises(NoFeasiblePlan) as caught:
+        goes_to("patient")
+    assert [each["code"] for each in caught.value.blocking] == ["horizon"]
+    assert goes_to("staff") > now + timedelta(days=1)
