@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 
 from scheduler import create_app, database
 from scheduler.config import Settings
-from scheduler.database import engine_options, transact
+from scheduler.core.call import Call
+from scheduler.core.errors import LostRace
+from scheduler.database import engine_options, look, pause, transact
 from scheduler.models import Organization
 from tests.clinic import Clinic
 from tests.plumbing.servers import ROOT
@@ -65,6 +67,57 @@ def test_a_transaction_sees_what_was_committed_since_the_session_last_looked(eng
             other.scalars(wanted).one().name = "Lighthouse"
         found = transact(session, clinic.call, lambda one, call: one.get_one(Organization, call.organization_id).name)
     assert found == "Lighthouse"
+
+
+def test_what_was_looked_at_before_a_change_makes_it_no_less_of_one_piece(engine: Engine) -> None:
+    """A key is looked up with no transaction; the change that follows on its connection is kept whole or not at all."""
+    clinic = Clinic(engine)
+    named = select(Organization.name).where(Organization.id == clinic.call.organization_id)
+    tries: list[str] = []
+
+    def rename(session: Session, call: Call) -> None:
+        session.get_one(Organization, call.organization_id).name = f"Lighthouse {len(tries)}"
+        session.flush()
+        with Session(engine) as other:
+            tries.append(other.scalars(named).one())
+        if len(tries) < 3:
+            raise LostRace("Again.")
+        if len(tries) < 4:
+            raise ZeroDivisionError
+
+    with Session(engine) as session:
+        look(session)
+        assert session.scalars(named).one() == "Harbor"
+        with pytest.raises(ZeroDivisionError):
+            transact(session, clinic.call, rename)
+        assert tries == ["Harbor"] * 3, "nobody else sees what may yet be taken back"
+        look(session)
+        assert session.scalars(named).one() == "Harbor", "and nothing is kept of what failed"
+        transact(session, clinic.call, rename, dry_run=True)
+        look(session)
+        assert session.scalars(named).one() == "Harbor"
+        transact(session, clinic.call, rename)
+        assert (tries[-1], session.scalars(named).one()) == ("Harbor", "Lighthouse 4")
+
+
+def test_a_connection_that_changes_is_not_taken_for_one_that_looks(engine: Engine) -> None:
+    """Else a pause would leave its transaction open, and with it its locks."""
+    clinic = Clinic(engine)
+    with Session(engine) as session:
+        look(session)
+        session.scalars(select(Organization.name)).all()
+        pause(session)
+        looking = session.in_transaction()
+
+        def change(session: Session, call: Call) -> bool:
+            session.get_one(Organization, call.organization_id).name = "Lighthouse"
+            session.flush()
+            pause(session)
+            return session.in_transaction()
+
+        assert transact(session, clinic.call, change) is False
+        assert session.scalars(select(Organization.name)).all() == ["Harbor"]
+    assert looking is (engine.dialect.name == "postgresql"), "who looks has nothing open that would have to end"
 
 
 #: What a process says of itself that has begun to serve, and a process that it forks: objects kept, connections open.
