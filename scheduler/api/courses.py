@@ -210,14 +210,14 @@ def create_course(session: Session, call: Call, body: dict[str, Any]) -> Any:
 def list_courses(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Courses, oldest first."""
     found = courses.listed(session, call, **query)
-    return Page([_document(view) for view in found.items], found.next_cursor)
+    return Page([course_document(view) for view in found.items], found.next_cursor)
 
 
 @blp.get("/courses/<uuid:course_id>")
 @endpoint(scope="courses:read", gives=CourseSchema, refuses=(NotFound,))
 def get_course(session: Session, call: Call, *, course_id: UUID) -> Any:
     """One course with its sessions and gates."""
-    return course_document(courses.get(session, call, course_id))
+    return course_document(courses.shown(session, call, course_id))
 
 
 @blp.post("/courses/<uuid:course_id>/plans")
@@ -282,10 +282,6 @@ def offer_plans(
 
 def course_document(view: CourseView) -> dict[str, Any]:
     """A course as clients see it, with what becomes its ETag."""
-    return _document(view) | {"revision": view.revision}
-
-
-def _document(view: CourseView) -> dict[str, Any]:
     row = view.row
     return {
         "id": row.id,
@@ -328,6 +324,7 @@ def _document(view: CourseView) -> dict[str, Any]:
             for each in view.broken
         ],
         "created_at": row.created_at,
+        "revision": view.revision,
     }
 
 

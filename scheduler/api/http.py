@@ -20,7 +20,7 @@ from flask import Request, Response, current_app, g
 from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from scheduler.api import limits, replies, strict
+from scheduler.api import cursors, limits, replies, strict
 from scheduler.api.auth import identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
@@ -30,7 +30,7 @@ from scheduler.api.schema import Coded, Schema, instance, page_schema, patch_sch
 from scheduler.api.writing import encoded
 from scheduler.core import errors
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, SchedulingError
+from scheduler.core.errors import Fault, Invalid, SchedulingError, refuse
 from scheduler.database import db, look, pause, transact
 from scheduler.services import Session, access, audit, idempotency
 from scheduler.services.idempotency import Kept
@@ -81,7 +81,7 @@ class PageQuery(Schema):
     """The query of every collection. Subclass it for filters."""
 
     limit = QueryWhole(min=1, max=200, load_default=50, metadata={"description": "At most so many items"})
-    cursor = Text(2000, metadata={"description": "`next_cursor` of the page before"})
+    cursor = Text(2000, metadata={"description": "`next_cursor` of the page before, with the same filters"})
 
     @ma.validates_schema(skip_on_field_errors=False)
     def _in_order(self, data: dict[str, Any], **_: Any) -> None:
@@ -187,6 +187,7 @@ class _Request:
         dry_run = g.dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
         body: Any = {}
+        query: dict[str, Any] = {}
         if self.came.method in {"POST", "PUT", "PATCH"}:
             pause(session)
             body = _body(self.came)
@@ -195,13 +196,14 @@ class _Request:
         if given or self.manner.query is not None:
             asks = self.manner.query or Schema
             query = _collected(faults, partial(read, instance(asks)), _lists(given, asks))
+            query = _collected(faults, partial(cursors.opened, self.manner.name, self.path), query)
             arguments += [query] if self.manner.query is not None else []
         if faults:
             raise self._whole(session, call, Invalid(faults), body, given)
 
         def act(session: Session, call: Call) -> Kept:
             # Each try has its own copy: what a view takes out of the body must be there again the next time.
-            return self._act(session, call, [_copied(each) for each in arguments], named)
+            return self._act(session, call, [_copied(each) for each in arguments], named, query)
 
         if not self._changes and self.manner.reads is None:
             return replies.response(self.came, act(session, call))
@@ -221,7 +223,9 @@ class _Request:
             refusal = completed(session, call, refusal, instance(schema), data)
         return refusal
 
-    def _act(self, session: Session, call: Call, arguments: list[Any], named: dict[str, Any]) -> Kept:
+    def _act(
+        self, session: Session, call: Call, arguments: list[Any], named: dict[str, Any], query: dict[str, Any]
+    ) -> Kept:
         found = self.view(session, call, *arguments, **named)
         answer = found if isinstance(found, Answer) else Answer(found)
         if self._changes:
@@ -229,9 +233,9 @@ class _Request:
         if self.manner.reads is not None:
             subject = next(iter(self.path.values()), call.organization_id)
             audit.note(session, call, f"{self.manner.reads}.read", self.manner.reads, subject)
-        return self._written(answer)
+        return self._written(answer, query)
 
-    def _written(self, answer: Answer) -> Kept:
+    def _written(self, answer: Answer, query: dict[str, Any]) -> Kept:
         """The answer as text: written once, inside the transaction, while its rows can be read."""
         status = answer.status or self.manner.status
         headers = dict(answer.headers)
@@ -243,7 +247,8 @@ class _Request:
         schema = instance(self.manner.gives)
         if self.manner.many:
             items = ",".join([schema.as_json(each) for each in answer.value.items])
-            text = f'{{"items":[{items}],"next_cursor":{encoded(answer.value.next_cursor)}}}'
+            cursor = cursors.sealed(answer.value.next_cursor, self.manner.name, self.path, query)
+            text = f'{{"items":[{items}],"next_cursor":{encoded(cursor)}}}'
         else:
             text = schema.as_json(answer.value)
             revision = _member(answer.value, "revision")
@@ -303,8 +308,7 @@ def _query_string(request: Request) -> dict[str, list[str]]:
         cleaned = _collected(faults, strict.clean, {name: value})
         for known, text in cleaned.items():
             found.setdefault(known, []).append(text)
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from werkzeug.exceptions import BadRequest
 
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, refuse
 
 DEEPEST = 20
 _DIGITS = 18  # every such number fits 64 bits
@@ -59,8 +59,7 @@ def clean(value: Any) -> Any:
     """The same value with every string in NFC. Raises as `parse` does."""
     faults: list[Fault] = []
     cleaned = _clean(value, "", 0, faults)
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return cleaned
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.api.patients import PatientSchema
 from scheduler.cli.house import do, house, organization_of, organization_option
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, Invalid, refuse
 from scheduler.services import importing
 from scheduler.services.importing import Brought, Person, Standing
 
@@ -45,8 +45,7 @@ def bring(
             done = importing.bring(session, call, people, visits, system=system)
         except Invalid as error:
             raise Invalid([*faults, *error.faults]) from error
-        if faults:
-            raise Invalid(faults)
+        refuse(faults)
         return done
 
     with house():

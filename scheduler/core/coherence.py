@@ -11,7 +11,7 @@ from itertools import pairwise, product
 from typing import NamedTuple
 
 from scheduler.core.course import SessionSpec, expand
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, refuse
 from scheduler.core.protocol import Protocol
 
 _DAY_MINUTES = 24 * 60
@@ -39,8 +39,7 @@ def check_coherent(protocol: Protocol) -> None:
                 under = f" under '{cadence}'" if cadence else ""
                 detail = f"These rules contradict each other{under}: {'; '.join(circle)}."
                 faults.append(Fault("/phases", "contradictory_rules", detail))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
 
 
 def _counts(protocol: Protocol) -> list[dict[str, int]]:

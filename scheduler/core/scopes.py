@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, refuse
 
 #: Every scope and what it opens. A route names exactly one; writing does not include reading.
 SCOPES = {
@@ -60,6 +60,5 @@ def expand(names: Iterable[str], *, pointer: str = "/scopes") -> frozenset[str]:
             found |= BUNDLES[name]
         else:
             faults.append(Fault(f"{pointer}/{position}", "unknown_scope", f"There is no scope or bundle {name!r}."))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return frozenset(found)

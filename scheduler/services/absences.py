@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, LostRace, together
+from scheduler.core.errors import Fault, LostRace, refuse, whole
 from scheduler.core.intervals import Span
 from scheduler.models import Absence, Occupancy, Resource, new_id
 from scheduler.services import consequences, impact, records
@@ -51,8 +51,8 @@ def create(
 
     Raises NotFound for a resource that is none, Invalid for a span that ends before it starts or is already over.
     """
-    together(lambda: _check(call, start, end), lambda: records.find(session, call, _ABLE, resource_id))
-    row = records.find(session, call, _ABLE, resource_id)
+    row = whole(lambda: records.find(session, call, _ABLE, resource_id), lambda: _check(call, start, end))
+    _check(call, start, end)
     at = sites(session, call, row)
     lock_locations(session, call, at, share=False)
     lock_resources(session, call, [resource_id])
@@ -129,8 +129,7 @@ def _check(call: Call, start: datetime, end: datetime) -> None:
         faults.append(Fault("/end", "ends_before_start", "The end is not after the start."))
     elif end <= call.now:
         faults.append(Fault("/end", "in_the_past", "The absence is already over."))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
 
 
 def sites(session: Session, call: Call, row: Resource) -> set[UUID]:

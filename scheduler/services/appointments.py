@@ -147,7 +147,7 @@ def listed(
         whose = select(Series.patient_id).where(
             Series.organization_id == call.organization_id, Series.id == wanted.series_id
         )
-        chosen = chosen.where(Appointment.patient_id == whose.scalar_subquery())
+        chosen = chosen.where(mine.patient_id == whose.scalar_subquery())
     if wanted.group_id is not None:
         places = select(GroupPlace.appointment_id).where(
             GroupPlace.organization_id == call.organization_id, GroupPlace.group_id == wanted.group_id

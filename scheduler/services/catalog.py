@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -52,21 +52,26 @@ class Kinds(Mapping[str, Kind]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @cached_property
+    def definitions(self) -> frozenset[tuple[str, str]]:
+        """(code, document) of all of them."""
+        return frozenset((code, row.definition) for code, row in self._rows.items())
+
 
 class _Visits(Mapping[str, VisitType]):
     """The same without what they ask of the calendar."""
 
-    def __init__(self, kinds: Mapping[str, Kind]) -> None:
-        self._kinds = kinds
+    def __init__(self, definitions: Iterable[tuple[str, str]]) -> None:
+        self._definitions = dict(definitions)
 
     def __getitem__(self, code: str) -> VisitType:
-        return self._kinds[code].visit
+        return _parsed(self._definitions[code])[0]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._kinds)
+        return iter(self._definitions)
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self._definitions)
 
 
 def visit_kinds(session: Session, call: Call) -> Kinds:
@@ -95,7 +100,7 @@ def require_on(visit: VisitType) -> None:
 
 
 def protocol_of(
-    session: Session, call: Call, protocol_id: UUID, kinds: Mapping[str, Kind] | None = None
+    session: Session, call: Call, protocol_id: UUID, kinds: Kinds | None = None
 ) -> tuple[ProtocolRow, Protocol]:
     """A protocol's row and value; `kinds` are the visit types where they have been read. Raises NotFound."""
     row = session.get(ProtocolRow, (call.organization_id, protocol_id))
@@ -105,9 +110,17 @@ def protocol_of(
     return row, parsed(row, visit_kinds(session, call) if kinds is None else kinds)
 
 
-def parsed(row: ProtocolRow, kinds: Mapping[str, Kind]) -> Protocol:
-    """The value of a protocol's row."""
-    return parse_protocol(row.definition, _Visits(kinds))
+def parsed(row: ProtocolRow, kinds: Kinds) -> Protocol:
+    """The value of a protocol's row: worked out once for a document and the visit types that it may speak of.
+
+    By what they say, and not by id and version: of what is taken back nothing is remembered for what comes instead.
+    """
+    return _read(json.dumps(row.definition, separators=(",", ":")), kinds.definitions)
+
+
+@lru_cache(maxsize=128)
+def _read(definition: str, visit_types: frozenset[tuple[str, str]]) -> Protocol:
+    return parse_protocol(json.loads(definition), _Visits(visit_types))
 
 
 def kind_of(kind_id: UUID, definition: str) -> Kind:

@@ -16,7 +16,7 @@ from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.changing import why_not_change
 from scheduler.core.civil import on_grid, to_local
-from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused, refuse
 from scheduler.core.policies import Initiator, Policies
 from scheduler.core.visit_day import why_not_undosed
 from scheduler.models import Appointment
@@ -117,8 +117,7 @@ def read(
     rows = {row.id: row for row in session.scalars(wanted)}
     case = Case(view, rows, tuple(changes), frozenset(pinned), call.now)
     faults = [*_faults(case), *_wrong_pins(case, pinned)]
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     for change in changes:
         check(call, rows[change.appointment_id], change.action)
     if case.last < 0:

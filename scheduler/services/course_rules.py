@@ -17,7 +17,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, expand, supplied
 from scheduler.core.doses import delayed
-from scheduler.core.errors import AlreadyExists, Fault, Invalid, NotFound
+from scheduler.core.errors import AlreadyExists, Fault, NotFound, refuse
 from scheduler.core.lifecycle import ENDED, LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
@@ -106,8 +106,7 @@ def link(
         faults.append(Fault("/patient_id", "not_the_courses_patient", "The session belongs to another patient."))
     if step.visit_type != visit_type:
         faults.append(Fault("/visit_type", "not_the_sessions_visit_type", f"The session is '{step.visit_type}'."))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     _, protocol = protocol_of(session, call, course.protocol_id)
     specs = specs_of(protocol, course, [step])
     booked = dict(standing(session, call, course.id))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -20,7 +21,7 @@ from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, ProtocolRow, new_id
 from scheduler.models.base import digest_of
 from scheduler.services import audit, course_rows, opening_days, records
-from scheduler.services.catalog import Kind, Kinds, parsed, visit_kinds
+from scheduler.services.catalog import Kinds, parsed, visit_kinds
 from scheduler.services.course_rules import place_of, specs_of
 from scheduler.services.course_wishes import WantedCourse, laid_out
 from scheduler.services.locks import lock_row
@@ -92,8 +93,14 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
 
 
 def get(session: Session, call: Call, course_id: UUID) -> CourseView:
-    """One course. Raises NotFound."""
+    """One course, for whoever goes on to change it. Raises NotFound."""
     return views(session, call, [row_of(session, call, course_id)])[0]
+
+
+def shown(session: Session, call: Call, course_id: UUID) -> CourseView:
+    """The same from rows, for whoever only looks. Raises NotFound."""
+    row = course_rows.course(session, call, course_id)
+    return views(session, call, [_there(row, course_id)], shown=True)[0]
 
 
 def listed(
@@ -107,27 +114,31 @@ def listed(
     limit: int,
     cursor: str | None = None,
 ) -> Page[CourseView]:
-    """A page of courses, oldest first."""
-    chosen = select(Course).where(Course.organization_id == call.organization_id)
+    """A page of courses, oldest first, from rows."""
+    mine = cast("Table", Course.__table__).c
+    chosen = select(*mine).where(mine.organization_id == call.organization_id)
     if patient_id is not None:
-        chosen = chosen.where(Course.patient_id == patient_id)
+        chosen = chosen.where(mine.patient_id == patient_id)
     if location_id is not None:
-        chosen = chosen.where(Course.location_id == location_id)
+        chosen = chosen.where(mine.location_id == location_id)
     if protocol is not None:
         versions = select(ProtocolRow.id).where(
             ProtocolRow.organization_id == call.organization_id, ProtocolRow.code == protocol
         )
-        chosen = chosen.where(Course.protocol_id.in_(versions))
+        chosen = chosen.where(mine.protocol_id.in_(versions))
     if status is not None:
-        chosen = chosen.where(Course.status == status)
-    found = page(session, call, chosen, [Course.created_at, Course.id], limit=limit, cursor=cursor)
-    return Page(views(session, call, found.items), found.next_cursor)
+        chosen = chosen.where(mine.status == status)
+    found = page(session, call, chosen, [mine.created_at, mine.id], limit=limit, cursor=cursor)
+    return Page(views(session, call, found.items, shown=True), found.next_cursor)
 
 
 def row_of(session: Session, call: Call, course_id: UUID, *, lock: bool = False) -> Course:
     """The row, locked for a change when asked. Raises NotFound."""
     key = (call.organization_id, course_id)
-    row = lock_row(session, call, Course, course_id) if lock else session.get(Course, key)
+    return _there(lock_row(session, call, Course, course_id) if lock else session.get(Course, key), course_id)
+
+
+def _there(row: Course | None, course_id: UUID) -> Course:
     if row is None:
         detail = f"No course {course_id}."
         raise NotFound(detail)
@@ -156,14 +167,17 @@ def require_running(row: Course) -> None:
         raise Refused([Reason("on_hold", "The course is on hold: resume it first.")])
 
 
-def views(session: Session, call: Call, rows: Sequence[Course], *, judged: bool = True) -> list[CourseView]:
+def views(
+    session: Session, call: Call, rows: Sequence[Course], *, judged: bool = True, shown: bool = False
+) -> list[CourseView]:
     """The rows with sessions, gates and appointments, in a constant number of statements.
 
-    Unless they are `judged`, nothing is said of what is `broken`.
+    Unless they are `judged`, nothing is said of what is `broken`. What is only `shown` comes as rows.
     """
-    known = course_rows.read(session, call, [row.id for row in rows], {row.protocol_id for row in rows})
+    ids = [row.id for row in rows]
+    known = course_rows.read(session, call, ids, {row.protocol_id for row in rows}, shown=shown)
     read = visit_kinds(session, call) if known.booked else None
-    kinds: Mapping[str, Kind] = read or {}
+    kinds = Kinds(()) if read is None else read
     found = []
     for row in rows:
         sessions = tuple(known.sessions.get(row.id, ()))
@@ -176,7 +190,7 @@ def views(session: Session, call: Call, rows: Sequence[Course], *, judged: bool 
 
 
 def astray(
-    session: Session, call: Call, view: CourseView, stands: Mapping[int, Booked], kinds: Mapping[str, Kind]
+    session: Session, call: Call, view: CourseView, stands: Mapping[int, Booked], kinds: Kinds
 ) -> list[Broken]:
     """The sessions of a running course that would be outside its protocol if they stood there."""
     row = view.row
@@ -189,6 +203,8 @@ def astray(
 
 def rehearse(session: Session, call: Call, nobody: UUID) -> None:
     """Ask all that a look at a course asks, of nobody's."""
+    course_rows.course(session, call, nobody)
+    course_rows.read(session, call, [nobody], {nobody}, shown=True)
     session.get(Course, (nobody, nobody))
     course_rows.read(session, call, [nobody], {nobody})
     visit_kinds(session, call)

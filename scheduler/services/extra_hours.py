@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import on_grid, zone
-from scheduler.core.errors import Fault, Invalid, NotFound, together
+from scheduler.core.errors import Fault, Invalid, NotFound, refuse, together
 from scheduler.models import ExtraHours, Location, Resource, new_id
 from scheduler.services import consequences, impact, locations, records
 from scheduler.services.impact import Affected
@@ -161,5 +161,4 @@ def _check(call: Call, start: datetime, end: datetime) -> None:
         faults.append(Fault("/end", "ends_before_start", "The end is not after the start."))
     elif end <= call.now:
         faults.append(Fault("/end", "in_the_past", "The shift is already over."))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import InUse, Invalid
+from scheduler.core.errors import InUse, Invalid, refuse
 from scheduler.core.hours import closure_faults, hours_faults, validity_faults
 from scheduler.models import Appointment, Course, Location, Resource
 from scheduler.services import consequences, disclosing, impact, records
@@ -150,8 +150,7 @@ def _check(values: Mapping[str, Any]) -> None:
     faults += faults_of(values.get("holidays"))
     for place, entry in enumerate(values.get("certifications", ())):
         faults += validity_faults(entry, f"/certifications/{place}")
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
 
 
 def _booked(session: Session, call: Call, location_id: UUID) -> int:

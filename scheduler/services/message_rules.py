@@ -17,7 +17,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision
+from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision, refuse
 from scheduler.core.reminders import Rule, parse_rules
 from scheduler.models import MessageRules, Organization, new_id
 from scheduler.services import audit, shipped
@@ -135,8 +135,7 @@ def checked(session: Session, call: Call, items: Any) -> tuple[Rule, ...]:
         unknown = sorted(rule.visit_types - known)
         pointer = f"/rules/{index}/only/visit_types"
         faults += [Fault(pointer, "unknown_visit_type", f"There is no visit type '{code}'.") for code in unknown]
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return tuple(rule for rule in rules if rule.enabled)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision
+from scheduler.core.errors import Fault, NotFound, StaleRevision, refuse
 from scheduler.core.reminders import KINDS
 from scheduler.messaging.custom import PARTS, faults_in, placeholders
 from scheduler.messaging.longest import Seen, seen
@@ -90,8 +90,7 @@ def change(
         raise StaleRevision(detail)
     new = {part: parts.get(part) for part in PARTS}
     faults = _faults(kind, new, organization)
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     if new == {part: getattr(held, part) for part in PARTS}:
         return held
     session.add(

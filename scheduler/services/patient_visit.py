@@ -16,7 +16,7 @@ from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.changing import Change, why_not_change
 from scheduler.core.civil import to_local
-from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound, refuse
 from scheduler.core.localgrid import Wish
 from scheduler.core.oneline import one_line
 from scheduler.core.policies import Policies
@@ -130,8 +130,7 @@ def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str
         elif said := one_line(text, _LONGEST_NAME):
             named = said if item.value == "text" else None
             answers[key] = {"ok": True, "value": named, "by": "patient"}
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     if answers:
         visit_day.answer(session, call, opened.visit.id, answers)
         outbox.answered(session, call, opened.visit)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, Invalid, refuse
 from scheduler.core.names import folded, words
 from scheduler.models import Patient, PatientKey, Resource, ResourceUnit, new_id
 from scheduler.services import contacts, outbox, records
@@ -143,8 +143,7 @@ def _checked(call: Call, values: Mapping[str, Any]) -> dict[str, Any]:
     if born is not None and (born.toordinal() > call.now.date().toordinal() + 1 or born < _OLDEST):
         faults.append(Fault("/birth_date", "out_of_range", "No patient can have been born on that day."))
     faults += _external_id_faults(values.get("external_ids", ()))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return checked
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, refuse
 from scheduler.core.planner.batch import Batch, Total
 from scheduler.models import Course, Job
 from scheduler.services import courses, jobs, plans
@@ -46,8 +46,7 @@ def ask(
             faults.append(Fault(f"/course_ids/{place}", "same_patient", detail))
         else:
             patients.add(rows[course_id].patient_id)
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     request = {
         "course_ids": [str(each) for each in course_ids],
         "through": through,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.coherence import check_coherent
-from scheduler.core.errors import Fault, IllegalTransition, Invalid
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, refuse
 from scheduler.core.protocol import Protocol, parse_protocol
 from scheduler.models import ProtocolRow, new_id
 from scheduler.services import audit, records
@@ -121,8 +121,7 @@ def change(session: Session, call: Call, protocol_id: UUID, revision: int, value
         protocol = _parsed(session, call, document | {"code": row.code})
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return records.change(session, call, KIND, row, {"definition": document, "name": protocol.name})
 
 
@@ -171,7 +170,6 @@ def _parsed(session: Session, call: Call, definition: Mapping[str, Any]) -> Prot
         protocol = parse_protocol(definition, by_code(session, call))
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     check_coherent(protocol)
     return protocol

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, InUse, Invalid
+from scheduler.core.errors import Fault, InUse, refuse
 from scheduler.core.hours import hours_faults, validity_faults
 from scheduler.models import Hold, Location, Occupancy, Resource, ResourceUnit, new_id
 from scheduler.models.among import codes
@@ -204,8 +204,7 @@ def _check(session: Session, call: Call, values: Mapping[str, Any]) -> None:
         for pointer, location_id in named.items()
         if location_id and UUID(str(location_id)) not in known
     ]
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
 
 
 def _known(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, refuse
 from scheduler.models import Course, CourseSession, Location
 from scheduler.services import audit, course_rules, courses
 from scheduler.services.catalog import protocol_of
@@ -46,8 +46,7 @@ def receive(
     zone = session.get_one(Location, (call.organization_id, course.location_id)).time_zone
     if received_on is not None and received_on > to_local(call.now, zone).date():
         faults.append(Fault("/received_on", "in_the_future", "What has been received came today or earlier."))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     before = {str(key): _written(rows[key].supply_received_on) for key in session_ids}
     for key in session_ids:
         row, days = rows[key], within[rows[key].position]

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, InUse, Invalid
+from scheduler.core.errors import Fault, InUse, Invalid, refuse
 from scheduler.core.protocol import parse_protocol
 from scheduler.core.visit import VisitType, parse_visit_type
 from scheduler.models import ProtocolRow, VisitTypeRow, new_id
@@ -81,8 +81,7 @@ def change(
         visit = _parsed(document | {"code": row.code}, values)
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     _refuse_breaking_protocols(session, call, visit)
     return records.change(session, call, KIND, row, {"definition": document})
 
@@ -114,8 +113,7 @@ def _parsed(definition: Mapping[str, Any], new: Mapping[str, Any]) -> VisitType:
         visit = parse_visit_type(definition, shipped.floors())
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return visit
 
 

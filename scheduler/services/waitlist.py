@@ -280,8 +280,7 @@ def _give_back(
 
 def _check(values: Mapping[str, Any]) -> None:
     faults: list[Fault] = window_faults(values.get("windows", ()))
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
 
 
 def _check_ahead(session: Session, call: Call, values: Mapping[str, Any]) -> None:

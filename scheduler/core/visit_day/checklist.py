@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from scheduler.core.civil import day_bounds, to_local
 from scheduler.core.document import escape
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, refuse
 from scheduler.core.visit import CheckItem, CheckPoint
 
 Why = Literal["missing", "failed", "out_of_range", "outdated"]
@@ -72,8 +72,7 @@ def merged(
             "note": answer.get("note"),
             "at": at.isoformat(),
         }
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
     return found
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import day_bounds, to_local
-from scheduler.core.errors import Fault, Invalid, Reason, Refused
+from scheduler.core.errors import Fault, Invalid, Reason, Refused, refuse
 from scheduler.core.visit import CheckPoint, VisitType
 from scheduler.core.visit_day import merged, waived
 from scheduler.models import Appointment
@@ -196,8 +196,7 @@ def _check_waiver(waiver: Waiver, known: Collection[str]) -> None:
         for place, key in enumerate(waiver.items)
         if key not in known
     ]
-    if faults:
-        raise Invalid(faults)
+    refuse(faults)
 
 
 def refuse_ungated(
