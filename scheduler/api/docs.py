@@ -51,7 +51,7 @@ REFUSALS = {
     "not_qualified": "Nobody there has the role or certificate that it needs.",
     "location_closed": "The site is closed.",
     "location_not_certified": "The site lacks a certificate that the visit needs.",
-    "gate_not_passed": "A gate of the course has not been passed.",
+    "gate_not_passed": "A gate of the course has not been passed, or a clearance is missing: `item` says which.",
     "gap_too_short": "The protocol wants more days between these sessions.",
     "gap_too_long": "The protocol allows no more days, or hours, between these sessions.",
     "supply_expired": "What was received for this patient would have to be given earlier.",

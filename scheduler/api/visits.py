@@ -49,6 +49,7 @@ class ObstacleSchema(Schema):
     role = Text(60)
     resource_id = Id()
     segment = Text(60)
+    item = Text(60, metadata={"description": "The gate or the clearance that is missing"})
     from_ = Instant(data_key="from")
     to = Instant()
 

@@ -7,12 +7,13 @@ writing them, is done elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
 from uuid import UUID
 
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved, run_from
 from scheduler.core.columns import Stay
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
@@ -88,21 +89,6 @@ class Calendar:
     def digit(self, thread: Thread, slot: int) -> str:
         """What `row` says of that start, without looking at any other."""
         return digit_of(self.taken[0], thread, slot) if self.can_serve(thread, slot) else "0"
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A rule that forbids starts, with the code and the sentence that a refusal shows."""
-
-    code: str
-    detail: str
-    starts: int
-    #: What to say of one start instead, when there is more to say ("" when not).
-    said: Callable[[int], str] | None = None
-
-    def about(self, slot: int) -> str:
-        """The sentence for that start."""
-        return (self.said(slot) if self.said is not None else "") or self.detail
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from scheduler.core.availability import Bar
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import SLOT_MINUTES, Timeline
 from scheduler.core.site import valid_days
 from scheduler.core.visit import VisitType

@@ -51,7 +51,7 @@ class Fault:
 class Reason:
     """One thing that stands in the way of a visit. `start`/`end` bound the time in question, aware UTC.
 
-    `item` is the key of something on the visit's checklist.
+    `item` is the key of something on the visit's checklist, or the gate or clearance that is missing.
     """
 
     code: str

@@ -28,7 +28,7 @@ def why_not(demand: Demand, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
     if assign(demand, clinic, slot) is not None:
         return ()
     reasons = [
-        *(Reason(bar.code, bar.about(slot)) for bar in clinic.bars if bar.starts >> slot & 1),
+        *(Reason(bar.code, bar.about(slot), item=bar.item) for bar in clinic.bars if bar.starts >> slot & 1),
         *_patient(demand, clinic, slot),
         *(reason for thread in dict.fromkeys(demand.threads) for reason in _thread(thread, demand, clinic, slot)),
     ]

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal, cast
 from uuid import UUID
 
-from scheduler.core.availability import Bar
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import SLOT_MINUTES, Timeline
 from scheduler.core.hours import WEEKDAYS, edge
 from scheduler.core.intervals import Span

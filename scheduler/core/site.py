@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from scheduler.core.availability import Bar, Calendar, Clinic
+from scheduler.core.availability import Calendar, Clinic
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import Timeline, dilate, erode
 from scheduler.core.civil import to_local
 from scheduler.core.clinical_hold import freezes
@@ -26,6 +27,10 @@ from scheduler.core.visit import VisitType
 
 #: Outcomes of a clearance that stand in the way rather than open it.
 ADVERSE = frozenset({"declined", "failed", "revoked", "expired", "pending"})
+
+
+#: With which scope a clearance is recorded.
+CLEARS = "patients:write"
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,9 @@ class Site:
                         entry["valid_to"] = fact.valid_to.isoformat()
                     days = valid_days([entry], self.time_zone, self.timeline)
                     cleared = cleared & ~days if fact.outcome in ADVERSE else cleared | days
-            detail = f"The patient has no valid '{kind.replace('_', ' ')}' on that day."
-            yield Bar("gate_not_passed", detail, self.timeline.everything & ~cleared)
+            name = kind.replace("_", " ")
+            detail = f"The patient has no valid '{name}' on that day: it is recorded with the scope {CLEARS}."
+            yield Bar("gate_not_passed", detail, self.timeline.everything & ~cleared, item=kind)
 
 
 def rostered(hours: Sequence[Mapping[str, Any]], time_zone: str, timeline: Timeline) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from scheduler.core.availability import Bar
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.course import SessionSpec
 from scheduler.core.opendays import EVERY_DAY, OpenDays
@@ -63,7 +63,7 @@ class SessionRules:
     def _bars(self, timeline: Timeline, time_zone: str) -> Iterator[Bar]:
         for gate in self.closed_gates:
             detail = f"The gate '{gate.replace('_', ' ')}' has not been passed."
-            yield Bar("gate_not_passed", detail, timeline.everything)
+            yield Bar("gate_not_passed", detail, timeline.everything, item=gate)
         bounds = {}
         if self.first_day is not None:
             bounds["valid_from"] = self.first_day.isoformat()

@@ -254,7 +254,7 @@ def _in_the_way(session: Session, call: Call, row: Appointment) -> tuple[Reason,
     loaded = search.load(row.starts_at, row.starts_at)
     slot = loaded.site.timeline.slot(row.starts_at)
     bars = [bar for bar in search.clinic(loaded).bars if bar.code in _GATES and bar.starts >> slot & 1]
-    return tuple(Reason(bar.code, bar.detail, start=row.starts_at) for bar in bars)
+    return tuple(Reason(bar.code, bar.detail, start=row.starts_at, item=bar.item) for bar in bars)
 
 
 def _ask_to_look(session: Session, call: Call, row: Appointment, seen: Stopped) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
@@ -28,6 +28,8 @@ from scheduler.services import opening_days
 from scheduler.services.catalog import Kind, protocol_of, visit_kind, visit_kinds
 from scheduler.services.locks import lock_row
 
+#: With which scope a gate's outcome is recorded.
+DECIDES = "courses:write"
 ON_HOLD = "The course is on hold: its doses wait until it is resumed."
 OVER = "The course has ended: nothing of it is booked or given any more."
 
@@ -59,11 +61,14 @@ class Link:
     held: str | None = None
     #: Clearances that its step asks for besides those of the visit type.
     asked: tuple[str, ...] = ()
+    #: What to say of each gate that is not passed.
+    said: Mapping[str, str] = field(default_factory=dict)
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the course forbids."""
         held = (Bar("on_hold", self.held, timeline.everything),) if self.held else ()
-        return (*self.rules.bars(timeline, time_zone), *held)
+        bars = self.rules.bars(timeline, time_zone)
+        return (*(replace(bar, detail=self.said.get(bar.item or "", bar.detail)) for bar in bars), *held)
 
 
 def lock(session: Session, call: Call, course_id: UUID | None) -> None:
@@ -119,7 +124,17 @@ def link(
     minutes = visit_kind(session, call, visit_type).visit.minutes
     opened = opening_days.around(session, call, course.location_id, specs, {each.day for each in booked.values()})
     rules = _begun(course, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
-    return Link(course.id, step.id, rules, held=_held(course, spec, over=over), asked=spec.asked)
+    said = {key: _of_gate(protocol, specs, key) for key in rules.closed_gates}
+    return Link(course.id, step.id, rules, held=_held(course, spec, over=over), asked=spec.asked, said=said)
+
+
+def _of_gate(protocol: Protocol, specs: Sequence[SessionSpec], key: str) -> str:
+    """After which session a gate stands that is not passed, and who may pass it."""
+    gate = next(each for each in protocol.gates if each.key == key)
+    after = next((spec for spec in specs if (spec.step, spec.ordinal) == (gate.step, gate.count)), None)
+    where = "" if after is None else f" after session {after.sequence} ('{after.step.replace('_', ' ')}')"
+    name = key.replace("_", " ")
+    return f"The gate '{name}'{where} has not been passed: a clinician decides it, with the scope {DECIDES}."
 
 
 def _held(course: Course, spec: SessionSpec, *, over: bool) -> str | None:

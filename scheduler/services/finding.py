@@ -14,7 +14,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Clinic, Taking, seat, starts, takings_from
+from scheduler.core.availability import Clinic, Taking, seat, starts, takings_from
+from scheduler.core.bar import Bar
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid, to_local, zone

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Calendar, Clinic, assign, occupied
+from scheduler.core.availability import Calendar, Clinic, assign, occupied
+from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec

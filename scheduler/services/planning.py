@@ -1,7 +1,4 @@
-"""Planning a course against the real calendar, and booking a plan: all of it or none. A plan occupies nothing.
-
-The search itself is `core/planner`; here its problem is built from rows, and its answer becomes visits.
-"""
+"""Planning a course against the real calendar: `core/planner` searches, here its problem is built from rows."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, Clinic, Taking
+from scheduler.core.availability import Clinic, Taking
+from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec
 from scheduler.core.doses import Dose, dose_bars

@@ -145,7 +145,9 @@ def _mind_doses(dosing: Sequence[tuple[Appointment, Found]], others: Sequence[Do
         rest = [*others, *given[:place], *given[place + 1 :]]
         slot = site.timeline.slot(found.starts_at)
         bars = dose_bars(found.kind.visit, rest, site.timeline, site.time_zone)
-        reasons = [Reason(bar.code, bar.detail, start=found.starts_at) for bar in bars if bar.starts >> slot & 1]
+        reasons = [
+            Reason(bar.code, bar.detail, start=found.starts_at, item=bar.item) for bar in bars if bar.starts >> slot & 1
+        ]
         if reasons:
             raise Refused(reasons)
 

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from scheduler.api.courses import CourseSchema, course_document
+from scheduler.api.schema import instance
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
@@ -16,6 +18,7 @@ from scheduler.core.errors import AlreadyExists, Invalid, PlanStale, ProtocolNot
 from scheduler.models import Appointment, Course, Gate, Message, Occupancy
 from scheduler.services import booking, courses, protocols, timelines
 from scheduler.services.appointments import AppointmentView
+from scheduler.services.catalog import protocol_of
 from scheduler.services.courses import CourseView
 from scheduler.services.finding import Wanted
 from scheduler.services.opening_days import days_within
@@ -66,6 +69,48 @@ def test_windows_count_clinic_days_where_the_gap_does(clinic: Clinic) -> None:
     bars = [bar for bar in again.bars if bar.label.startswith("dose")]
     assert all(bar.mark is not None and bar.mark.state == "booked" for bar in bars), "none stands outside its window"
     assert (bars[1].latest, bars[2].latest) == (date(2030, 3, 11), date(2030, 3, 13))
+
+
+def test_what_is_only_shown_says_what_who_changes_it_reads(clinic: Clinic) -> None:
+    """By rows and by entities, in one look and in a list; what a protocol says is read again when it says more."""
+    approve(clinic, protocol(gate=2))
+    plain, other = course(clinic), course(clinic, weekdays=["mon", "wed", "thu"])
+    [offered] = offer(clinic, plain.id)
+    first = accept(clinic, plain.id, offered.token)[0]
+    clinic.do(lambda s, c: booking.cancel(s, c, first.id, reason="ill", by="patient"))
+
+    def both(session: Session, call: Call) -> None:
+        told = [courses.get(session, call, each.id) for each in (plain, other)]
+        assert [bool(each.broken) for each in told] == [True, False]
+        wanted = [instance(CourseSchema).as_json(course_document(each)) for each in told]
+        rows = [courses.shown(session, call, each.id) for each in (plain, other)]
+        assert [instance(CourseSchema).as_json(course_document(each)) for each in rows] == wanted
+        listed = courses.listed(session, call, protocol="trial", limit=5).items
+        assert [instance(CourseSchema).as_json(course_document(each)) for each in listed] == wanted
+
+    clinic.do(both)
+
+
+def test_a_document_that_is_taken_back_is_not_remembered(clinic: Clinic) -> None:
+    """A rehearsal leaves nothing behind, though the next version has the number that it had."""
+    made = clinic.do(lambda s, c: protocols.create(s, c, protocol(3)))
+
+    def counts(session: Session, call: Call) -> int:
+        return sum(step.count or 0 for _, step in protocol_of(session, call, made.id)[1].steps() if step.key == "dose")
+
+    def with_doses(count: int, *, dry_run: bool) -> int:
+        def change(session: Session, call: Call) -> int:
+            phases = protocol(count)["phases"]
+            protocols.change(session, call, made.id, made.revision, {"phases": phases})
+            return counts(session, call)
+
+        return clinic.do(change, dry_run=dry_run)
+
+    assert clinic.do(counts) == 3
+    assert with_doses(4, dry_run=True) == 4
+    assert clinic.do(counts) == 3
+    assert with_doses(5, dry_run=False) == 5
+    assert clinic.do(counts) == 5
 
 
 def test_where_nobody_closes_overnight_each_day_is_one() -> None:

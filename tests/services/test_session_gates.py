@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from scheduler.core.site import CLEARS
 from scheduler.models import Task
 from scheduler.services import booking, clearances, organizations, session_gates, tasks, visit_day
 from tests.clinic import Clinic, need, segment, visit_type
@@ -101,7 +102,9 @@ def test_a_visit_that_ends_at_the_same_moment_leaves_no_task(clinic: Clinic) -> 
 
 
 def test_booking_and_check_in_are_refused_for_what_blocks_them_and_not_for_what_warns(clinic: Clinic) -> None:
-    assert named(refused(clinic, clinic.patient(), "dose", START)) == ["gate_not_passed"]
+    nobody = refused(clinic, clinic.patient(), "dose", START)
+    assert [(each.code, each.item) for each in nobody.reasons] == [("gate_not_passed", "consent")]
+    assert nobody.detail.endswith(f"it is recorded with the scope {CLEARS}.")
     patient, visit = consented(clinic)
     ride = {"ride": {"ok": True, "value": "Ann"}}
     assert named(refusal(clinic, "check_in", visit, START)) == ["gate_not_passed", "checklist_incomplete"], "at once"

@@ -117,7 +117,9 @@ def test_a_deadline_moves_with_the_session_it_counts_from(booked: Booked) -> Non
 def test_nothing_is_confirmed_before_its_gate_is_passed(booked: Booked) -> None:
     visit = booked.visits[2].id
     found = refusal(booked.clinic, "confirm", visit)
-    assert [reason.code for reason in found.reasons] == ["gate_not_passed"]
+    assert [(each.code, each.item) for each in found.reasons] == [("gate_not_passed", "review")]
+    said = "The gate 'review' after session 3 ('dose') has not been passed: a clinician decides it, with the scope"
+    assert found.detail == f"{said} {course_rules.DECIDES}."
     booked.decide("failed")
     assert refusal(booked.clinic, "confirm", visit).code == "gate_not_passed"
     booked.decide("waived")

@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Bar, assign
+from scheduler.core.availability import assign
+from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import LostRace, PlanStale

@@ -218,7 +218,7 @@ def refuse_ungated(
     loaded = search.load(start, start)
     slot = loaded.site.timeline.slot(start)
     reasons = [
-        Reason(bar.code, bar.detail)
+        Reason(bar.code, bar.detail, item=bar.item)
         for bar in search.clinic(loaded).bars
         if bar.code in _GATES and bar.starts >> slot & 1
     ]
