@@ -181,10 +181,10 @@ class _Request:
 
     def answer(self, session: Session, call: Call) -> Response:
         arguments, named = [], dict(self.path)
+        given = _query_string(self.came)
+        dry_run = g.dry_run = self._changes and _dry_run(given)  # before any refusal: it too says that it was one
         if self.manner.if_match:
             named["revision"] = based_on(required=self.manner.if_match is True)
-        given = _query_string(self.came)
-        dry_run = g.dry_run = self._changes and _dry_run(given)
         faults: list[Fault] = []
         body: Any = {}
         query: dict[str, Any] = {}

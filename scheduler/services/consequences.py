@@ -49,6 +49,7 @@ def owe(
             detail=f"{why} {ask}",
             due_at=max(each.start, call.now),
             appointment_id=each.id,
+            course_id=each.course_id,
             patient_id=each.patient_id,
             location_id=each.location_id,
         )

@@ -29,7 +29,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on, visit_kind
 from scheduler.services.doses import doses_among
-from scheduler.services.group_places import OpenGroup, full_at, joinable
+from scheduler.services.group_places import OpenGroup, joinable, taken_at
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
@@ -314,17 +314,16 @@ class Search:
         return Found(self.kind, loaded, local, starts_at, takings_from(served, slot))
 
     def why_not(self, loaded: Loaded, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
-        """Every reason against that start; that the group which begins then is full comes before who else is busy."""
+        """Every reason against that start; what is the matter with a group that begins then comes before its people."""
         where = loaded.site.time_zone
         reasons = by_the_clock(why_not(self.kind.demand, clinic, slot), where)
+        people = [each for each in reasons if each.role is not None]
+        if self.kind.visit.group is None or not people:
+            return reasons
         start = loaded.site.timeline.instant(slot).astimezone(zone(where))
         place = self.wanted.location_id, self.kind.visit.code, start
-        most = full_at(self.session, self.call, *place, own_hold=self.own_hold) if self.kind.visit.group else None
-        if most is None:
-            return reasons
-        full = Reason("group_full", f"All {most} places of the group at that time are taken.", start=start)
-        people = [each for each in reasons if each.role is not None]
-        return (*(each for each in reasons if each.role is None), full, *people)
+        taken = taken_at(self.session, self.call, *place, own_hold=self.own_hold)
+        return (*(each for each in reasons if each.role is None), *([taken] if taken else ()), *people)
 
     def joinable(self, loaded: Loaded) -> dict[int, OpenGroup]:
         """Start slot to the fullest group that begins then, has a free place and all of whose people are there."""

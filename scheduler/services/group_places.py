@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.errors import Reason
 from scheduler.models import Group, GroupPlace, Hold, Occupancy
 
 _PLACES = cast("Table", GroupPlace.__table__)
@@ -77,8 +78,22 @@ def joinable(
     return sorted((each for each in found.values() if each.free), key=lambda each: (-each.free, each.id))
 
 
-def full_at(
+def taken_at(
     session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, *, own_hold: UUID | None = None
+) -> Reason | None:
+    """Why no group that begins then has a place: it is full, or somebody holds the time to begin it."""
+    most = _full_at(session, call, location_id, visit_type, start, own_hold)
+    if most is not None:
+        return Reason("group_full", f"All {most} places of the group at that time are taken.", start=start)
+    until = _kept_until(session, call, location_id, visit_type, start)
+    if until is None:
+        return None
+    detail = "Somebody holds this time to begin a group with: its other places can be had once they have booked."
+    return Reason("group_held", detail, start=start, end=until.astimezone(start.tzinfo))
+
+
+def _full_at(
+    session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None
 ) -> int | None:
     """How many places the groups that begin then have, when there are such groups and none has a free one."""
     wanted = (
@@ -98,6 +113,20 @@ def full_at(
     )
     known = session.execute(wanted).all()
     return None if not known or any(row.free for row in known) else sum(row.maximum for row in known)
+
+
+def _kept_until(session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime) -> datetime | None:
+    """Until when somebody may hold that start to begin a group; None when nobody does."""
+    wanted = select(func.max(_HOLDS.c.expires_at)).where(
+        _HOLDS.c.organization_id == call.organization_id,
+        _HOLDS.c.location_id == location_id,
+        _HOLDS.c.visit_type == visit_type,
+        _HOLDS.c.starts_at == start,
+        _HOLDS.c.ended_at.is_(None),
+        _HOLDS.c.expires_at > call.now,
+    )
+    until: datetime | None = session.execute(wanted).scalar()
+    return until
 
 
 def is_free(call: Call, appointment_id: UUID | None = None, own_hold: UUID | None = None) -> ColumnElement[bool]:

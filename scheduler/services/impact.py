@@ -48,6 +48,7 @@ class Affected:
     start: datetime
     end: datetime
     time_zone: str
+    course_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ def _rows(session: Session, call: Call, *conditions: ColumnElement[bool]) -> lis
             Appointment.ends_at.label("visit_ends_at"),
             Appointment.time_zone,
             Appointment.patient_region,
+            Appointment.course_id,
             Resource.kind.label("resource_kind"),
             Resource.hours.is_(None).label("hourless"),
         )
@@ -331,4 +333,5 @@ def _affected(row: Row[Any] | Appointment, starts_at: datetime, ends_at: datetim
         start=starts_at.astimezone(where),
         end=ends_at.astimezone(where),
         time_zone=row.time_zone,
+        course_id=row.course_id,
     )

@@ -108,6 +108,9 @@ def test_a_dry_run_answers_the_same_and_writes_nothing(probed: Any, probes: Any,
     assert (gone.status_code, gone.headers["Dry-Run"]) == (204, "true")
     refused = alice.patch(f"{path}?dry_run=true", json={"name": "dry"}, headers={"If-Match": '"9"'})
     assert_problem(refused, 412, "precondition_failed")
+    bare = alice.patch(f"{path}?dry_run=true", json={"name": "dry"})
+    assert_problem(bare, 428, "precondition_required")
+    assert (refused.headers["Dry-Run"], bare.headers["Dry-Run"]) == ("true", "true")
     assert [count(engine, model) for model in (Location, AuditEvent, IdempotencyRecord)] == before
     assert alice.get(path).json == probed
     real = alice.post("/v1/probes", json={"name": "real"}, headers=key)

@@ -145,6 +145,22 @@ def test_a_held_place_stays_held_when_everybody_else_leaves(clinic: Clinic) -> N
     assert overlaps(clinic.engine) == 0
 
 
+def test_who_begins_a_group_holds_it_whole_and_others_are_told_until_when(clinic: Clinic) -> None:
+    """Whether there will be a group is not known before somebody books: a place in one that never was helps nobody."""
+    asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
+    held = clinic.do(lambda s, c: holds.create(s, c, asked))
+    other = clinic.patient()
+    refusal = refused(clinic, other, "circle", START)
+    assert (refusal.code, refusal.reasons[0].start, refusal.reasons[0].end) == (
+        "group_held", clinic.at(START), held.row.expires_at,
+    )  # fmt: skip
+    assert {each.code for each in refusal.reasons[1:]} == {"resource_busy"}
+    question = Question("circle", clinic.location_id, clinic.at(START), clinic.at(START), patient_id=other)
+    assert clinic.do(lambda s, c: availability.explain(s, c, question)).reasons == refusal.reasons
+    made = clinic.do(lambda s, c: holds.book(s, c, asked, held.id, held.token))
+    assert join(clinic).row.group_id == made.row.group_id, "from then on its places are for all"
+
+
 def test_a_hold_that_is_over_keeps_no_place(clinic: Clinic) -> None:
     join(clinic)
     join(clinic)

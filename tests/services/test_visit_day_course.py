@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Refused
+from scheduler.models import Task
 from scheduler.services import booking, course_life, course_rules, courses, gates, planning, plans, protocols, visit_day
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.course_wishes import WantedCourse
@@ -118,7 +119,7 @@ def test_nothing_is_confirmed_before_its_gate_is_passed(booked: Booked) -> None:
     visit = booked.visits[2].id
     found = refusal(booked.clinic, "confirm", visit)
     assert [(each.code, each.item) for each in found.reasons] == [("gate_not_passed", "review")]
-    said = "The gate 'review' after session 3 ('dose') has not been passed: a clinician decides it, with the scope"
+    said = "The gate 'review' after session 2 ('dose') has not been passed: a clinician decides it, with the scope"
     assert found.detail == f"{said} {course_rules.DECIDES}."
     booked.decide("failed")
     assert refusal(booked.clinic, "confirm", visit).code == "gate_not_passed"
@@ -133,6 +134,9 @@ def test_a_gate_that_fails_late_flags_what_was_booked_behind_it_and_no_dose_is_g
     booked.decide("failed")
     shown = [clinic.do(lambda s, c, key=view.id: visit_day.get(s, c, key)) for view in booked.visits]
     assert [[flag.code for flag in each.flags] for each in shown] == [[], [], ["visit_affected"], ["unconfirmed"]]
+    with Session(clinic.engine) as session:
+        (owed,) = session.scalars(select(Task).where(Task.kind == "visit_affected"))
+    assert owed.course_id == booked.visits[2].row.course_id
     assert refusal(clinic, "check_in", visit, booked.visits[2].row.local_start).code == "gate_not_passed"
     booked.decide("waived")
     assert clinic.do(lambda s, c: visit_day.get(s, c, visit)).flags == ()

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.models import Appointment, Organization
-from scheduler.services import visit_day
+from scheduler.models import Appointment, Organization, Task
+from scheduler.services import task_answers, visit_day
+from scheduler.services.backup import fence
 from scheduler.services.visit_day import Swept, sweepable
 from tests.clinic import Clinic
 from tests.desk import book
@@ -120,3 +121,25 @@ def test_a_batch_is_bounded_and_says_that_there_is_more(ward: Clinic, monkeypatc
     policy(ward, no_show_after_minutes=5)
     first, second = sweep(ward, "2030-03-04 17:00"), sweep(ward, "2030-03-04 17:00")
     assert [(len(each.no_shows), each.more) for each in (first, second)] == [(2, True), (1, False)]
+
+
+def test_after_a_restore_nothing_is_concluded_before_somebody_has_looked(ward: Clinic) -> None:
+    """Who came since the backup was made is not known here; what begins after the restore goes on as ever."""
+    visit, pencilled = spray(ward), pencil(ward, talk(ward, "2030-03-04 10:00"), None)
+    after = talk(ward, "2030-03-04 12:00")
+    policy(ward, no_show_after_minutes=20, release_pending_minutes=0)
+    restored = ward.at("2030-03-04 11:00")
+    ward.do(fence.owe_reviews, now=restored, actor="restore")
+    with Session(ward.engine) as session:
+        (owed,) = session.scalars(select(Task).where(Task.kind == fence.VISITS))
+    assert owed.detail.startswith("2 visits of the last days are booked here")
+    assert sweep(ward, "2030-03-04 12:30") == Swept(no_shows=(after,))
+    ward.do(lambda s, c: task_answers.answer(s, c, owed.id, "done", by="Ann"), now=ward.at("2030-03-04 12:40"))
+    assert sweep(ward, "2030-03-04 12:45") == Swept(no_shows=(visit,), released=(pencilled,))
+
+
+def test_a_restore_asks_for_no_look_where_no_visits_time_has_passed(ward: Clinic) -> None:
+    spray(ward)
+    ward.do(fence.owe_reviews, now=ward.at("2030-03-04 08:59"), actor="restore")
+    with Session(ward.engine) as session:
+        assert session.scalars(select(Task)).all() == []

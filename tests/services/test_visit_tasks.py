@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import IllegalTransition
+from scheduler.core.errors import IllegalTransition, Invalid
 from scheduler.models import Location, Resource, Task
 from scheduler.services import booking, credentials, locations, resources, task_answers, tasks, visit_day
 from scheduler.services.visit_day import Done
@@ -75,6 +75,10 @@ def test_it_is_one_task_whether_it_is_ticked_on_the_visit_or_in_the_list(clinic:
 
 def test_ticking_it_on_the_visit_closes_the_row(clinic: Clinic) -> None:
     visit = discharged(clinic)
+    with pytest.raises(Invalid) as caught:
+        early = Done(at=clinic.at("2030-03-03 23:55"))
+        clinic.do(lambda s, c: visit_day.do_task(s, c, visit, "form", early), now=clinic.at("2030-03-05 09:00"))
+    assert [(each.pointer, each.code) for each in caught.value.faults] == [("/at", "before_the_visit")]
     clinic.do(lambda s, c: visit_day.do_task(s, c, visit, "form", Done(by="Ann")), now=clinic.at("2030-03-05 09:00"))
     assert [(each.status, each.closed_by) for each in rows(clinic)] == [("done", "Ann")]
 

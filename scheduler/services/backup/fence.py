@@ -1,4 +1,4 @@
-"""The fence around what a restored house would send: what was due by then may have left since the backup was made.
+"""The fence around what a restored house would send or conclude: since the backup was made much may have happened.
 
 It is held for a person to look at, in the transaction that fills the tables: no worker ever sees it waiting.
 """
@@ -12,7 +12,8 @@ from sqlalchemy import Table, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.models import Job, Message, WebhookDelivery
+from scheduler.core.visit_day.sweeping import LOOKBACK
+from scheduler.models import Appointment, Job, Message, Task, WebhookDelivery
 from scheduler.services import audit, tasks
 
 _MESSAGES = cast("Table", Message.__table__)
@@ -21,6 +22,8 @@ _JOBS = cast("Table", Job.__table__)
 
 #: The reason of a message that is held so.
 HELD = "restored_from_backup"
+#: The task that visits wait for whose time has passed.
+VISITS = "restored_visits"
 _SOON = timedelta(hours=1)
 
 
@@ -42,7 +45,8 @@ def hold_back(session: Session, now: datetime, *, covered: timedelta = timedelta
 
 
 def owe_reviews(session: Session, call: Call) -> int:
-    """Owe the organization's staff one task for all that is held; how many messages that are."""
+    """Owe the organization's staff a task for all messages that are held, and one for visits; how many messages."""
+    _owe_visits(session, call)
     mine = _MESSAGES.c.organization_id == call.organization_id, _MESSAGES.c.reason == HELD
     count: int = session.execute(select(func.count()).where(*mine, _MESSAGES.c.status == "failed")).scalar_one()
     if count:
@@ -58,3 +62,34 @@ def owe_reviews(session: Session, call: Call) -> int:
         )
         audit.note(session, call, "message.hold-back", "organization", call.organization_id, after={"held": count})
     return count
+
+
+def waiting(session: Session, call: Call) -> datetime | None:
+    """Until which moment nothing is concluded of visits, since nobody has said yet that what happened is entered."""
+    asked = select(func.max(Task.created_at)).where(
+        Task.organization_id == call.organization_id, Task.kind == VISITS, Task.status == "open"
+    )
+    until: datetime | None = session.execute(asked).scalar()
+    return until
+
+
+def _owe_visits(session: Session, call: Call) -> None:
+    """Owe a task where visits stand whose time has passed: whether their patients came is not known here."""
+    passed = select(func.count()).where(
+        Appointment.organization_id == call.organization_id,
+        Appointment.status.in_(("pending", "booked")),
+        Appointment.starts_at <= call.now,
+        Appointment.starts_at > call.now - LOOKBACK,
+    )
+    count: int = session.execute(passed).scalar_one()
+    if count:
+        tasks.owe(
+            session,
+            call,
+            kind=VISITS,
+            key=call.now.isoformat(),
+            title="Visits wait for a look: a backup was restored",
+            detail=f"{count} visits of the last days are booked here, and what became of them since the backup was made"
+            " is not known. Enter who came; none of them is called missed or let go before this task is done.",
+            due_at=call.now + _SOON,
+        )

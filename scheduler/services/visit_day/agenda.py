@@ -60,12 +60,14 @@ def do_task(
     """
     row = locked(session, call, appointment_id, revision)
     kind = visit_kind(session, call, row.visit_type).visit
-    if all(task.key != key for task in kind.tasks):
+    task = next((each for each in kind.tasks if each.key == key), None)
+    if task is None:
         detail = f"The visit has no task '{key}'."
         raise NotFound(detail)
     if row.status in GONE:
         raise IllegalTransition(f"The visit is {row.status}: nothing is to be done any more.")
-    at = happened(call, done.at, "/at")
+    ahead = (task.offset_minutes or task.offset_days or 0) < 0  # it is due before the visit, perhaps days before
+    at = happened(call, done.at, "/at", to=None if ahead else row)
     before = {"task": key, **_kept(row.tasks_done.get(key, {}))}
     said: dict[str, Any] = {"at": at.isoformat(), "by": done.by or call.actor, "note": done.note}
     if done.dismissed:

@@ -18,6 +18,7 @@ from scheduler.core.policies import Policies
 from scheduler.core.visit_day import Sweep, overdue
 from scheduler.core.visit_day.sweeping import LOOKBACK
 from scheduler.models import Appointment, Organization
+from scheduler.services.backup import fence
 from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.held import is_held
@@ -86,6 +87,9 @@ def _due(session: Session, call: Call, policies: Policies) -> list[UUID]:
         Appointment.starts_at >= call.now - LOOKBACK,
         or_(*wanted),
     )
+    unknown = fence.waiting(session, call)
+    if unknown is not None:  # a backup was restored: who came by then is not written down here
+        chosen = chosen.where(Appointment.starts_at > unknown)
     return list(session.scalars(chosen.order_by(Appointment.starts_at, Appointment.id).limit(BATCH)))
 
 
