@@ -75,8 +75,8 @@ def test_it_is_one_task_whether_it_is_ticked_on_the_visit_or_in_the_list(clinic:
 
 def test_ticking_it_on_the_visit_closes_the_row(clinic: Clinic) -> None:
     visit = discharged(clinic)
+    early = Done(at=clinic.at("2030-03-03 23:55"))
     with pytest.raises(Invalid) as caught:
-        early = Done(at=clinic.at("2030-03-03 23:55"))
         clinic.do(lambda s, c: visit_day.do_task(s, c, visit, "form", early), now=clinic.at("2030-03-05 09:00"))
     assert [(each.pointer, each.code) for each in caught.value.faults] == [("/at", "before_the_visit")]
     clinic.do(lambda s, c: visit_day.do_task(s, c, visit, "form", Done(by="Ann")), now=clinic.at("2030-03-05 09:00"))
