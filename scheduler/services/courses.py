@@ -189,9 +189,7 @@ def views(
     return found
 
 
-def astray(
-    session: Session, call: Call, view: CourseView, stands: Mapping[int, Booked], kinds: Kinds
-) -> list[Broken]:
+def astray(session: Session, call: Call, view: CourseView, stands: Mapping[int, Booked], kinds: Kinds) -> list[Broken]:
     """The sessions of a running course that would be outside its protocol if they stood there."""
     row = view.row
     if not stands or row.status not in RUNNING:

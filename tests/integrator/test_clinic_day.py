@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DAYS = ("mon", "tue", "wed", "thu", "fri")
 VISIT = "esketamine_84mg"
+VITALS = "pressure_40"
 
 
 class Clinic:
@@ -138,7 +139,7 @@ def test_a_week_of_circles_calls_and_time_off(clinic: Clinic, kit: Kit) -> None:
     """A circle of patients, a talk by video, one that is repeated, and somebody who is away after all."""
     robin, kim, lee = (clinic.patient(name) for name in ("Robin", "Kim", "Lee"))
     therapists = clinic.talks()
-    begun = clinic.book(robin, clinic.starts(robin, "2030-03-05", "circle")[0], "circle")
+    begun = a_circle_begun(clinic, robin, kim)
     joinable = next(each for each in clinic.offers(kim, "2030-03-05", "circle") if each.group)
     assert (joinable.start, joinable.group.free) == (begun.start, 2)
     clinic.book(kim, joinable.start, "circle")
@@ -248,6 +249,20 @@ def test_what_comes_up_at_the_desk(clinic: Clinic, kit: Kit, clock: Clock) -> No
     assert {each.pointer for each in refused.value.problem.errors} == {"/patient_id", "/visit_type", "/note"}
 
 
+def a_circle_begun(clinic: Clinic, robin: UUID, kim: UUID) -> Any:
+    """Its time is kept while the first patient thinks; who asks meanwhile is told until when."""
+    kit, first = clinic.kit, clinic.starts(robin, "2030-03-05", "circle")[0]
+    wanted = kit.body("NewHold", visit_type="circle", location_id=str(clinic.site), start=first.isoformat())
+    held = kit.do("create_hold", body=wanted)
+    with pytest.raises(Refused) as refused:
+        clinic.book(kim, first, "circle")
+    assert (refused.value.code, refused.value.problem.reasons[0].to) == ("group_held", held.expires_at)
+    more = kit.body("Extension", ttl_seconds=600)
+    longer = kit.do("extend_hold", held.id, body=more, if_match=f'"{held.revision}"')
+    assert (longer.expires_at > held.expires_at, longer.revision) == (True, held.revision + 1)
+    return clinic.book(robin, first, "circle", hold_id=str(held.id))
+
+
 def the_day_before(clinic: Clinic, robin: UUID, kim: UUID) -> tuple[Any, Any]:
     """Search, keep a time while the patient thinks, book it; be refused, read why, take an alternative, rehearse."""
     kit = clinic.kit
@@ -282,13 +297,19 @@ def the_visit(clinic: Clinic, clock: Clock, visit: Any, other: Any) -> None:
         kit.do("check_in_appointment", visit.id)
     assert refused.value.code == "checklist_incomplete"
     at_the_desk = answers("food", "liquids", "nasal", "consent", "questionnaire", ride="Sam, 555 0100")
-    kit.do("check_in_appointment", visit.id, body=kit.body("CheckIn", checklist=at_the_desk))
+    received = kit.do("check_in_appointment", visit.id, body=kit.body("CheckIn", checklist=at_the_desk))
 
     clock.set(visit.start + timedelta(minutes=20))
     before = answers("saturation", systolic=128, diastolic=80)
-    kit.do("start_appointment", visit.id, body=kit.body("Start", checklist=before))
+    body = kit.body("Start", checklist=before)
+    kit.do("start_appointment", visit.id, body=body, if_match=f'"{received.version}"')
     last = clock.move(timedelta(minutes=10))
     kit.do("start_appointment", visit.id, body=kit.body("Start", last_device_at=last.isoformat()))
+    vitals = next(each for each in kit.do("get_appointment", visit.id).tasks if each.key == VITALS)
+    clock.set(vitals.due_at)
+    noted = kit.body("Done", by="Ash", note="128/82")
+    ticked = kit.do("do_appointment_task", visit.id, VITALS, body=noted)
+    assert {each.key: each.done_by for each in ticked.tasks}[VITALS] == "Ash"
     leaving = kit.body("Discharge", checklist=answers("pressure_falling", "resolved", "handed_over"))
     clock.set(last + timedelta(minutes=119))
     with pytest.raises(Refused) as refused:
