@@ -46,7 +46,7 @@ class ReasonSchema(Schema):
     role = fields.String()
     resource_id = fields.UUID()
     segment = fields.String()
-    item = fields.String(metadata={"description": "The key of something on the visit's checklist"})
+    item = fields.String(metadata={"description": "What is missing: a key of the checklist, a gate, a clearance"})
     from_ = fields.DateTime(data_key="from")
     to = fields.DateTime()
 
@@ -59,6 +59,13 @@ class FaultSchema(Schema):
     detail = fields.String(required=True)
 
 
+#: Which faults come together; what needs the calendar is asked of a request that could be read whole.
+_FAULTS = (
+    "With 422: every fault of form with every id and code that is not there; once all is in form, every contradiction "
+    "in what is asked, again with what is not there"
+)
+
+
 class ProblemSchema(Schema):
     """An RFC 9457 problem. Which members beyond the first six it has follows from `code`."""
 
@@ -68,7 +75,7 @@ class ProblemSchema(Schema):
     detail = fields.String(required=True)
     code = fields.String(required=True, metadata={"description": "Stable; programs go by this"})
     request_id = fields.String(required=True)
-    errors = fields.List(fields.Nested(FaultSchema), metadata={"description": "With 422: every fault"})
+    errors = fields.List(fields.Nested(FaultSchema), metadata={"description": _FAULTS})
     reasons = fields.List(fields.Nested(ReasonSchema), metadata={"description": "With a refused visit: every reason"})
     alternatives = fields.List(fields.DateTime(), metadata={"description": "Bookable starts nearest the wanted one"})
     plan = fields.Dict(allow_none=True, metadata={"description": "With a stale plan: a fresh one"})
