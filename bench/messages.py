@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -37,6 +37,7 @@ ABOUT = (
 BATCH, LEASE = 200, timedelta(seconds=60)
 #: As many as the product lets begin together where deliveries are over at once.
 TOGETHER = AT_ONCE * MOST_EACH
+MANNER = BATCH, TOGETHER, LEASE
 Side = Literal["product", "same", "batch"]
 SIDES: tuple[Side, ...] = ("product", "same", "batch")
 
@@ -123,14 +124,14 @@ def _turn(heap: Heap, side: Side, workers: int, seconds: float) -> float:
 
 def _work(shift: Shift, ready: Any, start: Any, counts: Any) -> None:
     engine = create_engine(shift.url, **engine_options(shift.url))
-    step = product_loop(engine) if shift.side == "product" else bare_loop(engine, shift.side, BATCH, TOGETHER, LEASE)
-    step()  # statements are made, tables are read
-    ready.release()
-    start.wait()
-    count, began = 0, time.perf_counter()
-    while time.perf_counter() - began < shift.seconds and (taken := step()):
-        count += taken
-    counts.put((count, time.perf_counter() - began))
+    with product_loop(engine) if shift.side == "product" else bare_loop(engine, shift.side, *MANNER) as step:
+        step()  # statements are made, tables are read
+        ready.release()
+        start.wait()
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < shift.seconds and (taken := step()):
+            count += taken
+        counts.put((count, time.perf_counter() - began))
     engine.dispose()
 
 
@@ -144,14 +145,16 @@ class Void:
         return envelope.message_id
 
 
-def product_loop(engine: Engine) -> Callable[[], int]:
+@contextmanager
+def product_loop(engine: Engine) -> Iterator[Callable[[], int]]:
     """One claim of the product's worker and its deliveries, over a channel that costs nothing."""
     worker = Worker(lambda: Session(engine), {"sms": Void(), "email": Void()}, lease=LEASE, batch=BATCH)
 
     def step() -> int:
         return sum(worker.serve(organization_id) for organization_id in worker.look(outbox.organizations_due))
 
-    return step
+    yield step
+    worker.close()
 
 
 def _trickle(heap: Heap, seconds: float) -> list[str]:

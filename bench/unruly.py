@@ -78,6 +78,12 @@ class _Bare:
         if self.is_postgres:
             self._connection.autocommit = True
 
+    def close(self) -> None:
+        """Give the connection back as it was."""
+        if self.is_postgres:
+            self._connection.autocommit = False
+        self._raw.close()
+
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """What is done with this cursor is kept."""
@@ -126,7 +132,8 @@ class _Bare:
         return moment if self.is_postgres else int(moment.timestamp() * 1_000_000)
 
 
-def bare_loop(engine: Engine, side: str, batch: int, at_once: int, lease: timedelta) -> Callable[[], int]:
+@contextmanager
+def bare_loop(engine: Engine, side: str, batch: int, at_once: int, lease: timedelta) -> Iterator[Callable[[], int]]:
     """One claim and its marks: `same` renews and re-reads as few at a time as the product, `batch` marks a claim."""
     bare = _Bare(engine)
     with bare.transaction() as cursor:
@@ -155,4 +162,7 @@ def bare_loop(engine: Engine, side: str, batch: int, at_once: int, lease: timede
             last = group
         return len(ids)
 
-    return step
+    try:
+        yield step
+    finally:
+        bare.close()

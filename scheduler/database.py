@@ -62,9 +62,6 @@ TRIES = 6
 #: Under which name a connection knows that it is only looked with: the driver begins no transaction then.
 _LOOKS = "looks"
 
-#: Under which name it knows that each of its statements is planned for what it asks.
-_PLANS = "plans"
-
 #: serialization failure, deadlock, lock timeout: the transaction did nothing and may simply be tried again.
 _TRY_AGAIN = {"40001", "40P01", "55P03"}
 
@@ -151,12 +148,12 @@ def look_afresh(session: Session) -> None:
     """The same, and on PostgreSQL let what this connection asks be planned each time, for the values that it asks with.
 
     For who lives long and asks for many rows at once: a plan that was made when tables were small, or for any values,
-    goes on to read all that there is when they are large.
+    goes on to read all that there is when they are large. Nothing is prepared, so that there is nothing to keep: what a
+    server was told to do for a session is lost behind a pooler that hands out transactions.
     """
     look(session)
-    if session.get_bind().dialect.name == "postgresql" and not (info := session.connection().info).get(_PLANS):
-        _driver(session.connection()).execute("SET plan_cache_mode = force_custom_plan")
-        info[_PLANS] = True
+    if session.get_bind().dialect.name == "postgresql":
+        _driver(session.connection()).prepare_threshold = None
 
 
 def pause(session: Session) -> None:
