@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.pauses import DELIVERIES
 from scheduler.models import Message
-from scheduler.services import message_acts, outbox
+from scheduler.services import message_acts, outbox, visit_day
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import (
@@ -208,6 +208,40 @@ class TestCancelAgainstDelivery:
         assert (told.kind, told.previous) == ("rescheduled", clinic.at(MONDAY)), "which takes back the old time as well"
         assert told.about == clinic.at("2030-03-12 11:00")
         assert only(clinic, "correction", sequence=1).merged_into == told.id
+
+    def test_one_that_never_began_again_is_told_when_the_visit_comes_back(self, clinic: Clinic, visit: UUID) -> None:
+        """In hand and called off, it may have left or not: whoever has not surely been told is told."""
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now, "the answer never came")
+        (letter,) = claim(clinic, now + MINUTE)
+        cancel(clinic, visit, now=now + MINUTE)
+        clinic.do(lambda s, c: visit_day.undo(s, c, visit), now=now + MINUTE)
+        assert not begin(clinic, letter, now + MINUTE)
+        assert only(clinic, "booked", sequence=0).status == "suppressed"
+        assert {each.kind for each in claim(clinic, now + UNDO)} == {"booked"}
+
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_one_that_has_surely_left_is_not_told_again(self, clinic: Clinic, visit: UUID, moment: str) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        if moment == "before":
+            settle(clinic, letter, now)
+        cancel(clinic, visit, now=now)
+        if moment == "after":
+            settle(clinic, letter, now)
+        clinic.do(lambda s, c: visit_day.undo(s, c, visit), now=now)
+        assert not claim(clinic, now + 2 * UNDO)
+
+    def test_a_correction_does_not_outlive_what_it_was_to_correct(self, clinic: Clinic, visit: UUID) -> None:
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        cancel(clinic, visit, now=now)
+        clinic.do(lambda s, c: visit_day.undo(s, c, visit), now=now)
+        assert {row.status for row in messages(clinic, Message.sequence == 1)} == {"suppressed"}
 
     def test_the_visit_is_looked_at_once_more_even_where_nothing_was_called_off(
         self, clinic: Clinic, visit: UUID

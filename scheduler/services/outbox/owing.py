@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sqlalchemy import case, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
 from scheduler.core.reminders import Event
@@ -24,6 +24,8 @@ from scheduler.services.premises import Addressee
 from scheduler.services.sheet import Sheet
 
 Change = Literal["rescheduled", "cancelled"]
+
+_host = aliased(Message)
 
 
 def owe_for_appointment(
@@ -47,7 +49,7 @@ def owe_for_appointment(
         return
     told = telling.told_before(session, call, appointment) if alone else None
     # Who was to be told of this very time, and was not yet, still is.
-    is_news = told is None or (told.alone and not told.left and told.about == appointment.starts_at)
+    is_news = told is None or (told.alone and not told.left and not told.gone and told.about == appointment.starts_at)
     event: Event = "booked" if alone and is_news else "visit"
     if told is not None and not is_news and (told.about != appointment.starts_at or told.gone):
         _owe(session, call, [appointment], "rescheduled", {"visit", "rescheduled"}, elsewhere="rescheduled")
@@ -129,15 +131,18 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
     of the change where there is any (`correcting`). A message for several changes stays: it tells of the others too,
     and of this visit as it is by then.
     """
-    # One statement for both: a message that a worker puts back meanwhile must not slip between two.
-    never_left = (Message.status == "pending") | (Message.attempts == 0)
+    # One statement for all: a message that a worker puts back meanwhile must not slip between two.
+    never_left = (Message.status != "sending") | (Message.attempts == 0)
+    mine = Message.organization_id == call.organization_id, Message.appointment_id == appointment.id
+    said_by_these = Message.merged_into.in_(
+        select(_host.id).where(_host.organization_id == call.organization_id, _host.appointment_id == appointment.id)
+    )
     stopped = session.execute(
         update(Message)
         .where(
-            Message.organization_id == call.organization_id,
-            Message.appointment_id == appointment.id,
+            *mine,
             Message.kind != telling.DIGEST,
-            Message.status.in_(("pending", "sending")),
+            Message.status.in_(("pending", "sending")) | (Message.status == "suppressed") & said_by_these,
             Message.called_off_at.is_(None),
         )
         .values(
@@ -148,7 +153,8 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
         .returning(Message.id, Message.status, Message.kind, Message.context)
         .execution_options(synchronize_session=False)
     ).all()
-    # A merged message of this visit stays with its host, which is about another; those in these go their own way.
+    # What of this visit was merged into another's message stays there; what of another was merged into these, goes its
+    # own way. What of it was merged into its own is called off with it.
     if stopped:
         part(session, call.organization_id, [row.id for row in stopped if row.status == "suppressed"])
     leaving = [row.context["about"] for row in stopped if row.status == "sending" and row.kind != telling.CORRECTION]

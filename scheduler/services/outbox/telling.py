@@ -22,7 +22,7 @@ CORRECTION: Literal["correction"] = "correction"
 
 @dataclass(frozen=True)
 class Told:
-    """The time of a visit that its patient knows, or was to be told; `left` says that some message told it.
+    """The time of a visit that its patient knows, or was to be told; `left` says that some message surely told it.
 
     `gone` says that the patient was told of its end, `alone` that its booking was to be told by itself.
     """
@@ -38,7 +38,7 @@ def told_before(session: Session, call: Call, appointment: Appointment) -> Told 
     if not appointment.sequence:
         return None  # its first time is its present one
     rows = session.execute(
-        select(Message.status, Message.kind, Message.context, Message.created_at)
+        select(Message.status, Message.kind, Message.context, Message.created_at, Message.called_off_at)
         .where(
             Message.organization_id == call.organization_id,
             Message.appointment_id == appointment.id,
@@ -52,14 +52,23 @@ def told_before(session: Session, call: Call, appointment: Appointment) -> Told 
         return None
     left = [row for row in rows if row.status in LEFT]
     last = left[-1] if left else None
+    # What was called off in a worker's hands may have left or not, which its worker will say.
+    sure = [row for row in left if row.status != "sending" or row.called_off_at is None]
     for digest in digests(session, call, appointment, LEFT):
         entry = next((each for each in digest.context["visits"] if each["id"] == str(appointment.id)), None)
         if entry is not None and (last is None or digest.created_at > last.created_at):
             return Told(datetime.fromisoformat(entry["start"]), left=True, gone=bool(entry.get("gone")))
-    if last is not None:
-        return Told(datetime.fromisoformat(last.context["about"]), left=True, gone=last.kind == "cancelled")
     alone = any(row.kind == "booked" for row in rows)
+    if last is not None:
+        is_sure = bool(sure) and _said(sure[-1]) == _said(last)
+        about, gone = _said(last)
+        return Told(datetime.fromisoformat(about), left=is_sure, gone=gone, alone=alone)
     return Told(datetime.fromisoformat(rows[0].context["about"]), left=False, alone=alone)
+
+
+def _said(row: Any) -> tuple[str, bool]:
+    """The time that a message told of, and whether it told that the visit is cancelled."""
+    return row.context["about"], row.kind == "cancelled"
 
 
 def about_owner(owner: Course | Series) -> ColumnElement[bool]:
