@@ -29,7 +29,7 @@ test: $(VENV)/dev.stamp ## the whole suite, on SQLite and on PostgreSQL
 
 .PHONY: races
 races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kills: the races at full length
-	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/race/test_one_slot.py tests/race/test_kills.py
+	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/race/test_one_slot.py tests/race/test_kills.py tests/race/test_whole_courses.py
 
 .PHONY: trial
 trial: $(VENV)/dev.stamp ## a clinician's trial of all seven templates in a clinic that is full: some four minutes

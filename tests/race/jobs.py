@@ -117,6 +117,7 @@ def course(caller: Caller, order: dict[str, Any], memory: Memory, **headers: str
         if booked.is_good or booked.code != "plan_stale":
             break
         token = (booked.body.get("plan") or {}).get("token")
+        did[-1]["fresh"] = token is not None
     return did
 
 
@@ -126,6 +127,11 @@ def courses(caller: Caller, order: dict[str, Any], memory: Memory) -> Did:
     for patient_id in order["patients"]:
         did += course(caller, order | {"patients": [patient_id]}, memory)
     return did
+
+
+def beside(caller: Caller, order: dict[str, Any], memory: Memory) -> Did:
+    """What the order says: whole courses, or single visits beside them."""
+    return (courses if order["job"] == "courses" else storm)(caller, order, memory)
 
 
 def post(caller: Caller, order: dict[str, Any], memory: Memory) -> Did:
