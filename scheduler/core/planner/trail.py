@@ -17,6 +17,7 @@ from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.grid import Ints, bools_of, calendar_of
 from scheduler.core.planner.leaves import Stretch
 from scheduler.core.planner.planes import INF
+from scheduler.core.planner.pricing import misses
 from scheduler.core.planner.problem import Cap, Gap, Leaf, Main, Problem, Span, Visit
 
 #: What a start costs at each slot of the grid, for each session; INF where it may not be.
@@ -44,7 +45,7 @@ class Trail:
         """Whether such a problem can be looked at so."""
         gaps = [main.gap for main in problem.mains if main.gap is not None]
         leaves = [main.leaf for main in problem.mains[:-1] if main.leaf is not None]
-        bound = problem.pinned or problem.booked or problem.discords or problem.continuity == "required"
+        bound = problem.pinned or problem.booked or problem.discords
         return not bound and all(leaf.before_next for leaf in leaves) and not any(gap.clinic_days for gap in gaps)
 
     def broken(self, found: Itinerary) -> Span | None:
@@ -66,7 +67,15 @@ class Trail:
             over = 0 if leaf is None or main.leaf is None else leaf + main.leaf.minutes // SLOT_MINUTES
             if place + 1 < len(found.mains) and over > found.mains[place + 1]:
                 return False
-        return self.broken(found) is None and all(self._below(cap, days) for cap in problem.caps)
+        lawful = self.broken(found) is None and all(self._below(cap, days) for cap in problem.caps)
+        return lawful and self._served(found)
+
+    def _served(self, found: Itinerary) -> bool:
+        """Whether somebody serves all sessions of a role where the same person must."""
+        if self.problem.continuity != "required":
+            return True
+        starts = found.by_session(self.problem)
+        return all(0 in misses(self.problem, starts, role) for role in self.problem.roles())
 
     def _below(self, cap: Cap, days: list[int]) -> bool:
         """Whether no more of the main sessions lie close together than the cap allows."""

@@ -29,7 +29,7 @@ def known() -> tuple[tuple[Problem, Plan | None], ...]:
 
     def plain(problem: Problem) -> Problem:
         without = replace(problem, weights=replace(problem.weights, time_of_day=0, start_profile=0, nurse_peak=0))
-        return without if problem.continuity == "none" else replace(without, continuity="none")
+        return replace(without, continuity="none") if problem.continuity == "preferred" else without
 
     made = (plain(make(seed)) for seed in range(120) for make in (instances.course, instances.ruled))
     return tuple((problem, plan(problem)) for problem in made if Trail.leads(problem))
@@ -45,6 +45,7 @@ def ways() -> Iterator[tuple[Problem, Plan | None, Trail, tuple[int, Plan] | Non
 def test_no_plan_is_cheaper_and_where_there_is_no_way_there_is_no_plan() -> None:
     found = list(ways())
     assert len(found) > 60
+    assert sum(problem.continuity == "required" for problem, *_ in found) > 15
     for _, best, _, way in found:
         assert best is None or (way is not None and way[0] <= best.cost)
     assert sum(way is None for *_, way in found) > 10
@@ -65,7 +66,7 @@ def test_a_way_that_keeps_the_other_rules_is_a_best_plan() -> None:
         kept += 1
         assert best is not None
         assert way[0] == found.cost == best.cost
-    assert kept > 30
+    assert kept > 25
     assert broken > 5
 
 
