@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
-from jinja2.utils import missing
 
 from scheduler.messaging.custom import fill
 from scheduler.messaging.facts import Facts
@@ -213,7 +212,7 @@ class _Saying:
         return self._shipped(f"{self._language}/{self._kind}/{name}.txt", values)
 
     def _shipped(self, name: str, values: Values) -> str:
-        template = _template(name)
+        template = _environment().get_template(name)
         # Shared, that is not copied: a copy would ask for every value there is.
         return "".join(template.root_render_func(template.new_context(values, shared=True)))
 
@@ -237,19 +236,12 @@ def _tidy(text: str) -> str:
 class _Named(Context):
     """What a template names, asked of the values and of nothing else: Jinja asks several times where it may be."""
 
-    def __init__(
-        self, environment: Environment, parent: dict[str, Any], name: str | None, _blocks: object, **_more: object
-    ) -> None:
-        """As much of a context as plain texts need: Jinja's own costs more than half of them to write."""
-        self.environment, self.parent, self.name = environment, parent, name
-        self.vars, self.exported_vars, self.blocks = {}, set(), {}
-
     def resolve_or_missing(self, key: str) -> Any:
         """The value of that name, or what makes a template fail that names what is not there."""
         try:
             return self.parent[key]
         except KeyError:
-            return missing
+            return super().resolve_or_missing(key)
 
 
 @cache
@@ -264,11 +256,6 @@ def _environment() -> SandboxedEnvironment:
     )
     made.context_class = _Named
     return made
-
-
-@cache
-def _template(name: str) -> Template:
-    return _environment().get_template(name)
 
 
 @cache
