@@ -152,6 +152,18 @@ def test_a_course_goes_through_to_the_next_gate() -> None:
     assert through_gate(specs, passed={"review"}) == specs
 
 
+def test_of_two_gates_at_one_place_neither_lets_through_what_the_other_holds() -> None:
+    gates = [
+        {"key": "consent", "after": {"step": "dose", "count": 6}, "kind": "hard"},
+        {"key": "review", "after": {"step": "talk", "count": 6}, "kind": "hard"},
+    ]
+    specs = expand(protocol(gates=gates))
+    assert specs[-1].gates == ("consent", "review")
+    for passed in ({"consent"}, {"review"}):
+        assert through_gate(specs, passed) == specs[:13]
+    assert through_gate(specs, {"consent", "review"}) == specs
+
+
 def test_each_gate_keeps_back_all_that_follows() -> None:
     gates = [
         {"key": "late", "after": {"step": "talk", "count": 6}, "kind": "hard"},

@@ -63,8 +63,30 @@ def test_days_counted_from_afar_and_supplies_are_seen() -> None:
     specs = series((f"{DOSE}/offsets", offsets))
     assert judged(specs, {}) == []
     assert any("from which its days are counted" in each for each in judged(specs, {11: place(16)}))
+    assert any("from which its days are counted" in each for each in judged(specs, {11: place(14)}))
     timed = supplied(specs, {5: date(2030, 3, 11)})
     assert any("is after 2030-03-11" in each for each in judged(timed, {}))
+
+
+def test_a_rest_has_its_edge_and_its_longest() -> None:
+    hours = {"unit": "hours", "edge": "end", "min": 47, "target": 48, "max": 71}
+    specs = series(("/cadences/thrice/dose/gap", hours))
+    assert judged(specs, {}) == []
+    assert any("46.0 hours after session 2" in each for each in judged(specs, {3: place(5, 8)}))
+    assert any("72.0 hours after session 4" in each for each in judged(specs, {5: place(8, 10)}))
+
+
+@pytest.mark.parametrize("days", [{3: 6}, {1: 2, 3: 4, 5: 6}])
+def test_weeks_begin_on_monday_and_hold_sessions_of_one_phase(days: Mapping[int, int]) -> None:
+    # Four doses from a Sunday on, two of them of the week before; three doses in the week of the evaluation.
+    found = judged(series(), {index: place(day) for index, day in days.items()})
+    assert not any("fall within" in each for each in found), found
+
+
+@pytest.mark.parametrize(("hour", "told"), [(7.5, False), (8.5, True)])
+def test_a_talk_on_the_day_of_the_next_dose_is_over_before_it(hour: float, told: bool) -> None:  # noqa: FBT001
+    found = judged(series((f"{TALK}/same_day", True)), {4: place(8, hour)})
+    assert any("is not before session 6" in each for each in found) == told
 
 
 def test_what_concerns_other_sessions_only_is_not_judged() -> None:

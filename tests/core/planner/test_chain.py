@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
-from scheduler.core.planner import Preferences, Span, Weights, plan, verify
-from tests.core.planner.handmade import at, course, each, main, read
+import pytest
+
+from scheduler.core.planner import Cap, Gap, Preferences, Rest, Span, Weights, memory, plan, verify
+from tests.core.planner.handmade import DAY, at, course, each, main, read
 from tests.core.planner.instances import grid
 
 
@@ -31,6 +34,17 @@ def test_two_sessions_of_one_day_may_touch() -> None:
 
 def test_no_order_on_one_day_means_no_plan() -> None:
     assert plan(course(main("a", each([0], 10)), main("b", each([0], 9), (0, 0, 0)))) is None
+
+
+def test_a_rest_is_kept_to_the_minute() -> None:
+    where = grid(row_minutes=5)
+    second = main("b", at((1, 10), (1, 10 + 1 / 12), where=where), (1, 1, 1))
+    rested = replace(second, gap=Gap(1, 1, 1, Rest(DAY + 1, None, "end")))
+    problem = course(main("a", each([0], 9, where=where)), rested, grid=where)
+    found = plan(problem)
+    assert read(problem, found) == {"a": "0 09:00", "b": "1 10:05"}
+    assert found is not None
+    assert verify(problem, found) == []
 
 
 def test_a_visit_past_midnight_ends_before_the_next_one() -> None:
@@ -93,6 +107,32 @@ def test_a_span_moves_the_first_session_rather_than_the_last() -> None:
     short = course(first, last, spans=(Span(0, 1, 3),))
     assert read(short, plan(short)) == {"first": "2 09:00", "last": "5 09:00"}
     assert plan(replace(short, spans=(Span(0, 1, 0),))) is None
+
+
+def test_of_two_sessions_too_close_together_neither_is_moved_too_far() -> None:
+    # Days 2 and 5 are best; days 1 and 6 are just far enough apart, and from day 0 the time of day changes.
+    first = main("first", each([0], 20) | each([1, 2], 9))
+    mains = first, main("then", each(range(9), 9), (1, 1, 9)), main("last", each([5, 6], 9), (1, 1, 9))
+    assert read(course(*mains), plan(course(*mains))) == {"first": "2 09:00", "then": "3 09:00", "last": "5 09:00"}
+    problem = course(*mains, spans=(Span(0, 2, 30, 5),))
+    found = plan(problem)
+    assert read(problem, found) == {"first": "1 09:00", "then": "2 09:00", "last": "6 09:00"}
+    assert found is not None
+    assert verify(problem, found) == []
+
+
+@pytest.mark.parametrize("states", [64, 0])
+def test_a_week_is_from_monday_to_sunday(states: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_STATES", states)
+    where = grid(first_day=date(2030, 6, 6))  # a Thursday: days 2 and 3 are a weekend
+    mains = main("a", each([2, 3], 9, where=where)), main("b", each([3, 4, 5], 9, where=where), (1, 1, 3))
+    free = course(*mains, grid=where)
+    assert read(free, plan(free)) == {"a": "2 09:00", "b": "3 09:00"}
+    problem = replace(free, caps=(Cap(0, 1, 1, None),))
+    found = plan(problem)
+    assert read(problem, found) == {"a": "3 09:00", "b": "4 09:00"}
+    assert found is not None
+    assert verify(problem, found) == []
 
 
 def test_spans_may_interlock() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from scheduler.core.planner import Span, Window, plan, verify
+import pytest
+
+from scheduler.core.planner import Cap, Gap, Rest, Span, Window, memory, plan, verify
 from tests.core.planner.handmade import DAY, WHERE, at, course, each, leaf, main, people, read
 from tests.core.planner.instances import slot
 
@@ -48,6 +51,27 @@ def test_what_concerns_pins_only_is_not_judged() -> None:
     )
     found = plan(problem)
     assert read(problem, found) == {"a": "0 09:00", "talk": "8 09:00", "b": "8 09:30", "c": "9 09:00"}
+    assert found is not None
+    assert verify(problem, found) == []
+
+
+@pytest.mark.parametrize("states", [64, 0])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"caps": (Cap(0, 1, 1, 7),)},
+        {"caps": (Cap(0, 1, 1, None),)},
+        {"spans": (Span(0, 1, 9, 5),)},
+        {"discords": (frozenset({("a", slot(WHERE, 0, 9)), ("b", slot(WHERE, 2, 9))}),)},
+    ],
+)
+def test_no_rule_judges_two_pins(rules: dict[str, Any], states: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_STATES", states)
+    second = replace(main("b", 0, (2, 2, 2)), gap=Gap(2, 2, 2, Rest(9 * DAY, None, "start")))
+    mains = main("a", 0), second, main("c", each(DAYS, 9), (1, 1, 1))
+    problem = course(*mains, pinned={"a": slot(WHERE, 0, 9), "b": slot(WHERE, 2, 9)}, **rules)
+    found = plan(problem)
+    assert read(problem, found) == {"a": "0 09:00", "b": "2 09:00", "c": "3 09:00"}
     assert found is not None
     assert verify(problem, found) == []
 
