@@ -15,7 +15,7 @@ from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import AlreadyExists, Invalid, PlanStale, ProtocolNotApproved, Refused
-from scheduler.models import Appointment, Course, Gate, Message, Occupancy
+from scheduler.models import Appointment, Course, Gate, Message, Occupancy, StoredPlan
 from scheduler.services import booking, courses, protocols, timelines
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import protocol_of
@@ -203,6 +203,21 @@ def test_a_stale_plan_books_nothing_at_all(clinic: Clinic) -> None:
     assert count(clinic, Appointment) == 1
     [fresh] = offer(clinic, made.id)
     assert len(accept(clinic, made.id, fresh.token)) == 7
+
+
+def test_a_plan_that_breaks_a_rule_is_seen_before_it_is_booked(clinic: Clinic) -> None:
+    """Whatever it was that made it: here somebody has tampered with what is stored."""
+    approve(clinic, protocol())
+    made = course(clinic)
+    [best] = offer(clinic, made.id)
+    with Session(clinic.engine) as session, session.begin():
+        row = session.scalars(select(StoredPlan)).one()
+        *others, last = row.body["sessions"]
+        late = {key: (datetime.fromisoformat(last[key]) + timedelta(days=14)).isoformat() for key in ("start", "end")}
+        row.body = {**row.body, "sessions": [*others, last | late]}
+    with pytest.raises(PlanStale, match="no longer keeps the rules"):
+        accept(clinic, made.id, best.token)
+    assert count(clinic, Appointment) == 0
 
 
 def test_a_plan_expires(clinic: Clinic) -> None:

@@ -8,8 +8,8 @@ from datetime import date
 import pytest
 
 from scheduler.core.planner import Cap, Gap, Preferences, Rest, Span, Weights, memory, plan, verify
-from tests.core.planner.handmade import DAY, at, course, each, main, read
-from tests.core.planner.instances import grid
+from tests.core.planner.handmade import DAY, WHERE, at, course, each, main, read
+from tests.core.planner.instances import grid, slot
 
 
 def test_a_single_visit_is_planned_at_its_first_start() -> None:
@@ -133,6 +133,13 @@ def test_a_week_is_from_monday_to_sunday(states: int, monkeypatch: pytest.Monkey
     assert read(problem, found) == {"a": "3 09:00", "b": "4 09:00"}
     assert found is not None
     assert verify(problem, found) == []
+
+
+def test_of_three_starts_that_exclude_each_other_the_last_one_may_give_way() -> None:
+    mains = main("a", each([0], 9)), main("b", each([1], 9), (1, 1, 1)), main("c", each([2, 3], 9), (1, 1, 2))
+    starts = {(name, slot(WHERE, day, 9)) for day, name in enumerate("abc")}
+    problem = course(*mains, discords=(frozenset(starts),))
+    assert read(problem, plan(problem)) == {"a": "0 09:00", "b": "1 09:00", "c": "3 09:00"}
 
 
 def test_spans_may_interlock() -> None:
