@@ -145,4 +145,5 @@ def test_whatever_anybody_may_grant_a_hard_longest_time_stays(code: str) -> None
         assert all((granted[spec.index] == spec) == hard for spec in bound)
         everything = lifted(seen, rules_of(seen)).specs
         assert all(everything[spec.index] != spec for spec in bound), "so it can be found to be to blame"
+        assert [each.gap and each.gap[:2] for each in everything] == [each.gap and each.gap[:2] for each in specs]
         assert all(fine.hard == hard for each in limits for fine in finer(seen, each, ()))

@@ -6,11 +6,13 @@ from collections import Counter
 
 import pytest
 
-from scheduler.core.planner import Plan, Problem, plan, verify
+from scheduler.core.planner import Plan, Problem, Span, Window, plan, verify
 from scheduler.core.planner.attempt import attempt
 from scheduler.core.planner.explain import bare, feasible
 from scheduler.core.planner.glance import Glance
 from scheduler.core.planner.planes import Planes
+from tests.core.planner import handmade
+from tests.core.planner.handmade import each, leaf, main
 from tests.core.planner.instances import course, ruled
 
 SEEDS = range(80)
@@ -49,3 +51,13 @@ def test_a_beginning_that_is_ruled_out_has_no_plan_and_the_days_left_hold_every_
     days = [glance.calendar.local(dict(found.starts)[main.session_id])[0] for main in problem.mains]
     assert all(left >> day & 1 for left, day in zip(glance.reached, days, strict=True))
     assert glance.soonest <= days[-1]
+
+
+def test_days_at_the_very_end_of_a_span_or_a_window_are_not_ruled_out() -> None:
+    span = handmade.course(main("a", each([0], 9)), main("b", each([5], 9), (1, 5, 9)), spans=(Span(0, 1, 5),))
+    late = leaf("talk", each([2], 9), Window(0, 0, 36 * 60, "end"))
+    window = handmade.course(main("a", each([0], 20), leaf=late))
+    for problem in (span, window):
+        assert plan(problem) is not None
+        assert Glance(Planes(problem)).impossible is None
+        assert feasible(problem)
