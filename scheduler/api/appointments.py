@@ -46,6 +46,10 @@ _STATUSES = (
     "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
     "entered-in-error",
 )  # fmt: skip
+_STATUS = {
+    "description": "FHIR R4's. `proposed`, `waitlist` and `entered-in-error` are reserved: nothing is made in them, "
+    "no move leads there. A visit booked in error, for the wrong patient say, is ended by `cancel`, with a reason"
+}
 
 
 class WantedSchema(Schema):
@@ -104,7 +108,7 @@ class AppointmentSchema(Schema):
     lives = True
 
     id = Id(required=True)
-    status = Choice(*_STATUSES, required=True)
+    status = Choice(*_STATUSES, required=True, metadata=_STATUS)
     outcome = Text(20, allow_none=True)
     outcome_reason = Text(500, allow_none=True)
     patient_id = Id(required=True)

@@ -15,6 +15,7 @@ from scheduler.services.tasks import Filter
 blp = Blueprint("tasks", __name__, url_prefix="/v1", description="What the staff has to do")
 
 _STATUSES = ("open", "done", "dismissed")
+_ITEM = {"description": "The key of a visit's task or of a gate; of a `waitlist_offer` the entry's id"}
 _MOVED = (NotFound, StaleRevision, IllegalTransition)
 
 
@@ -25,7 +26,7 @@ class StaffTaskSchema(Schema):
     kind = Text(60, required=True, metadata={"description": "What made it, such as `visit_task` or `clinical_hold`"})
     title = Text(200, required=True)
     detail = Text(2000, min=0, lines=True, required=True)
-    item = Text(60, required=True, allow_none=True, metadata={"description": "The key of a visit's task, or of a gate"})
+    item = Text(60, required=True, allow_none=True, metadata=_ITEM)
     patient_id = Id(required=True, allow_none=True)
     appointment_id = Id(required=True, allow_none=True)
     course_id = Id(required=True, allow_none=True)

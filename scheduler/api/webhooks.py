@@ -26,15 +26,16 @@ _ID = {"type": "string", "format": "uuid"}
 _INSTANT = {"type": "string", "format": "date-time"}
 _DATA = {
     "type": "object",
-    "description": "Ids and times; the rest is fetched. What is a visit's is missing where a course is told of",
+    "description": "Ids and times; the rest is fetched. What is not of the event's subject is missing",
     "properties": {
         "number": {"type": "integer", "description": "Counts what this address is told of the subject, without a gap"},
-        **{f"{name}_id": _ID for name in ("appointment", "patient", "location")},
+        **{f"{name}_id": _ID for name in ("appointment", "patient", "location", "waitlist_entry", "offer")},
         "course_id": {"type": ["string", "null"], "format": "uuid"},
         "start": _INSTANT,
         "end": _INSTANT,
         "time_zone": {"type": "string"},
         "local_start": {"type": "string"},
+        "expires_at": _INSTANT | {"description": "Until when the time of a waitlist's offer is kept"},
         "sequence": {"type": "integer"},
         "version": {"type": "integer", "description": "The revision that the change left behind: the ETag"},
     },
@@ -98,7 +99,7 @@ class DeliverySchema(Schema):
 
     id = Id(required=True)
     event = Choice(*_TYPES, required=True)
-    subject_id = Id(required=True, metadata={"description": "The appointment or the course"})
+    subject_id = Id(required=True, metadata={"description": "The appointment, course or waitlist entry"})
     number = Whole(required=True)
     status = Choice(*_STATUSES, required=True)
     attempts = Whole(required=True)

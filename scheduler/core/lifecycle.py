@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.errors import IllegalTransition
 
+#: No move leads to `proposed`, `waitlist` and `entered-in-error`: what was booked in error is cancelled.
 STATUSES = (
     "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
     "entered-in-error",

@@ -32,6 +32,11 @@ EVENTS: Mapping[str, str] = {
     "course.hold": "course.held",
     "course.resume": "course.resumed",
     "course.discontinue": "course.discontinued",
+    "waitlist.offer": "waitlist.offered",
+    "waitlist.accept": "waitlist.accepted",
+    "waitlist.decline": "waitlist.declined",
+    "waitlist.expire": "waitlist.expired",
+    "waitlist.withdraw": "waitlist.withdrawn",
 }
 
 #: After each try that failed; after the last of them a person must ask for it.

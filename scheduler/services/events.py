@@ -5,6 +5,7 @@ Called by `audit` alone, which every change goes through; so nothing here may ca
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,7 +15,16 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local, zone
 from scheduler.core.webhooks import EVENTS
-from scheduler.models import Appointment, Course, Webhook, WebhookDelivery, new_id
+from scheduler.models import (
+    Appointment,
+    Course,
+    Location,
+    WaitlistEntry,
+    WaitlistOffer,
+    Webhook,
+    WebhookDelivery,
+    new_id,
+)
 
 _INSERT = insert(cast("Table", WebhookDelivery.__table__))
 
@@ -28,8 +38,7 @@ def publish(session: Session, call: Call, action: str, subject_id: UUID) -> None
     if not wanted:
         return
     session.flush()  # so that the version is the one that the change leaves behind
-    about = _appointment if event.startswith("appointment.") else _course
-    data = about(session, call, subject_id)
+    data = _ABOUT[event.partition(".")[0]](session, call, subject_id)
     numbers = _numbers(session, call, subject_id)
     owed = [
         {
@@ -86,3 +95,32 @@ def _course(session: Session, call: Call, subject_id: UUID) -> dict[str, Any]:
         "location_id": str(row.location_id),
         "version": row.revision,
     }
+
+
+def _waitlist(session: Session, call: Call, subject_id: UUID) -> dict[str, Any]:
+    """The entry and its last offer, which the event is about: one is offered at a time. The visit once there is one."""
+    entry = session.get_one(WaitlistEntry, (call.organization_id, subject_id))
+    mine = WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id == subject_id
+    row = session.scalars(select(WaitlistOffer).where(*mine).order_by(WaitlistOffer.id.desc()).limit(1)).one()
+    name = session.get_one(Location, (call.organization_id, entry.location_id)).time_zone
+    return {
+        "waitlist_entry_id": str(entry.id),
+        "offer_id": str(row.id),
+        **({"appointment_id": str(entry.appointment_id)} if entry.appointment_id else {}),
+        "patient_id": str(entry.patient_id),
+        "location_id": str(entry.location_id),
+        "start": row.starts_at.astimezone(zone(name)).isoformat(),
+        "end": row.ends_at.astimezone(zone(name)).isoformat(),
+        "time_zone": name,
+        "local_start": to_local(row.starts_at, name).isoformat(),
+        "expires_at": row.expires_at.isoformat(),
+        "version": entry.revision,
+    }
+
+
+#: What is told of a subject, by the first word of the event.
+_ABOUT: Mapping[str, Callable[[Session, Call, UUID], dict[str, Any]]] = {
+    "appointment": _appointment,
+    "course": _course,
+    "waitlist": _waitlist,
+}

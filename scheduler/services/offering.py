@@ -18,7 +18,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Invalid, LostRace, NotFound
 from scheduler.core.waitlist import offer_until, wanted_starts
 from scheduler.models import WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
-from scheduler.services import audit, course_rules, holds
+from scheduler.services import audit, course_rules, holds, waitlist_tasks
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted, check_pins
 from scheduler.services.locks import lock_locations, lock_resources
@@ -143,6 +143,7 @@ def _expire_one(session: Session, call: Call) -> bool:
     reopen(session, call, offer, openings)
     session.flush()
     audit.note(session, call, "waitlist.expire", "waitlist_entry", entry.id, after={"offer_id": offer.id})
+    waitlist_tasks.over(session, call, offer, "The offer has expired.")
     return True
 
 
@@ -229,6 +230,7 @@ def _offer(session: Session, call: Call, opening: WaitlistOpening, entry_id: UUI
         raise
     told = {"offer_id": offer.id, "start": offer.starts_at, "expires_at": offer.expires_at}
     audit.note(session, call, "waitlist.offer", "waitlist_entry", entry.id, after=told)
+    waitlist_tasks.owe(session, call, entry, offer, found.loaded.site.time_zone)
     return True
 
 

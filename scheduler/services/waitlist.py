@@ -26,7 +26,7 @@ from scheduler.models import (
     WaitlistOpening,
     new_id,
 )
-from scheduler.services import audit, booking, holds, records
+from scheduler.services import audit, booking, holds, records, waitlist_tasks
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import Kind, visit_kind
 from scheduler.services.finding import Pin, Search, Wanted, check_needs, check_pins
@@ -195,10 +195,14 @@ def change(
 def remove(session: Session, call: Call, entry_id: UUID, revision: int) -> None:
     """Let nobody wait any more; a time that was offered goes on to the next. Raises NotFound, StaleRevision."""
     entry, offer, openings = _locked(session, call, entry_id, None, revision)
-    if offer is not None:
-        _give_back(session, call, offer, "withdrawn", openings)
+    living = offer if offer is not None and offer.status == "offered" else None
+    if living is not None:
+        _give_back(session, call, living, "withdrawn", openings)
     entry.status = "closed"
     records.note_removal(session, call, KIND, entry)
+    if living is not None:
+        audit.note(session, call, "waitlist.withdraw", "waitlist_entry", entry.id, after={"offer_id": living.id})
+        waitlist_tasks.over(session, call, living, "The patient waits no more.")
 
 
 def accept(
@@ -217,6 +221,7 @@ def accept(
     session.flush()
     after = {"offer_id": offer.id, "appointment_id": made.id}
     audit.note(session, call, "waitlist.accept", "waitlist_entry", entry.id, after=after)
+    waitlist_tasks.answered(session, call, offer, "Accepted.")
     return made
 
 
@@ -227,6 +232,7 @@ def decline(session: Session, call: Call, entry_id: UUID, offer_id: UUID, revisi
     entry.status = "waiting"
     session.flush()
     audit.note(session, call, "waitlist.decline", "waitlist_entry", entry.id, after={"offer_id": offer.id})
+    waitlist_tasks.answered(session, call, offer, "Declined.")
     return get(session, call, entry_id)
 
 
@@ -270,8 +276,6 @@ def _give_back(
     session: Session, call: Call, offer: WaitlistOffer, status: str, openings: Sequence[WaitlistOpening]
 ) -> None:
     """End a living offer without a booking: its time is free, and its opening goes on to the next."""
-    if offer.status != "offered":
-        return
     offer.status, offer.answered_at = status, call.now
     reopen(session, call, offer, openings)
     session.flush()
