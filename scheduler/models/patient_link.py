@@ -12,15 +12,17 @@ from scheduler.models.base import Base, Document, Owned, within
 
 
 class PatientLink(Owned, Base):
-    """A link to one visit at one time: it is over when the visit's `sequence` is another, or `expires_at` has passed.
+    """A link to one visit at one time: it is over when the visit starts at another, or `expires_at` has passed.
 
-    Only the SHA-256 of its token's secret is kept. `scopes` says what it is good for beyond looking.
+    `starts_at` is that time (None in rows older than it), `sequence` the visit's when the link was made. Only the
+    SHA-256 of its token's secret is kept. `scopes` says what it is good for beyond looking.
     """
 
     __tablename__ = "patient_links"
     patient_id: Mapped[UUID]
     appointment_id: Mapped[UUID]
     sequence: Mapped[int]
+    starts_at: Mapped[datetime | None]
     scopes: Mapped[list[str]] = mapped_column(Document)
     secret_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]

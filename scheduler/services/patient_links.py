@@ -17,6 +17,7 @@ from sqlalchemy import Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from scheduler.core.calendar_entry import OFF
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.models import Appointment, Organization, PatientLink, new_id
@@ -50,6 +51,7 @@ class Link:
     patient_id: UUID
     appointment_id: UUID
     sequence: int
+    starts_at: datetime
     expires_at: datetime
 
     @property
@@ -82,6 +84,7 @@ class Links:
             patient_id=visit.patient_id,
             appointment_id=visit.id,
             sequence=visit.sequence,
+            starts_at=visit.starts_at,
             expires_at=visit.ends_at + _LINGERS,
         )
 
@@ -132,7 +135,22 @@ def opened(session: Session, token: str, now: datetime) -> Opened:
     if link is None or link.expires_at <= now:
         raise NotFound("This link has ended.")
     visit = session.get_one(Appointment, (link.organization_id, link.appointment_id))
-    return Opened(link, visit, visit.sequence != link.sequence)
+    return Opened(link, visit, _has_moved(link, visit))
+
+
+def follow(session: Session, visit: Appointment, before: datetime) -> None:
+    """Links to the visit at the instant `before` open it at its new one: the clocks moved, and its wall time stays.
+
+    One that spoke of the new instant was of another wall time, and stays over.
+    """
+    mine = PatientLink.organization_id == visit.organization_id, PatientLink.appointment_id == visit.id
+    wanted = select(PatientLink).where(*mine, PatientLink.starts_at.in_([before, visit.starts_at]))
+    for link in session.scalars(wanted.order_by(PatientLink.id).with_for_update()):
+        if link.starts_at == before:
+            link.starts_at, link.expires_at = visit.starts_at, visit.ends_at + _LINGERS
+        else:
+            link.starts_at = None
+    session.flush()
 
 
 def opened_to_stop(session: Session, token: str) -> Ending:
@@ -149,6 +167,14 @@ def forget(session: Session, call: Call) -> bool:
     over = PatientLink.organization_id == call.organization_id, PatientLink.expires_at < call.now - _KEPT
     session.execute(delete(PatientLink).where(*over))
     return False
+
+
+def _has_moved(link: PatientLink, visit: Appointment) -> bool:
+    """Whether the link speaks of another time than the visit's, or the visit was called off after it.
+
+    The sequence alone does not say so: it rises too when messages are owed anew, and when a move is undone.
+    """
+    return visit.sequence != link.sequence and (visit.starts_at != link.starts_at or visit.status in OFF)
 
 
 def _found(session: Session, token: str) -> PatientLink | None:
@@ -168,6 +194,7 @@ def _row(call: Call, link: Link) -> dict[str, object]:
         "patient_id": link.patient_id,
         "appointment_id": link.appointment_id,
         "sequence": link.sequence,
+        "starts_at": link.starts_at,
         "scopes": list(link.scopes),
         "secret_hash": link.secret_hash,
         "created_at": call.now,

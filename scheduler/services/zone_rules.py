@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_instant, to_local
 from scheduler.core.errors import LocalTimeFault, LostRace
 from scheduler.models import Appointment, Organization, Task
-from scheduler.services import audit, course_rules, groups, outbox, tasks
+from scheduler.services import audit, course_rules, groups, outbox, patient_links, tasks
 from scheduler.services.appointments import row_of
 from scheduler.services.booking import snapshot
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
@@ -152,7 +152,7 @@ def _follows(session: Session, call: Call, row: Appointment, reasons: dict[UUID,
         row.tzdata = civil.TZDATA_VERSION
         session.flush()
         return True
-    before, delta = snapshot(row), instant - row.starts_at
+    before, was, delta = snapshot(row), row.starts_at, instant - row.starts_at
     try:
         with session.begin_nested():
             shift(session, call, row.id, delta)
@@ -163,6 +163,7 @@ def _follows(session: Session, call: Call, row: Appointment, reasons: dict[UUID,
     row.tzdata = civil.TZDATA_VERSION
     row.sequence += 1
     groups.follow(session, call, row)
+    patient_links.follow(session, row, was)
     session.flush()
     bump_calendars(session, call, resources_of(session, call, row.id), locked=True)
     outbox.owe_anew(session, call, row, why=TASK)
