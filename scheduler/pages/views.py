@@ -87,8 +87,16 @@ def show(token: str) -> Response:
 
 @blp.get("/<token>/times")
 def times(token: str) -> Response:
-    """Other times for it."""
-    return _page(token, "times.html", more=_times)
+    """Other times for it, from a moment on."""
+    asked = request.args.get("from")
+    since = _moment(asked) if asked else None
+
+    def more(session: Session, call: Call, opened: Opened, words: Words) -> dict[str, Any]:
+        found = patient_visit.times(session, call, opened, since)
+        days = [(day, list(group)) for day, group in groupby(found.starts, key=words.day)]
+        return {"days": days, "later": found.later, "week": found.week, "since": since}
+
+    return _page(token, "times.html", more=more)
 
 
 @blp.get("/<token>/cancel")
@@ -105,7 +113,7 @@ def calendar(token: str) -> Response:
     try:
         seen = _with_link(token, patient_visit.look)
     except (NotFound, LinkOver) as refusal:
-        return _ended(refusal)
+        return _ended(refusal, token)
     method: Method = "CANCEL" if seen.entry.status == "CANCELLED" else "PUBLISH"
     response = Response(ics.invitation([seen.entry], method), mimetype="text/calendar")
     response.headers["Content-Disposition"] = 'attachment; filename="visit.ics"'
@@ -128,12 +136,7 @@ def answers(token: str) -> Response:
 @blp.post("/<token>/times")
 def reschedule(token: str) -> Response:
     """The patient wants that other time. The old link ends with the old time, so a new one is given."""
-    try:
-        start = datetime.fromisoformat(request.form.get("start", ""))
-    except ValueError:
-        raise BadRequest from None
-    if start.utcoffset() is None or start.year not in YEARS:
-        raise BadRequest
+    start = _moment(request.form.get("start", ""))
     return _act(token, "reschedule", lambda s, c, opened: patient_visit.reschedule(s, c, opened, start))
 
 
@@ -176,7 +179,7 @@ def stop(token: str) -> Response:
     try:
         _with_stop(token, work)
     except NotFound as refusal:
-        return _ended(refusal)
+        return _ended(refusal, token)
     if one_click:
         return Response("", status=200, mimetype="text/plain")
     where = url_for("pages.ask_to_stop", token=token, done="stop", lang=next(iter(_asked()), None))
@@ -187,7 +190,7 @@ def _stop_page(token: str) -> Response:
     try:
         seen = _with_stop(token, unsubscribing.look)
     except NotFound as refusal:
-        return _ended(refusal)
+        return _ended(refusal, token)
     done = _DONE["stop"] if request.args.get("done") == "stop" else None
     kind = _KINDS[seen.message_class]
     shown = {"visit": seen, "_": Words.of([*_asked(), *seen.locales]), "token": token, "kind": kind, "done": done}
@@ -209,7 +212,7 @@ def _act(token: str, what: str, act: Act) -> Response:
     try:
         fresh = _with_link(token, act)
     except (NotFound, LinkOver) as refusal:
-        return _ended(refusal)
+        return _ended(refusal, token)
     except SchedulingError as refusal:
         return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, _TAKEN), status=409)
     where = url_for("pages.show", token=fresh or token, done=what, lang=next(iter(_asked()), None))
@@ -232,15 +235,21 @@ def _page(
     try:
         seen, words, further = _with_link(token, work)
     except (NotFound, LinkOver) as refusal:
-        return _ended(refusal)
+        return _ended(refusal, token)
     done = _DONE.get(request.args.get("done", "")) if trouble is None else None
     shown = {"visit": seen, "_": words, "token": token, "trouble": trouble, "done": done, "languages": languages()}
     return Response(render_template(template, **shown, **further), status=status)
 
 
-def _times(session: Session, call: Call, opened: Opened, words: Words) -> dict[str, Any]:
-    starts = patient_visit.times(session, call, opened)
-    return {"days": [(day, list(group)) for day, group in groupby(starts, key=words.day)]}
+def _moment(text: str) -> datetime:
+    """The instant that a page of ours wrote there."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest from None
+    if found.utcoffset() is None or found.year not in YEARS:
+        raise BadRequest
+    return found
 
 
 def _with_link(token: str, work: Callable[[Session, Call, Opened], T]) -> T:
@@ -258,13 +267,21 @@ def _anybody() -> Call:
     return Call(now=current_app.extensions["clock"](), organization_id=_NOBODY, actor="patient link")
 
 
-def _ended(refusal: SchedulingError) -> Response:
-    """One page for every link that opens nothing: it does not tell why. That a visit has moved is no secret."""
-    moved = isinstance(refusal, LinkOver)
-    # Nobody's language is known but the browser's.
-    wished = [*_asked(), *(tag for tag, _ in request.accept_languages)]
-    shown = {"_": Words.of(wished), "trouble": _SAYS["link_over"] if moved else None}
-    return Response(render_template("ended.html", **shown), status=410 if moved else 404)
+def _ended(refusal: SchedulingError, token: str) -> Response:
+    """One page for every link that opens nothing: it does not tell why. That a visit has moved is no secret.
+
+    A link that is known says how to call the clinic, in its patient's language; else only the browser's is known.
+    """
+    browsers = [tag for tag, _ in request.accept_languages]
+    if isinstance(refusal, LinkOver):
+        try:
+            seen = _with_link(token, patient_visit.clinic)
+        except NotFound:  # it was ended meanwhile
+            return _ended(NotFound("This link has ended."), token)
+        shown = {"_": Words.of([*_asked(), *seen.locales]), "trouble": _SAYS["link_over"], "visit": seen}
+        return Response(render_template("ended.html", languages=languages(), **shown), status=410)
+    shown = {"_": Words.of([*_asked(), *browsers]), "trouble": None}
+    return Response(render_template("ended.html", **shown), status=404)
 
 
 def _asked() -> list[str]:

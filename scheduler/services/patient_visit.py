@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.changing import Change, why_not_change
-from scheduler.core.civil import to_local
+from scheduler.core.civil import day_bounds, to_local
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound, refuse
 from scheduler.core.localgrid import Wish
 from scheduler.core.oneline import one_line
@@ -28,10 +28,19 @@ from scheduler.services.availability import Question
 from scheduler.services.catalog import visit_kind
 from scheduler.services.patient_links import Opened, Scope
 
-#: A new time is looked for so far after today, and so many are shown.
+#: A new time is looked for so far after today, and so many are shown at once.
 _LOOKS_AHEAD = timedelta(days=28)
 _MOST_TIMES = 60
 _LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """Whom the patient may call, and in which languages the patient is written to."""
+
+    sender_name: str
+    phone: str
+    locales: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,18 @@ class Ask:
     ok: bool
     value: str
     open: bool
+
+
+@dataclass(frozen=True)
+class Times:
+    """Starts that are free, soonest first; from where others go on, and where those of a week later begin.
+
+    `later` is None when there are no more, `week` when `later` comes to that day by itself.
+    """
+
+    starts: tuple[datetime, ...]
+    later: datetime | None
+    week: datetime | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +129,14 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
     )
 
 
+def clinic(session: Session, call: Call, opened: Opened) -> Clinic:
+    """Whose visit it is, also when the link is over: nothing of the visit itself."""
+    organization = session.get_one(Organization, call.organization_id)
+    patient = session.get_one(Patient, (call.organization_id, opened.visit.patient_id))
+    locales = tuple(filter(None, (patient.locale, organization.default_locale)))
+    return Clinic(organization.sender_name, organization.phone, locales)
+
+
 def confirm(session: Session, call: Call, opened: Opened) -> None:
     """The patient will come. Raises LinkOver, IllegalTransition."""
     _expect(opened, "confirm")
@@ -136,15 +165,18 @@ def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str
         outbox.answered(session, call, opened.visit)
 
 
-def times(session: Session, call: Call, opened: Opened) -> list[datetime]:
-    """The starts to which the patient may move the visit, soonest first: real availability. Raises LinkOver."""
+def times(session: Session, call: Call, opened: Opened, since: datetime | None = None) -> Times:
+    """The starts to which the patient may move the visit, from `since` on: real availability. Raises LinkOver."""
     _expect(opened, "reschedule")
-    row = opened.visit
+    row, until = opened.visit, call.now + _LOOKS_AHEAD
+    first = max(since or call.now, call.now)
+    if first >= until:
+        return Times((), None, None)
     question = Question(
         row.visit_type,
         row.location_id,
-        call.now,
-        call.now + _LOOKS_AHEAD,
+        first,
+        until,
         patient_id=row.patient_id,
         wish=Wish(step=30),
         exclude_appointment=row.id,
@@ -152,8 +184,13 @@ def times(session: Session, call: Call, opened: Opened) -> list[datetime]:
         patient_region=row.patient_region,
         course_session_id=row.course_session_id,
     )
-    found, _ = availability.search(session, call, question, limit=_MOST_TIMES)
-    return [offer.start for offer in found if offer.start != row.starts_at]
+    found, later = availability.search(session, call, question, limit=_MOST_TIMES)
+    starts = tuple(offer.start for offer in found if offer.start != row.starts_at)
+    if later is None:
+        return Times(starts, None, None)
+    day = to_local(found[0].start, row.time_zone).date() + timedelta(weeks=1)
+    week, _ = day_bounds(day, row.time_zone)
+    return Times(starts, later, week if later < week < until else None)
 
 
 def reschedule(session: Session, call: Call, opened: Opened, start: datetime) -> str:

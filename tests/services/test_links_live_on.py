@@ -20,7 +20,7 @@ from tests.services.test_replanning import Running
 from tests.services.test_zone_rules import WINTER, follow, old_rules, open_site
 from tests.ward import cancel, enrolled, move, open_ward, row, spray
 
-pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+SQLITE = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
 
 def issued(clinic: Clinic, visit: UUID) -> str:
@@ -52,6 +52,7 @@ def test_a_move_that_is_moved_back_or_undone_leaves_the_link(engine: Engine) -> 
     assert (opened(clinic, first).moved, opened(clinic, between).moved) == (False, True)
 
 
+@SQLITE
 def test_a_visit_that_is_off_may_not_be_acted_on_until_it_is_back(engine: Engine) -> None:
     clinic = open_ward(engine)
     visit = spray(clinic)
@@ -62,6 +63,7 @@ def test_a_visit_that_is_off_may_not_be_acted_on_until_it_is_back(engine: Engine
     assert (row(clinic, visit).status, opened(clinic, token).moved) == ("booked", False)
 
 
+@SQLITE
 def test_a_hold_that_is_released_leaves_the_link(engine: Engine) -> None:
     clinic = open_ward(engine)
     patient = enrolled(clinic)
@@ -73,6 +75,7 @@ def test_a_hold_that_is_released_leaves_the_link(engine: Engine) -> None:
     assert (row(clinic, visit).sequence, opened(clinic, token).moved) == (1, False)
 
 
+@SQLITE
 def test_a_course_that_goes_on_leaves_the_links(engine: Engine) -> None:
     running = Running(open_course_clinic(engine))
     clinic, dose = running.clinic, running.visit("dose", 1)
