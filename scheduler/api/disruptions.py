@@ -63,7 +63,7 @@ class RepairMovedSchema(StruckVisitSchema):
 
     from_ = Instant(data_key="from", required=True)
     to = Instant(required=True)
-    why = Choice("nobody_stands_in", "keeps_the_gaps", required=True)
+    why = Choice("nobody_stands_in", "same_person", "keeps_the_gaps", required=True)
     resource_ids = List(Id(), max=100, required=True)
     after = List(Id(), max=1000, required=True, metadata={"description": _AFTER})
 
@@ -72,7 +72,7 @@ class RepairBrokenSchema(StruckVisitSchema):
     """There is no way: somebody has to see to it."""
 
     start = Instant(required=True)
-    code = Choice("no_place", "under_way", "group", required=True)
+    code = Choice("no_place", "same_person", "under_way", "group", required=True)
     detail = Text(500, required=True)
 
 

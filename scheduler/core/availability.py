@@ -103,6 +103,8 @@ class Clinic:
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     #: Selector to rooms that may change places under the visits in them.
     pools: Mapping[str, RoomPool] = field(default_factory=dict)
+    #: Selector to the only people who may serve it, as the course asks: whoever is merely present may be another.
+    bound: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     _pools: dict[Thread, Sequence[Calendar]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _able: dict[Thread, tuple[tuple[Calendar, int], ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -132,6 +134,9 @@ class Clinic:
             known = [each for each in self.calendars.values() if selector in each.serves]
             if only is not None:
                 known = [each for each in known if each.resource_id in only]
+            same = None if thread.present else self.bound.get(selector)
+            if same is not None:
+                known = [each for each in known if each.resource_id in same]
             self._pools[thread] = known
         return known
 

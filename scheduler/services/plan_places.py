@@ -24,7 +24,7 @@ from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan
-from scheduler.services import course_rules, opening_days
+from scheduler.services import continuity, course_rules, opening_days
 from scheduler.services.booking import draft
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_resources
@@ -93,7 +93,10 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]
         clinic = _clinic(desk, spec, bars, calendars, cleared=confirmed)
         start = datetime.fromisoformat(entry["start"])
         slot = timeline.slot(start)
-        takings = assign(kind.demand, clinic, slot, [UUID(each) for each in entry["people"]])
+        people, same = [UUID(each) for each in entry["people"]], continuity.by_token(desk, entry)
+        takings = assign(kind.demand, replace(clinic, bound=same) if same else clinic, slot, people)
+        if same and takings is None and assign(kind.demand, clinic, slot, people) is not None:
+            raise _other_people(spec, same)
         if spec.index in desk.standing or takings is None:
             reasons = () if spec.index in desk.standing else why_not(kind.demand, clinic, slot)
             raise _stale(spec, reasons)
@@ -128,6 +131,11 @@ def _stale(spec: SessionSpec, reasons: Sequence[Reason]) -> PlanStale | Refused:
         return Refused(lasting)
     why = f" {reasons[0].detail}" if reasons else " It is booked already."
     return PlanStale(f"Session {spec.sequence} no longer fits the calendar.{why}")
+
+
+def _other_people(spec: SessionSpec, same: continuity.Bound) -> PlanStale:
+    roles = " and ".join(f"the same {selector.partition(':')[2].replace('_', ' ')}" for selector in sorted(same))
+    return PlanStale(f"The course requires {roles} throughout: session {spec.sequence} could be served by others only.")
 
 
 def _booked(entry: Mapping[str, Any], time_zone: str) -> Booked:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Clinic, Taking
+from scheduler.core.availability import Clinic, Taking, assign
 from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec
@@ -26,7 +26,7 @@ from scheduler.core.serving import Visit, serve
 from scheduler.core.site import Site
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import wanted
-from scheduler.services import course_rules, courses, explaining
+from scheduler.services import continuity, course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
@@ -176,9 +176,12 @@ def solve(
         found = [_peopled(desk, clinics, plan) for plan in planned_alternatives(problem, count, effort=effort)]
         # Two visits of one day may want the same room: rare, and seen only with people. Then that pair of starts, and
         # nothing else, is taken out, so that no plan is lost.
-        discords = [each for each in found if not isinstance(each, CoursePlan)]
-        if not discords:
+        discords = [each for each in found if isinstance(each, frozenset)]
+        unserved = [each for each in found if isinstance(each, continuity.Unserved)]
+        if not discords and not unserved:
             return [each for each in found if isinstance(each, CoursePlan)]
+        for each in unserved:
+            problem = continuity.without(problem, desk, clinics, each)
         problem = replace(problem, discords=(*problem.discords, *dict.fromkeys(discords)))
 
 
@@ -227,17 +230,27 @@ def set_up(
     )
 
 
-def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan | Discord:
-    """The plan with someone for every need, the same people as far as possible; or starts that cannot be together."""
+def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan | Discord | continuity.Unserved:
+    """The plan with someone for every need, the same people as far as possible; or starts that cannot be together.
+
+    Where the same people are required, nobody else serves, and a visit may be one that they cannot serve.
+    """
     timeline = desk.loaded.site.timeline
     by_id = {str(desk.session_id(spec)): spec for spec in desk.specs}
-    prefer = [*cast("Mapping[str, UUID]", plan.primaries).values(), *desk.preferences.practitioner_ids]
+    primaries = cast("Mapping[str, UUID]", plan.primaries)
+    prefer = continuity.preferred(desk, primaries)
     starts = [(by_id[session_id], slot) for session_id, slot in plan.starts]
     starts = [(spec, slot) for spec, slot in starts if spec.index not in desk.standing]
     kinds = [desk.kinds[spec.visit_type] for spec, _ in starts]
+    if continuity.is_required(desk):
+        bound = {code: continuity.by_plan(desk, desk.kinds[code].demand, primaries) for code in clinics}
+        clinics = {code: replace(clinic, bound=bound[code]) for code, clinic in clinics.items()}
     visits = [
         Visit(kind.demand, clinics[spec.visit_type], slot) for kind, (spec, slot) in zip(kinds, starts, strict=True)
     ]
+    for visit, (spec, _) in zip(visits, starts, strict=True):
+        if visit.clinic.bound and assign(visit.demand, visit.clinic, visit.slot, prefer) is None:
+            return continuity.Unserved(spec.visit_type, primaries)
     served = serve(visits, prefer)
     if isinstance(served, frozenset):
         return frozenset((str(desk.session_id(starts[place][0])), starts[place][1]) for place in served)

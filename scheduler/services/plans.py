@@ -168,11 +168,17 @@ def stored(placed: Placed) -> dict[str, Any]:
     """A session of a plan as it is kept."""
     people = sorted({str(taking.resource_id) for taking in placed.takings})
     pool = sorted({str(key) for taking in placed.takings for key in taking.pool})
+    served: dict[str, list[str]] = {}  # role to whoever takes it, without those who are merely present
+    for taking in placed.takings:
+        kind, _, role = taking.selector.partition(":")
+        if kind == "role" and taking.units != 0 and str(taking.resource_id) not in served.setdefault(role, []):
+            served[role].append(str(taking.resource_id))
     return {
         "session_id": str(placed.session_id),
         "start": placed.start.isoformat(),
         "end": placed.end.isoformat(),
         "people": people,
+        "served": served,
         **({"pool": pool} if pool else {}),
         **({"pencilled": str(placed.pencilled)} if placed.pencilled else {}),
     }

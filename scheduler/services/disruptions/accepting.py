@@ -21,7 +21,17 @@ from scheduler.core.errors import LostRace, PlanStale
 from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.models import Appointment, Course, Disruption, Resource
-from scheduler.services import absences, audit, booking, course_rules, courses, opening_days, openings, outbox
+from scheduler.services import (
+    absences,
+    audit,
+    booking,
+    continuity,
+    course_rules,
+    courses,
+    opening_days,
+    openings,
+    outbox,
+)
 from scheduler.services.booking import pins_of, place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
@@ -200,6 +210,7 @@ class _Stage:
         site = replace(scratch.site(line.location_id, loaded), region=self._visits[line.appointment_id].patient_region)
         bars = self._bars(line, kind, desk) if line.outcome == "moved" else ()
         clinic = replace(site, further=bars).clinic(kind.visit, kind.demand, cleared=False)
+        clinic = replace(clinic, bound=continuity.by_repair(desk, line.session_id, line.people))
         if line.outcome == "kept":
             clinic = replace(clinic, bars=())
         takings = assign(kind.demand, clinic, site.timeline.slot(start), line.people)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import combinations, islice
 from typing import NamedTuple
 from uuid import UUID
@@ -18,6 +19,7 @@ from scheduler.core.bitmap import bits
 from scheduler.core.civil import to_local
 from scheduler.core.lifecycle import OPEN
 from scheduler.models import Appointment
+from scheduler.services import continuity
 from scheduler.services.disruptions.lines import Line, Outcome
 from scheduler.services.disruptions.scene import Scene, within
 from scheduler.services.planning import Desk, Placed, solve
@@ -25,6 +27,7 @@ from scheduler.services.scratch import of_patient
 
 _NO_LIMIT = 10**6
 _DAY = 24 * 60
+_SAME = "Its course requires the same person throughout: nobody stands in."
 _STANDS_IN = "Somebody or something else serves it at the same time."
 #: So many plans are tried for a course of which some visits may have to be left to the staff.
 MOST_TRIED = 12
@@ -134,7 +137,8 @@ class Repair:
             if UUID(pin["resource_id"]) != self._resource_id
         }
         # It stands there already: no rule about when visits may be is asked again.
-        clinic = replace(site.clinic(kind.visit, kind.demand, cleared=False), bars=(), pins=pins)
+        same = continuity.as_it_stands(self._desk_of(row), row.course_session_id)
+        clinic = replace(site.clinic(kind.visit, kind.demand, cleared=False), bars=(), pins=pins, bound=same)
         takings = assign(kind.demand, clinic, scene.slot(row), [each.resource_id for each in self._stood(row)])
         if takings is None:
             scene.scratch.put(row.id, before)
@@ -165,7 +169,10 @@ class Repair:
                 scene.scratch.put(row.id, before[row.id])
         for row in rows.values():
             if row.id in self._unserved():
-                self._broken(row, "no_place", "No time is left for it that keeps the gaps of its course.")
+                if self._irreplaceable(row):
+                    self._broken(row, "same_person", f"{_SAME} No time is left at which they serve it.")
+                else:
+                    self._broken(row, "no_place", "No time is left for it that keeps the gaps of its course.")
 
     def _least_movement(self, course_id: UUID, rows: Mapping[UUID | None, Appointment]) -> Sequence[Placed]:
         """The course's plan; where it has none, without as few as can be of those that nobody serves."""
@@ -173,7 +180,8 @@ class Repair:
         waiting = sorted((row for row in rows.values() if row.id in self._unserved()), key=self._slack, reverse=True)
         some = (left for number in range(len(waiting)) for left in combinations(waiting, number))
         for left in islice(some, MOST_TRIED):
-            found = solve(_without(desk, {row.course_session_id for row in left}), glance=True)
+            some_of_it = _without(desk, {row.course_session_id for row in left})
+            found = solve(some_of_it, narrowed=partial(continuity.keeping, desk), glance=True)
             if found:
                 return found[0].sessions
         return ()
@@ -191,6 +199,14 @@ class Repair:
 
     def _unserved(self) -> set[UUID]:
         return self._struck - self.lines.keys()
+
+    def _desk_of(self, row: Appointment) -> Desk | None:
+        return self.scene.desks.get(row.course_id) if row.course_id else None
+
+    def _irreplaceable(self, row: Appointment) -> bool:
+        """Whether whoever is away is one whom its course requires to be the same throughout."""
+        same = continuity.as_it_stands(self._desk_of(row), row.course_session_id)
+        return any(self._resource_id in people for people in same.values())
 
     def _nearest(self, row: Appointment) -> None:
         """A visit by itself: the day as near as can be (rather later than earlier), then the hour."""
@@ -220,7 +236,7 @@ class Repair:
 
     def _slack(self, row: Appointment) -> int:
         """How many days later the visit may be before its course's longest gap is broken."""
-        desk = self.scene.desks.get(row.course_id) if row.course_id else None
+        desk = self._desk_of(row)
         places = {**desk.standing, **desk.loose} if desk else {}
         spec = (
             next((each for each in desk.specs if desk.session_id(each) == row.course_session_id), None)
@@ -240,6 +256,8 @@ class Repair:
     def _moved(self, row: Appointment, start: datetime, takings: tuple[Taking, ...]) -> None:
         if start == row.starts_at:
             self._write(row, "kept", "stands_in", _STANDS_IN, start, takings)
+        elif row.id in self._unserved() and self._irreplaceable(row):
+            self._write(row, "moved", "same_person", _SAME, start, takings)
         elif row.id in self._unserved():
             self._write(row, "moved", "nobody_stands_in", "Nobody else can serve it at its time.", start, takings)
         else:
