@@ -40,6 +40,11 @@ blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding
 
 _REFUSES = (NotFound, Invalid, AlreadyExists)
 _HOLD = {"description": "A hold of yours: its time counts as free"}
+_PEOPLE = {
+    "description": "Who is to serve. Of several with one role any will do; a role that none of them has stays open"
+}
+_ROOM = {"description": "The room to use"}
+_DEVICE = {"description": "The device to use"}
 _SESSION = {"description": "The session of a course that the visit is for: its gaps, gates and limits hold too"}
 _BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}
 
@@ -52,8 +57,9 @@ class AvailabilityQuery(PageQuery):
     from_ = Instant(data_key="from", required=True)
     to = Instant(required=True)
     patient_id = Id(load_default=None)
-    practitioner_id = Repeated(Id(), max=50, load_default=list)
-    room_id = Id(load_default=None)
+    practitioner_id = Repeated(Id(), max=50, load_default=list, metadata=_PEOPLE)
+    room_id = Id(load_default=None, metadata=_ROOM)
+    device_id = Id(load_default=None, metadata=_DEVICE)
     weekdays = CommaList(Weekday(), max=7, load_default=None)
     earliest = TimeOfDay(load_default=None)
     latest = TimeOfDay(load_default=None)
@@ -76,8 +82,9 @@ class ExplainQuery(Schema):
     location_id = Id(required=True)
     start = Start(required=True)
     patient_id = Id(load_default=None)
-    practitioner_id = Repeated(Id(), max=50, load_default=list)
-    room_id = Id(load_default=None)
+    practitioner_id = Repeated(Id(), max=50, load_default=list, metadata=_PEOPLE)
+    room_id = Id(load_default=None, metadata=_ROOM)
+    device_id = Id(load_default=None, metadata=_DEVICE)
     exclude_appointment = Id(load_default=None)
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
@@ -104,6 +111,7 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
         patient_id=query["patient_id"],
         practitioner_ids=tuple(query["practitioner_id"]),
         room_id=query["room_id"],
+        device_id=query["device_id"],
         wish=_wish(query),
         exclude_appointment=query["exclude_appointment"],
         hold_id=query["hold_id"],
@@ -127,6 +135,7 @@ def explain_availability(session: Session, call: Call, query: dict[str, Any]) ->
         patient_id=query["patient_id"],
         practitioner_ids=tuple(query["practitioner_id"]),
         room_id=query["room_id"],
+        device_id=query["device_id"],
         exclude_appointment=query["exclude_appointment"],
         hold_id=query["hold_id"],
         by=query["by"],

@@ -44,6 +44,7 @@ class Question:
     patient_id: UUID | None = None
     practitioner_ids: tuple[UUID, ...] = ()
     room_id: UUID | None = None
+    device_id: UUID | None = None
     wish: Wish = QUARTER_HOURS
     exclude_appointment: UUID | None = None
     #: A hold of the asker's: its time counts as free.
@@ -243,7 +244,7 @@ def _look(
     look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
     whole(partial(_check, question, look, exact=exact), linked)
     look = replace(look, rules=linked())
-    asked = question.practitioner_ids or question.room_id  # whose names may be wrong
+    asked = question.practitioner_ids or question.room_id or question.device_id  # whose names may be wrong
     loaded = look.load(start, end, narrow=finding and not asked and kind.visit.group is None)
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 
@@ -265,21 +266,21 @@ def _expect_known(look: Search) -> None:
 
 
 def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:
-    """The people and the room asked for, each for what they can serve; a role that none of them has stays open.
+    """The people and things asked for, each for what they can serve; a role that none of them has stays open.
 
     Raises NotFound for someone who does not work at this location, Invalid when they can serve nothing in the visit.
     """
     needed = {thread.selector for thread in kind.demand.threads if not thread.present}
     pins = []
-    for name, resource_id in (
-        *(("practitioner_id", each) for each in question.practitioner_ids),
-        *([("room_id", question.room_id)] if question.room_id else []),
+    for name, prefix, resource_id in (
+        *(("practitioner_id", "role:", each) for each in question.practitioner_ids),
+        *([("room_id", "room:", question.room_id)] if question.room_id else []),
+        *([("device_id", "device:", question.device_id)] if question.device_id else []),
     ):
         calendar = loaded.site.calendars.get(resource_id)
         if calendar is None:
             detail = f"There is no resource {resource_id} at this location."
             raise NotFound(detail)
-        prefix = "room:" if name == "room_id" else "role:"
         served = sorted(each for each in needed & calendar.serves.keys() if each.startswith(prefix))
         if not served:
             detail = f"Resource {resource_id} serves nothing that this visit needs."

@@ -247,21 +247,25 @@ class Search:
     def site(self, loaded: Loaded) -> Site:
         """The site with the visit's pins, whoever's lead time and horizon, the course's rules and the other doses."""
         site = loaded.site
-        pins: dict[str, frozenset[UUID]] = {}
-        for pin in self.wanted.pins:
-            pins[pin.selector] = pins.get(pin.selector, frozenset()) | {pin.resource_id}
         further = self.rules.bars(site.timeline, site.time_zone) if self.rules is not None else ()
         further += dose_bars(self.kind.visit, doses_among(loaded.visits, self._moving), site.timeline, site.time_zone)
         earliest, latest = loaded.policies.starts(self.call.now, self.wanted.by)
         return replace(
             site,
-            pins=pins,
+            pins=self._pins(),
             further=further,
             earliest=earliest,
             latest=latest,
             region=self.wanted.patient_region,
             asked=self.rules.asked if self.rules is not None else (),
         )
+
+    def _pins(self) -> dict[str, frozenset[UUID]]:
+        """Selector to those asked for by name, any of whom will do."""
+        pins: dict[str, frozenset[UUID]] = {}
+        for pin in self.wanted.pins:
+            pins[pin.selector] = pins.get(pin.selector, frozenset()) | {pin.resource_id}
+        return pins
 
     def nearest(self, starts_at: datetime) -> list[datetime]:
         """Up to five starts that can be booked, the nearest to the wanted one, or to the bounds that it is beyond."""
@@ -331,8 +335,7 @@ class Search:
             return {}
         timeline, calendars = loaded.site.timeline, loaded.site.calendars
         span = timeline.origin, timeline.end
-        pinned = {pin.resource_id for pin in self.wanted.pins}
-        found = {}
+        pinned, found = self._pins().values(), {}
         for group in joinable(
             self.session,
             self.call,
@@ -346,7 +349,7 @@ class Search:
                 key in calendars and _lasts(calendars[key].there, timeline.slot(begins), timeline.slot_after(ends))
                 for key, _, begins, ends in group.served
             )
-            if all(there) and pinned <= {served[0] for served in group.served}:
+            if all(there) and all(names & {served[0] for served in group.served} for names in pinned):
                 found[timeline.slot(group.starts_at)] = group
         return found
 

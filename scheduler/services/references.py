@@ -46,6 +46,7 @@ _NOUNS: Mapping[str, _Noun] = {
     "practitioner_id": _served("practitioner", "practitioner"),
     "practitioner_ids": _served("practitioner", "practitioner"),
     "room_id": _served("room", "room"),
+    "device_id": _served("device", "device"),
     "course_id": _Noun("course", Course.id),
     "course_ids": _Noun("course", Course.id),
     "course_session_id": _Noun("session", CourseSession.id),
