@@ -105,6 +105,11 @@ class Clinic:
         values = {"name": room_type, "location_id": self.location_id, "type_code": room_type, **more}
         return self.do(lambda s, c: resources.create(s, c, resources.ROOM, values).id)
 
+    def device(self, device_type: str, **more: int) -> UUID:
+        """A device of that type."""
+        values = {"name": device_type, "location_id": self.location_id, "type_code": device_type, **more}
+        return self.do(lambda s, c: resources.create(s, c, resources.DEVICE, values).id)
+
     def patient(self, **values: Any) -> UUID:
         """A patient with an e-mail address and a phone."""
         defaults = {

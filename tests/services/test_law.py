@@ -1,7 +1,8 @@
 """The law of availability, through the services: what is offered books, what is not is refused as `explain` says.
 
 The clinics are made up at random: segments with windows of their own per role, shared units, presence, hand-over,
-`same_as`, certificates, roles and days that end, absences, closures, extra hours, turnover, doses, holds.
+`same_as`, certificates, roles and days that end, absences, closures, extra hours, turnover, doses here and at another
+location, devices, holds.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from scheduler.services import absences, availability, booking, extra_hours, hol
 from scheduler.services.appointments import AppointmentView, Participation
 from scheduler.services.availability import LONGEST_SPAN, Offer, Question
 from scheduler.services.finding import Wanted
-from tests.clinic import Clinic, need, segment, visit_type
+from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.desk import overlaps
 from tests.plumbing.effort import trying
 
@@ -50,6 +51,7 @@ class Maker:
         self.people += [self.person(rng.choice(("nurse", "prescriber"))) for _ in range(rng.randint(0, 1))]
         tidied = {"buffer_before_minutes": rng.choice((0, 0, 5)), "buffer_after_minutes": rng.choice((0, 0, 10))}
         self.rooms = [self.clinic.room("bay", **tidied) for _ in range(rng.randint(1, 2))]
+        self.rooms += [self.clinic.device("pump", units=rng.choice((1, 2)))]
         self.patients = [self.clinic.patient() for _ in range(3)]
 
     def some(self, share: float) -> bool:
@@ -71,6 +73,8 @@ class Maker:
             if number == 0 and self.some(0.3):
                 needs.append(need("role:therapist"))
             parts.append(segment(f"part{number}", self.rng.choice((5, 15, 30)), *needs))
+        if self.some(0.4):
+            self.rng.choice(parts)["needs"].append(need("device:pump", self.rng.choice(("shared", "exclusive"))))
         if self.some(0.6):
             for part in parts:
                 part["needs"].append(need("room:bay"))
@@ -128,6 +132,8 @@ class Maker:
                 ))  # fmt: skip
             else:
                 clinic.do(lambda s, c, who=who, span=span: absences.create(s, c, resource_id=who, **span))
+        if self.some(0.5):
+            self.elsewhere()
         if self.some(0.3):
             self.policies(lead_minutes=rng.choice((60 * 68, 60 * 70)), horizon_days=rng.choice((2, 30)))
         for number in range(6):
@@ -137,6 +143,18 @@ class Maker:
                 clinic.do(lambda s, c, act=act, wanted=wanted: act(s, c, wanted))
             except Refused:
                 continue
+
+    def elsewhere(self) -> None:
+        """A dose of everybody's at another location, by another clock."""
+        clinic = self.clinic
+        kind = visit_type("away", segment("dose", 30), kind="dosing", modality="iv")
+        hours = week("00:00", "23:55", ("sun", "mon", "tue"))
+        values = {"name": "Other", "time_zone": self.rng.choice(ZONES), "hours": hours}
+        other = clinic.do(lambda s, c: locations.create(s, c, values).id)
+        clinic.visit(kind)
+        for patient in self.patients:
+            asked = Wanted(patient, "away", other, self.moment())
+            clinic.do(lambda s, c, asked=asked: booking.book(s, c, asked))
 
     def policies(self, **values: int) -> None:
         with Session(self.clinic.engine) as session, session.begin():
@@ -280,6 +298,26 @@ def test_a_nurse_watches_by_weight_and_hands_over_at_an_edge(engine: Engine) -> 
     assert [(p.segment, p.resource_id) for p in handed.participants] == [("peak", nurse), ("recovery", late)]
     with pytest.raises(Refused):
         book("11:30")  # nobody is there for the whole of a peak that straddles the edge
+    assert overlaps(engine) == 0
+
+
+def test_staggered_visits_share_one_pump(engine: Engine) -> None:
+    """It is taken while it runs, and not while a visit only prepares or recovers."""
+    clinic = Clinic(engine)
+    drip = [segment("prepare", 30), segment("run", 60, need("device:pump")), segment("recover", 30)]
+    clinic.visit(visit_type("drip", *drip))
+    pump, patients = clinic.device("pump"), [clinic.patient() for _ in range(3)]
+    asked = [Wanted(who, "drip", clinic.location_id, clinic.at(f"{DAY} 09:00")) for who in patients]
+    clinic.do(lambda s, c: booking.book(s, c, asked[0]))
+    early, staggered = (replace(asked[1], start=clinic.at(f"{DAY} {clock}")) for clock in ("09:55", "10:00"))
+    refused = tried(clinic, early)[1]
+    assert refused is not None
+    assert [(each.code, each.resource_id) for each in refused.reasons] == [("resource_busy", pump)]
+    booked = clinic.do(lambda s, c: booking.book(s, c, staggered))
+    assert served(booked.participants) == {("run", pump)}
+    between = Question("drip", clinic.location_id, clinic.at(f"{DAY} 08:00"), clinic.at(f"{DAY} 12:00"), patients[2])
+    assert min(offered(clinic, between)) == clinic.at(f"{DAY} 08:00")
+    assert sorted(offered(clinic, between))[1] == clinic.at(f"{DAY} 11:00")
     assert overlaps(engine) == 0
 
 
