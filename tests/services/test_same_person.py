@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -69,7 +70,7 @@ def repaired(clinic: Clinic, found: Offer) -> tuple[Line, ...]:
 
 def test_of_two_who_are_named_one_serves_it_all_though_the_other_fits_tighter(clinic: Clinic) -> None:
     both = therapists(clinic)
-    wish = {"practitioner_ids": [str(each) for each in both], "continuity": "required"}
+    wish: dict[str, Any] = {"practitioner_ids": [str(each) for each in both], "continuity": "required"}
     [before] = offer(clinic, course(clinic, **wish).id)
     ends = [each.end for each in before.plan.sessions if each.spec.step == "talk"]
     for place, end in enumerate(ends):  # right after each talk another one of the two is busy, so that they fit best
