@@ -69,7 +69,7 @@ def _wishes(rng: Random) -> dict[str, Any]:
 def _explained(session: Session, call: Call, *, course_id: UUID, told: Told) -> None:
     desk = planning.set_up(session, call, courses.get(session, call, course_id), through="all")
     began = process_time()
-    plans = planning.solve(desk)
+    plans = planning.solve(desk) or planning.solve_finer(desk)
     spent = 1000 * (process_time() - began)
     if plans:
         return

@@ -231,7 +231,11 @@ def get_course(session: Session, call: Call, *, course_id: UUID) -> Any:
 def plan_course(
     session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
 ) -> Any:
-    """The best plans for what is not booked yet, against the real calendar; occupies nothing."""
+    """The best plans for what is not booked yet, against the real calendar; occupies nothing.
+
+    Visits start on the quarters of the hour; where no plan does, on any five minutes. What is in the way when none does
+    either, and what would help, is told about the quarters.
+    """
     courses.expect(session, call, course_id, revision)
     offered = offer_plans(
         session,

@@ -12,7 +12,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.planner.explain import feasible
 from scheduler.core.spacing import Booked
-from scheduler.services.planning import CoursePlan, Desk, Placed, set_up
+from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up
 from scheduler.services.problems import problem_of
 
 
@@ -21,7 +21,11 @@ def continues(session: Session, call: Call, desk: Desk, plans: Sequence[CoursePl
     whole = set_up(session, call, desk.course)
     if len(whole.specs) == len(desk.specs):
         return [None] * len(plans)
-    return [feasible(problem_of(_with(whole, plan))) for plan in plans]
+    return [_is_possible(_with(whole, plan)) for plan in plans]
+
+
+def _is_possible(desk: Desk) -> bool:
+    return feasible(problem_of(desk)) or feasible(problem_of(finer(desk)))
 
 
 def _with(whole: Desk, plan: CoursePlan) -> Desk:

@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Clinic, Taking, assign
 from scheduler.core.bar import Bar
+from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.planner import Discord, Plan, Problem
 from scheduler.core.planner import alternatives as planned_alternatives
+from scheduler.core.planner.explain import feasible
 from scheduler.core.planner.glance import ruled_out
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
@@ -31,7 +33,7 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_of
-from scheduler.services.problems import clinics_of, days_seen, problem_of, rules_of, weights_of
+from scheduler.services.problems import ROW_MINUTES, clinics_of, days_seen, problem_of, rules_of, weights_of
 
 #: How far is looked, in turn: the next time only where that did not tell.
 _LOOKS: tuple[Look, ...] = ("first", "near", "far")
@@ -79,6 +81,8 @@ class Desk:
     loose: Mapping[int, Booked] = field(default_factory=dict)
     #: Whether every lawful plan lies within the time that is looked at.
     is_whole: bool = False
+    #: Starts are looked for at these minutes of the clock.
+    row_minutes: int = ROW_MINUTES
 
     @property
     def wanted(self) -> tuple[SessionSpec, ...]:
@@ -136,6 +140,8 @@ def make_plans(
         if plans and (desk.is_whole or none_later(plans[0].plan, weights_of(desk), days_seen(desk), desk.specs)):
             break
     if not plans:
+        plans = solve_finer(desk, count, effort=None if proven else EFFORT)
+    if not plans:
         raise explaining.refusal(session, call, desk, explaining.Planner(rules_of, solve))
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
 
@@ -183,6 +189,20 @@ def solve(
         for each in unserved:
             problem = continuity.without(problem, desk, clinics, each)
         problem = replace(problem, discords=(*problem.discords, *dict.fromkeys(discords)))
+
+
+def finer(desk: Desk) -> Desk:
+    """The desk with every start that can be booked, and not those on the quarters of the hour alone.
+
+    No course is said to have no plan before these were looked at.
+    """
+    return replace(desk, row_minutes=SLOT_MINUTES)
+
+
+def solve_finer(desk: Desk, count: int = 1, *, effort: int | None = None) -> list[CoursePlan]:
+    """`solve` between the quarters of the hour too: for a course that has no plan on them, and mostly none at all."""
+    fine = finer(desk)
+    return solve(fine, count, effort=effort) if feasible(rules_of(fine)) else []
 
 
 def people(desk: Desk, plan: Plan) -> CoursePlan | None:

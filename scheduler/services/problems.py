@@ -32,7 +32,8 @@ By = Mapping[str, Mapping[Hashable, int]]
 #: The starts that a kind of visit has, by its code.
 StartsOf = Callable[[str], int]
 
-#: Starts are looked for at these minutes of the clock, unless a visit that may stay stands between them.
+#: Starts are looked for at these minutes of the clock first; between them where a visit that may stay stands there, or
+#: where nothing is found.
 ROW_MINUTES = 15
 #: No day is ruled out.
 EVERY_DAY = -1
@@ -86,7 +87,7 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
         for places in (desk.standing, desk.loose)
     )
     off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
-    rows = SLOT_MINUTES if off_the_rows else ROW_MINUTES
+    rows = SLOT_MINUTES if off_the_rows else desk.row_minutes
     return Problem(
         grid=Grid(timeline.origin, timeline.slots, zone, first_day, days_seen(desk), rows),
         mains=tuple(
