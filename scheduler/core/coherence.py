@@ -6,13 +6,15 @@ them sums to less than nothing. Opening hours and people are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import NamedTuple
 
 from scheduler.core.course import SessionSpec, expand
+from scheduler.core.course_doses import too_close, too_many
 from scheduler.core.errors import Fault, refuse
 from scheduler.core.protocol import Protocol
+from scheduler.core.visit import VisitType
 
 _DAY_MINUTES = 24 * 60
 
@@ -26,14 +28,17 @@ class Rule(NamedTuple):
     text: str
 
 
-def check_coherent(protocol: Protocol) -> None:
-    """Raise Invalid, naming the circle, when no dates at all keep the rules, under some cadence."""
+def check_coherent(protocol: Protocol, visits: Mapping[str, VisitType] | None = None) -> None:
+    """Raise Invalid, naming the circle, when no dates at all keep the rules, under some cadence.
+
+    With the `visits`, by code, the limits between doses are among the rules.
+    """
     faults, told = [], set()
     optional = [step.key for _, step in protocol.steps() if step.optional]
     cadences: list[str | None] = [each.key for each in protocol.cadences]
     for cadence in cadences or [None]:
         for wanted, counts in product({(), tuple(optional)}, _counts(protocol)):
-            circle = contradiction(expand(protocol, cadence, optional=wanted, counts=counts))
+            circle = contradiction(expand(protocol, cadence, optional=wanted, counts=counts), visits)
             if circle is not None and circle not in told:
                 told.add(circle)
                 under = f" under '{cadence}'" if cadence else ""
@@ -48,10 +53,12 @@ def _counts(protocol: Protocol) -> list[dict[str, int]]:
     return [{}, *({key: each[end] for key, each in bounds.items()} for end in (0, 1) if bounds)]
 
 
-def contradiction(specs: Sequence[SessionSpec]) -> tuple[str, ...] | None:
+def contradiction(
+    specs: Sequence[SessionSpec], visits: Mapping[str, VisitType] | None = None
+) -> tuple[str, ...] | None:
     """The sentences of a circle of rules that cannot all be kept; None when there is none."""
     chain = [spec for spec in specs if spec.kind == "main"]
-    rules = list(_rules(specs, chain))
+    rules = [*_rules(specs, chain), *(_doses(chain, visits) if visits else ())]
     latest, came = [0] * len(chain), [-1] * len(chain)
     changed = -1
     for _ in range(len(chain) + 1):
@@ -110,6 +117,20 @@ def _limits(chain: Sequence[SessionSpec], place: int) -> Iterator[Rule]:
             within = "a week" if limit.days is None else f"{limit.days} days"
             text = f"of '{spec.phase}' at most {limit.most} fall within {within}"
             yield Rule(past, place, -days, text)
+
+
+def _doses(chain: Sequence[SessionSpec], visits: Mapping[str, VisitType]) -> Iterator[Rule]:
+    """What the visit types want between the course's own doses."""
+    kinds = [visits[spec.visit_type] for spec in chain]
+    for place, least in too_close(kinds):
+        since = f"{_name(chain[place])} starts at least {least / 60:g} hour(s) after {_name(chain[place - 1])}"
+        text = f"{since} by the limits of '{kinds[place].code}' and '{kinds[place - 1].code}'"
+        yield Rule(place, place - 1, -max(0, (least - 60) // _DAY_MINUTES), text)  # a local day may have 25 hours
+    for sooner, later in too_many(kinds):
+        limits = kinds[later].limits
+        text = f"{_name(chain[later])} is at least {limits.days} day(s) after {_name(chain[sooner])}"
+        why = f"since '{kinds[later].code}' allows {limits.most} dose(s) in {limits.days} days"
+        yield Rule(later, sooner, -(limits.days or 0), f"{text}, {why}")
 
 
 def _name(spec: SessionSpec) -> str:

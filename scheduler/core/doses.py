@@ -65,6 +65,15 @@ def crowded(doses: Sequence[Dose]) -> Iterator[tuple[Dose, Dose]]:
             yield before[-limits.most], dose
 
 
+def least_minutes(before: VisitType, visit: VisitType) -> int:
+    """From the start of a visit to that of a later one at least, by the hours that either wants between their doses."""
+    if before.kind != "dosing" or visit.kind != "dosing":
+        return 0
+    hours = max(_hours(before, visit), _hours(visit, before))
+    apart = timedelta(hours=hours) + _offset(before) - _offset(visit)
+    return max(0, apart // timedelta(minutes=1)) if hours else 0
+
+
 def _interval_bars(visit: VisitType, doses: Sequence[Dose], timeline: Timeline) -> Iterator[Bar]:
     """One bar for each number of hours: that of the new visit, or of the other one where it wants more."""
     apart: dict[int, int] = {}

@@ -16,8 +16,9 @@ from scheduler.core.availability import Clinic, exact_starts
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
+from scheduler.core.course_doses import dose_caps, dose_spans, rested
 from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
-from scheduler.core.planner import Grid, Leaf, Main, Problem, Weights, Window
+from scheduler.core.planner import Gap, Grid, Leaf, Main, Problem, Weights, Window
 from scheduler.core.planner.fullness import fullness
 from scheduler.core.site import valid_days
 from scheduler.services.opening_days import days_within
@@ -86,6 +87,7 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
         {str(desk.session_id(specs[i])): timeline.slot(place.starts_at) for i, place in places.items() if i in specs}
         for places in (desk.standing, desk.loose)
     )
+    visits = [desk.kinds[spec.visit_type].visit for spec in mains]
     off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
     rows = SLOT_MINUTES if off_the_rows else desk.row_minutes
     return Problem(
@@ -96,7 +98,7 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
                 minutes=desk.kinds[spec.visit_type].visit.minutes,
                 starts=within(starts[spec.visit_type], _days(desk, spec, first=place == 0)),
                 by=_by(desk, spec, by),
-                gap=None if place == 0 else gap_of(spec),
+                gap=None if place == 0 else _gap(desk, mains[place - 1], spec),
                 leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
                 dosing=spec.dosing,
                 phase=spec.phase,
@@ -108,12 +110,19 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
         continuity=desk.preferences.continuity,
         preferences=desk.preferences.wishes,
         weights=weights_of(desk),
-        spans=(*day_spans(mains), *bound_spans(mains)),
+        spans=(*day_spans(mains), *bound_spans(mains), *dose_spans(visits)),
         pinned=pinned,
         booked=booked,
-        caps=tuple(caps(mains)),
+        caps=(*caps(mains), *dose_caps(visits)),
         open_days=_open_days(desk, mains, first_day, days_seen(desk)),
     )
+
+
+def _gap(desk: Desk, before: SessionSpec, spec: SessionSpec) -> Gap:
+    """What lies between two main sessions; a dose that stands keeps others away by when it is, or was given."""
+    if desk.standing.keys() & {before.index, spec.index}:
+        return gap_of(spec)
+    return rested(gap_of(spec), *(desk.kinds[each.visit_type].visit for each in (before, spec)))
 
 
 def _days(desk: Desk, spec: SessionSpec, *, first: bool) -> int:

@@ -166,10 +166,11 @@ def _document(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parsed(session: Session, call: Call, definition: Mapping[str, Any]) -> Protocol:
     faults = code_faults(definition.get("code"))
+    visits = by_code(session, call)
     try:
-        protocol = parse_protocol(definition, by_code(session, call))
+        protocol = parse_protocol(definition, visits)
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
     refuse(faults)
-    check_coherent(protocol)
+    check_coherent(protocol, visits)
     return protocol

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.civil import to_local
-from scheduler.core.errors import PlanStale, Refused
+from scheduler.core.errors import Invalid, NoFeasiblePlan, PlanStale, Refused
 from scheduler.core.localgrid import Wish
 from scheduler.core.overriding import override_of
 from scheduler.models import Appointment
@@ -195,12 +195,29 @@ class TestCourses:
         with pytest.raises(PlanStale, match="less than 30 hours"):
             accept(clinic, made.id, first.token)
 
-    def test_a_protocol_closer_than_the_limits_is_not_booked(self, clinic: Clinic) -> None:
-        """The planner goes by the protocol; whoever writes goes by the law."""
+    def test_a_protocol_that_the_limits_never_allow_is_refused_by_name(self, clinic: Clinic) -> None:
         self.limit(clinic, max_per_days={"count": 1, "days": 7})
+        with pytest.raises(Invalid) as caught:
+            approve(clinic, protocol())
+        [fault] = caught.value.faults
+        assert (fault.pointer, fault.code) == ("/phases", "contradictory_rules")
+        assert "dose 3 is at most 5 day(s) after dose 2" in fault.detail
+        assert "'dose' allows 1 dose(s) in 7 days" in fault.detail
+
+    def test_limits_that_came_after_the_protocol_leave_no_plan(self, clinic: Clinic) -> None:
+        """No plan is offered that is refused when it is booked."""
+        approve(clinic, protocol())
+        self.limit(clinic, max_per_days={"count": 1, "days": 7})
+        with pytest.raises(NoFeasiblePlan):
+            offer(clinic, course(clinic).id)
+
+    @pytest.mark.parametrize(
+        "limits", [{"max_per_days": {"count": 2, "days": 7}}, {"min_hours_between_doses": 52}], ids=["days", "hours"]
+    )
+    def test_a_plan_keeps_the_limits_between_its_own_doses(self, clinic: Clinic, limits: dict[str, Any]) -> None:
+        """By the protocol alone they would be two days apart, all at the same hour."""
+        self.limit(clinic, **limits)
         approve(clinic, protocol())
         made = course(clinic)
         [best] = offer(clinic, made.id)
-        with pytest.raises(Refused) as caught:
-            accept(clinic, made.id, best.token)
-        assert codes(caught.value) == {"dose_interval"}
+        assert len(accept(clinic, made.id, best.token)) == len(best.plan.sessions)
