@@ -147,3 +147,42 @@ def test_whatever_anybody_may_grant_a_hard_longest_time_stays(code: str) -> None
         assert all(everything[spec.index] != spec for spec in bound), "so it can be found to be to blame"
         assert [each.gap and each.gap[:2] for each in everything] == [each.gap and each.gap[:2] for each in specs]
         assert all(fine.hard == hard for each in limits for fine in finer(seen, each, ()))
+
+
+#: Every kind of least time that a protocol can set, with a longest beside it, a phase's length and a limit of a week.
+LEAST: tuple[tuple[str, Any], ...] = (
+    (GAP, {"unit": "days", "min": 2, "target": 2, "max": 5, "min_hours": 40}),
+    LONGEST["window_max"],
+    LONGEST["bound_max"],
+    ("/phases/1/max_days", 21),
+    ("/phases/1/per_week", 3),
+)
+
+
+def least(specs: tuple[SessionSpec, ...]) -> list[tuple[Any, ...]]:
+    """What each session keeps at least from those before it."""
+    return [
+        (
+            spec.anchor,
+            spec.gap and spec.gap[:2],
+            spec.rest and (spec.rest.edge, spec.rest.minimum),
+            spec.window and (spec.window.edge, spec.window.minimum),
+            tuple((bound.anchor, bound.least) for bound in spec.bounds),
+        )
+        for spec in specs
+    ]
+
+
+@pytest.mark.parametrize("changes", [LEAST, (LONGEST["rest_max"], LONGEST["entry"])], ids=["days", "hours"])
+def test_whatever_is_lifted_no_least_time_becomes_shorter(changes: tuple[tuple[str, Any], ...]) -> None:
+    """Of no session, by no rule and not by all of them at once, not even by those that nobody can grant."""
+    specs = expand(parsed_protocol(*changes))
+    demands = {kind: demand_of(visit) for kind, visit in VISITS.items()}
+    seen = replace(scene(VISITS["infusion"]), specs=specs, demands=demands)
+    coarse = rules_of(seen)
+    fine = [part for rule in coarse for part in finer(seen, rule, ())]
+    for some in (*([rule] for rule in (*coarse, *fine)), coarse):
+        assert least(lifted(seen, some).specs) == least(specs), some
+    kept = [each for spec in least(specs) for each in spec[1:] if each]
+    assert len(kept) > len(specs), "there was something to keep"
+    assert lifted(seen, coarse).specs != specs, "though longest times do become longer"

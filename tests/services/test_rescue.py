@@ -29,8 +29,8 @@ def clinic(engine: Engine) -> Clinic:
     return made
 
 
-def booked(clinic: Clinic, **preferences: object) -> UUID:
-    made = course(clinic, **preferences)
+def booked(clinic: Clinic, code: str = "trial", **preferences: object) -> UUID:
+    made = course(clinic, code=code, **preferences)
     book(clinic, made.id, offer(clinic, made.id)[0].token)
     return made.id
 
@@ -126,3 +126,28 @@ def test_a_visit_that_goes_where_another_stands_waits_for_it(clinic: Clinic) -> 
 def single(clinic: Clinic, code: str, start: str) -> UUID:
     wanted = Wanted(clinic.patient(), code, clinic.location_id, clinic.at(start))
     return clinic.do(lambda s, c: booking.book(s, c, wanted)).id
+
+
+@pytest.mark.parametrize("first", ["loose", "tight"], ids=["the loose one is earlier", "the tight one is earlier"])
+def test_the_only_place_goes_to_whoever_is_nearest_to_breaking_its_longest_gap(clinic: Clinic, first: str) -> None:
+    """Two talks of Wednesday, one free hour on Thursday: a day later is the last that the tight course has."""
+    for code, most in (("loose", 5), ("tight", 3)):
+        approve(clinic, talks(code, most))
+    therapist = somebody(clinic, "therapist")
+    away(clinic, therapist, "2030-03-07 00:00", "2030-03-07 13:00")
+    away(clinic, therapist, "2030-03-07 14:00", "2031-12-01 00:00")
+    courses = {code: booked(clinic, code=code) for code in sorted(("loose", "tight"), key=lambda code: code != first)}
+    wednesday = Span(clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00"))
+    lines = searched(clinic, therapist, wednesday, 0).lines
+    assert [line.course_id for line in lines] == list(courses.values()), "by their starts"
+    assert {line.course_id: line.to for line in lines} == {
+        courses["tight"]: clinic.at("2030-03-07 13:00"),
+        courses["loose"]: None,
+    }
+
+
+def talks(code: str, most: int) -> dict[str, object]:
+    """Two talks, two days apart, at most so many."""
+    gap = {"unit": "days", "min": 2, "target": 2, "max": most}
+    step = {"key": "talk", "visit_type": "talk", "count": 2, "gap": gap}
+    return {"code": code, "name": code, "modality": "none", "phases": [{"key": "all", "steps": [step]}]}
