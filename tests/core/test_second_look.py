@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from scheduler.core import second_look
 from scheduler.core.bitmap import Timeline
 from scheduler.core.course import SessionSpec, expand, supplied
 from scheduler.core.opendays import OpenDays
@@ -101,6 +106,20 @@ def test_clinic_days_are_counted_as_such() -> None:
     assert judged(series(gap(1, 2)), {}) == []
     few = judged(series(gap(2, 5)), {})
     assert few == ["session 6 is 1 clinic days after session 4", "session 12 is 1 clinic days after session 10"]
+
+
+def test_it_shares_no_line_with_the_planner() -> None:
+    """Neither it nor anything that it imports."""
+    seen, left = set[str](), {second_look.__name__}
+    while left:
+        name = left.pop()
+        seen.add(name)
+        tree = ast.parse(Path(inspect.getfile(import_module(name))).read_text())
+        plain = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
+        imported = plain | {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        left |= {each for each in imported if each.startswith("scheduler")} - seen
+    assert {"scheduler.core.course", "scheduler.core.spacing"} <= seen
+    assert [name for name in sorted(seen) if "planner" in name or "planning" in name] == []
 
 
 class TestHardLimits:

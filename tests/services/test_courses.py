@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -242,6 +243,27 @@ def test_a_tampered_token_is_a_fault(clinic: Clinic) -> None:
     [best] = offer(clinic, made.id)
     with pytest.raises(Invalid):
         accept(clinic, made.id, best.token[:-4] + ("AAAA" if best.token[-4:] != "AAAA" else "BBBB"))
+
+
+def test_a_plan_that_was_tampered_with_in_its_row_is_refused_and_books_nothing(clinic: Clinic) -> None:
+    """The last dose and its talk two weeks later: all are free then, and the gap before is too long."""
+    approve(clinic, protocol())
+    made = course(clinic)
+    [best] = offer(clinic, made.id)
+
+    def later(entry: dict[str, Any]) -> dict[str, Any]:
+        return entry | {
+            key: (datetime.fromisoformat(entry[key]) + timedelta(14)).isoformat() for key in ("start", "end")
+        }
+
+    with Session(clinic.engine) as session, session.begin():
+        row = session.scalars(select(StoredPlan)).one()
+        sessions = row.body["sessions"]
+        row.body = row.body | {"sessions": [*sessions[:-2], *map(later, sessions[-2:])]}
+    messages = count(clinic, Message)
+    with pytest.raises(PlanStale, match=r"no longer keeps the rules of its protocol: session 6 is \d+ days after"):
+        accept(clinic, made.id, best.token)
+    assert (count(clinic, Appointment), count(clinic, Occupancy), count(clinic, Message)) == (0, 0, messages)
 
 
 def test_what_lies_behind_a_gate_is_planned_when_asked_and_only_pencilled(clinic: Clinic) -> None:
