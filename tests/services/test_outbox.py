@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from scheduler.models import Appointment, Message
-from scheduler.services import booking, message_rules, outbox, shipped
+from scheduler.services import booking, message_rules, outbox, shipped, visit_day
 from tests.clinic import Clinic
 from tests.desk import book, refused, wanted
 from tests.postroom import by_rule, cancel, messages, move, only, open_postroom
@@ -164,6 +164,19 @@ class TestCancelling:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)
         clinic.do(lambda s, c: booking.cancel(s, c, made.id, reason="ill", by="patient"), dry_run=True)
         assert only(clinic, "night_before").status == "pending"
+
+    def test_a_no_show_calls_off_everything_in_its_own_transaction(self, clinic: Clinic) -> None:
+        """No worker has to come by: nothing is pending any more when it has committed, and nothing is owed anew."""
+        made = book(clinic, clinic.patient(), "fasted", MONDAY)
+        late, before = clinic.at(MONDAY) + timedelta(minutes=15), statuses(clinic)
+        waiting = {rule for rule, (status, _) in before.items() if status == "pending"}
+        assert {"evening_check", "next_day_scale", "integration_prompt"} <= waiting
+        clinic.do(lambda s, c: visit_day.no_show(s, c, made.id), now=late, dry_run=True)
+        assert statuses(clinic) == before, "or not at all"
+        clinic.do(lambda s, c: visit_day.no_show(s, c, made.id), now=late)
+        assert statuses(clinic) == before | dict.fromkeys(waiting, ("suppressed", "noshow"))
+        assert {only(clinic, rule).called_off_at for rule in waiting} == {late}
+        assert len(messages(clinic)) == len(before)
 
     def test_a_cancellation_after_the_start_tells_nobody(self, clinic: Clinic) -> None:
         made = book(clinic, clinic.patient(), "session", MONDAY)
