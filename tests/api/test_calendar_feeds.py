@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import vobject
 
-from tests.api.examples import BOOKING, made, patient, staffed
+from tests.api.examples import BOOKING, VISIT_TYPE, made, patient, staffed
 from tests.api.problem import assert_problem
 
 if TYPE_CHECKING:
@@ -70,6 +70,21 @@ def test_only_what_concerns_the_resource_is_shown(alice: Person, client: FlaskCl
     assert events(client.get(feed(alice, patient(alice)))) == []
     inner = feed(alice, booked["participants"][0]["resource_id"], titles="visit_type")
     assert [event.summary.value for event in events(client.get(inner))] == ["Talk"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_room_shows_what_takes_place_in_it_and_another_like_it_nothing(
+    alice: Person, client: FlaskClient, where: str
+) -> None:
+    seen = {"name": "look", "minutes": 30, "needs": [{"room_type": "talk", "mode": "exclusive"}]}
+    made(alice, "/v1/visit-types", **VISIT_TYPE | {"code": "seen", "segments": [seen]})
+    rooms = [made(alice, "/v1/rooms", name=name, location_id=where, room_type="talk") for name in ("One", "Two")]
+    booked = visit(alice, where, visit_type="seen")
+    (room,) = {each["resource_id"] for each in booked["participants"] if each["kind"] == "room"}
+    (event,) = events(client.get(feed(alice, room)))
+    assert event.uid.value == f"{booked['id']}@regimen"
+    (other,) = set(rooms) - {room}
+    assert events(client.get(feed(alice, other))) == []
 
 
 def test_nothing_new_is_not_sent_again(alice: Person, client: FlaskClient, where: str, clock: Clock) -> None:

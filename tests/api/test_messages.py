@@ -15,7 +15,7 @@ from scheduler.database import transact
 from scheduler.models import AuditEvent, Message
 from scheduler.services import outbox
 from scheduler.services.outbox import Outcome
-from tests.api.examples import message
+from tests.api.examples import course, message
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -105,6 +105,28 @@ def test_dead_letters_are_found_by_kind_and_channel_too(alice: Person, engine: E
     assert found(dead="true", channel="email") == {failed}
     assert found(kind="booked") == {expired}
     assert found(status="pending", dead="false") == {waiting}
+
+
+def test_messages_are_found_by_whom_they_are_about_and_by_when_they_are_due(
+    alice: Person, engine: Engine, clock: Clock
+) -> None:
+    mine, other, whole = (message(alice) for _ in range(3))
+    due, planned = clock() + HOUR, alice.get(f"/v1/courses/{course(alice)}").json
+    put(engine, mine, due_at=due)
+    about = {"appointment_id": None, "course_id": UUID(planned["id"]), "patient_id": UUID(planned["patient_id"])}
+    put(engine, whole, due_at=due + HOUR, **about)
+    shown = alice.get(f"/v1/messages/{mine}").json
+
+    def found(**query: str) -> set[str]:
+        return {item["id"] for item in alice.get("/v1/messages", query_string=query).json["items"]}
+
+    assert found() == {mine, other, whole}
+    assert found(patient_id=shown["patient_id"]) == {mine}
+    assert found(appointment_id=shown["appointment_id"]) == {mine}
+    assert found(course_id=planned["id"]) == found(patient_id=planned["patient_id"]) == {whole}
+    assert found(**{"from": due.isoformat()}) == {mine, whole}
+    assert found(to=due.isoformat()) == {other}, "half-open"
+    assert found(**{"from": due.isoformat(), "to": (due + HOUR).isoformat()}) == {mine}
 
 
 @pytest.mark.parametrize("begun", [False, True])

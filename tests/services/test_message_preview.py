@@ -164,3 +164,20 @@ class TestCourses:
         assert [each.channel for each in letters] == ["sms"]
         text = in_words(letters[0], nudge.due_at).body
         assert disclosures(text) == []
+
+    @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+    def test_a_rule_for_some_steps_is_owed_for_these_and_for_no_other(self, engine: Engine) -> None:
+        clinic = open_course_clinic(engine)
+        held = clinic.do(message_rules.current)
+        base = next(rule for rule in held.items if rule["key"] == "remind_24h")
+        base = {key: value for key, value in base.items() if key != "yields"}
+        few = [base | {"key": key, "only": {"steps": [key]}} for key in ("dose", "talk", "elsewhere")]
+        clinic.do(lambda s, c: message_rules.change(s, c, few, held.revision))
+        approve(clinic, protocol(2))
+        made = course(clinic)
+        booked = accept(clinic, made.id, offer(clinic, made.id)[0].token)
+        steps = {each.id: each.step for each in made.sessions}
+        owed = {(row.rule.partition("+")[0], row.appointment_id) for row in messages(clinic)}
+        wanted = {(steps[view.row.course_session_id or view.id], view.id) for view in booked}
+        assert owed == {each for each in wanted if each[0] != "evaluation"}
+        assert len(owed) == 4

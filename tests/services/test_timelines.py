@@ -36,3 +36,19 @@ def test_what_was_lost_and_what_runs_out_is_in_the_picture(engine: Engine) -> No
     mark = bars[5].mark
     assert (bars[5].use_by, mark and mark.state) == (date(2030, 3, 7), "broken")
     assert all(bar.lost == () for bar in bars[3:])
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_was_given_is_done_and_what_waits_for_a_gate_is_pencilled(engine: Engine) -> None:
+    clinic = open_course_clinic(engine)
+    approve(clinic, protocol(gate=2))
+    made = course(clinic)
+    booked = accept(clinic, made.id, offer(clinic, made.id, through="all")[0].token)
+    for first in booked[:2]:
+        with Session(engine) as session, session.begin():
+            row = session.get_one(Appointment, (clinic.call.organization_id, first.id))
+            row.status, row.fulfilled_at = "fulfilled", row.ends_at
+    drawn = clinic.do(lambda s, c: timelines.of_course(s, c, made.id))
+    marks = [(bar.mark.start.isoformat(timespec="minutes"), bar.mark.state) for bar in drawn.bars if bar.mark]
+    states = ["done"] * 2 + ["booked"] * 3 + ["pencilled"] * 2
+    assert marks == [(view.row.local_start, state) for view, state in zip(booked, states, strict=True)]
