@@ -1,7 +1,7 @@
 """The nights on which clocks change, zone by zone: gaps, folds, and what must come through them unmoved.
 
-Everything runs on a machine that lives in Kolkata: the host's own zone is nobody's business. Everywhere else in the
-suite it is the machine's.
+Everything runs on a machine that lives in Kolkata, and again on one that lives in UTC: the host's own zone is nobody's
+business. Everywhere else in the suite it is the machine's.
 """
 
 from __future__ import annotations
@@ -69,21 +69,33 @@ CHANGES = {
 }
 #: Odd offsets, no change: the pinned rules have ended Casablanca's.
 STEADY = ("Asia/Kathmandu", "Pacific/Apia", "Africa/Casablanca")
+#: Where the machine lives, and the offset that it had in 1970.
+HOSTS = {"UTC": "+0000", "Asia/Kolkata": "+0530"}
 
 
 def changes(*, back: bool) -> list[Change]:
     return [Change(name, datetime.fromisoformat(pair[back][0]), pair[back][1], back) for name, pair in CHANGES.items()]
 
 
+#: PostgreSQL once, in the zone that is not its own either.
+pytestmark = pytest.mark.parametrize(
+    ("dialect", "host"),
+    [("sqlite", "UTC"), ("sqlite", "Asia/Kolkata"), ("postgresql", "Asia/Kolkata")],
+    indirect=True,
+)
+
+
 @pytest.fixture(autouse=True)
-def _in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine lives there while the test runs, and afterwards where it lived before."""
+    before = os.environ.get("TZ"), time.strftime("%z", time.localtime(0))
+    monkeypatch.setenv("TZ", request.param)
     time.tzset()
-    assert time.strftime("%z", time.localtime(0)) == "+0530"
+    assert time.strftime("%z", time.localtime(0)) == HOSTS[request.param]
     yield
     monkeypatch.undo()
     time.tzset()
-    assert os.environ.get("TZ") != "Asia/Kolkata"
+    assert (os.environ.get("TZ"), time.strftime("%z", time.localtime(0))) == before
 
 
 def open_site(engine: Engine, change: Change) -> Clinic:
