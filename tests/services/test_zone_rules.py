@@ -21,8 +21,8 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.reminders import quiet
 from scheduler.core.scopes import SCOPES
-from scheduler.models import Appointment, Message, Occupancy, new_id
-from scheduler.services import absences, audit, booking, rosters, tasks, zone_rules
+from scheduler.models import Appointment, Message, Occupancy, WebhookDelivery, new_id
+from scheduler.services import absences, audit, booking, rosters, tasks, webhooks, zone_rules
 from scheduler.services.tasks import Filter
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import TALK, book, overlaps
@@ -111,6 +111,18 @@ def events(clinic: Clinic, key: UUID) -> list[str]:
     return [event.action for event in found.items if event.action == "appointment.zone-rules"]
 
 
+def listen(clinic: Clinic) -> None:
+    """Somebody else's program wants to be told everything."""
+    address = {"url": "http://127.0.0.1:9/told", "events": []}
+    clinic.do(lambda s, c: webhooks.create(s, c, address, private=True))
+
+
+def told(clinic: Clinic, event: str) -> list[UUID]:
+    """Of which visits it is told that, as often as it is."""
+    with Session(clinic.engine) as session:
+        return sorted(session.scalars(select(WebhookDelivery.subject_id).where(WebhookDelivery.event == event)))
+
+
 def owed(clinic: Clinic, status: str = "open") -> list[tasks.TaskView]:
     return list(clinic.do(lambda s, c: tasks.listed(s, c, Filter(kind=zone_rules.TASK, status=status))).items)
 
@@ -132,6 +144,7 @@ def test_nine_in_winter_stays_nine(engine: Engine, under_old_rules: Rules, zone:
         messages = {key: due(clinic, key) for key in before}
     assert {row.tzdata for row in before.values()} == {"2025b"}
     assert clinic.do(zone_rules.lags) == [zone_rules.Lag(clinic.call.organization_id, "2025b", 4)]
+    listen(clinic)
     follow(clinic)
     for row in rows(clinic, *winter):
         old = before[row.id]
@@ -157,6 +170,7 @@ def test_nine_in_winter_stays_nine(engine: Engine, under_old_rules: Rules, zone:
     again = [(row.revision, row.sequence) for row in rows(clinic, *winter)]
     follow(clinic)
     assert [(row.revision, row.sequence) for row in rows(clinic, *winter)] == again, "once and for all"
+    assert told(clinic, "appointment.utc_changed") == sorted(winter), "each told of once, the summer's never"
 
 
 def test_a_full_day_moves_into_itself_in_more_than_one_transaction(
