@@ -27,6 +27,7 @@ from tests.clinic import Clinic
 from tests.desk import book
 from tests.messaging.sinks import sms_gateway
 from tests.postroom import begin, cancel, claim, move, only, open_postroom, settle
+from tests.race.peaceful import watching
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -122,10 +123,12 @@ def test_whoever_picks_up_hears_a_name_and_the_patient_the_rest(
     assert re.search(r"eat nothing from 03:00 on.*An adult has to take you home.*To confirm, press 1\.$", words)
     assert press(client, path(letter), "1")[0] == words, "told twice"
     assert visit(clinic).confirmed_at is None, "to hear is not to confirm"
-    assert press(client, then, "1") == ("Thank you, your appointment is confirmed.", "")
-    assert press(client, then, "1")[0].startswith("Thank you")
-    assert visit(clinic).confirmed_at == clock.now
-    assert ends(client, clinic, letter, "completed").status == "delivered"
+    with watching() as moved:
+        assert press(client, then, "1") == ("Thank you, your appointment is confirmed.", "")
+        assert press(client, then, "1")[0].startswith("Thank you")
+        assert visit(clinic).confirmed_at == clock.now
+        assert ends(client, clinic, letter, "completed").status == "delivered"
+    assert moved == [], "whoever confirms takes nobody's time"
 
 
 def test_a_gateway_of_ones_own_calls_in_json(client: FlaskClient, clinic: Clinic, clock: Clock) -> None:

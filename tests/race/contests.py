@@ -1,7 +1,8 @@
 """The contests for one time, by route: who claims it and who disturbs. What must come of them is in the test.
 
 A case is fought for the one therapist at ten o'clock of a day of its own. A new route goes into CONTESTS with its
-contest, or into `peaceful` when it writes no occupancies: then it is watched, on real examples, to see if it is so.
+contest (a page: into `by_link`), or into `peaceful` when it writes no occupancies: then it is watched, on real
+examples, to see if it is so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from sqlalchemy.orm import Session
 from scheduler.models import Appointment, Occupancy
 from scheduler.services import waitlist
 from tests.api.conftest import Person, make_key
-from tests.clinic import WEEK, Clinic, week
+from tests.clinic import WEEK, Clinic, need, segment, visit_type, week
 from tests.desk import TALK
 from tests.plumbing.clock import Clock
 
@@ -30,6 +32,9 @@ Ask = tuple[str, str, Any]
 EVERY_DAY = (*WEEK, "sat", "sun")
 TEN, HALF_PAST = "10:00", "10:30"
 CIRCLE = TALK | {"code": "circle", "name": "Circle", "kind": "group", "group": {"minimum": 2, "maximum": 3}}
+DOSE = visit_type(
+    "dose", segment("dose", 60, need("role:therapist"), need("room:consult")), kind="dosing", modality="im"
+)
 ONCE = {
     "code": "once",
     "name": "Once",
@@ -63,8 +68,8 @@ class Ring:
     def __post_init__(self) -> None:
         self.clinic = Clinic(self.engine, hours=week(days=EVERY_DAY))
         self.clinic.call = replace(self.clinic.call, now=self.clock())
-        self.clinic.visit(TALK)
-        self.clinic.visit(CIRCLE)
+        for document in (TALK, CIRCLE, DOSE):
+            self.clinic.visit(document)
         self.therapist = self.clinic.staff("therapist")
         self.clinic.room("consult")
         token = make_key(self.engine, self.clock, self.clinic.call.organization_id, "admin")[1]
@@ -132,21 +137,25 @@ class Ring:
         return str(key), visit
 
     def all_at_once(self, asked: Sequence[Ask]) -> list[Any]:
-        gate, answers = threading.Barrier(len(asked)), [None] * len(asked)
+        works = [partial(self.send, *each) for each in asked]
+        gate, answers = threading.Barrier(len(works)), [None] * len(works)
 
         def run(place: int) -> None:
-            method, path, body = asked[place]
-            options = {"json": body} if body is not None else {}
-            tag = {"If-Match": '"1"'} if method == "DELETE" else {}
             gate.wait()
-            answers[place] = self.desk.call(method, path, headers=tag, **options)  # type: ignore[call-overload]
+            answers[place] = works[place]()
 
-        threads = [threading.Thread(target=run, args=(place,)) for place in range(len(asked))]
+        threads = [threading.Thread(target=run, args=(place,)) for place in range(len(works))]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         return answers
+
+    def send(self, method: str, path: str, body: Any) -> Any:
+        form = "data" if path.startswith("/p/") else "json"
+        options = {form: body} if body is not None else {}
+        tag = {"If-Match": '"1"'} if method == "DELETE" else {}
+        return self.desk.call(method, path, headers=tag, **options)
 
     def stray(self) -> int:
         """Occupancies of visits that do not take place."""
@@ -326,6 +335,17 @@ def coming_back(ring: Ring) -> Contest:
     return Contest(ring.bookings(3), [ring.ask(f"absences/{key}", method="DELETE")], least=0)
 
 
+def releasing(ring: Ring) -> Contest:
+    """A dose that is held when it should begin is let go with the hold, and what is left of its time is free."""
+    wish = ring.wish(visit_type="dose")
+    ring.made("appointments", wish)
+    path = f"patients/{wish['patient_id']}/holds"
+    key = ring.made(path, {"reason": "illness", "deadline": ring.at("20:00").isoformat()})["id"]
+    ring.clock.set(ring.at("10:20"))
+    released = ring.ask(f"{path}/{key}/release", {"by": "Dr. Lee", "note": "Well again."})
+    return Contest(ring.bookings(3, HALF_PAST), [released], least=0)
+
+
 VISIT = "POST /v1/appointments/<uuid:appointment_id>"
 CONTESTS: dict[str, list[Callable[[Ring], Contest]]] = {
     "POST /v1/appointments": [booking, using_a_hold, joining, overriding],
@@ -350,6 +370,7 @@ CONTESTS: dict[str, list[Callable[[Ring], Contest]]] = {
     "POST /v1/courses/<uuid:course_id>/bookings": [booking_courses, planning_anew],
     "POST /v1/courses/<uuid:course_id>/discontinue": [giving_up_a_course],
     "POST /v1/disruptions/<uuid:token>/accept": [repairing],
+    "POST /v1/patients/<uuid:patient_id>/holds/<uuid:clinical_hold_id>/release": [releasing],
     "POST /v1/absences": [going_away],
     "DELETE /v1/absences/<uuid:absence_id>": [coming_back],
 }

@@ -15,6 +15,7 @@ from scheduler.services.two_way import Incoming
 from tests.clinic import Clinic
 from tests.desk import book as book_for
 from tests.postroom import begin, claim, messages, only, open_postroom, settle
+from tests.race.peaceful import watching
 
 NUMBER = "+12025550123"
 
@@ -113,7 +114,9 @@ def test_a_yes_confirms_the_visit_that_was_asked_about_once(engine: Engine) -> N
     visit = book(clinic, "session", "2030-03-06 09:00")
     assert "somebody will read" in text(clinic, "yes", now=clinic.call.now)  # nothing was asked by text yet
     _, due = remind(clinic, "remind_72h")
-    said = text(clinic, "SÍ", sms_id="SM1", now=due)
+    with watching() as moved:
+        said = text(clinic, "SÍ", sms_id="SM1", now=due)
+    assert moved == [], "whoever confirms takes nobody's time"
     assert said == "Harbor: gracias, su cita queda confirmada."
     assert confirmed(clinic, visit)
     revision = rows(clinic, Appointment)[0].revision
