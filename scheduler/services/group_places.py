@@ -85,7 +85,7 @@ def taken_at(
     most = _full_at(session, call, location_id, visit_type, start, own_hold)
     if most is not None:
         return Reason("group_full", f"All {most} places of the group at that time are taken.", start=start)
-    until = _kept_until(session, call, location_id, visit_type, start)
+    until = _kept_until(session, call, location_id, visit_type, start, own_hold)
     if until is None:
         return None
     detail = "Somebody holds this time to begin a group with: its other places can be had once they have booked."
@@ -115,8 +115,10 @@ def _full_at(
     return None if not known or any(row.free for row in known) else sum(row.maximum for row in known)
 
 
-def _kept_until(session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime) -> datetime | None:
-    """Until when somebody may hold that start to begin a group; None when nobody does."""
+def _kept_until(
+    session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None
+) -> datetime | None:
+    """Until when somebody else may hold that start to begin a group; None when nobody does."""
     wanted = select(func.max(_HOLDS.c.expires_at)).where(
         _HOLDS.c.organization_id == call.organization_id,
         _HOLDS.c.location_id == location_id,
@@ -125,6 +127,8 @@ def _kept_until(session: Session, call: Call, location_id: UUID, visit_type: str
         _HOLDS.c.ended_at.is_(None),
         _HOLDS.c.expires_at > call.now,
     )
+    if own_hold is not None:
+        wanted = wanted.where(_HOLDS.c.id != own_hold)
     until: datetime | None = session.execute(wanted).scalar()
     return until
 

@@ -42,7 +42,7 @@ def test_a_late_replan_reads_no_months_of_past_and_keeps_away_from_doses_before(
     now = last.starts_at - DAY
     with listening(clinic.engine) as asked:
         plan = running.propose(Change(last.id, "move"), now=now)
-    read = [values["origin"] for _, values in asked.of("FROM wanted JOIN occupancies")]
+    read = [values["origin"] for _, values in asked.of("FROM wanted JOIN LATERAL (SELECT")]
     assert read
     assert all(now - 2 * DAY <= origin <= now for origin in read), read
     assert running.visit("dose", 1).starts_at < now - 80 * DAY

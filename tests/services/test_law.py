@@ -154,7 +154,10 @@ class Maker:
         clinic.visit(kind)
         for patient in self.patients:
             asked = Wanted(patient, "away", other, self.moment())
-            clinic.do(lambda s, c, asked=asked: booking.book(s, c, asked))
+            try:
+                clinic.do(lambda s, c, asked=asked: booking.book(s, c, asked))
+            except Refused:  # it would last past midnight there
+                continue
 
     def policies(self, **values: int) -> None:
         with Session(self.clinic.engine) as session, session.begin():
