@@ -106,6 +106,7 @@ def decide(session: Session, call: Call) -> bool:
     """A chore: look at one group whose time to decide has come. True when there may be more.
 
     With fewer patients than it needs, the staff are owed a task, and the group is called off if its visit type says so.
+    Raises LostRace when somebody else did so meanwhile.
     """
     due = select(Group.id).where(
         Group.organization_id == call.organization_id,
@@ -121,7 +122,10 @@ def decide(session: Session, call: Call) -> bool:
     statuses = set(session.scalars(select(Appointment.status).where(*_in(call, group_id))))
     if few and seen.row.below_minimum == "cancel" and statuses <= OPEN:
         _owe(session, call, seen, "It was called off.")
-        cancel(session, call, group_id, reason="Too few patients for the group.")
+        try:
+            cancel(session, call, group_id, reason="Too few patients for the group.")
+        except IllegalTransition as error:  # by another worker, or a visit has begun
+            raise LostRace("Somebody decided about the group at the same moment.") from error
     elif few:
         _owe(session, call, seen, "Call the patients, find more, or call it off.")
     row = groups.lock(session, call, group_id)
