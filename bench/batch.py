@@ -1,6 +1,7 @@
 """Many new courses at once in one clinic: the batch search beside one by one and beside earliest-fit, at the same time.
 
-All three place the same courses in the same order; people are known. Placed courses are judged by the verifier.
+All three place the same courses in the same order; people are known. Placed courses are judged by the verifier, and the
+bound on how many could be placed by `certificate`, which is given the prices that the search ended with.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from statistics import mean
 from time import process_time
 from typing import NamedTuple
 
+from bench.certified import bound, certificate
 from bench.peers import Desk
 from bench.planner_clinic import COURSES, KINDS, SIZES, Clinic, Need, course
 from bench.report import table
@@ -55,14 +57,22 @@ def run(chosen: argparse.Namespace) -> None:
         means = Cell(*(mean(each) for each in zip(*cells, strict=True)))
         more = f"{means.batch / means.one_by_one - 1:+.0%}" if means.one_by_one else "-"
         placed = (means.earliest, means.one_by_one, means.batch, means.most)
+        each_one = ", ".join(f"{each.batch:.0f} of {each.certified:.0f}" for each in cells)
         rows.append(
-            [f"{load:.2f}", *(f"{each:.1f}" for each in placed), more, f"{means.cost:.2f}", f"{means.rounds:.0f}"]
+            [
+                f"{load:.2f}",
+                *(f"{each:.1f}" for each in placed),
+                f"{means.certified:.1f} ({each_one})",
+                more,
+                f"{means.cost:.2f}",
+                f"{means.rounds:.0f}",
+            ]
         )
     budget = f"{chosen.seconds:.0f} s" if chosen.rounds is None else f"{chosen.rounds} rounds"
-    table(["load", "earliest-fit", "one by one", f"batch, {budget}", "at most", "more", "cost", "rounds"], rows)
-    print(
-        f"courses placed of {chosen.courses}; `at most` is the bound that the batch shows, `more` batch to one by one."
-    )
+    columns = ["load", "earliest-fit", "one by one", f"batch, {budget}", "at most", "certified (clinic by clinic)"]
+    table([*columns, "more", "cost", "rounds"], rows)
+    print(f"courses placed of {chosen.courses}; `at most` is the bound that the batch shows, `certified` the same from")
+    print("its prices by another program (placed of how many at most in each clinic); `more` batch to one by one.")
     print("cost: mean cost of a placed course, batch to one by one (over different sets of placed courses).")
 
 
@@ -73,12 +83,14 @@ class Cell(NamedTuple):
     one_by_one: float
     batch: float
     most: float
+    certified: float
     rounds: float
     cost: float
 
 
 def _cell(chosen: argparse.Namespace, load: float, seed: int) -> Cell:
     floor, n = ClinicFloor(Clinic(chosen.size, chosen.weeks, load, seed), chosen.courses), chosen.courses
+    proof = certificate(floor.whole, [floor.problem(number) for number in range(n)])
     greedy = floor.earliest_fit()
     batch = Batch(floor, n, seed=seed, rounds=chosen.rounds or 100_000)
     began = process_time()
@@ -86,10 +98,11 @@ def _cell(chosen: argparse.Namespace, load: float, seed: int) -> Cell:
         if chosen.rounds is None and process_time() - began > chosen.seconds:
             break
     floor.judge(batch.kept)
-    first, bound = batch.sequential or Total(n, 0), batch.bound or Total(0, 0)
+    first, most = batch.sequential or Total(n, 0), batch.bound or Total(0, 0)
     one_by_one, placed = n - first.unplaced, n - batch.total.unplaced
     ratio = (batch.total.cost / max(1, placed)) / (first.cost / one_by_one) if one_by_one else 1.0
-    return Cell(greedy, one_by_one, placed, n - bound.unplaced, batch.made, ratio)
+    certified = int(bound(proof, batch.prices))
+    return Cell(greedy, one_by_one, placed, n - most.unplaced, certified, batch.made, ratio)
 
 
 class Seats(NamedTuple):

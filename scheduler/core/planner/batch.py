@@ -9,12 +9,13 @@ is (a clinic's calendars) is the caller's. No clock: the caller goes from step t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
 from scheduler.core.planner.floor import Floor, Placement
+from scheduler.core.planner.grid import Ints
 from scheduler.core.planner.guide import Guide
 
 #: As many courses at most leave the floor in one round.
@@ -57,6 +58,8 @@ class Batch:
     kept: Mapping[int, Placement] = field(default_factory=dict)
     sequential: Total | None = None
     bound: Total | None = None
+    #: What one of each pool costs at each slot, in parts of `market.WORTH`: by these the bound can be worked out anew.
+    prices: Mapping[Hashable, Ints] = field(default_factory=dict)
     #: How many rounds were made.
     made: int = 0
     _guide: Guide = field(init=False)
@@ -134,7 +137,7 @@ class Batch:
     def _turn(self) -> None:
         if self._guide.open and self._most > self.count - self.total.unplaced:
             self._guide.turn(self.count - self.total.unplaced)
-            self._most = min(self._most, self._guide.most)
+            self._most, self.prices = min(self._most, self._guide.most), self._guide.prices
             cheapest = sorted(self._alone.values(), key=lambda each: each.cost)[: self._most]
             self.bound = _total(self.count, dict(enumerate(cheapest)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 
 from scheduler.core.planner.floor import Floor, Placement
 from scheduler.core.planner.grid import Ints
@@ -35,6 +35,11 @@ class Guide:
     def most(self) -> int:
         """No more of the courses can be placed together."""
         return self._unpriced + self._market.most
+
+    @property
+    def prices(self) -> Mapping[Hashable, Ints]:
+        """What one of each pool costs at each slot, as the bound has it."""
+        return self._market.prices
 
     @property
     def open(self) -> bool:

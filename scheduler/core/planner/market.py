@@ -75,6 +75,11 @@ class Market:
         return floor(self.bound + 1e-6)
 
     @property
+    def prices(self) -> dict[Hashable, Ints]:
+        """What one of a pool costs at each slot, in parts of `WORTH`: whoever doubts the bound can work it out anew."""
+        return {pool: np.diff(upto) for pool, upto in self._best.items()}
+
+    @property
     def open(self) -> bool:
         """Whether another turn may still bring the bound nearer."""
         return self._stride > SHORTEST and bool(self._trails)
