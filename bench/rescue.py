@@ -1,15 +1,16 @@
 """Somebody is ill, a room is closed: the repair beside one course after the other, and what could be done at all.
 
-A medium clinic in SQLite, booked by the product's services: single visits, and courses on top of them up to the load.
+A medium clinic in SQLite, booked by the product's services: single visits, courses on top of them, and single visits
+again where no whole course has room any more, up to the load.
 Each repair is accepted in a rehearsal, so that every disruption of a clinic meets the same calendar.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from random import Random
 from time import process_time
@@ -27,10 +28,10 @@ from bench.report import Sheet
 from scheduler.core.call import Call
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.intervals import Span
-from scheduler.demo.filling import fill, kept
+from scheduler.demo.filling import Filled, fill, kept
 from scheduler.models import Appointment
 from scheduler.services import booking, courses, disruptions, planning, plans
-from scheduler.services.calendars import load
+from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import visit_kinds
 from scheduler.services.course_wishes import WantedCourse
 from scheduler.services.disruptions import Search, Total
@@ -41,7 +42,7 @@ ABOUT = "a sick nurse, a closed room: the joint repair beside one course after t
 #: A Thursday; the clinic is filled from the Monday after it.
 NOW = datetime(2030, 9, 19, 13, tzinfo=UTC)
 WEEKS = 6
-#: What single visits alone amount to; courses are booked on top until the load is reached.
+#: What the first single visits amount to; courses are booked on top until the load is reached, or none finds a plan.
 SINGLE = 0.5
 #: The load is that of these weeks.
 _COUNTED = range(1, 4)
@@ -154,8 +155,11 @@ class Booked:
     rng: Random
     wanted: float
     courses: int = 0
-    _room: int = 0
+    #: The minutes that each counted week can hold.
+    _room: dict[int, int] = field(default_factory=dict)
     _waiting: list[UUID] = field(default_factory=list)
+    #: Who has a single visit on which day: one at the most.
+    _seen: set[tuple[date, UUID]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._waiting = list(self.clinic.regulars)
@@ -169,31 +173,61 @@ class Booked:
                 self.courses += 1
             except NoFeasiblePlan:
                 continue
+        for week in _COUNTED:
+            if self.load < self.wanted:
+                self.clinic.do(partial(self._topped_up, week=week))
 
     @property
     def load(self) -> float:
         """Minutes booked in the weeks two to four, of those that such a calendar can hold."""
-        return self.clinic.do(self._booked) / (self._room or 1)
+        return sum(self.clinic.do(partial(self._booked, week=week)) for week in _COUNTED) / sum(self._room.values())
 
-    def _booked(self, session: Session, _: Call) -> int:
-        first, last = self.clinic.day(7 * _COUNTED.start)[0], self.clinic.day(7 * _COUNTED.stop)[0]
-        rows = session.scalars(select(Appointment).where(Appointment.starts_at >= first, Appointment.starts_at < last))
+    def _booked(self, session: Session, _: Call, *, week: int) -> int:
+        first, past = self._ends(week)
+        rows = session.scalars(select(Appointment).where(Appointment.starts_at >= first, Appointment.starts_at < past))
         return sum(int((row.ends_at - row.starts_at).total_seconds()) // 60 for row in rows)
 
+    def _ends(self, week: int) -> tuple[datetime, datetime]:
+        return self.clinic.day(7 * week)[0], self.clinic.day(7 * week + 7)[0]
+
     def _week(self, session: Session, call: Call, *, week: int) -> None:
-        clinic, rng = self.clinic, self.rng
-        kinds, places = visit_kinds(session, call), []
-        start, end = clinic.day(7 * week)[0], clinic.day(7 * week + 7)[0]
+        """A share of what fits into an empty week."""
+        loaded, days = self._fitting(session, call, week)
+        if week in _COUNTED:
+            self._room[week] = _minutes(days)
+        self._settle(session, call, loaded, days, SINGLE)
+
+    def _topped_up(self, session: Session, call: Call, *, week: int) -> None:
+        """As much of what still fits into the week as it lacks."""
+        loaded, days = self._fitting(session, call, week)
+        missing = self.wanted * self._room[week] - self._booked(session, call, week=week)
+        self._settle(session, call, loaded, days, min(1.0, max(0.0, missing) / max(1, _minutes(days))))
+
+    def _fitting(self, session: Session, call: Call, week: int) -> tuple[Loaded, dict[date, list[Filled]]]:
+        clinic, kinds = self.clinic, visit_kinds(session, call)
+        start, end = self._ends(week)
         loaded = load(session, call, location_id=clinic.location_id, start=start, end=end)
-        for offset in range(5):
-            full = fill(loaded, kinds, MIX, clinic.first_day + timedelta(days=7 * week + offset), rng)
-            for visit in kept(full, SINGLE, rng):
-                self._waiting.append(self._waiting.pop(0))
-                wanted = Wanted(self._waiting[-1], visit.kind.visit.code, clinic.location_id, visit.start)
+        days = [clinic.first_day + timedelta(days=7 * week + offset) for offset in range(5)]
+        return loaded, {day: fill(loaded, kinds, MIX, day, self.rng) for day in days}
+
+    def _settle(
+        self, session: Session, call: Call, loaded: Loaded, days: Mapping[date, Sequence[Filled]], share: float
+    ) -> None:
+        places = []
+        for day, full in days.items():
+            for visit in kept(full, share, self.rng):
+                wanted = Wanted(self._next(day), visit.kind.visit.code, self.clinic.location_id, visit.start)
                 found = Found(visit.kind, loaded, visit.local, visit.start, visit.takings)
                 places.append((booking.draft(call, wanted, found), found))
-            self._room += sum(visit.minutes for visit in full) if week in _COUNTED else 0
         settle(session, call, places)
+
+    def _next(self, day: date) -> UUID:
+        """Whoever has waited longest of those without a visit on that day."""
+        patient_id = next(each for each in self._waiting if (day, each) not in self._seen)
+        self._waiting.remove(patient_id)
+        self._waiting.append(patient_id)
+        self._seen.add((day, patient_id))
+        return patient_id
 
     def _begun(self) -> Iterator[UUID]:
         """Courses of patients without other visits, begun in the first weeks."""
@@ -209,3 +243,7 @@ class Booked:
         desk, found = planning.make_plans(session, call, course_id, through="all", proven=False)
         offered = plans.keep(session, call, desk, found, 60)[0]
         plans.book(session, call, course_id, offered.token)
+
+
+def _minutes(days: Mapping[date, Sequence[Filled]]) -> int:
+    return sum(visit.minutes for full in days.values() for visit in full)
