@@ -2,7 +2,8 @@
 
 A column is a course's plan by itself. The program puts a price on every slot of every pool; the exact planner then says
 each course's cheapest plan at them. The worth of all slots and of all courses above their price is a bound at
-every turn, also when it is left early. Slots are counted by pool, as if a visit could pass from one member to another.
+every turn, also when it is left early; the certificate works it out anew from the prices. Slots are counted by pool, as
+if a visit could pass from one member to another.
 """
 
 from __future__ import annotations
@@ -54,13 +55,17 @@ def run(chosen: argparse.Namespace) -> None:
         return
     rows = []
     for seed in range(chosen.first, chosen.first + chosen.clinics):
-        ceiling = Ceiling(ClinicFloor(Clinic(chosen.size, chosen.weeks, chosen.load, seed), chosen.courses))
+        empty = ClinicFloor(Clinic(chosen.size, chosen.weeks, chosen.load, seed), chosen.courses)
+        proof = certificate(empty.whole, [empty.problem(number) for number in range(chosen.courses)])
+        ceiling = Ceiling(empty)
         began = process_time()
         while not ceiling.closed and process_time() - began < chosen.seconds:
             ceiling.turn()
         alone, turns = len(ceiling.problems), ceiling.turns
-        rows.append([str(seed), str(alone), f"{ceiling.bound:.2f}", str(floor(ceiling.bound + 1e-6)), str(turns)])
-    table(["clinic", "with a plan by themselves", "bound", "at most", "turns"], rows)
+        certified = float(proof.bound(ceiling.prices(), WORTH))
+        most = str(floor(ceiling.bound + 1e-6))
+        rows.append([str(seed), str(alone), f"{ceiling.bound:.2f}", most, f"{certified:.2f}", str(turns)])
+    table(["clinic", "with a plan by themselves", "bound", "at most", "certified", "turns"], rows)
 
 
 def _count_alone(chosen: argparse.Namespace) -> None:
@@ -116,6 +121,13 @@ class Ceiling:
         if total / WORTH < self.bound:
             self.bound, self._best = total / WORTH, prices
         self.closed = self.turns > 1 and reached > self.bound - NEAR
+
+    def prices(self) -> dict[str, list[int]]:
+        """Those that gave the bound, in parts of `WORTH`, for the certificate."""
+        found = {pool: [0] * len(room) for pool, room in self.room.items()}
+        for (pool, slot), price in self._best.items():
+            found[pool][slot] = int(price * WORTH)
+        return found
 
     def _charges(self, prices: dict[Place, int]) -> dict[str, dict[str, tuple[int, ...]]]:
         """For each kind of visit the price of each start, as levels."""
