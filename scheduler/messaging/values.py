@@ -86,6 +86,13 @@ def _when_brief(values: Values) -> str:
     return values.phrases.short(start, named=str(start.tzinfo) != values.facts.recipient_zone)
 
 
+def _changes_brief(values: Values) -> str:
+    def said(moment: datetime) -> str:
+        return values.phrases.short(moment, named=str(moment.tzinfo) != values.facts.recipient_zone)
+
+    return "; ".join(values.change(each, said) for each in values.facts.moved)
+
+
 def _drive(values: Values) -> str:
     return values.words[f"drive_{values.facts.no_driving}"] if values.facts.no_driving else ""
 
@@ -142,6 +149,7 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "also_short": _also_short,
     "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
     "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
+    "changes_brief": _changes_brief,
     "first_new": _first_new,
     "opt_out": lambda v: v.words["opt_out"] if v.facts.opt_out else "",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from scheduler.services.outbox.answering import answered, is_asked
 from scheduler.services.outbox.claiming import Claimed, claim, next_due, organizations_due
 from scheduler.services.outbox.delivering import begin_deliveries, release, settle, turn
-from scheduler.services.outbox.digest import Changed, owe_for_course_change
+from scheduler.services.outbox.digest import owe_for_course_change
 from scheduler.services.outbox.falling import fall
 from scheduler.services.outbox.letters import Letter, Outcome, Stop
 from scheduler.services.outbox.owing import (
@@ -25,6 +25,7 @@ from scheduler.services.outbox.regaining import regain
 from scheduler.services.outbox.reviewing import AHEAD, missing, review
 from scheduler.services.outbox.telling import DIGEST
 from scheduler.services.outbox.texts import in_words
+from scheduler.services.outbox.together import Changed
 
 __all__ = [
     "AHEAD",

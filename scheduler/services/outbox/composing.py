@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from scheduler.messaging.gsm7 import LIMIT, septets
+from scheduler.messaging.render import CANCELLING
 from scheduler.models import Message
 from scheduler.services.outbox.judging import Send, unwanted
 from scheduler.services.outbox.letters import Letter, Stop, Turn
@@ -94,7 +95,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         phone=organization.phone,
         recipient_zone=patient.time_zone or visit.time_zone,
         time_zone=visit.time_zone,
-        about=datetime.fromisoformat(context["about"]) if message.kind == CORRECTION else visit.starts_at,
+        about=datetime.fromisoformat(context["about"]) if message.kind in CANCELLING else visit.starts_at,
         previous=datetime.fromisoformat(context["previous"]) if context.get("previous") else None,
         visit=scene.name_of(visit),
         location=location.name,

@@ -19,6 +19,7 @@ from scheduler.services.catalog import Kind
 from scheduler.services.outbox import telling
 from scheduler.services.outbox.correcting import correct_by
 from scheduler.services.outbox.parting import part
+from scheduler.services.outbox.together import Changed, tell_with_others
 from scheduler.services.outbox.writing import Batch, write
 from scheduler.services.premises import Addressee
 from scheduler.services.sheet import Sheet
@@ -89,20 +90,30 @@ def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -
 def owe_change(session: Session, call: Call, appointment: Appointment, kind: Change) -> None:
     """Owe the news that a visit has moved or is cancelled, to who was told of it (or was to be) before.
 
-    Who was told of this very time has no news; what a message that still waits will tell anyway is not told twice.
+    Who was told of this very time has no news. While other news of changes still waits for the patient, there is one
+    message for all.
     """
-    told = telling.told_before(session, call, appointment)
-    if told is None or (kind == "rescheduled" and told.about == appointment.starts_at and not told.gone):
-        return
     digest = telling.join_digest(session, call, appointment)
+    told = telling.told_before(session, call, appointment)
+    if told is None or _knows(told, appointment, kind):
+        return
     if digest is not None:
         correct_by(session, call, [appointment], Message.id == digest)
         return
-    moved = kind == "rescheduled" and told.about != appointment.starts_at
-    previous = told.about if moved else None
-    _owe(session, call, [appointment], kind, {kind}, previous=previous)
+    if tell_with_others(session, call, Changed(appointment, None if told.gone else told.about)):
+        return
+    previous = told.about if told.about != appointment.starts_at else None
+    about = told.about.isoformat() if kind == "cancelled" else None
+    _owe(session, call, [appointment], kind, {kind}, previous=previous, about=about)
     its = Message.appointment_id == appointment.id, Message.sequence == appointment.sequence
     correct_by(session, call, [appointment], *its, Message.kind == kind)
+
+
+def _knows(told: telling.Told, appointment: Appointment, kind: Change) -> bool:
+    """Whether the patient believes the visit to be as it is."""
+    if kind == "cancelled":
+        return told.gone and told.left
+    return told.about == appointment.starts_at and not told.gone
 
 
 def owe_for_course(session: Session, call: Call, owner: Course | Series, appointments: Sequence[Appointment]) -> None:

@@ -76,9 +76,11 @@ def about_owner(owner: Course | Series) -> ColumnElement[bool]:
     return Message.course_id == owner.id if isinstance(owner, Course) else Message.series_id == owner.id
 
 
-def digests(session: Session, call: Call, appointment: Appointment, statuses: Sequence[str]) -> Sequence[Message]:
+def digests(
+    session: Session, call: Call, appointment: Appointment, statuses: Sequence[str], *, lock: bool = False
+) -> Sequence[Message]:
     """The messages about several changes of the patient's visits, newest first, without their copies by e-mail."""
-    return session.scalars(
+    chosen = (
         select(Message)
         .where(
             Message.organization_id == call.organization_id,
@@ -90,12 +92,13 @@ def digests(session: Session, call: Call, appointment: Appointment, statuses: Se
         )
         .order_by(Message.created_at.desc(), Message.sequence.desc())
         .execution_options(populate_existing=True)
-    ).all()
+    )
+    return session.scalars(chosen.with_for_update(key_share=True) if lock else chosen).all()
 
 
 def join_digest(session: Session, call: Call, appointment: Appointment) -> UUID | None:
     """The message that still waits and will tell of the visit as it is by then, if there is one: it is noted there."""
-    for digest in digests(session, call, appointment, ("pending",)):
+    for digest in digests(session, call, appointment, ("pending",), lock=True):
         visits: list[dict[str, Any]] = digest.context["visits"]
         if any(entry["id"] == str(appointment.id) for entry in visits):
             new = place_of(appointment)
