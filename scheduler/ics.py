@@ -1,14 +1,16 @@
 """Calendar texts by RFC 5545: a feed of visits, and one visit as an invitation. Sees entries, never a row or a person.
 
-A visit has one UID for life; its SEQUENCE counts the changes of its time and place.
+A visit has one UID for life; its SEQUENCE counts the changes of its time and place. Times are the site's wall clock
+with its zone's rules. One that the clock shows twice is written in UTC: RFC 5545 reads it as the first of the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import icalendar
 
@@ -68,8 +70,8 @@ def _event(entry: Entry) -> icalendar.Event:
     event.add("sequence", entry.sequence)
     event.add("dtstamp", entry.stamp)
     event.add("last-modified", entry.stamp)
-    event.add("dtstart", entry.start.astimezone(where))
-    event.add("dtend", entry.end.astimezone(where))
+    event.add("dtstart", _written(entry.start, where))
+    event.add("dtend", _written(entry.end, where))
     event.add("summary", one_line(entry.title, _LONGEST))
     event.add("status", entry.status)
     event.add("class", "PRIVATE")
@@ -78,6 +80,13 @@ def _event(entry: Entry) -> icalendar.Event:
     if entry.place:
         event.add("location", one_line(entry.place, _LONGEST))
     return event
+
+
+def _written(instant: datetime, where: ZoneInfo) -> datetime:
+    """By the wall clock; in UTC where that shows the time twice."""
+    local = instant.astimezone(where)
+    is_repeated = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return instant.astimezone(UTC) if is_repeated else local
 
 
 @cache

@@ -84,7 +84,32 @@ def test_another_reader_of_the_zone_finds_the_same_instant(name: str, hours: int
     zone = tzical(_file(text)).get(name)
     shown = icalendar.Calendar.from_ical(text).walk("VEVENT")[0]["dtstart"].dt
     offsets = {shown.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
-    assert shown.utcoffset() in offsets
+    assert shown.utcoffset() in offsets or shown.tzname() == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("America/New_York", datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 14, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_visit_in_a_repeated_hour_is_read_at_its_own_time(name: str, first: datetime) -> None:
+    """By readers that take a time which the clock shows twice as the first of the two, as RFC 5545 has it."""
+    again = timedelta(minutes=30 if name == "Australia/Lord_Howe" else 60)
+    starts = [first - timedelta(hours=2), first, first + again, first + timedelta(hours=3)]
+    visits = [
+        replace(VISIT, visit_id=str(number), time_zone=name, start=start, end=start + again)
+        for number, start in enumerate(starts)
+    ]
+    for text in (ics.feed(visits, "A"), ics.invitation(visits, "PUBLISH")):
+        read = [event.dtstart.value for event in second_reading(text).vevent_list]
+        assert [moment.astimezone(UTC) for moment in read] == starts
+        plain = icalendar.Calendar.from_ical(text).walk("VEVENT")
+        assert [event["dtend"].dt.replace(fold=0).astimezone(UTC) for event in plain] == [
+            start + again for start in starts
+        ]
+        assert b"DTSTART;TZID" in text
 
 
 def _file(text: str) -> Any:
