@@ -36,11 +36,12 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Clinic:
-    """Whom the patient may call, and in which languages the patient is written to."""
+    """Whom the patient may call, in which languages the patient is written to, and whether the visit is off."""
 
     sender_name: str
     phone: str
     locales: tuple[str, ...]
+    off: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class PatientVisit:
     """What the page may say. `entry` is the visit as calendars show it, `patient_zone` the patient's own zone.
 
     `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol. `state` is one of `coming`,
-    `unsure`, `off`, `over`. `may` are the changes that policy lets the patient make now.
+    `unsure`, `off`, `over`; `told` says that the link was made for this time. `may` are the changes that policy lets the patient make now.
     """
 
     entry: Entry
@@ -83,6 +84,7 @@ class PatientVisit:
     channel: str | None
     channels: tuple[str, ...]
     state: str
+    told: bool
     confirmed: bool
     arrive_at: datetime
     until: Mapping[str, datetime]
@@ -119,6 +121,7 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
         channel=patient.preferences.get("channel"),
         channels=tuple(dict.fromkeys(each["channel"] for each in patient.contacts)),
         state=state,
+        told=opened.link.starts_at == row.starts_at,
         confirmed=confirmed,
         arrive_at=row.starts_at - timedelta(minutes=told.arrive_early_minutes),
         until=_until(told, row.starts_at),
@@ -130,11 +133,11 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
 
 
 def clinic(session: Session, call: Call, opened: Opened) -> Clinic:
-    """Whose visit it is, also when the link is over: nothing of the visit itself."""
+    """Whose visit it is, also when the link is over: of the visit itself only whether it was called off."""
     organization = session.get_one(Organization, call.organization_id)
     patient = session.get_one(Patient, (call.organization_id, opened.visit.patient_id))
     locales = tuple(filter(None, (patient.locale, organization.default_locale)))
-    return Clinic(organization.sender_name, organization.phone, locales)
+    return Clinic(organization.sender_name, organization.phone, locales, opened.visit.status in OFF)
 
 
 def confirm(session: Session, call: Call, opened: Opened) -> None:

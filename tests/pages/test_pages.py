@@ -126,6 +126,31 @@ def test_a_visit_is_cancelled_and_the_link_says_so(client: FlaskClient, sent: Se
     assert client.post(f"{sent.path}/confirm").status_code == 410
 
 
+@pytest.mark.parametrize("moves", [False, True], ids=["in time", "moved before"])
+def test_whatever_is_asked_of_a_cancelled_visit_is_told_so(client: FlaskClient, sent: Sent, *, moves: bool) -> None:
+    """Whom to call, and of the visit nothing more: an older link does not learn the time it had moved to."""
+    known = {"If-Match": sent.person.get("/v1/organization").headers["ETag"]}
+    sent.person.patch("/v1/organization", json={"phone": "+12125550142"}, headers=known)
+    path = f"/v1/appointments/{sent.visit['id']}"
+    if moves:
+        moved = sent.person.post(f"{path}/reschedule", json={"start": "2030-03-06T16:00:00+00:00"})
+        assert moved.status_code == 200, moved.text
+    assert sent.person.post(f"{path}/cancel", json={"reason": "ill", "by": "clinic"}).status_code == 200
+    asked = [client.get(f"{sent.path}{each}") for each in ("", "/times", "/cancel")]
+    asked += [client.post(f"{sent.path}/{each}") for each in ("confirm", "answers", "cancel")]
+    asked.append(client.post(f"{sent.path}/times", data={"start": "2030-03-06T15:00:00+00:00"}))
+    asked.append(client.post(f"{sent.path}/preferences", data={"locale": "es"}))
+    for answer in asked:
+        said = text(answer)
+        assert "This visit is cancelled" in said
+        assert "Please call us for a new time." in said
+        assert "212" in said
+        assert "earlier time" not in said
+        assert "Keep my visit" not in said
+        assert ("11:00" in said, "Clinic visit" in said) == (False, False)
+        assert ("10:00" in said) <= (not moves)
+
+
 def test_a_page_from_before_gives_up_no_visit_of_who_has_arrived(client: FlaskClient, sent: Sent) -> None:
     sent.clock.move(timedelta(hours=26, minutes=30))
     arrived = sent.person.post(f"/v1/appointments/{sent.visit['id']}/arrive", json={})
