@@ -229,6 +229,12 @@ class Settings:
         0, _whole(0, 10), "Reverse proxies in front, whose X-Forwarded headers are believed"
     )
     rate_limit_per_minute: int = _setting(0, _whole(0, 1_000_000), "Requests per API key and minute; 0 means no limit")
+    page_limit_per_minute: int = _setting(
+        60, _whole(0, 1_000_000), "Requests per link to a patient's page and minute; 0 means no limit"
+    )
+    page_address_limit_per_minute: int = _setting(
+        600, _whole(0, 1_000_000), "Requests for patients' pages per caller's address and minute; 0 means no limit"
+    )
 
     def __post_init__(self) -> None:
         """Fix a relative SQLite path now: the libraries below would each start it at a folder of their own."""

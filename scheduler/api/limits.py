@@ -1,54 +1,19 @@
-"""How often a key may ask: a token bucket per key, in this process only. Off unless the settings say otherwise."""
+"""How often a key may ask, in this process. Off unless the settings say otherwise. The counting is core's."""
 
 from __future__ import annotations
-
-import threading
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
 
 from flask import Flask, Response, current_app, g
 from werkzeug.exceptions import TooManyRequests
 
 from scheduler.core.call import Call
-
-_WINDOW = 60
-
-
-@dataclass
-class _Bucket:
-    left: float
-    at: datetime
-
-
-class Limiter:
-    """Buckets that hold `per_minute` requests and refill evenly. One key costs one small object."""
-
-    def __init__(self, per_minute: int) -> None:
-        self.per_minute = per_minute
-        self._buckets: dict[UUID, _Bucket] = {}
-        self._lock = threading.Lock()
-
-    def spend(self, key_id: UUID, now: datetime) -> tuple[int, int] | None:
-        """Take one request; returns (left, seconds until full), or None when the bucket is empty."""
-        with self._lock:
-            bucket = self._buckets.setdefault(key_id, _Bucket(self.per_minute, now))
-            passed = max(0.0, (now - bucket.at).total_seconds())
-            bucket.left = min(self.per_minute, bucket.left + passed * self.per_minute / _WINDOW)
-            bucket.at = now
-            if bucket.left < 1:
-                return None
-            bucket.left -= 1
-            full_in = (self.per_minute - bucket.left) * _WINDOW / self.per_minute
-            return int(bucket.left), round(full_in)
+from scheduler.core.limiter import Limiter
 
 
 def init_app(app: Flask) -> None:
     """Give `app` its limiter, if it wants one, and have its answers tell how much is left."""
     per_minute = app.extensions["settings"].rate_limit_per_minute
     app.extensions["limiter"] = Limiter(per_minute) if per_minute else None
-    if per_minute:
-        app.after_request(_tell)
+    app.after_request(_tell)
 
 
 def spend(call: Call) -> None:
@@ -57,14 +22,9 @@ def spend(call: Call) -> None:
     if limiter is None or call.key_id is None:
         return
     found = limiter.spend(call.key_id, call.now)
-    wait = -(-_WINDOW // limiter.per_minute)
-    left, reset = found or (0, wait)
-    g.rate_limit = {
-        "RateLimit": f'"key";r={left};t={reset}',
-        "RateLimit-Policy": f'"key";q={limiter.per_minute};w={_WINDOW}',
-    }
+    g.rate_limit = limiter.headers("key", found)
     if found is None:
-        raise TooManyRequests(retry_after=wait)
+        raise TooManyRequests(retry_after=limiter.wait)
 
 
 def _tell(response: Response) -> Response:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from scheduler.pages import views
+from scheduler.pages import limits, views
+
+views.blp.before_request(limits.spend)
+views.blp.after_request(limits.tell)
 
 
 def register(app: Flask) -> None:
     """Hang the pages on the application."""
+    limits.init_app(app)
     app.register_blueprint(views.blp)

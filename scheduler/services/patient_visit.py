@@ -73,7 +73,8 @@ class PatientVisit:
     """What the page may say. `entry` is the visit as calendars show it, `patient_zone` the patient's own zone.
 
     `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol. `state` is one of `coming`,
-    `unsure`, `off`, `over`; `told` says that the link was made for this time. `may` are the changes that policy lets the patient make now.
+    `unsure`, `off`, `over`; `told` says that the link was made for this time. `may` are the changes that policy lets
+    the patient make now.
     """
 
     entry: Entry
