@@ -119,6 +119,7 @@ class ForeseenSchema(Schema):
     course_id = Id(allow_none=True)
     subject = Text(500, allow_none=True)
     body = Text(20_000, lines=True, allow_none=True)
+    septets = Whole(allow_none=True, metadata={"description": "The length of an SMS, of which one holds 160"})
     segments = Whole(allow_none=True, metadata={"description": "How many SMS the text takes"})
 
 

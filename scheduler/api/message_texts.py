@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import current_app
+
 from scheduler.api.fields import Flag, Instant, List, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
@@ -30,7 +32,10 @@ class PlaceholdersSchema(Schema):
 
 
 class SeenPartSchema(Schema):
-    """A part with the longest values that are real; of an SMS also its length and how many it takes."""
+    """A part with the longest values that are real, of an SMS also its length and how many it takes.
+
+    They are the clinic's own sites, visits, zones and phone, where these are longer than a common one.
+    """
 
     text = Text(60_000, min=0, lines=True)
     septets = Whole(allow_none=True)
@@ -62,7 +67,7 @@ class MessageTemplateSchema(MessageTemplatePut):
 @endpoint(scope="messages:read", gives=MessageTemplateSchema, refuses=(NotFound,))
 def get_message_template(session: Session, call: Call, *, kind: str, locale: str) -> Any:
     """Show the clinic's own texts, what they may name, and how they look with the longest values."""
-    return message_texts.get(session, call, kind, locale)
+    return message_texts.get(session, call, kind, locale, public_url=_public_url())
 
 
 @blp.put("/message-templates/<string:kind>/<string:locale>")
@@ -77,4 +82,9 @@ def put_message_template(
     session: Session, call: Call, body: dict[str, Any], *, kind: str, locale: str, revision: int | None
 ) -> Any:
     """Put a new version in force. Unknown placeholders, telling words and texts that are too long are refused."""
-    return message_texts.change(session, call, kind, locale, body, revision)
+    return message_texts.change(session, call, kind, locale, body, revision, public_url=_public_url())
+
+
+def _public_url() -> str:
+    found: str = current_app.extensions["settings"].public_url
+    return found

@@ -19,7 +19,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.reminders import VOICE, Rule
-from scheduler.messaging.gsm7 import segments
+from scheduler.messaging.gsm7 import segments, septets
 from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services import appointments, courses, message_rules
 from scheduler.services.outbox.composing import letter_of
@@ -51,6 +51,7 @@ class Foreseen:
     course_id: UUID | None
     subject: str | None = None
     body: str | None = None
+    septets: int | None = None
     segments: int | None = None
 
 
@@ -133,9 +134,10 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
                 body = f"{text.body}\n[1] {in_a_call(letter, due).words}" if channel == VOICE else text.body
                 note = "" if channel == message.channel else f"by {channel}: no more texts, or none at all"
                 message.channel = channel
-                size = segments(text.body) if channel == "sms" else None
                 shown = _shown(scene, message, note=note)
-                yield replace(shown, subject=text.subject or None, body=body, segments=size)
+                if channel == "sms":
+                    shown = replace(shown, septets=septets(body), segments=segments(body))
+                yield replace(shown, subject=text.subject or None, body=body)
             case Drop(status=status, reason=reason):
                 message.status, message.reason = status, reason
                 yield _shown(scene, message)

@@ -19,11 +19,12 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, NotFound, StaleRevision, refuse
 from scheduler.core.reminders import KINDS
 from scheduler.messaging.custom import PARTS, faults_in, placeholders
-from scheduler.messaging.longest import Seen, seen
-from scheduler.messaging.render import shipped_locales
-from scheduler.models import MessageTemplate, Organization, new_id
+from scheduler.messaging.longest import Real, Seen, seen
+from scheduler.messaging.render import neutral, shipped_locales
+from scheduler.models import Location, MessageTemplate, Organization, new_id
 from scheduler.models.among import among
-from scheduler.services import audit
+from scheduler.services import audit, tokens
+from scheduler.services.catalog import visit_kinds
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", flags=re.ASCII)
 
@@ -49,8 +50,8 @@ class TextView:
     created_by: str
 
 
-def get(session: Session, call: Call, kind: str, locale: str) -> TextView:
-    """The version in force. Raises NotFound for a kind that there is not."""
+def get(session: Session, call: Call, kind: str, locale: str, *, public_url: str = "") -> TextView:
+    """The version in force; with a `public_url` its preview has links as long as they are. Raises NotFound."""
     _known(kind, locale)
     row = session.scalars(
         select(MessageTemplate)
@@ -63,6 +64,7 @@ def get(session: Session, call: Call, kind: str, locale: str) -> TextView:
         .limit(1)
     ).one_or_none()
     parts = {part: getattr(row, part) if row is not None else None for part in PARTS}
+    mine = {name: text for name, text in parts.items() if text}
     organization = session.get_one(Organization, call.organization_id)
     return TextView(
         kind=kind,
@@ -70,7 +72,7 @@ def get(session: Session, call: Call, kind: str, locale: str) -> TextView:
         revision=row.version if row is not None else 0,
         placeholders={part: placeholders(kind, part) for part in PARTS},
         shipped=locale.partition("-")[0] in shipped_locales(),
-        preview=seen(kind, locale, {name: text for name, text in parts.items() if text}, organization.sender_name),
+        preview=seen(kind, locale, mine, _real(session, call, organization, locale, public_url)) if mine else {},
         created_at=row.created_at if row is not None else None,
         created_by=row.created_by if row is not None else "",
         **parts,
@@ -78,13 +80,20 @@ def get(session: Session, call: Call, kind: str, locale: str) -> TextView:
 
 
 def change(
-    session: Session, call: Call, kind: str, locale: str, parts: Mapping[str, str | None], revision: int | None = None
+    session: Session,
+    call: Call,
+    kind: str,
+    locale: str,
+    parts: Mapping[str, str | None],
+    revision: int | None = None,
+    *,
+    public_url: str = "",
 ) -> TextView:
     """Put a new version of the texts in force. Raises NotFound, StaleRevision, and Invalid with every fault."""
     _known(kind, locale)
     locked = select(Organization).where(Organization.id == call.organization_id).with_for_update(key_share=True)
     organization = session.scalars(locked).one()
-    held = get(session, call, kind, locale)
+    held = get(session, call, kind, locale, public_url=public_url)
     if revision is not None and revision != held.revision:
         detail = f"The texts are at revision {held.revision}, not {revision}."
         raise StaleRevision(detail)
@@ -110,7 +119,23 @@ def change(
     audit.note(
         session, call, "message_template.update", "message_template", organization.id, before=before, after=after
     )
-    return get(session, call, kind, locale)
+    return get(session, call, kind, locale, public_url=public_url)
+
+
+def _real(session: Session, call: Call, organization: Organization, locale: str, public_url: str) -> Real:
+    """What this clinic's messages may have to name."""
+    mine = Location.organization_id == call.organization_id, Location.deleted_at.is_(None)
+    sites = session.execute(select(Location.name, Location.address, Location.time_zone).where(*mine)).all()
+    kinds = visit_kinds(session, call).values()
+    token, _ = tokens.derive_short(organization.code, bytes(32), "")
+    return Real(
+        sender_name=organization.sender_name,
+        phone=organization.phone,
+        visits=tuple(sorted({neutral(kind.visit.called((locale,)), (locale,)) for kind in kinds})),
+        places=tuple((site.name, site.address) for site in sites),
+        zones=tuple(sorted({site.time_zone for site in sites})),
+        link=f"{public_url.rstrip('/')}/p/{token}" if public_url else "",
+    )
 
 
 # Made once: every claim of a worker asks it.

@@ -21,7 +21,7 @@ from scheduler.messaging import answers
 from scheduler.messaging.disclosure import WORDS
 from scheduler.messaging.facts import Facts
 from scheduler.messaging.gsm7 import LIMIT, septets
-from scheduler.messaging.longest import longest
+from scheduler.messaging.longest import Real, longest
 from scheduler.messaging.render import neutral, render, shipped_locales, speak
 from scheduler.services.tokens import derive_short
 from tests.house.source import PRODUCT
@@ -56,7 +56,7 @@ def cases() -> Iterator[Facts]:
     for names in ({"sender_name": "Northgate and Riverside Valley Partners"}, TELLING_NAMES):
         for ahead in (timedelta(days=10), timedelta(hours=15), timedelta(minutes=50)):
             for link in ("", "https://visits.example.org/p/" + "x" * 22):
-                facts = longest("")
+                facts = longest(Real(""))
                 yield replace(facts, now=facts.starts_at - ahead, link=link, **names)
 
 

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
 from scheduler.messaging.disclosure import disclosures
+from scheduler.messaging.gsm7 import septets
 from scheduler.models import AuditEvent, Message, MessageRules, MessageTemplate, Task
-from scheduler.services import message_preview, message_rules, message_texts, shipped
+from scheduler.services import locations, message_preview, message_rules, message_texts, shipped
 from scheduler.services.message_preview import Foreseen
 from scheduler.services.outbox import in_words
-from tests.clinic import Clinic
+from tests.clinic import Clinic, need, segment, visit_type
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.desk import book
 from tests.postroom import cancel, claim, messages, only, open_postroom, set_state
@@ -48,6 +49,7 @@ class TestPreview:
         assert counts(clinic) == before
         night = found["night_before"]
         assert (night.due_at, night.channel) == (clinic.at("2030-03-10 18:00"), "sms")
+        assert (night.septets, night.segments) == (septets(night.body or ""), 1)
         assert (night.recipient_zone, night.segments) == ("America/Chicago", 1)
         assert night.body is not None
         assert "Mon, Mar 11 09:00 EDT. No food from 03:00 EDT" in night.body
@@ -123,6 +125,32 @@ class TestOwnTexts:
         book(clinic, clinic.patient(), "session", "2030-03-11 14:00")
         (letter,) = [each for each in claim(clinic, only(clinic, "remind_24h").due_at) if each.kind == "remind_24h"]
         assert letter.own == {"en": {"sms": "{{sender}}: see you {{when_short}}."}}
+
+    def test_are_seen_with_the_longest_values_of_the_clinic(self, clinic: Clinic) -> None:
+        """Where they are longer than a common one: the site, the visit in that language, the clock, the link."""
+        parts = {
+            "subject": "{{day}}",
+            "body": "{{when}} {{visit}} {{place}}",
+            "sms": "{{when_short}} {{phone}} {{link}}",
+        }
+        said = self.put(clinic, **parts).preview
+        assert "Northgate and Riverside Valley, 1200 Long Avenue" in said["body"].text
+        before = said["sms"].septets
+        place = {"name": "The Eastern Harbor House of the Long Name", "address": "12 " + "Very " * 9 + "Long Street"}
+        zoned = {"time_zone": "America/North_Dakota/New_Salem", "hours": clinic.hours}
+        clinic.do(lambda s, c: locations.create(s, c, place | zoned))
+        name = "A visit whose public name is longer than common ones are"
+        clinic.visit(
+            visit_type("long", segment("talk", 50, need("role:therapist")), public_names={"es": f"{name} (es)"})
+        )
+        clinic.visit(visit_type("longer", segment("talk", 50, need("role:therapist"))) | {"public_name": name})
+        own = clinic.do(lambda s, c: message_texts.get(s, c, "remind_24h", "en", public_url="https://a." + "b" * 40))
+        assert f"{name} {place['name']}, {place['address']}" in own.preview["body"].text
+        assert "New Salem" in own.preview["body"].text
+        assert (own.preview["sms"].septets or 0) > (before or 0)
+        assert own.preview["sms"].segments == 1
+        spanish = clinic.do(lambda s, c: message_texts.change(s, c, "remind_24h", "es", parts))
+        assert f"{name} (es)" in spanish.preview["body"].text
 
     def test_are_refused_with_every_fault(self, clinic: Clinic) -> None:
         with pytest.raises(Invalid) as caught:
