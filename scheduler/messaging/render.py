@@ -158,8 +158,7 @@ class _Saying:
         self._words, self._facts = words, facts
 
     def email(self) -> Text:
-        values = self._values()
-        values["phone"] = grouped(values["phone"])
+        values = self._spacious()
         subject = " ".join(self._part("subject", values).split())
         return Text(subject, _tidy(self._part("body", values)), self._locale, values["sender"])
 
@@ -176,8 +175,7 @@ class _Saying:
         return Text("", text, self._locale, _cut(sender, _SENDER_AT[0]))
 
     def call(self) -> Spoken:
-        values = self._values()
-        values["phone"] = grouped(values["phone"])
+        values = self._spacious()
         template = "voice_cancelled" if self._kind in CANCELLING else "voice"
         said = self._shipped(f"{self._language}/{template}.txt", values)
 
@@ -191,6 +189,12 @@ class _Saying:
 
     def _values(self) -> Values:
         return Values(self._facts, Phrases(self._locale, self._words), self._words)
+
+    def _spacious(self) -> Values:
+        """Where there is room for it, the phone number as people read it."""
+        values = self._values()
+        values["phone"] = grouped(values["phone"])
+        return values
 
     def _steps(self, values: Values, sender: str, *, phone_first: bool) -> Iterator[dict[str, Any]]:
         """What is said with ever fewer words: first with the link, where the text has one, then without."""
