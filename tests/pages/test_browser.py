@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import icalendar
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.pages.conftest import PHONE, Sent, near_only
+from tests.pages.test_pages import answer_of
 
 DESK = {"width": 1280, "height": 900}
 
@@ -53,6 +55,35 @@ def test_a_patient_from_the_message_to_a_new_time(page: Page, sent: Sent) -> Non
     page.get_by_role("button", name="Sí, cancelarla").click()
     assert page.get_by_role("heading", level=1).inner_text() == "Esta cita está cancelada"
     assert sent.shown()["status"] == "cancelled"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("page", [PHONE], ids=["phone"], indirect=True)
+@pytest.mark.usefixtures("visit_day")
+def test_a_patient_on_the_day_of_the_visit(page: Page, sent: Sent) -> None:
+    """Ticks what is asked, takes the visit into a calendar, and is written to in another way from then on."""
+    page.goto(sent.path)
+    page.get_by_label("I have eaten nothing.").check()
+    page.get_by_role("button", name="Save").first.click()
+    assert page.get_by_role("status").inner_text() == "Thank you. We have noted that."
+    assert page.get_by_label("I have eaten nothing.").is_checked()
+    assert answer_of(sent, "food")["ok"] is True
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Add to my calendar").click()
+    assert saved.value.suggested_filename == "visit.ics"
+    (event,) = icalendar.Calendar.from_ical(saved.value.path().read_bytes()).walk("VEVENT")
+    assert (event["dtstart"].dt.isoformat(), event["summary"]) == ("2030-03-05T10:00:00-05:00", "Clinic visit")
+    assert page.get_by_label("First by").is_hidden()
+    page.get_by_text("How we write to you").click()
+    page.get_by_role("combobox", name="Language").select_option(label="Español")
+    page.get_by_label("First by").select_option(label="Text message")
+    page.get_by_role("button", name="Save").last.click()
+    assert page.locator("html").get_attribute("lang") == "es"
+    assert page.get_by_role("status").inner_text() == "Gracias. Le escribiremos así."
+    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}").json
+    assert (patient["locale"], patient["preferences"]["channel"]) == ("es", "sms")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
 
 
 @pytest.mark.slow
