@@ -43,6 +43,9 @@ LINKED: Mapping[str, frozenset[str]] = {
 #: Of these a call tells that the visit does not take place.
 CANCELLING = frozenset({"cancelled", "correction"})
 
+#: What is said in a call where it is not about one visit that takes place.
+_CALLS = {**dict.fromkeys(CANCELLING, "voice_cancelled"), "course_changed": "voice_changed"}
+
 #: By locale, a clinic's own texts for one kind: {"es": {"subject": ..., "body": ..., "sms": ...}}.
 Custom = Mapping[str, Mapping[str, str]]
 
@@ -176,8 +179,7 @@ class _Saying:
 
     def call(self) -> Spoken:
         values = self._spacious()
-        template = "voice_cancelled" if self._kind in CANCELLING else "voice"
-        said = self._shipped(f"{self._language}/{template}.txt", values)
+        said = self._shipped(f"{self._language}/{_CALLS.get(self._kind, 'voice')}.txt", values)
 
         def word(name: str) -> str:
             has_other = not values["phone"] and f"{name}_no_phone" in self._words

@@ -150,6 +150,7 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
     "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
     "changes_brief": _changes_brief,
+    "changes_spoken": lambda v: "; ".join(v.change(each, v.full) for each in v.facts.moved),
     "first_new": _first_new,
     "opt_out": lambda v: v.words["opt_out"] if v.facts.opt_out else "",
 }

@@ -12,6 +12,7 @@ from jinja2 import UndefinedError
 
 from scheduler.core.reminders import KINDS
 from scheduler.messaging.disclosure import disclosures
+from scheduler.messaging.facts import Moved
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.render import (
     LINKED,
@@ -305,3 +306,13 @@ def test_a_visit_that_takes_place_after_all_is_not_said_to_have_moved(locale: st
     moved = replace(facts(), previous_starts_at=START - timedelta(days=2))
     assert render("rescheduled", "email", facts(), [locale]).subject == stays
     assert render("rescheduled", "email", moved, [locale]).subject != stays
+
+
+@pytest.mark.parametrize(("locale", "asks"), [("en", "Will you come"), ("es", "¿Va a venir")])
+def test_a_call_about_several_changes_tells_each_and_asks_for_none(locale: str, asks: str) -> None:
+    """Whoever calls reads it aloud, also where nothing takes place any more."""
+    changed = (Moved(START, None, "Visit"), Moved(START + timedelta(days=1), START + timedelta(days=2), "Visit"))
+    said = speak("course_changed", facts(moved=changed), [locale]).words
+    assert (asks in said, disclosures(said)) == (False, [])
+    assert all(str(day) in said for day in (13, 14, 15))
+    assert asks in speak("rescheduled", facts(), [locale]).words
