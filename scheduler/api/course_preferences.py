@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import marshmallow as ma
@@ -64,3 +65,21 @@ class PreferencesSchema(Schema):
     @ma.validates_schema(skip_on_field_errors=False)
     def _has_hours(self, data: dict[str, Any], **_: Any) -> None:
         _in_order(data, "earliest", "latest", at="/latest")
+
+
+def _changed(name: str) -> Any:
+    field = copy(PreferencesSchema._declared_fields[name])  # noqa: SLF001 - marshmallow offers no other way
+    field.allow_none = True
+    return field
+
+
+class ChangedPreferencesSchema(Schema):
+    """What is changed of the wishes of a running course: null takes one away, and what is left out stays."""
+
+    weekdays = _changed("weekdays")
+    earliest = _changed("earliest")
+    latest = _changed("latest")
+    practitioner_ids = _changed("practitioner_ids")
+    blackouts = _changed("blackouts")
+    wishes = _changed("wishes")
+    continuity = _changed("continuity")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import current_app
 
+from scheduler.api.course_documents import CourseSchema, course_document
 from scheduler.api.course_preferences import PreferencesSchema
 from scheduler.api.fields import (
     Choice,
@@ -22,7 +23,6 @@ from scheduler.api.fields import (
     Whole,
 )
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
-from scheduler.api.kept import Mark
 from scheduler.api.schema import instance
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
@@ -37,7 +37,6 @@ from scheduler.core.errors import (
 )
 from scheduler.services import courses, gates, lookahead, planning, plans
 from scheduler.services.course_wishes import WantedCourse
-from scheduler.services.courses import CourseView
 from scheduler.services.plans import OfferedPlan
 from scheduler.services.records import Revision
 
@@ -53,76 +52,7 @@ class NewCourseSchema(Schema):
     start_after = Day(required=True, metadata={"description": "The first local day on which it may begin"})
     cadence = Text(60, load_default=None, allow_none=True)
     preferences = Nested(PreferencesSchema, load_default=dict)
-
-
-class DatesSchema(Schema):
-    """Local dates between which a session may fall; `latest` is null when nothing limits it."""
-
-    earliest = Day(required=True)
-    target = Day(required=True)
-    latest = Day(required=True, allow_none=True)
-
-
-class CourseSessionSchema(Schema):
-    """One planned step of a course."""
-
-    id = Id(required=True)
-    phase = Text(60, required=True)
-    step = Text(60, required=True)
-    sequence = Whole(required=True)
-    visit_type = Text(60, required=True)
-    status = Choice("planned", "pencilled", "booked", "done", required=True)
-    window = Nested(DatesSchema, required=True)
-    supply_received_on = Day(required=True, allow_none=True)
-    use_by = Day(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The last local day on which what was received for this session may be given"},
-    )
-    appointment_id = Id(required=True, allow_none=True)
-
-
-class GateSchema(Schema):
-    """A condition between sessions."""
-
-    key = Text(60, required=True)
-    kind = Choice("hard", "soft", required=True)
-    after_session_id = Id(required=True)
-    outcome = Choice("pending", "passed", "failed", "waived", required=True)
-    by = Text(200, allow_none=True)
-    note = Text(2000, min=0)
-
-
-class BrokenSchema(Schema):
-    """A session that stands outside its protocol, or has lost its visit."""
-
-    session_id = Id(required=True)
-    code = Text(60, required=True)
-    detail = Text(300, required=True)
-
-
-class CourseSchema(Schema):
-    """A patient's course. `status` is FHIR's CarePlan status."""
-
-    id = Id(required=True)
-    status = Choice("draft", "active", "on-hold", "revoked", "completed", required=True)
-    patient_id = Id(required=True)
-    location_id = Id(required=True)
-    protocol = Text(60, required=True)
-    protocol_version = Whole(required=True)
-    cadence = Text(60, allow_none=True)
-    start_after = Day(required=True)
-    preferences = Dict(keys=Text(60), required=True)
-    sessions = List(Nested(CourseSessionSchema), max=1000, required=True)
-    gates = List(Nested(GateSchema), max=100, required=True)
-    broken = List(
-        Nested(BrokenSchema),
-        max=1000,
-        required=True,
-        metadata={"description": "Sessions that stand outside the protocol: the course wants planning anew"},
-    )
-    created_at = Instant(required=True)
-    revision = Mark()
+    note = Text(2000, min=0, lines=True, load_default="")
 
 
 class CoursesQuery(PageQuery):
@@ -282,60 +212,6 @@ def offer_plans(
         return offered
     ahead = lookahead.continues(session, call, desk, found)
     return [replace(each, continues=it) for each, it in zip(offered, ahead, strict=True)]
-
-
-def course_document(view: CourseView) -> dict[str, Any]:
-    """A course as clients see it, with what becomes its ETag."""
-    row = view.row
-    return {
-        "id": row.id,
-        "status": row.status,
-        "patient_id": row.patient_id,
-        "location_id": row.location_id,
-        "protocol": view.protocol.code,
-        "protocol_version": view.protocol.version,
-        "cadence": row.cadence,
-        "start_after": row.start_after,
-        "preferences": row.preferences,
-        "sessions": [
-            {
-                "id": each.id,
-                "phase": each.phase,
-                "step": each.step,
-                "sequence": each.sequence,
-                "visit_type": each.visit_type,
-                "status": _status(view, each.id),
-                "window": {"earliest": each.earliest, "target": each.target, "latest": each.latest},
-                "supply_received_on": each.supply_received_on,
-                "use_by": each.use_by,
-                "appointment_id": view.booked[each.id].id if each.id in view.booked else None,
-            }
-            for each in view.sessions
-        ],
-        "gates": [
-            {
-                "key": each.key,
-                "kind": each.kind,
-                "after_session_id": view.sessions[each.after_position].id,
-                "outcome": each.outcome,
-                "by": each.by,
-                "note": each.note,
-            }
-            for each in view.gates
-        ],
-        "broken": [
-            {"session_id": view.sessions[each.index].id, "code": each.code, "detail": each.detail}
-            for each in view.broken
-        ],
-        "created_at": row.created_at,
-        "revision": view.revision,
-    }
-
-
-def _status(view: CourseView, session_id: UUID) -> str:
-    if session_id not in view.booked:
-        return "planned"
-    return {"pending": "pencilled", "fulfilled": "done"}.get(view.booked[session_id].status, "booked")
 
 
 def plan_document(offered: OfferedPlan) -> dict[str, Any]:

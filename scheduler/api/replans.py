@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import current_app
 
-from scheduler.api.courses import BrokenSchema, CourseSchema, course_document
+from scheduler.api.course_documents import BrokenSchema, CourseSchema, course_document
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call

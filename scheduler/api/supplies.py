@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.courses import CourseSchema, course_document
+from scheduler.api.course_documents import CourseSchema, course_document
 from scheduler.api.fields import Day, Id, List, Text
 from scheduler.api.http import Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call

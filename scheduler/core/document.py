@@ -6,7 +6,7 @@ What a visit type or a protocol means does not live here, only how its keys are 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +29,14 @@ class FaultList:
         fault = Fault(pointer, code, detail)
         if fault not in self._found:
             self._found.append(fault)
+
+    def __iter__(self) -> Iterator[Fault]:
+        """In the order in which they were found."""
+        return iter(self._found)
+
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._found)
 
     def mentions(self, pointer: str) -> bool:
         """Whether there is a fault at exactly this place: what follows from a value that is wrong is no fault."""

@@ -220,11 +220,18 @@ class NoFeasiblePlan(SchedulingError):
     code = "no_feasible_plan"
 
     def __init__(
-        self, detail: str, *, blocking: Sequence[dict[str, Any]] = (), relaxations: Sequence[dict[str, Any]] = ()
+        self,
+        detail: str,
+        *,
+        blocking: Sequence[dict[str, Any]] = (),
+        relaxations: Sequence[dict[str, Any]] = (),
+        changes: Sequence[Sequence[Any]] = (),
     ) -> None:
         super().__init__(detail)
         self.blocking = tuple(blocking)
         self.relaxations = tuple(relaxations)
+        #: The rules that each relaxation lifts, in their order; clients are not told them.
+        self.changes = tuple(changes)
 
 
 class StaleRevision(SchedulingError):

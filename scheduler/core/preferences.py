@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 from scheduler.core.bar import Bar
@@ -16,6 +16,16 @@ from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.planner import Preferences
 
 Continuity = Literal["required", "preferred", "none"]
+
+_UNWANTED = "outside_preferences", "The patient does not come on that day or at that hour."
+_AWAY = "The patient is away on that date."
+
+
+class Unsuited(NamedTuple):
+    """Why a visit does not suit the patient."""
+
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,15 @@ class CoursePreferences:
             patient_region=document.get("patient_region"),
         )
 
+    def against(self, start: datetime) -> Unsuited | None:
+        """Why a visit that starts at that wall time does not suit the patient; None where it does."""
+        if any(first <= start.date() <= past for first, past in self.blackouts):
+            return Unsuited("blackout", _AWAY)
+        minute = start.hour * 60 + start.minute
+        is_wanted = self.weekdays is None or start.weekday() in self.weekdays
+        late = self.latest is not None and minute > self.latest
+        return None if is_wanted and minute >= (self.earliest or 0) and not late else Unsuited(*_UNWANTED)
+
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the patient does not want."""
         last = 24 * 60 - SLOT_MINUTES
@@ -77,8 +96,8 @@ class CoursePreferences:
             for first, past in self.blackouts
         ]
         return (
-            Bar("outside_preferences", "The patient does not come on that day or at that hour.", unwanted),
-            Bar("blackout", "The patient is away on that date.", timeline.touched(spans)),
+            Bar(*_UNWANTED, unwanted),
+            Bar("blackout", _AWAY, timeline.touched(spans)),
         )
 
 

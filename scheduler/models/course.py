@@ -23,6 +23,13 @@ class Course(Owned, Revised, Base):
     cadence: Mapped[str | None] = mapped_column(String(60))
     start_after: Mapped[date]
     preferences: Mapped[dict[str, Any]] = mapped_column(Document, default=dict)
+    note: Mapped[str] = mapped_column(String(2000), default="", server_default="")
+    #: The gaps that a clinician has set for this patient: `steps`, and who did it when and why. Else the protocol's.
+    own_cadence: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    #: Rules lifted for this course alone, each with who granted it.
+    relaxations: Mapped[list[dict[str, Any]] | None] = mapped_column(Document)
+    #: Visits that had suited the patient and do not any more, by their id: at which sequence, and why not.
+    unfit: Mapped[dict[str, Any] | None] = mapped_column(Document)
 
     __table_args__ = (
         within("patients", "patient_id"),

@@ -23,6 +23,7 @@ from scheduler.models import Appointment
 from scheduler.services import courses, policies
 from scheduler.services.appointments import times_of
 from scheduler.services.courses import CourseView
+from scheduler.services.suiting import OTHER_PEOPLE
 
 Action = Literal["cancel", "move", "noshow", "not_dosed"]
 
@@ -94,6 +95,16 @@ class Case:
                 or row.starts_at <= self.now
             )
         )
+
+    @cached_property
+    def unfit(self) -> frozenset[int]:
+        """The sessions whose visit does not suit the patient any more: they are to be moved, if they can be."""
+        return frozenset({each.index for each in self.view.unfit} - self.fixed - self.changed.keys())
+
+    @cached_property
+    def served_by_others(self) -> frozenset[int]:
+        """Those of them that the patient only wants to be served by somebody else."""
+        return self.unfit & {each.index for each in self.view.unfit if each.code == OTHER_PEOPLE}
 
     @property
     def last(self) -> int:

@@ -17,10 +17,12 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec, expand, supplied
 from scheduler.core.doses import delayed
+from scheduler.core.easing import Rule, granted
 from scheduler.core.errors import AlreadyExists, Fault, NotFound, refuse
 from scheduler.core.lifecycle import ENDED, LIVE, NOT_DOSED
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
+from scheduler.core.protocol.own import OwnGaps, with_own
 from scheduler.core.spacing import Booked, SessionRules, binding, session_rules
 from scheduler.core.visit import SessionGate, VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
@@ -35,19 +37,35 @@ OVER = "The course has ended: nothing of it is booked or given any more."
 
 
 def chosen(protocol: Protocol, course: Course) -> Protocol:
-    """The protocol with the optional steps and the numbers of sessions that the course has."""
+    """The protocol with the optional steps, the numbers of sessions and the gaps that the course has."""
     wish = CoursePreferences.from_document(course.preferences)
-    return protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
+    protocol = protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
+    return with_own(protocol, course.cadence, _own_gaps(course))
+
+
+def _own_gaps(course: Course) -> OwnGaps:
+    return course.own_cadence["steps"] if course.own_cadence else {}
+
+
+def lifted_for(course: Course) -> tuple[Rule, ...]:
+    """The rules that were lifted for the course."""
+    return granted.read(rule for each in course.relaxations or () for rule in each["rules"])
+
+
+def wishes_of(course: Course) -> CoursePreferences:
+    """What the patient wants, as far as it still stands."""
+    return granted.wishes_with(CoursePreferences.from_document(course.preferences), lifted_for(course))
 
 
 def specs_of(protocol: Protocol, course: Course, sessions: Iterable[CourseSession] = ()) -> tuple[SessionSpec, ...]:
-    """The sessions of a course as its protocol, its cadence and its choices lay them out.
+    """The sessions of a course as its protocol, its cadence, its choices and what it was granted lay them out.
 
     `sessions` are its rows, where it matters what was received for them.
     """
     wish = CoursePreferences.from_document(course.preferences)
-    specs = expand(protocol, course.cadence, optional=wish.optional_steps, counts=wish.sessions)
-    return supplied(specs, {row.position: row.use_by for row in sessions})
+    own = with_own(protocol, course.cadence, _own_gaps(course))
+    specs = expand(own, course.cadence, optional=wish.optional_steps, counts=wish.sessions)
+    return supplied(granted.specs_with(specs, lifted_for(course)), {row.position: row.use_by for row in sessions})
 
 
 @dataclass(frozen=True)

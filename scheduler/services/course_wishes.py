@@ -33,6 +33,7 @@ class WantedCourse:
     start_after: date
     preferences: Mapping[str, Any]
     cadence: str | None = None
+    note: str = ""
 
 
 def laid_out(
@@ -46,7 +47,7 @@ def laid_out(
     together(
         lambda: records.require(session, call, Patient, wanted.patient_id, "patient"),
         lambda: records.require(session, call, Location, wanted.location_id, "location"),
-        lambda: _check_practitioners(session, call, wanted.preferences),
+        lambda: check_practitioners(session, call, wanted.preferences),
         lambda: found.append(_chosen(session, call, wanted)),
     )
     return found[0]
@@ -102,7 +103,8 @@ def _check_visits(protocol: Protocol, visits: Sequence[VisitType], wish: CourseP
         raise Invalid([Fault("/preferences/patient_region", "region_required", detail)])
 
 
-def _check_practitioners(session: Session, call: Call, preferences: Mapping[str, Any]) -> None:
+def check_practitioners(session: Session, call: Call, preferences: Mapping[str, Any]) -> None:
+    """Raises Invalid for everybody named who is no practitioner here."""
     wanted = [UUID(each) for each in preferences.get("practitioner_ids") or ()]
     known = set(
         session.scalars(

@@ -20,7 +20,7 @@ from scheduler.core.spacing import Booked
 from scheduler.core.standing import Broken, broken
 from scheduler.models import Appointment, Course, CourseSession, Gate, ProtocolRow, new_id
 from scheduler.models.base import digest_of
-from scheduler.services import audit, course_rows, opening_days, records
+from scheduler.services import audit, course_rows, opening_days, records, suiting
 from scheduler.services.catalog import Kinds, parsed, visit_kinds
 from scheduler.services.course_rules import place_of, specs_of
 from scheduler.services.course_wishes import WantedCourse, laid_out
@@ -45,6 +45,8 @@ class CourseView:
     stands: Mapping[int, Booked]
     #: The sessions that stand outside the protocol.
     broken: tuple[Broken, ...] = ()
+    #: The visits ahead that do not suit the patient any more, by the place of their session.
+    unfit: tuple[Broken, ...] = ()
     #: The organization's visit types, where they had to be read for this.
     kinds: Kinds | None = None
 
@@ -58,7 +60,7 @@ class CourseView:
         """All that the course says: visits that come, go or end change it without a change of its row."""
         sessions = [[each.id, each.earliest, each.target, each.latest, each.use_by] for each in self.sessions]
         visits = {str(key): [row.id, row.status] for key, row in self.booked.items()}
-        broken = [[each.index, each.code, each.detail] for each in self.broken]
+        broken = [[each.index, each.code, each.detail] for each in (*self.broken, *self.unfit)]
         return digest_of(self.row.revision, sessions, visits, broken)
 
 
@@ -79,6 +81,7 @@ def create(session: Session, call: Call, wanted: WantedCourse) -> CourseView:
         cadence=wanted.cadence,
         start_after=wanted.start_after,
         preferences=dict(wanted.preferences),
+        note=wanted.note,
         created_at=call.now,
     )
     session.add(course)
@@ -185,6 +188,8 @@ def views(
         gates = tuple(known.gates.get(row.id, ()))
         stands = {each.position: place_of(mine[each.id], kinds) for each in sessions if each.id in mine}
         view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine, stands, kinds=read)
+        if row.unfit:
+            view = replace(view, unfit=tuple(suiting.still_unfit(call, row.unfit, sessions, mine)))
         found.append(replace(view, broken=tuple(astray(session, call, view, stands, kinds))) if judged else view)
     return found
 

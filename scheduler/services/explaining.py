@@ -17,7 +17,20 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
-from scheduler.core.easing import AMOUNTS, LIMITS, WHO, Rule, Scene, Spoken, brief, finer, lifted, rules_of, said
+from scheduler.core.easing import (
+    AMOUNTS,
+    LIMITS,
+    WHO,
+    Rule,
+    Scene,
+    Spoken,
+    brief,
+    finer,
+    granted,
+    lifted,
+    rules_of,
+    said,
+)
 from scheduler.core.easing.brief import WISHES
 from scheduler.core.easing.starts import LiftedStarts
 from scheduler.core.easing.using import dates_used, exceeded
@@ -64,7 +77,9 @@ def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFea
     relaxations = [case.relaxation(changes, plan, names) for changes, plan in offers]
     reasons = case.in_brief(rules, names) if rules else blocking[0]["detail"]
     detail = f"No plan exists: {case.name_of_blocked} ⇄ {reasons}."
-    return NoFeasiblePlan(detail, blocking=blocking, relaxations=relaxations)
+    return NoFeasiblePlan(
+        detail, blocking=blocking, relaxations=relaxations, changes=[changes for changes, _ in offers]
+    )
 
 
 def _names(session: Session, call: Call, ids: Collection[UUID]) -> Mapping[UUID, str]:
@@ -260,6 +275,7 @@ class _Case:
         return {
             "change": "; and ".join(texts),
             "who": WHO[_rank(changes)],
+            "grantable": granted.grantable(changes),
             "cost": plan.plan.cost,
             "completes_on": last.isoformat(),
             "rules": [

@@ -241,7 +241,7 @@ def set_up(
         specs=layout.specs,
         kinds=kinds,
         loaded=loaded,
-        preferences=CoursePreferences.from_document(course.row.preferences),
+        preferences=course_rules.wishes_of(course.row),
         standing={index: place for index, place in layout.standing.items() if index not in layout.loose},
         serving=course_rules.serving(session, call, course.id) if layout.standing else {},
         doses=doses_of(session, call, who, dosing, ignoring=away) if dosing else (),

@@ -130,7 +130,10 @@ def _desk(session: Session, call: Call, case: Case, by: Initiator, look: Look) -
 
 
 def _holding_on(case: Case, desk: Desk) -> Desk:
-    """What stands where nobody could book it today stays there: it was agreed once, and nobody asked to move it."""
+    """What stands where nobody could book it today stays there: it was agreed once, and nobody asked to move it.
+
+    A visit that does not suit the patient any more moves if it can, and stays where it is if it can't.
+    """
     starts = {visit.session_id: visit.starts for visit in problem_of(desk).visits()}
     slot = desk.loaded.site.timeline.slot
     agreed = {
@@ -143,14 +146,29 @@ def _holding_on(case: Case, desk: Desk) -> Desk:
         return desk
     in_time = {place: booked for place, booked in agreed.items() if not _too_late(desk.specs[place], booked)}
     for held in (in_time, agreed):  # a dose whose supply would be over by then moves, if it can
-        kept = replace(
-            desk,
-            standing=dict(desk.standing) | held,
-            loose={place: booked for place, booked in desk.loose.items() if place not in held},
-        )
-        if feasible(_Narrowed(case, kept).of(problem_of(kept))):
+        kept = _with(desk, _without_unfit(case, desk, held))
+        if _is_possible(case, kept):
             return kept
     return desk
+
+
+def _without_unfit(case: Case, desk: Desk, held: dict[int, Booked]) -> dict[int, Booked]:
+    """Those without the ones that do not suit: all of these at once, or else as many as can move, one by one."""
+    free = sorted(held.keys() & case.unfit)
+    for some in (free, *([each] for each in free)) if free else ():
+        left = {place: booked for place, booked in held.items() if place not in some}
+        held = left if _is_possible(case, _with(desk, left)) else held
+    return held
+
+
+def _is_possible(case: Case, desk: Desk) -> bool:
+    return feasible(_Narrowed(case, desk).of(problem_of(desk)))
+
+
+def _with(desk: Desk, held: Mapping[int, Booked]) -> Desk:
+    """The desk with these where they stand, for good."""
+    loose = {place: booked for place, booked in desk.loose.items() if place not in held}
+    return replace(desk, standing={**desk.standing, **held}, loose=loose)
 
 
 def _too_late(spec: SessionSpec, booked: Booked) -> bool:
@@ -242,9 +260,10 @@ class _Narrowed:
 
 
 def _is_new(case: Case, placed: Placed) -> bool:
-    """Whether the session is not where it stands."""
-    row = case.standing.get(placed.spec.index)
-    return row is None or placed.spec.index in case.gone or row.starts_at != placed.start
+    """Whether the session is not where it stands, or others are to serve it there."""
+    place = placed.spec.index
+    row = case.standing.get(place)
+    return row is None or place in case.gone or row.starts_at != placed.start or place in case.served_by_others
 
 
 def _told(call: Call, case: Case, desk: Desk, moved: Sequence[Placed], token: str) -> Replan:
@@ -280,6 +299,8 @@ def _why(case: Case, desk: Desk, place: int, new: Mapping[int, Placed]) -> str:
         return _WHY[case.changed[place].action]
     if place not in case.standing:
         return "it had no visit"
+    if place in case.unfit:
+        return "it does not suit the patient any more"
     if place in {each.index for each in case.view.broken}:
         return "it stood outside its protocol"
     spec = next(each for each in desk.specs if each.index == place)

@@ -178,6 +178,11 @@ def repair(person: Person) -> str:
     return str(answer.json["token"])
 
 
+def relaxed_course(person: Person) -> str:
+    """A course that was granted something."""
+    return stored.relaxed(person, course(person))
+
+
 def planned_course(person: Person) -> str:
     """A course with a plan on offer."""
     return stored.plan_of(person, course(person))
@@ -299,6 +304,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "address_id": staff_address,
     "appointment_id": appointment,
     "clinical_hold_id": clinical_hold,
+    "/v1/courses/<uuid:course_id>/relaxations/<uuid:relaxation_id> course_id": relaxed_course,
     "course_id": course,
     "delivery_id": stored.delivery,
     "device_id": device,
@@ -314,6 +320,7 @@ EXAMPLES: dict[str, Callable[[Person], str]] = {
     "offer_id": offer,
     "patient_id": patient,
     "plan_token": stored.plan_token,
+    "relaxation_id": stored.relaxation,
     "practitioner_id": practitioner,
     "protocol_id": protocol,
     "resource_id": room,

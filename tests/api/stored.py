@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from scheduler.database import db
-from scheduler.models import Job, StoredPlan, Webhook, WebhookDelivery, new_id
+from scheduler.models import Course, Job, StoredPlan, Webhook, WebhookDelivery, new_id
 
 if TYPE_CHECKING:
     from tests.api.conftest import Person
@@ -32,6 +32,27 @@ def plan_of(person: Person, course_id: str) -> str:
         db.session.add(row)
         db.session.commit()
     return course_id
+
+
+def relaxed(person: Person, course_id: str) -> str:
+    """Grant that course something; its id again."""
+    with person.app.app_context():
+        row = db.session.get_one(Course, (person.organization_id, UUID(course_id)))
+        told = {"change": "let it begin later", "who": "front_desk", "by": "Somebody", "reason": "Asked for"}
+        made = {"id": str(new_id()), "at": "2030-03-04T12:00:00+00:00", "rules": []}
+        row.relaxations = [told | made]
+        db.session.commit()
+    return course_id
+
+
+def relaxation(person: Person) -> str:
+    """What was granted last."""
+    with person.app.app_context():
+        wanted = select(Course).where(Course.organization_id == person.organization_id, Course.relaxations.is_not(None))
+        row = db.session.scalars(wanted.order_by(Course.id.desc())).first()
+        assert row is not None, "the course comes before it in the path"
+        assert row.relaxations is not None
+        return str(row.relaxations[0]["id"])
 
 
 def plan_token(person: Person) -> str:

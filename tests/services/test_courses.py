@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.api.courses import CourseSchema, course_document
+from scheduler.api.course_documents import CourseSchema, course_document
 from scheduler.api.schema import instance
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -25,9 +25,9 @@ def lifted(scene: Scene, rules: Collection[Rule]) -> Scene:
         return scene
     return replace(
         scene,
-        specs=tuple(_spec(scene, spec, rules) for spec in scene.specs),
+        specs=eased_specs(scene.specs, rules),
         site=_site(scene, rules),
-        preferences=_preferences(scene.preferences, rules),
+        preferences=eased_wishes(scene.preferences, rules),
         doses=() if any(rule.code == "dose_interval" for rule in rules) else scene.doses,
     )
 
@@ -40,9 +40,14 @@ def newcomer(resource_id: UUID) -> bool:
 _NEWCOMERS = 1 << 16
 
 
-def _spec(scene: Scene, spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
+def eased_specs(specs: Sequence[SessionSpec], rules: Collection[Rule]) -> tuple[SessionSpec, ...]:
+    """The sessions without these rules."""
+    return tuple(_spec(specs, spec, rules) for spec in specs)
+
+
+def _spec(specs: Sequence[SessionSpec], spec: SessionSpec, rules: Collection[Rule]) -> SessionSpec:
     for rule in rules:
-        if rule.code == "cap" and spec.limits and spec.phase == _phase_of(scene, rule):
+        if rule.code == "cap" and spec.limits and spec.phase == _phase_of(specs, rule):
             spec = replace(spec, limits=tuple(replace(each, most=each.most + rule.amount) for each in spec.limits))
         if rule.code == "phase_max" and spec.span is not None and spec.span[0] == rule.index:
             spec = replace(spec, span=(spec.span[0], spec.span[1] + rule.amount))
@@ -75,11 +80,12 @@ def _wider(bound: Bound, rule: Rule) -> Bound:
     return bound._replace(most=bound.most + rule.amount)
 
 
-def _phase_of(scene: Scene, rule: Rule) -> str | None:
-    return next((spec.phase for spec in scene.specs if spec.index == rule.index), None)
+def _phase_of(specs: Sequence[SessionSpec], rule: Rule) -> str | None:
+    return next((spec.phase for spec in specs if spec.index == rule.index), None)
 
 
-def _preferences(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePreferences:
+def eased_wishes(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePreferences:
+    """The wishes without these rules."""
     for rule in rules:
         if rule.code == "weekdays":
             wish = replace(wish, weekdays=None)

@@ -236,6 +236,29 @@ class Protocol:
         gates = (replace(gate, count=min(gate.count, counted.get(gate.step) or gate.count)) for gate in self.gates)
         return replace(self, phases=tuple(phases), gates=tuple(gates))
 
+    def with_rhythms(self, own: Collection[Rhythm]) -> Protocol:
+        """The protocol with these rules of its main steps under every cadence, as one patient's course has them."""
+        mine = {rhythm.step: rhythm for rhythm in own}
+        if not mine:
+            return self
+
+        def ruled(step: Step) -> Step:
+            rhythm = mine.get(step.key, Rhythm(step.key))
+            return replace(step, entry=rhythm.entry or step.entry, gap=rhythm.gap or step.gap)
+
+        def left(rhythm: Rhythm) -> Rhythm:
+            own = mine.get(rhythm.step, Rhythm(rhythm.step))
+            return replace(rhythm, entry=None if own.entry else rhythm.entry, gap=None if own.gap else rhythm.gap)
+
+        phases = (replace(phase, steps=tuple(map(ruled, phase.steps))) for phase in self.phases)
+        cadences = (replace(each, rhythms=tuple(map(left, each.rhythms))) for each in self.cadences)
+        return replace(self, phases=tuple(phases), cadences=tuple(cadences))
+
+    def under(self, cadence: str | None) -> Protocol:
+        """The protocol as that cadence (None is the default one) has it, and no other."""
+        own = [self.rhythm(step, cadence) for _, step in self.main_steps()]
+        return replace(self.with_rhythms(own), cadences=(), default_cadence=None)
+
     def leaf_of(self, main: Step) -> tuple[Phase, Step] | None:
         """The leaf step that hangs on a main step."""
         return next(((phase, step) for phase, step in self.steps() if step.each == main.key), None)
