@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -15,17 +16,18 @@ from sqlalchemy.orm import Session
 
 from scheduler.config import Settings
 from scheduler.models import Message
-from scheduler.services import booking
+from scheduler.services import booking, opt_outs
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.messaging.sinks import Gateway, sms_gateway
-from tests.postroom import messages, open_postroom
+from tests.postroom import cancel, messages, open_postroom
 from tests.worker.crew import Crew, heap, now, until
+from tests.worker.witness import begun_too_late, watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 NO_LIMITS = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None}}
-HOURS = ("09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00", "16:00")
+SLOTS = [f"2030-03-{day:02} {hour:02}:00" for day in (4, 5, 6, 7, 8) for hour in range(9, 17)]
 
 
 @pytest.fixture
@@ -45,13 +47,35 @@ def crew(settings: Settings, gateway: Gateway, tmp_path: Path) -> Iterator[Crew]
         yield hired
 
 
+def number(place: int) -> str:
+    return f"+1202555{place:04}"
+
+
 def visits(clinic: Clinic, count: int) -> list[UUID]:
-    """That many visits on the clinic's first days, whose own messages are out of the way."""
-    slots = [f"2030-03-{day:02} {hour}" for day in (4, 5, 6, 7, 8) for hour in HOURS]
-    booked = [book(clinic, clinic.patient(), "session", slot).id for slot in slots[:count]]
+    """That many visits on the clinic's first days, whose own messages are out of the way; each patient has a phone."""
+    booked = []
+    for place, slot in enumerate(SLOTS[:count]):
+        phone = {"channel": "sms", "value": number(place), "purpose": "any"}
+        booked.append(book(clinic, clinic.patient(contacts=[phone]), "session", slot).id)
     with Session(clinic.engine) as session, session.begin():
         session.execute(update(Message).values(status="sent", sent_at=Message.due_at))
     return booked
+
+
+def cancelled(clinic: Clinic, visit: UUID, _place: int) -> None:
+    cancel(clinic, visit, now=now())
+
+
+def moved(clinic: Clinic, visit: UUID, place: int) -> None:
+    later = clinic.at(SLOTS[place]) + timedelta(days=7)
+    clinic.do(lambda s, c: booking.reschedule(s, c, visit, later))
+
+
+def opted_out(clinic: Clinic, _visit: UUID, place: int) -> None:
+    clinic.do(lambda s, c: opt_outs.close(s, c, number(place), opt_outs.ALL, "test"), now=now())
+
+
+ACTS = (cancelled, moved, opted_out)
 
 
 def open_count(clinic: Clinic) -> int:
@@ -101,38 +125,39 @@ def test_workers_that_are_killed_lose_nothing_and_repeat_only_under_the_same_id(
     assert len(bodies) == len(arrived), "a repeat goes to the same number"
 
 
-def test_no_delivery_begins_after_a_cancellation_has_committed(clinic: Clinic, gateway: Gateway, crew: Crew) -> None:
-    booked = visits(clinic, 20)
-    owed = heap(clinic, booked, each=25)
+def test_nothing_begins_after_a_cancellation_a_move_or_an_opt_out_has_committed(
+    clinic: Clinic, gateway: Gateway, crew: Crew
+) -> None:
+    booked = visits(clinic, 30)
+    owed = heap(clinic, booked, each=20)
+    watch(clinic.engine)
     gateway.delay = 0.005
-    crew.hire(2)
+    crew.hire(3)
     until(lambda: len(gateway.asked) > 0, crew)
-    committed: dict[UUID, float] = {}
+    committed: dict[UUID, datetime] = {}
 
-    def cancel(mine: list[UUID]) -> None:
-        for key in mine:
-            clinic.do(lambda s, c, key=key: booking.cancel(s, c, key, reason="ill", by="patient"), now=now())
-            committed[key] = time.monotonic()
+    def race(act: Callable[[Clinic, UUID, int], None], places: range) -> None:
+        for place in places:
+            act(clinic, booked[place], place)
+            committed[booked[place]] = now()
 
-    threads = [threading.Thread(target=cancel, args=(booked[place::2],)) for place in range(2)]
+    threads = [threading.Thread(target=race, args=(act, range(first, 30, 3))) for first, act in enumerate(ACTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     until(lambda: open_count(clinic) == 0, crew)
-    arrived = dict(zip((UUID(document["id"]) for document in gateway.asked), gateway.times, strict=True))
+    since = {key: committed[booked[place // 20]] for place, key in enumerate(owed)}
+    arrived = [document["id"] for document in gateway.asked]
+    assert not begun_too_late(clinic, since, arrived)
     rows = messages(clinic, Message.id.in_(owed))
+    assert {row.status for row in rows} <= {"sent", "suppressed", "failed"}
+    for first, act in enumerate(ACTS):
+        ends = {row.status for row in rows if row.appointment_id in booked[first::3]}
+        assert ends - {"sent"}, f"{act.__name__} came too late to race anything"
     corrected = {row.appointment_id for row in messages(clinic, Message.kind == "correction")}
-    stopped = [row for row in rows if row.status == "suppressed"]
-    assert len(committed) == 20
-    assert stopped, "the cancellations came too late to race anything"
-    assert not arrived.keys() & {row.id for row in stopped if row.attempts == 0}
-    for row in rows:
-        if row.id in arrived and arrived[row.id] > committed[row.appointment_id]:
-            assert row.appointment_id in corrected, "what was on its way at that moment is corrected"
-        if row.status == "sent":
-            assert row.id in arrived
-    assert {row.status for row in rows} <= {"sent", "suppressed"}
+    on_their_way = {row.appointment_id for row in rows if row.called_off_at is not None and str(row.id) in arrived}
+    assert on_their_way <= corrected, "what was on its way at that moment is corrected"
 
 
 def test_a_worker_told_to_stop_finishes_what_is_in_hand_and_gives_back_the_rest(
