@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -19,8 +20,8 @@ from urllib.parse import parse_qsl
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-#: Longer than the channel waits for an answer, in seconds.
-HANGS = 11.0
+#: Longer than the channels wait for an answer, in seconds.
+HANGS, MAIL_HANGS = 11.0, 21.0
 ANONYMOUS = "AECDH-AES256-SHA:@SECLEVEL=0"
 
 
@@ -36,7 +37,11 @@ def encryption(side: int) -> ssl.SSLContext:
 
 @dataclass
 class Mailbox:
-    """What an SMTP server took, and how it is to behave: each reply set here replaces "250 OK" at that command."""
+    """What an SMTP server took, and how it is to behave: each reply set here replaces "250 OK" at that command.
+
+    `fault` says of each mail, by its id, whether its taker is to "hang" longer than anybody waits, to be "cut" off
+    without an answer, or to say that it "failed".
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -46,6 +51,8 @@ class Mailbox:
     at_mail: str = ""
     at_rcpt: str = ""
     at_data: str = ""
+    delay: float = 0
+    fault: Callable[[str], str] = lambda _: ""
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]
@@ -61,13 +68,23 @@ class Mailbox:
             envelope.rcpt_tos.append(address)
         return self.at_rcpt or "250 OK"
 
-    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if self.at_data:
             return self.at_data
-        self.mails.append(message_from_bytes(envelope.content, policy=default))
+        mail = message_from_bytes(envelope.content, policy=default)
+        self.mails.append(mail)
         self.recipients.append(list(envelope.rcpt_tos))
         self.encrypted.append(session.ssl is not None)
-        return "250 Taken"
+        fault = self.fault(id_of(mail))
+        await asyncio.sleep(MAIL_HANGS if fault == "hang" else self.delay)
+        if fault == "cut":
+            server.transport.abort()
+        return "451 Not now" if fault else "250 Taken"
+
+
+def id_of(mail: EmailMessage) -> str:
+    """The id of the message that it is, by its Message-ID."""
+    return str(mail["Message-ID"]).strip("<> ").partition("@")[0]
 
 
 def said(mail: EmailMessage, form: str = "plain") -> str:

@@ -34,7 +34,7 @@ PATIENCE = 90.0
 
 @dataclass
 class Crew:
-    """Worker processes over one database, texting through one gateway."""
+    """Worker processes over one database, texting through one gateway; e-mail goes to files, or to an SMTP server."""
 
     database_url: str
     gateway_url: str
@@ -63,6 +63,16 @@ class Crew:
         hand.kill()
         hand.join()
         return True
+
+    def mail_to(self, host: str, port: int) -> None:
+        """Have who is hired from now on hand e-mail to this SMTP server."""
+        self.settings |= {
+            "SCHEDULER_EMAIL_CHANNEL": "smtp",
+            "SCHEDULER_SMTP_HOST": host,
+            "SCHEDULER_SMTP_PORT": str(port),
+            "SCHEDULER_SMTP_STARTTLS": "false",
+            "SCHEDULER_SMTP_FROM": "clinic@example.org",
+        }
 
     def step_clock(self, seconds: float) -> None:
         """Have every worker's clock be off by so much."""
@@ -124,8 +134,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def heap(clinic: Clinic, appointments: Sequence[UUID], each: int) -> list[UUID]:
-    """`each` texts about each of these visits, all due now and good for an hour."""
+def heap(clinic: Clinic, appointments: Sequence[UUID], each: int, channels: Sequence[str] = ("sms",)) -> list[UUID]:
+    """`each` messages about each of these visits, by these channels in turn, all due now and good for an hour."""
     due = now()
     rows: list[dict[str, Any]] = []
     with Session(clinic.engine) as session, session.begin():
@@ -140,7 +150,7 @@ def heap(clinic: Clinic, appointments: Sequence[UUID], each: int) -> list[UUID]:
                     "rule": f"heap-{number}",
                     "kind": "remind_24h",
                     "recipient": "patient",
-                    "channel": "sms",
+                    "channel": channels[number % len(channels)],
                     "sequence": visit.sequence,
                     "due_at": due,
                     "expires_at": due + timedelta(hours=1),

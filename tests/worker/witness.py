@@ -43,20 +43,18 @@ def watch(engine: Engine) -> None:
             connection.execute(text(statement))
 
 
-def begun_too_late(
-    clinic: Clinic, committed: Mapping[UUID, datetime], arrived: Iterable[str], *, by_clocks: bool = True
-) -> list[str]:
+def begun_too_late(clinic: Clinic, committed: Mapping[UUID, datetime], arrived: Iterable[str]) -> list[str]:
     """What of these messages began after what forbids it had committed, and how it is known.
 
     `committed` says of each message when that commit had come back; `arrived` are the ids of all that anybody
-    received, each as often as it came. Where the workers' clocks were tampered with, theirs is no witness.
+    received, each as often as it came.
     """
     with Session(clinic.engine) as session:
         seen = session.scalar(text("SELECT count(*) FROM begun_too_late"))
         attempts = session.execute(select(MessageAttempt.message_id, MessageAttempt.began_at))
         began = [(key, at) for key, at in attempts if key in committed]
     found = ["the database saw it begin"] * (seen or 0)
-    found += [f"{key} began at {at}" for key, at in began if by_clocks and at > committed[key]]
+    found += [f"{key} began at {at}" for key, at in began if at > committed[key]]
     tries = Counter(str(key) for key, _ in began)
     came = Counter(key for key in arrived if UUID(key) in committed)
     return found + [f"{key} came {came[key]} times by {tries[key]} attempts" for key in came if came[key] > tries[key]]
