@@ -44,10 +44,13 @@ class Crew:
 
     def hire(self, count: int = 1) -> None:
         for _ in range(count):
-            asked = self._environment(), self.folder / "workers.log", self.folder / "step"
-            hand = NURSERY.Process(target=work, args=asked)
+            hand = NURSERY.Process(target=work, args=self.duties())
             hand.start()
             self.hands.append(hand)
+
+    def duties(self) -> tuple[dict[str, str], Path, Path]:
+        """What a worker process is told."""
+        return self._environment(), self.folder / "workers.log", self.folder / "step"
 
     def at_work(self) -> list[ForkServerProcess]:
         """Those who have begun, the longest at work first."""
@@ -134,8 +137,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def heap(clinic: Clinic, appointments: Sequence[UUID], each: int, channels: Sequence[str] = ("sms",)) -> list[UUID]:
-    """`each` messages about each of these visits, by these channels in turn, all due now and good for an hour."""
+def heap(
+    clinic: Clinic,
+    appointments: Sequence[UUID],
+    each: int,
+    channels: Sequence[str] = ("sms",),
+    good_for: timedelta = timedelta(hours=1),
+) -> list[UUID]:
+    """`each` messages about each of these visits, by these channels in turn, all due now and good for so long."""
     due = now()
     rows: list[dict[str, Any]] = []
     with Session(clinic.engine) as session, session.begin():
@@ -153,7 +162,7 @@ def heap(clinic: Clinic, appointments: Sequence[UUID], each: int, channels: Sequ
                     "channel": channels[number % len(channels)],
                     "sequence": visit.sequence,
                     "due_at": due,
-                    "expires_at": due + timedelta(hours=1),
+                    "expires_at": due + good_for,
                     "status": "pending",
                     "attempts": 0,
                     "context": {"about": visit.starts_at.isoformat(), "class": "reminder", "side": "before"},

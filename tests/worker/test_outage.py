@@ -18,7 +18,7 @@ from scheduler.worker import delivering as worker_delivering
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.plumbing.clock import Clock
-from tests.postroom import hurry, messages, open_postroom
+from tests.postroom import begin, claim, hurry, messages, open_postroom
 
 #: So short that a worker gives up after its first pause.
 LEASE = timedelta(seconds=0.01)
@@ -45,7 +45,7 @@ class Provider:
     def __init__(self) -> None:
         self.carried: list[str] = []
         self.name = "p"
-        self.meanwhile: Callable[[], None] = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def deliver(self, envelope: Envelope) -> str:
         self.carried.append(envelope.message_id)
@@ -174,6 +174,27 @@ def test_nobody_takes_over_before_the_living_had_their_say(
     again = len(provider.carried) - len(set(provider.carried))
     assert again == (0 if courtesy else 1), "without it, one of them would come twice"
     assert not messages(clinic, Message.status.in_(("pending", "sending")), Message.due_at <= clock.now)
+
+
+@sqlite_only
+@pytest.mark.parametrize("phase", [0.0, 2.5, 4.999])
+def test_what_a_dead_worker_had_on_its_way_leaves_within_the_lease_and_a_tick(
+    clinic: Clinic, clock: Clock, line: Line, provider: Provider, phase: float
+) -> None:
+    lease, tick, began = timedelta(seconds=60), timedelta(seconds=5), clock.now
+    (on_its_way, *claimed) = claim(clinic, began)
+    assert begin(clinic, on_its_way, began), "and nothing is heard of its worker any more"
+    ways = {"email": provider, "sms": provider}
+    other = Worker(line, ways, clock=clock, lease=lease)
+    left: dict[str, timedelta] = {}
+    provider.meanwhile = lambda: left.setdefault(provider.carried[-1], clock.now - began)
+    clock.move(timedelta(seconds=phase))
+    for _ in range(14):
+        other.tick()
+        clock.move(tick)
+    other.close()
+    assert left.keys() == {str(letter.id) for letter in (on_its_way, *claimed)}
+    assert {lease <= after <= lease + tick for after in left.values()} == {True}
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)

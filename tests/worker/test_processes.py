@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from tests.desk import book
 from tests.messaging.sinks import Gateway, sms_gateway
 from tests.postroom import cancel, messages, open_postroom
 from tests.worker.crew import Crew, heap, now, until
+from tests.worker.dying import POINTS, die
 from tests.worker.witness import begun_too_late, watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -158,6 +160,25 @@ def test_nothing_begins_after_a_cancellation_a_move_or_an_opt_out_has_committed(
     corrected = {row.appointment_id for row in messages(clinic, Message.kind == "correction")}
     on_their_way = {row.appointment_id for row in rows if row.called_off_at is not None and str(row.id) in arrived}
     assert on_their_way <= corrected, "what was on its way at that moment is corrected"
+
+
+def test_wherever_a_worker_dies_nothing_is_lost_and_only_what_had_left_comes_again(
+    clinic: Clinic, gateway: Gateway, crew: Crew
+) -> None:
+    owed = heap(clinic, visits(clinic, 1), each=8)
+    crew.settings["SCHEDULER_WORKER_BATCH"] = "1"
+    for point in POINTS:
+        before = len(gateway.asked)
+        assert die(crew, point) == -signal.SIGKILL, f"{point}\n{crew.log}"
+        assert len(gateway.asked) - before == point.startswith(("between deliver", "between settle")), point
+    crew.hire()
+    until(lambda: open_count(clinic) == 0, crew)
+    assert statuses(clinic, owed) == {"sent": 8}
+    arrived = Counter(document["id"] for document in gateway.asked)
+    assert set(arrived) == set(map(str, owed)), "none lost, none invented"
+    assert arrived.total() - len(arrived) == 2, "those that were accepted and not written down, under the same id"
+    said = {(document["id"], document["to"], document["body"]) for document in gateway.asked}
+    assert len(said) == len(arrived), "in the same words"
 
 
 def test_a_worker_told_to_stop_finishes_what_is_in_hand_and_gives_back_the_rest(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.messaging.render import CANCELLING
-from scheduler.models import Message
+from scheduler.models import Appointment, Message
 from scheduler.services.outbox.judging import Send, unwanted
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
@@ -24,13 +25,14 @@ def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> L
         other for other in scene.merged.get(message.id, ()) if unwanted(scene, other, scene.visit_of(other)) is None
     ]
     letter = _with(letter, [stop for other in held for stop in _lines(scene, message, other)])
+    letter = _beside(scene, letter, held)
     scene.handled.add(message.id)
     if message.kind not in HOSTS:
         return letter
     for other in scene.waiting.get(message.patient_id, ()):
         wider = _taking(scene, message, letter, other)
         if wider is not None:
-            letter = wider
+            letter = _beside(scene, wider, [other])
             other.status, other.reason, other.merged_into = "suppressed", "merged", message.id
             scene.taken_along.append(other)
     return letter
@@ -68,6 +70,16 @@ def _with(letter: Letter, also: list[Stop]) -> Letter:
     if not (also or letter.also):
         return letter
     return replace(letter, also=tuple(sorted(also, key=lambda stop: stop.starts_at)))
+
+
+def _beside(scene: Scene, letter: Letter, others: Sequence[Message]) -> Letter:
+    """The letter that holds while the others' visits stand as they do."""
+    visits = [visit for other in others if (visit := scene.visit_of(other)) is not None]
+    return replace(letter, beside={**letter.beside, **_standing(visits)}) if visits else letter
+
+
+def _standing(visits: Iterable[Appointment]) -> dict[UUID, tuple[int, str, str | None]]:
+    return {visit.id: (visit.sequence, visit.status, visit.outcome) for visit in visits}
 
 
 def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
@@ -117,7 +129,16 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         context=context,
         calendar=calendar,
         method=method,
+        patient_revision=patient.revision,
+        beside=_standing(_told_of(scene, message)),
     )
+
+
+def _told_of(scene: Scene, message: Message) -> Sequence[Appointment]:
+    """The visits of a message that is about several."""
+    if "visits" in message.context:
+        return [scene.appointments[UUID(entry["id"])] for entry in message.context["visits"]]
+    return scene.stops_of(message)
 
 
 def _stops(scene: Scene, message: Message) -> tuple[Stop, ...]:

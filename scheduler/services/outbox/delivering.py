@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Text, bindparam, case, literal_column, update
+from sqlalchemy import ColumnElement, Integer, Table, Text, bindparam, case, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.pauses import DELIVERIES
-from scheduler.models import Message
+from scheduler.models import Appointment, Message
 from scheduler.models.among import among
 from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
@@ -34,6 +34,16 @@ _STANDING: ColumnElement[str | None] = literal_column(
     " WHERE visit.organization_id = messages.organization_id AND visit.id = messages.appointment_id)",
     Text(),
 )
+#: Of what revision the patient is: who may be written to, where and in which language stands there.
+_PATIENT: ColumnElement[int | None] = literal_column(
+    "(SELECT patient.revision FROM patients AS patient"
+    " WHERE patient.organization_id = messages.organization_id AND patient.id = messages.patient_id)",
+    Integer(),
+)
+_visit = cast("Table", Appointment.__table__).c
+_BESIDE = select(_visit.id, _visit.sequence, _visit.status, _visit.outcome).where(
+    _visit.organization_id == bindparam("owner"), among(_visit.id, "visits")
+)
 
 
 class _Standing(NamedTuple):
@@ -54,11 +64,12 @@ _OURS = (
 _ONE_MORE = case((among(_message.id, "again"), literal_column("0")), else_=literal_column("1"))
 # Made once: to make them costs more than to send them.
 _BEGIN = (
-    _update.where(*_OURS, _message.called_off_at.is_(None))
+    _update.where(*_OURS, _message.called_off_at.is_(None), _message.lease_until > bindparam("now"))
     .values(lease_until=bindparam("until"), attempts=_message.attempts + _ONE_MORE)
     .returning(
         _message.id,
         _STANDING,
+        _PATIENT,
         opt_outs.SOME_SHUT,
     )
 )
@@ -93,7 +104,10 @@ def turn(
 
 
 def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
-    """Those of one claim whose delivery may start now: the lease is still this worker's, the visit still as it was.
+    """Those of one claim whose delivery may start now: the lease still runs, and what it speaks of is still as it was.
+
+    What was judged longer ago than the lease is judged anew, and so is what was written for a patient's record or for
+    other visits that have changed meanwhile: it is given back, for the next claim to take.
 
     Renews the lease and records an attempt. A cancellation that commits before this transaction prevents the delivery;
     one that commits after it finds the message on its way and owes a correction. So what may start must start at once:
@@ -120,22 +134,50 @@ def _begun(
     if not letters:
         return ()
     numbers = {letter.to for letter in letters}
-    ours = _ours(letters) | {"until": call.now + lease, "numbers": numbers, "again": again}
+    ours = _ours(letters) | {"now": call.now, "until": call.now + lease, "numbers": numbers, "again": again}
     rows = session.connection().execute(_BEGIN, ours).all()
-    held = {key: standing for key, standing, _ in rows}
+    held = {key: standing for key, standing, _, _ in rows}
     if len(held) < len(letters):
-        # Called off while another worker had begun them; those of another's lease are let be.
-        session.execute(_PUT_AWAY, _ours([letter for letter in letters if letter.id not in held]))
+        # Called off while another worker had begun them, or claimed too long ago; those of another's lease are let be.
+        lost = [letter for letter in letters if letter.id not in held]
+        session.execute(_PUT_AWAY, _ours(lost))
+        release(session, lost)
+    stale = _stale(session, call, letters, {key: revision for key, _, revision, _ in rows})
     shut: Mapping[str, Collection[str]] = {}
-    if any(some_shut for _, _, some_shut in rows):
+    if any(some_shut for *_, some_shut in rows):
         shut = opt_outs.closed(session, call.organization_id, numbers)
     return tuple(
-        letter for letter in letters if letter.id in held and _may_go(session, call, letter, held[letter.id], shut)
+        letter
+        for letter in letters
+        if letter.id in held and _may_go(session, call, letter, held[letter.id], shut, is_stale=letter.id in stale)
     )
 
 
+def _stale(
+    session: Session, call: Call, letters: Sequence[Letter], revisions: Mapping[UUID, int | None]
+) -> Collection[UUID]:
+    """Which of those held were written for a patient or for other visits that are not any more as they were."""
+    wanted = {key for letter in letters for key in letter.beside}
+    stands: Mapping[UUID, tuple[Any, ...]] = {}
+    if wanted:
+        asked = {"owner": call.organization_id, "visits": wanted}
+        stands = {key: tuple(rest) for key, *rest in session.connection().execute(_BESIDE, asked)}
+    return {
+        letter.id
+        for letter in letters
+        if revisions.get(letter.id) != letter.patient_revision
+        or any(stands.get(key) != stood for key, stood in letter.beside.items())
+    }
+
+
 def _may_go(
-    session: Session, call: Call, letter: Letter, standing: str | None, shut: Mapping[str, Collection[str]]
+    session: Session,
+    call: Call,
+    letter: Letter,
+    standing: str | None,
+    shut: Mapping[str, Collection[str]],
+    *,
+    is_stale: bool,
 ) -> bool:
     if call.now >= letter.expires_at:
         _write(session, letter, status="expired_unsent", reason="too_late")
@@ -143,7 +185,7 @@ def _may_go(
         part(session, letter.organization_id, [letter.id])
         return False
     # The number or address may have said since the claim that it wants no more of these.
-    if opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder")):
+    if is_stale or opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder")):
         # It may still go another way, or needs a person: whoever claims it next decides.
         _write(session, letter, status="pending", attempts=letter.attempts)
         return False

@@ -43,7 +43,8 @@ class Letter:
     visits whose reminders it takes along, `turns` what changed, `own` the organization's texts for its kind by locale;
     with `one_sms` a text must fit into one. `link` opens the visit's page, which the text names when `shows_page`;
     `calendar` are the visits for the patient's calendar, which takes them by `method`. `owed_at` is the sequence of the
-    one visit that it is about, `context` what the rule said of the message.
+    one visit that it is about, `context` what the rule said of the message. It holds while the patient's record is of
+    that revision, and while the visits in `beside`, of which it speaks as well, stand so (sequence, status, outcome).
     """
 
     id: UUID
@@ -83,6 +84,8 @@ class Letter:
     context: Mapping[str, Any] = field(default_factory=dict)
     calendar: tuple[Entry, ...] = ()
     method: Method = "PUBLISH"
+    patient_revision: int | None = None
+    beside: Mapping[UUID, tuple[int, str, str | None]] = field(default_factory=dict)
 
     @property
     def page(self) -> str:
