@@ -15,7 +15,7 @@ from tests.clinic import Clinic
 from tests.desk import book, wanted
 from tests.postroom import LEASE, begin, cancel, claim, messages, open_postroom, settle
 
-#: The statement is read for each database in `test_a_patients_new_number`; the rest is the same on both.
+#: The statement is read for each database in `test_a_patients_new_number_is_the_one_that_is_used`; the rest is the same on both.
 one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
 
@@ -29,15 +29,15 @@ def only_letter(clinic: Clinic, kind: str) -> Letter:
     return found
 
 
-def test_a_patients_new_number_is_the_one_that_is_texted(clinic: Clinic) -> None:
+def test_a_patients_new_number_is_the_one_that_is_used(clinic: Clinic) -> None:
     patient = clinic.patient()
     book(clinic, patient, "session", "2030-03-11 09:00")
     letter = only_letter(clinic, "booked")
     phone = {"channel": "sms", "value": "+12025550177", "purpose": "any"}
     clinic.do(lambda s, c: patients.change(s, c, patient, 1, {"contacts": [phone]}))
-    assert not begin(clinic, letter, clinic.call.now), "the old number may be somebody else's"
+    assert not begin(clinic, letter, clinic.call.now), "the old address may be somebody else's"
     again = only_letter(clinic, "booked")
-    assert (letter.to, again.to, again.attempts) == ("+12025550123", "+12025550177", 0)
+    assert (letter.to, again.to, again.attempts) == ("pat@example.org", "+12025550177", 0)
     assert begin(clinic, again, clinic.call.now)
 
 
