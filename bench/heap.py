@@ -6,11 +6,12 @@ must not serve for all.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, Table, insert, select, update
+from sqlalchemy import Connection, Engine, Table, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from bench.databases import Database
@@ -21,6 +22,24 @@ from tests.postroom import open_postroom
 EACH = 20
 _NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
 _AT_ONCE = 10_000
+_COLUMNS = cast("Table", Message.__table__).c.keys()
+#: What differs from one copy to the next, `n` being 0 to 19 for each patient; and where it comes from.
+_COPIED: dict[str, dict[str, str]] = {
+    "postgresql": {
+        "id": "gen_random_uuid()",
+        "due_at": "pattern.due_at + ((place - 1) * 20 + n) * interval '1 millisecond'",
+        "FROM": "messages AS pattern, generate_series(0, 19) AS n,"
+        " unnest(CAST(:people AS uuid[]), CAST(:visits AS uuid[])) WITH ORDINALITY AS given (patient, visit, place)",
+    },
+    "sqlite": {
+        "id": "lower(hex(randomblob(16)))",
+        "due_at": "pattern.due_at + ((place - 1) * 20 + n) * 1000",
+        "FROM": f"messages AS pattern, (SELECT value AS n FROM json_each('{[*range(EACH)]}')),"  # noqa: S608 - nobody's words
+        " (SELECT value ->> 0 AS patient, value ->> 1 AS visit, key + 1 AS place FROM json_each(:pairs))",
+    },
+}
+for _of in _COPIED.values():
+    _of |= {"patient_id": "patient", "appointment_id": "visit", "rule": "'heap-' || n"}
 
 
 class Heap:
@@ -62,9 +81,23 @@ class Heap:
                         for place, (whose, key) in enumerate(visits.items())
                     ],
                 )
-                rows = [self._message(people[n // EACH], visits[people[n // EACH]], n, due) for n in range(size)]
-                connection.execute(insert(Message), rows)
+                self._owe(connection, visits, size, due)
         self._database.analyze()
+
+    def _owe(self, connection: Connection, visits: dict[UUID, UUID], size: int, due: datetime) -> None:
+        """Owe so many, twenty for each of the patients by one statement: copies of one, which then goes."""
+        pattern = self._message(*next(iter(visits.items())), 0, due) | {"rule": "pattern"}
+        connection.execute(insert(Message), [pattern])
+        of = _COPIED[self._database.dialect]
+        taken = ", ".join(of.get(name, f"pattern.{name}") for name in _COLUMNS)
+        copies = f"INSERT INTO messages ({', '.join(_COLUMNS)}) SELECT {taken} FROM {of['FROM']}"  # noqa: S608 - of here
+        only = " WHERE pattern.id = :pattern AND (place - 1) * 20 + n < :size"
+        asked: dict[str, Any] = {"people": list(visits), "visits": list(visits.values()), "pattern": pattern["id"]}
+        if self._database.dialect == "sqlite":
+            pairs = json.dumps([(whose.hex, visit.hex) for whose, visit in visits.items()])
+            asked = {"pairs": pairs, "pattern": pattern["id"].hex}
+        connection.execute(text(copies + only), asked | {"size": size})
+        connection.execute(delete(Message).where(Message.id == pattern["id"]))
 
     def refill(self) -> None:
         """Let all that was sent be due again, as if it never had been."""

@@ -13,6 +13,7 @@ from statistics import fmean
 from threading import Condition, Lock, Thread, current_thread
 from typing import Generic, TypeVar
 
+from scheduler.worker.clockguard import seconds_since_boot
 from scheduler.worker.underway import PATIENCE
 
 T = TypeVar("T")
@@ -131,5 +132,5 @@ class Pace:
 
 
 def is_fresh(looked_at: float) -> bool:
-    """Whether what was looked at then, on the monotonic clock, may leave without another look."""
-    return time.monotonic() - looked_at <= FRESH
+    """Whether what was looked at then, by `seconds_since_boot`, may leave without another look."""
+    return seconds_since_boot() - looked_at <= FRESH

@@ -25,6 +25,7 @@ from scheduler.messaging.render import Text
 from scheduler.services import outbox
 from scheduler.services.outbox import Letter, Outcome
 from scheduler.worker.carriers import Arrivals, Carriers, Pace, is_fresh
+from scheduler.worker.clockguard import seconds_since_boot
 from scheduler.worker.hands import Hands, complain, is_away
 from scheduler.worker.underway import PATIENCE, UnderWay
 from scheduler.worker.ways import Ways
@@ -134,7 +135,7 @@ class Rounds:
         return self._underway.moving(self._away)
 
     def _leave(self, written: Mapping[UUID, Written], begun: Sequence[Letter]) -> None:
-        looked_at = time.monotonic()
+        looked_at = seconds_since_boot()  # a machine that slept meanwhile has looked long ago
         self._failing.clear()
         for letter in begun:
             self._ways.leaves(letter.channel)

@@ -11,11 +11,12 @@ from sqlalchemy import Engine
 from scheduler.models import Message
 from scheduler.services import patients, series
 from scheduler.services.outbox import Letter
+from scheduler.services.outbox.delivering import JUDGED_FOR
 from tests.clinic import Clinic
 from tests.desk import book, wanted
-from tests.postroom import LEASE, begin, cancel, claim, messages, open_postroom, settle
+from tests.postroom import begin, cancel, claim, messages, open_postroom, settle
 
-#: The statement is read for each database in `test_a_patients_new_number_is_the_one_that_is_used`; the rest is the same on both.
+#: The statement is each database's own, so one test runs on both; the rest does not depend on it.
 one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
 
@@ -44,7 +45,7 @@ def test_a_patients_new_number_is_the_one_that_is_used(clinic: Clinic) -> None:
 @one_database
 def test_what_was_claimed_long_ago_is_judged_anew(clinic: Clinic) -> None:
     book(clinic, clinic.patient(), "session", "2030-03-11 09:00")
-    letter, late = only_letter(clinic, "booked"), clinic.call.now + LEASE
+    letter, late = only_letter(clinic, "booked"), clinic.call.now + JUDGED_FOR
     assert not begin(clinic, letter, late)
     assert [row.status for row in messages(clinic, Message.id == letter.id)] == ["pending"], "it waits for no lease"
     (again,) = claim(clinic, late)

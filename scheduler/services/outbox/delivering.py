@@ -27,6 +27,9 @@ _message = cast("Table", Message.__table__).c
 _update = update(cast("Table", Message.__table__))
 
 
+#: So long a claim's judgement holds: by then quiet hours may have begun, or a place have moved.
+JUDGED_FOR = timedelta(minutes=1)
+
 #: The visit as it stands, looked up once: `3/booked/`, or nothing for a message that is not about one visit. Written
 #: out: among what SQLite is to return, SQLAlchemy says no column's table, and a visit would be looked for among all.
 _STANDING: ColumnElement[str | None] = literal_column(
@@ -64,7 +67,7 @@ _OURS = (
 _ONE_MORE = case((among(_message.id, "again"), literal_column("0")), else_=literal_column("1"))
 # Made once: to make them costs more than to send them.
 _BEGIN = (
-    _update.where(*_OURS, _message.called_off_at.is_(None), _message.lease_until > bindparam("now"))
+    _update.where(*_OURS, _message.called_off_at.is_(None), _message.lease_until > bindparam("since"))
     .values(lease_until=bindparam("until"), attempts=_message.attempts + _ONE_MORE)
     .returning(
         _message.id,
@@ -106,8 +109,8 @@ def turn(
 def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
     """Those of one claim whose delivery may start now: the lease still runs, and what it speaks of is still as it was.
 
-    What was judged longer ago than the lease is judged anew, and so is what was written for a patient's record or for
-    other visits that have changed meanwhile: it is given back, for the next claim to take.
+    What was judged longer ago than `JUDGED_FOR` is judged anew, and so is what was written for a patient's record or
+    for other visits that have changed meanwhile: it is given back, for the next claim to take.
 
     Renews the lease and records an attempt. A cancellation that commits before this transaction prevents the delivery;
     one that commits after it finds the message on its way and owes a correction. So what may start must start at once:
@@ -134,7 +137,8 @@ def _begun(
     if not letters:
         return ()
     numbers = {letter.to for letter in letters}
-    ours = _ours(letters) | {"now": call.now, "until": call.now + lease, "numbers": numbers, "again": again}
+    until = call.now + lease
+    ours = _ours(letters) | {"since": until - JUDGED_FOR, "until": until, "numbers": numbers, "again": again}
     rows = session.connection().execute(_BEGIN, ours).all()
     held = {key: standing for key, standing, _, _ in rows}
     if len(held) < len(letters):
