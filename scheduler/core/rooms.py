@@ -55,7 +55,8 @@ class RoomPool:
 def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
     """A room for the newcomer and for every stay that it concerns, or None when there is no way (or none was found).
 
-    Stays keep their rooms where they can. A newcomer that is fixed has that room, or there is no way.
+    Stays keep their rooms where they can, also one that was closed around them: whoever decides what becomes of them is
+    not asked here. A newcomer that is fixed has that room, or there is no way.
     """
     concerned = _cluster(pool, newcomer)
     fixed = [stay for stay in concerned if stay.fixed and stay is not newcomer]
@@ -65,8 +66,8 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
     budget = PATIENCE
 
     def free(stay: Stay, room: UUID) -> bool:
-        slots = ((1 << (stay.end - stay.start)) - 1) << stay.start
-        if pool.away.get(room, 0) & slots or any(other.room == room and other.meets(stay) for other in fixed):
+        left = room == stay.room and stay is not newcomer
+        if _barred(pool, stay, room, left=left) or any(other.room == room and other.meets(stay) for other in fixed):
             return False
         return not any(chosen.get(other.key) == room and other.meets(stay) for other in moving)
 
@@ -89,6 +90,12 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
     if place(0):
         return chosen
     return None if fixed or newcomer.fixed or any(pool.away.values()) else _first_fit(pool.rooms, moving)
+
+
+def _barred(pool: RoomPool, stay: Stay, room: UUID, *, left: bool) -> bool:
+    """Whether the room is closed to the stay, unless it is left where it is."""
+    slots = ((1 << (stay.end - stay.start)) - 1) << stay.start
+    return not left and bool(pool.away.get(room, 0) & slots)
 
 
 def _cluster(pool: RoomPool, newcomer: Stay) -> list[Stay]:
