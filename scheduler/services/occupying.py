@@ -102,11 +102,11 @@ def write(
     window = loaded.site.timeline.covered((taking.start, taking.end) for taking in takings)
     pen = _Pen(session, call, loaded, sheet, {key: loaded.held(key, window) for key in concerned})
     instant = loaded.site.timeline.instant
+    # A late room makes those of its pool change places: whoever was given a certain one sits down before.
+    for visit, taking in sorted(_each_taking(visits), key=lambda each: bool(each[1].pool)):
+        fixed = taking.selector in visit.pinned or taking.resource_id in {each.resource_id for each in visit.extra}
+        pen.take(visit.owner, taking, instant(taking.start), instant(taking.end), fixed=fixed)
     for visit in visits:
-        crowded = {taking.resource_id for taking in visit.extra}
-        for taking in visit.takings:
-            fixed = taking.selector in visit.pinned or taking.resource_id in crowded
-            pen.take(visit.owner, taking, instant(taking.start), instant(taking.end), fixed=fixed)
         for taking in visit.extra:
             pen.take_extra(visit.owner, taking, instant(taking.start), instant(taking.end))
         if visit.patient_id is not None:
@@ -119,6 +119,10 @@ def write(
             mine.append((row["resource_id"], row["role"], row["starts_at"], row["ends_at"]))
     pen.put_down()
     return served
+
+
+def _each_taking(visits: Sequence[Visit]) -> list[tuple[Visit, Taking]]:
+    return [(visit, taking) for visit in visits for taking in visit.takings]
 
 
 def resources_of(session: Session, call: Call, appointment_id: UUID) -> set[UUID]:
