@@ -28,6 +28,7 @@ from bench.report import Sheet
 from scheduler.core.call import Call
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.intervals import Span
+from scheduler.database import transact
 from scheduler.demo.filling import Filled, fill, kept
 from scheduler.models import Appointment
 from scheduler.services import booking, courses, disruptions, planning, plans
@@ -123,9 +124,10 @@ def _cell(booked: Booked, role: str, days: int, chosen: argparse.Namespace) -> C
     rng = Random(f"{role} {days} {chosen.first}")
     resource_id = rng.choice(clinic.staff.get(role) or clinic.rooms[role])
     first = clinic.day(7 + (rng.randrange(5) if days == 1 else 0))[0]
-    return clinic.do(
-        partial(_measured, resource_id=resource_id, span=Span(first, first + timedelta(days=days)), chosen=chosen)
-    )
+    span = Span(first, first + timedelta(days=days))
+    measured = partial(_measured, resource_id=resource_id, span=span, chosen=chosen)
+    with Session(clinic.database.engine, expire_on_commit=False) as session:
+        return transact(session, clinic.call, measured, dry_run=True)
 
 
 def _outcome(search: Search) -> Outcome:
