@@ -63,8 +63,9 @@ bench: $(VENV)/dev.stamp ## the measurements under bench/
 	$(RUN) -m bench all
 
 .PHONY: faults
-faults: $(VENV)/dev.stamp ## messages among kills, crashes, cuts, a bad provider and clock steps: some ten minutes
+faults: $(VENV)/dev.stamp ## messages among kills, crashes, cuts, bad providers and clock steps, on both databases: half an hour
 	$(RUN) -m bench faults
+	$(RUN) -m bench faults --database sqlite
 
 .PHONY: venv
 venv: $(VENV)/dev.stamp ## the development environment

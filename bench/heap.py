@@ -1,7 +1,7 @@
 """A clinic with any number of texts due now: twenty to a patient, each about a visit that stands. Measures nothing.
 
 The visits begin at many times of the next days, as those do of which a due hour speaks: what has been phrased once
-must not serve for all.
+must not serve for all. Ids grow as time does, like those of an installation.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Table, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from bench.databases import Database
-from scheduler.models import Appointment, Message, Patient, Resource
+from scheduler.models import Appointment, Message, Patient, Resource, new_id
 from tests.desk import book
 from tests.postroom import open_postroom
 
@@ -26,13 +26,13 @@ _COLUMNS = cast("Table", Message.__table__).c.keys()
 #: What differs from one copy to the next, `n` being 0 to 19 for each patient; and where it comes from.
 _COPIED: dict[str, dict[str, str]] = {
     "postgresql": {
-        "id": "gen_random_uuid()",
+        "id": "CAST(:prefix || lpad(to_hex(CAST((place - 1) * 20 + n AS integer)), 20, '0') AS uuid)",
         "due_at": "pattern.due_at + ((place - 1) * 20 + n) * interval '1 millisecond'",
         "FROM": "messages AS pattern, generate_series(0, 19) AS n,"
         " unnest(CAST(:people AS uuid[]), CAST(:visits AS uuid[])) WITH ORDINALITY AS given (patient, visit, place)",
     },
     "sqlite": {
-        "id": "lower(hex(randomblob(16)))",
+        "id": ":prefix || printf('%020x', (place - 1) * 20 + n)",
         "due_at": "pattern.due_at + ((place - 1) * 20 + n) * 1000",
         "FROM": f"messages AS pattern, (SELECT value AS n FROM json_each('{[*range(EACH)]}')),"  # noqa: S608 - nobody's words
         " (SELECT value ->> 0 AS patient, value ->> 1 AS visit, key + 1 AS place FROM json_each(:pairs))",
@@ -70,8 +70,8 @@ class Heap:
         for since in range(0, count, _AT_ONCE):
             with self.engine.begin() as connection:
                 size = min(_AT_ONCE, count - since)
-                people = [uuid4() for _ in range(-(-size // EACH))]
-                visits = {whose: uuid4() for whose in people}
+                people = [new_id() for _ in range(-(-size // EACH))]
+                visits = {whose: new_id() for whose in people}
                 for model, of in ((Resource, "id"), (Patient, "id")):
                     connection.execute(insert(model), [patterns[model] | {of: whose} for whose in people])
                 connection.execute(
@@ -96,7 +96,7 @@ class Heap:
         if self._database.dialect == "sqlite":
             pairs = json.dumps([(whose.hex, visit.hex) for whose, visit in visits.items()])
             asked = {"pairs": pairs, "pattern": pattern["id"].hex}
-        connection.execute(text(copies + only), asked | {"size": size})
+        connection.execute(text(copies + only), asked | {"size": size, "prefix": new_id().hex[:12]})
         connection.execute(delete(Message).where(Message.id == pattern["id"]))
 
     def refill(self) -> None:
@@ -112,7 +112,7 @@ class Heap:
     def _message(self, whose: UUID, visit: UUID, number: int, due: datetime) -> dict[str, Any]:
         return {
             "organization_id": self._clinic.call.organization_id,
-            "id": uuid4(),
+            "id": new_id(),
             "patient_id": whose,
             "appointment_id": visit,
             "rule": f"heap-{number % EACH}",
