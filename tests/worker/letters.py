@@ -36,4 +36,5 @@ def letter(key: UUID, organization_id: UUID, token: UUID, due_at: datetime) -> L
         sheet_minutes=None,
         escort=False,
         no_driving=None,
+        patient_revision=1,
     )
