@@ -18,13 +18,14 @@ from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.visit import VisitType
-from scheduler.services import course_rules, holds
+from scheduler.services import course_rules
 from scheduler.services.appointments import Participation, as_what, cut, in_time, participants, stays
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
+from scheduler.services.course_rules import Link
 from scheduler.services.finding import Pin, Search, Wanted
 from scheduler.services.group_places import OpenGroup
-from scheduler.services.premises import premises
+from scheduler.services.premises import Premises, premises
 
 #: The longest span one question may cover: half a year.
 LONGEST_SPAN = timedelta(weeks=26)
@@ -219,6 +220,8 @@ def _look(
         visit_type=question.visit_type,
         patient_id=question.patient_id,
         moving=question.exclude_appointment,
+        hold_id=question.hold_id,
+        course_session_id=question.course_session_id,
     )
     kind = at.asked_for
     wanted = Wanted(
@@ -230,31 +233,36 @@ def _look(
         patient_region=question.patient_region,
         pencilled=at.moving == "pending",  # its gates bar its confirmation, and no time
     )
-    linked = partial(
-        course_rules.link,
-        session,
+    look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
+    linked = partial(_linked, call, question, at)
+    whole(partial(_check, question, look, exact=exact), linked)
+    look = replace(look, rules=linked())
+    asked = question.practitioner_ids or question.room_id or question.device_id  # whose names may be wrong
+    narrow = finding and not asked and kind.visit.group is None
+    loaded = look.load(start, end, narrow=narrow, groups_until=max(question.until, end) + SLOT)
+    return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
+
+
+def _linked(call: Call, question: Question, at: Premises) -> Link | None:
+    """What its course has to say of the session asked about."""
+    if question.course_session_id is None:
+        return None
+    return course_rules.link_of(
         call,
+        at.course,
         question.course_session_id,
         question.patient_id,
         question.visit_type,
         moving=question.exclude_appointment is not None,
-        pencilled=wanted.pencilled,
-        reading=True,
+        pencilled=at.moving == "pending",
     )
-    look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
-    whole(partial(_check, question, look, exact=exact), linked)
-    look = replace(look, rules=linked())
-    asked = question.practitioner_ids or question.room_id or question.device_id  # whose names may be wrong
-    loaded = look.load(start, end, narrow=finding and not asked and kind.visit.group is None)
-    return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 
 
 def _check(question: Question, look: Search, *, exact: bool) -> None:
     """Raises Invalid or NotFound for all that the question names wrongly, whatever the calendars say."""
-    hold_id = question.hold_id
     together(
         partial(_expect_known, look),
-        lambda: holds.expect_known(look.session, look.call, hold_id) if hold_id is not None else None,
+        partial(_expect_hold, question, look),
         look.when if exact else look.agrees,
     )
 
@@ -263,6 +271,11 @@ def _expect_known(look: Search) -> None:
     if look.moving is not None and look.at is not None and look.at.moving is None:
         fault = Fault("/exclude_appointment", "unknown_appointment", "There is no such appointment.")
         raise NotFound(f"No appointment {look.moving}.", faults=[fault])
+
+
+def _expect_hold(question: Question, look: Search) -> None:
+    if question.hold_id is not None and look.at is not None and look.at.hold_id is None:
+        raise NotFound("There is no such hold.")
 
 
 def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:

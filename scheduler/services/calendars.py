@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.services.busy import Busy, busy
 from scheduler.services.cast import Company, gather
+from scheduler.services.group_places import OpenGroup, asked_for
 from scheduler.services.lines import lines
 from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.public_holidays import closures_with, named
@@ -50,6 +52,8 @@ class Loaded:
     own_hold: UUID | None
     #: What is taken was read since then, where that is later than the timeline's beginning: before, all looks free.
     since: datetime | None
+    #: The groups that can be joined, where they were asked for.
+    groups: Sequence[OpenGroup] | None
 
     def held(self, key: UUID, window: int) -> list[Held]:
         """The units taken of a resource, as far as they lie among the slots of the window."""
@@ -73,14 +77,16 @@ def load(
     dosing: bool = False,
     before: Loaded | None = None,
     since: datetime | None = None,
+    groups: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
     `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
     the location when it has been read before, with the patient's clearances; `only` leaves out whoever serves none of
     these selectors; with `dosing` the patient's visits are read too; `before` is the same look at another time, whose
-    people need not be read again; who looks at no start before `since` need not know what was taken then. Raises
-    NotFound for a location or patient that the organization does not have. Two statements, and one for the location.
+    people need not be read again; who looks at no start before `since` need not know what was taken then;
+    `groups` are the parameters of groups that are looked for too. Raises NotFound for a location or patient that the
+    organization does not have. Two statements, and one for the location.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     first = None if since is None else Timeline.covering(since - _MARGIN, since).origin
@@ -90,11 +96,11 @@ def load(
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
     if before is None:
-        company = gather(session, call, place, patient_id, dosing=dosing)
+        company = gather(session, call, place, patient_id, dosing=dosing, groups=groups)
         resources, revisions = _people(company, place, patient_id, only, at)
-        visits = company.visits
+        visits, found = company.visits, company.groups
     else:
-        resources, revisions, visits = before.rows, before.revisions, before.visits
+        resources, revisions, visits, found = before.rows, before.revisions, before.visits, before.groups
     standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
     in_order = zip(resources.values(), standing.values(), strict=True)
     calendars = dict(zip(resources, [_calendar(row, place, each) for row, each in in_order], strict=True))
@@ -117,7 +123,7 @@ def load(
         holidays=named(location.holidays, *years),
     )
     known = site, location, policies, revisions, standing, expired, resources, visits, place, ignoring, own_hold
-    return Loaded(*known, since=first)
+    return Loaded(*known, since=first, groups=found)
 
 
 def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUID, int]) -> Loaded:
@@ -142,7 +148,9 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
 def rehearse(session: Session, call: Call, nobody: UUID) -> None:
     """Ask all that a look asks of calendars, of nobody."""
     timeline = Timeline.covering(call.now, call.now)
-    gather(session, call, Place(nobody, "UTC", "[]", "[]", timeline), nobody, dosing=True)
+    place = Place(nobody, "UTC", "[]", "[]", timeline)
+    for groups in (None, asked_for(call, nobody, "", (timeline.origin, timeline.end))):
+        gather(session, call, place, nobody, dosing=True, groups=groups)
     for apart in ([], [nobody]):
         for _ in lines(session, call, timeline, [nobody], apart):
             pass

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.models import Resource
 from scheduler.services.doses import VISITS, asked_for
+from scheduler.services.group_places import GROUPS, OpenGroup, found_among
 from scheduler.services.locks import has_changed_calendars
 from scheduler.services.premises import Columns
 from scheduler.services.ready import Ready
@@ -41,6 +42,8 @@ _COLUMNS = (
 )
 #: The word for what each of those who are here is, and how many calendars it has seen: texts of as many parts.
 _TOLD = "told"
+#: The word for who serves a group, and the columns of it that others have too.
+_GROUP, _SHARED = "group", frozenset({"id", "starts_at"})
 
 
 def _here(*columns: Any) -> list[Any]:
@@ -55,8 +58,10 @@ def _here(*columns: Any) -> list[Any]:
 _THINGS = ("room", "device")
 
 
-def _statement() -> Any:
+def _statement(*, grouped: bool = False) -> Any:
     """What is known by its text needs not be told; else everybody. Then the patient, and the patient's visits.
+
+    When `grouped`, groups too.
 
     All in one statement, so that a visit that it does not tell of has a later revision of the patient's calendar.
     """
@@ -77,14 +82,19 @@ def _statement() -> Any:
         as_type(null(), column.type).label(column.key) for column in VISITS.selected_columns if column.key != "id"
     ]
     nothing = [as_type(null(), Text).label(name) for name in ("people", "calendars")]
-    of_all = [*_COLUMNS, *further, *nothing]
+    groups = GROUPS.subquery("groups_there").c
+    besides = [as_type(null(), each.type).label(key) for key, each in groups.items() if grouped and key not in _SHARED]
+    of_all = [*_COLUMNS, *further, *nothing, *besides]
     is_new = select(told.c.people).scalar_subquery().is_distinct_from(bindparam("known", type_=Text()))
     alone = {"kind": literal_column(f"'{_TOLD}'", Text()), "people": told.c.people, "calendars": told.c.calendars}
+    together = {"kind": literal_column(f"'{_GROUP}'", Text()), **groups}
+    ours = select(*(together.get(key, as_type(null(), column.type)).label(key) for key, column in _keyed(of_all)))
     return union_all(
         select(*(alone.get(key, as_type(null(), column.type)).label(key) for key, column in _keyed(of_all))),
         *(each.where(is_new) for each in _here(*of_all)),
         select(*of_all).where(*_MINE, _RESOURCES.kind == literal_column("'patient'", Text()), _IS_THE_PATIENT),
         select(*(visits.get(key, as_type(null(), column.type)).label(key) for key, column in _keyed(of_all))),
+        *([ours] if grouped else []),
     )
 
 
@@ -93,8 +103,8 @@ def _keyed(columns: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 _IS_THE_PATIENT = _RESOURCES.id == bindparam("patient")
-#: Made once: it is asked for every look at a calendar.
-_STATEMENT = Ready(_statement())
+#: Made once: one is asked for every look at a calendar.
+_STATEMENT, _WITH_GROUPS = Ready(_statement()), Ready(_statement(grouped=True))
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,8 @@ class Company(NamedTuple):
     calendars: Sequence[int]
     patient: Columns | None
     visits: Sequence[Columns]
+    #: Likewise the groups that can be joined; None where they were not asked for.
+    groups: Sequence[OpenGroup] | None
 
 
 #: By organization and location.
@@ -140,8 +152,19 @@ _memories: WeakKeyDictionary[Engine, _Known] = WeakKeyDictionary()
 _AT_MOST = 512
 
 
-def gather(session: Session, call: Call, place: Place, patient_id: UUID | None, *, dosing: bool) -> Company:
-    """Everyone at the place with their calendars' revisions, and the patient; with `dosing` the patient's visits."""
+def gather(
+    session: Session,
+    call: Call,
+    place: Place,
+    patient_id: UUID | None,
+    *,
+    dosing: bool,
+    groups: Mapping[str, Any] | None = None,
+) -> Company:
+    """Everyone at the place with their calendars' revisions, and the patient; with `dosing` the patient's visits.
+
+    `groups` are the parameters by which groups are looked for, if they are.
+    """
     engine = session.get_bind().engine
     memory = {} if has_changed_calendars(session) else _memories.setdefault(engine, {})
     view = call.organization_id, place.location_id
@@ -149,9 +172,12 @@ def gather(session: Session, call: Call, place: Place, patient_id: UUID | None, 
     asked = asked_for(session, call, patient_id if dosing else None)
     asked |= {"location": place.location_id, "patient": patient_id, "known": known.text or None}
     people, patient, visits, text, calendars = [], None, [], "", ""
-    for row in _STATEMENT.rows(session, asked):
+    serving = []
+    for row in _STATEMENT.rows(session, asked) if groups is None else _WITH_GROUPS.rows(session, {**groups, **asked}):
         if row.kind is None:
             visits.append(row)
+        elif row.kind == _GROUP:
+            serving.append(row)
         elif row.kind == _TOLD:
             text, calendars = row.people or "", row.calendars or ""
         elif row.kind == "patient":
@@ -163,7 +189,8 @@ def gather(session: Session, call: Call, place: Place, patient_id: UUID | None, 
         if len(memory) >= _AT_MOST:
             memory.clear()
         memory[view] = known
-    return Company(known, [int(each) for each in calendars.split(",")] if calendars else [], patient, visits)
+    revisions = [int(each) for each in calendars.split(",")] if calendars else []
+    return Company(known, revisions, patient, visits, None if groups is None else found_among(serving))
 
 
 _NOBODY = Cast("", {})

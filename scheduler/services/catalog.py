@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, Text, bindparam, select
+from sqlalchemy import Table, Text, bindparam, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -21,10 +21,11 @@ from scheduler.core.visit import VisitType, parse_visit_type
 from scheduler.models import ProtocolRow, VisitTypeRow
 
 _VISIT_TYPES = cast("Table", VisitTypeRow.__table__).c
-_ALL = select(_VISIT_TYPES.id, _VISIT_TYPES.code, as_type(_VISIT_TYPES.definition, Text).label("definition")).where(
-    _VISIT_TYPES.organization_id == bindparam("organization")
-)
-_BY_CODE = _ALL.where(_VISIT_TYPES.code == bindparam("code"))
+#: Every visit type of an organization, as `Kinds` takes them.
+ALL_KINDS = select(
+    _VISIT_TYPES.id, _VISIT_TYPES.code, as_type(_VISIT_TYPES.definition, Text).label("definition")
+).where(_VISIT_TYPES.organization_id == bindparam("organization"))
+_BY_CODE = ALL_KINDS.where(_VISIT_TYPES.code == bindparam("code"))
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Kind:
 class Kinds(Mapping[str, Kind]):
     """An organization's visit types by code: each is parsed when it is asked for, since few of them are."""
 
-    def __init__(self, rows: Iterable[Row[Any]]) -> None:
+    def __init__(self, rows: Iterable[Any]) -> None:
         self._rows = {row.code: row for row in rows}
 
     def __getitem__(self, code: str) -> Kind:
@@ -76,7 +77,7 @@ class _Visits(Mapping[str, VisitType]):
 
 def visit_kinds(session: Session, call: Call) -> Kinds:
     """Every visit type of the organization by its code."""
-    return Kinds(session.execute(_ALL, {"organization": call.organization_id}))
+    return Kinds(session.execute(ALL_KINDS, {"organization": call.organization_id}))
 
 
 def visit_kind(session: Session, call: Call, code: str) -> Kind:
@@ -110,10 +111,11 @@ def protocol_of(
     return row, parsed(row, visit_kinds(session, call) if kinds is None else kinds)
 
 
-def parsed(row: ProtocolRow, kinds: Kinds) -> Protocol:
+def parsed(row: Any, kinds: Kinds) -> Protocol:
     """The value of a protocol's row: worked out once for a document and the visit types that it may speak of.
 
-    By what they say, and not by id and version: of what is taken back nothing is remembered for what comes instead.
+    Any row with its `definition` will do. By what they say, and not by id and version: of what is taken back nothing is
+    remembered for what comes instead.
     """
     return _read(json.dumps(row.definition, separators=(",", ":")), kinds.definitions)
 

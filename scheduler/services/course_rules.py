@@ -19,15 +19,16 @@ from scheduler.core.course import SessionSpec, expand, supplied
 from scheduler.core.doses import delayed
 from scheduler.core.easing import Rule, granted
 from scheduler.core.errors import AlreadyExists, Fault, NotFound, refuse
-from scheduler.core.lifecycle import ENDED, LIVE, NOT_DOSED
+from scheduler.core.lifecycle import ENDED, LIVE
 from scheduler.core.preferences import CoursePreferences
 from scheduler.core.protocol import Protocol
 from scheduler.core.protocol.own import OwnGaps, with_own
 from scheduler.core.spacing import Booked, SessionRules, binding, session_rules
 from scheduler.core.visit import SessionGate, VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
-from scheduler.services import opening_days
-from scheduler.services.catalog import Kind, protocol_of, visit_kind, visit_kinds
+from scheduler.services import course_facts, opening_days
+from scheduler.services.catalog import Kind, parsed, protocol_of, visit_kinds
+from scheduler.services.course_facts import PASSED, STANDING, CourseFacts
 from scheduler.services.locks import lock_row
 
 #: With which scope a gate's outcome is recorded.
@@ -43,11 +44,12 @@ def chosen(protocol: Protocol, course: Course) -> Protocol:
     return with_own(protocol, course.cadence, _own_gaps(course))
 
 
-def _own_gaps(course: Course) -> OwnGaps:
-    return course.own_cadence["steps"] if course.own_cadence else {}
+def _own_gaps(course: Any) -> OwnGaps:
+    own: OwnGaps = course.own_cadence["steps"] if course.own_cadence else {}
+    return own
 
 
-def lifted_for(course: Course) -> tuple[Rule, ...]:
+def lifted_for(course: Any) -> tuple[Rule, ...]:
     """The rules that were lifted for the course."""
     return granted.read(rule for each in course.relaxations or () for rule in each["rules"])
 
@@ -57,10 +59,11 @@ def wishes_of(course: Course) -> CoursePreferences:
     return granted.wishes_with(CoursePreferences.from_document(course.preferences), lifted_for(course))
 
 
-def specs_of(protocol: Protocol, course: Course, sessions: Iterable[CourseSession] = ()) -> tuple[SessionSpec, ...]:
+def specs_of(protocol: Protocol, course: Any, sessions: Iterable[Any] = ()) -> tuple[SessionSpec, ...]:
     """The sessions of a course as its protocol, its cadence, its choices and what it was granted lay them out.
 
-    `sessions` are its rows, where it matters what was received for them.
+    `course` is its row, or one that says as much of it; `sessions` are its sessions' rows, where it matters
+    what was received for them.
     """
     wish = CoursePreferences.from_document(course.preferences)
     own = with_own(protocol, course.cadence, _own_gaps(course))
@@ -104,10 +107,29 @@ def link(
     *,
     moving: bool = False,
     pencilled: bool = False,
-    reading: bool = False,
     over: bool = False,
 ) -> Link | None:
-    """Lock the session's course, unless `reading`, and say what it forbids; None without a session.
+    """Lock the session's course, and say what it forbids; None without a session. Raises as `link_of` does."""
+    if session_id is None:
+        return None
+    step = session.get(CourseSession, (call.organization_id, session_id))
+    lock(session, call, step.course_id if step is not None else None)
+    known = course_facts.read(session, call, session_id)
+    return link_of(call, known, session_id, patient_id, visit_type, moving=moving, pencilled=pencilled, over=over)
+
+
+def link_of(
+    call: Call,
+    known: CourseFacts | None,
+    session_id: UUID,
+    patient_id: UUID | None,
+    visit_type: str,
+    *,
+    moving: bool = False,
+    pencilled: bool = False,
+    over: bool = False,
+) -> Link:
+    """What the course forbids a visit of its session.
 
     The gates before a session do not bar a visit that is only `pencilled`: they bar its confirmation. That the course
     has ended does not bar what is written down of a visit whose time is `over`.
@@ -115,35 +137,29 @@ def link(
     Raises NotFound for an unknown session, Invalid when patient or visit type are not the session's, AlreadyExists when
     it has an appointment that is not the one `moving`.
     """
-    if session_id is None:
-        return None
-    step = session.get(CourseSession, (call.organization_id, session_id))
-    if step is None:
+    if known is None:
         detail = f"No session {session_id}."
         raise NotFound(detail)
-    if not reading:
-        lock(session, call, step.course_id)
-    course = session.get_one(Course, (call.organization_id, step.course_id))
-    faults = []
-    if course.patient_id != patient_id:
+    step, faults = known.step, []
+    if step.patient_id != patient_id:
         faults.append(Fault("/patient_id", "not_the_courses_patient", "The session belongs to another patient."))
     if step.visit_type != visit_type:
         faults.append(Fault("/visit_type", "not_the_sessions_visit_type", f"The session is '{step.visit_type}'."))
     refuse(faults)
-    _, protocol = protocol_of(session, call, course.protocol_id)
-    specs = specs_of(protocol, course, [step])
-    booked = dict(standing(session, call, course.id))
+    protocol = parsed(step, known.kinds)
+    specs = specs_of(protocol, step, [step])
+    booked = {row.position: place_of(row, known.kinds) for row in known.stands}
     if booked.pop(step.position, None) is not None and not moving:
         detail = "That session of the course has an appointment already."
         raise AlreadyExists(detail)
     booked = binding(specs, {step.position}, booked, call.now)
     spec = specs[step.position]
-    passed = passed_gates(session, call, course.id) | (set(spec.gates) if pencilled else set())
-    minutes = visit_kind(session, call, visit_type).visit.minutes
-    opened = opening_days.around(session, call, course.location_id, specs, {each.day for each in booked.values()})
-    rules = _begun(course, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
+    passed = known.passed | (set(spec.gates) if pencilled else set())
+    minutes = known.kinds[visit_type].visit.minutes
+    opened = opening_days.known(step.location_id, step, specs, {each.day for each in booked.values()})
+    rules = _begun(step, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
     said = {key: _of_gate(protocol, specs, key) for key in rules.closed_gates}
-    return Link(course.id, step.id, rules, held=_held(course, spec, over=over), asked=spec.asked, said=said)
+    return Link(step.course_id, step.id, rules, held=_held(step, spec, over=over), asked=spec.asked, said=said)
 
 
 def _of_gate(protocol: Protocol, specs: Sequence[SessionSpec], key: str) -> str:
@@ -155,14 +171,14 @@ def _of_gate(protocol: Protocol, specs: Sequence[SessionSpec], key: str) -> str:
     return f"The gate '{name}'{where} has not been passed: a clinician decides it, with the scope {DECIDES}."
 
 
-def _held(course: Course, spec: SessionSpec, *, over: bool) -> str | None:
+def _held(course: Any, spec: SessionSpec, *, over: bool) -> str | None:
     """Why the course as a whole lets nothing be done about the session."""
     if course.status in ENDED:
         return None if over else OVER
     return ON_HOLD if course.status == "on-hold" and spec.dosing and spec.kind == "main" else None
 
 
-def _begun(course: Course, spec: SessionSpec, rules: SessionRules) -> SessionRules:
+def _begun(course: Any, spec: SessionSpec, rules: SessionRules) -> SessionRules:
     """The bounds with the last day on which the course's first session may be, where its protocol makes that hard."""
     if not spec.hard or spec.anchor is not None or spec.gap is None or spec.gap[2] is None:
         return rules
@@ -190,24 +206,8 @@ def own_gates(session: Session, call: Call, session_id: UUID | None) -> tuple[Se
 
 def standing(session: Session, call: Call, course_id: UUID) -> Mapping[int, Booked]:
     """Where the course's sessions stand in the calendar, by position."""
-    rows = session.execute(
-        select(
-            *(CourseSession.position, Appointment.local_start, Appointment.time_zone, Appointment.visit_type),
-            *(Appointment.starts_at, Appointment.ends_at, Appointment.dosed_at),
-        )
-        .join(
-            Appointment,
-            (Appointment.organization_id == CourseSession.organization_id)
-            & (Appointment.course_id == CourseSession.course_id)  # by this it is found, and not among all there are
-            & (Appointment.course_session_id == CourseSession.id),
-        )
-        .where(
-            CourseSession.organization_id == call.organization_id,
-            CourseSession.course_id == course_id,
-            Appointment.status.in_(LIVE),
-            Appointment.outcome.is_distinct_from(NOT_DOSED),  # gaps count from the last dose that was given
-        )
-    ).all()
+    wanted = STANDING.where(CourseSession.course_id == course_id)
+    rows = session.execute(wanted, {"organization": call.organization_id}).all()
     kinds = visit_kinds(session, call) if any(row.dosed_at is not None for row in rows) else {}
     return {row.position: place_of(row, kinds) for row in rows}
 
@@ -255,11 +255,5 @@ def serving(session: Session, call: Call, course_id: UUID) -> dict[int, dict[str
 
 def passed_gates(session: Session, call: Call, course_id: UUID) -> frozenset[str]:
     """Keys of the gates that keep nothing back any more."""
-    keys = session.scalars(
-        select(Gate.key).where(
-            Gate.organization_id == call.organization_id,
-            Gate.course_id == course_id,
-            Gate.outcome.in_(("passed", "waived")),
-        )
-    )
-    return frozenset(keys)
+    wanted = PASSED.where(Gate.course_id == course_id)
+    return frozenset(session.scalars(wanted, {"organization": call.organization_id}))

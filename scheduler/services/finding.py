@@ -29,7 +29,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on, visit_kind
 from scheduler.services.doses import doses_among
-from scheduler.services.group_places import OpenGroup, joinable, taken_at
+from scheduler.services.group_places import OpenGroup, asked_for, joinable, taken_at
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
@@ -217,11 +217,20 @@ class Search:
         if self.wanted.pins:
             check_pins(self.load(self.wanted.start, self.wanted.start), self.kind, self.wanted.pins)
 
-    def load(self, start: datetime, end: datetime, *, narrow: bool = False, before: Loaded | None = None) -> Loaded:
+    def load(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        narrow: bool = False,
+        before: Loaded | None = None,
+        groups_until: datetime | None = None,
+    ) -> Loaded:
         """The site for starts in [start, end]; when `narrow`, without those who serve nothing that the visit needs.
 
         A refusal needs all of them, to say who could not; to find a place the narrow look is enough. `before` is the
-        same look at another time.
+        same look at another time. For who does not mind that a group which began just now is missed, those up to
+        `groups_until` are read with the people, and not after the calendars.
         """
         first, past = self.kind.demand.reach
         return load(
@@ -237,7 +246,12 @@ class Search:
             only=self.kind.demand.selectors if narrow else None,
             dosing=self.kind.visit.kind == "dosing",
             before=before,
+            groups=None if groups_until is None or not self.kind.visit.group else self._groups((start, groups_until)),
         )
+
+    def _groups(self, span: tuple[datetime, datetime]) -> dict[str, Any]:
+        place = self.wanted.location_id, self.kind.visit.code
+        return asked_for(self.call, *place, span, moving=self.moving, own_hold=self.own_hold)
 
     def clinic(self, loaded: Loaded) -> Clinic:
         """What the search sees of it."""
@@ -334,17 +348,11 @@ class Search:
         if self.kind.visit.group is None:
             return {}
         timeline, calendars = loaded.site.timeline, loaded.site.calendars
-        span = timeline.origin, timeline.end
+        groups, span = loaded.groups, (timeline.origin, timeline.end)
         pinned, found = self._pins().values(), {}
-        for group in joinable(
-            self.session,
-            self.call,
-            self.wanted.location_id,
-            self.kind.visit.code,
-            span,
-            moving=self.moving,
-            own_hold=self.own_hold,
-        ):
+        for group in joinable(self.session, self._groups(span)) if groups is None else groups:
+            if not span[0] <= group.starts_at < span[1]:
+                continue
             there = (
                 key in calendars and _lasts(calendars[key].there, timeline.slot(begins), timeline.slot_after(ends))
                 for key, _, begins, ends in group.served

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Subquery,
+    Table,
+    Uuid,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Reason
 from scheduler.models import Group, GroupPlace, Hold, Occupancy
+from scheduler.models.base import UtcDateTime
+from scheduler.services.ready import Ready
 
+_GROUPS = cast("Table", Group.__table__)
 _PLACES = cast("Table", GroupPlace.__table__)
+_TAKEN = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 
 #: (resource, selector, start, end) of who and what serves.
@@ -32,8 +49,13 @@ class OpenGroup:
     served: tuple[Served, ...] = ()
 
 
-def joinable(
-    session: Session,
+def joinable(session: Session, asked: Mapping[str, Any]) -> list[OpenGroup]:
+    """The groups with a free place that begin in the span `asked_for`; in one statement."""
+    session.flush()
+    return found_among(_JOINABLE.rows(session, asked))
+
+
+def asked_for(
     call: Call,
     location_id: UUID,
     visit_type: str,
@@ -41,63 +63,57 @@ def joinable(
     *,
     moving: UUID | None = None,
     own_hold: UUID | None = None,
-) -> list[OpenGroup]:
-    """The groups with a free place that begin in the span, the fullest last; in one statement.
+) -> dict[str, Any]:
+    """The parameters of `GROUPS`.
 
     The place of the appointment that moves, or of the caller's own hold, counts as free. A group that is served by
     whoever the appointment that moves takes up is none: there would be nobody left in it.
     """
-    free = (
-        select(func.count())
-        .select_from(GroupPlace)
-        .where(
-            GroupPlace.organization_id == Group.organization_id,
-            GroupPlace.group_id == Group.id,
-            is_free(call, moving, own_hold),
-        )
-        .correlate(Group)
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        _staffed(free, moving)
-        .where(
-            Group.organization_id == call.organization_id,
-            Group.location_id == location_id,
-            Group.visit_type == visit_type,
-            Group.status == "open",
-            Group.starts_at >= span[0],
-            Group.starts_at < span[1],
-        )
-        .order_by(Group.id)
-    )
-    found: dict[UUID, OpenGroup] = {}
+    return {
+        "organization": call.organization_id,
+        "location": location_id,
+        "code": visit_type,
+        "first": span[0],
+        "past": span[1],
+        "moving": moving,
+        "own_hold": own_hold,
+        "now": call.now,
+    }
+
+
+def found_among(rows: Iterable[Any]) -> list[OpenGroup]:
+    """Those with a free place among the rows of `GROUPS`, the fullest last."""
+    groups: dict[UUID, tuple[Any, list[Served]]] = {}
     for row in rows:
-        known = found.get(row.id) or OpenGroup(row.id, row.starts_at, row.free, row.maximum)
         served = (row.resource_id, row.role, row.begins, row.ends)
-        found[row.id] = replace(known, served=(*known.served, served))
-    return sorted((each for each in found.values() if each.free), key=lambda each: (-each.free, each.id))
+        groups.setdefault(row.id, (row, []))[1].append(served)
+    found = (
+        OpenGroup(key, row.starts_at, row.free, row.maximum, tuple(served))
+        for key, (row, served) in groups.items()
+        if row.free
+    )
+    return sorted(found, key=lambda each: (-each.free, each.id))
 
 
 def taken_at(
     session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, *, own_hold: UUID | None = None
 ) -> Reason | None:
     """Why no group that begins then has a place: it is full, or somebody holds the time to begin it."""
-    most = _full_at(session, call, location_id, visit_type, start, own_hold)
-    if most is not None:
-        return Reason("group_full", f"All {most} places of the group at that time are taken.", start=start)
-    until = _kept_until(session, call, location_id, visit_type, start, own_hold)
-    if until is None:
+    asked = call, location_id, visit_type, start, own_hold
+    full, kept = _full_at(*asked), _kept_until(*asked)
+    row = session.execute(select(full.c.most, full.c.free, kept.label("until"))).one()
+    if row.most is not None and not row.free:
+        return Reason("group_full", f"All {row.most} places of the group at that time are taken.", start=start)
+    if row.until is None:
         return None
     detail = "Somebody holds this time to begin a group with: its other places can be had once they have booked."
-    return Reason("group_held", detail, start=start, end=until.astimezone(start.tzinfo))
+    return Reason("group_held", detail, start=start, end=row.until.astimezone(start.tzinfo))
 
 
-def _full_at(
-    session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None
-) -> int | None:
-    """How many places the groups that begin then have, when there are such groups and none has a free one."""
-    wanted = (
-        select(Group.id, Group.maximum, func.count().filter(is_free(call, own_hold=own_hold)).label("free"))
+def _full_at(call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None) -> Subquery:
+    """How many places the groups that begin then have, None without a group; and how many are free in one of them."""
+    groups = (
+        select(Group.maximum, func.count().filter(is_free(call, own_hold=own_hold)).label("free"))
         .join(
             GroupPlace,
             and_(GroupPlace.organization_id == Group.organization_id, GroupPlace.group_id == Group.id),
@@ -110,14 +126,14 @@ def _full_at(
             Group.starts_at == start,
         )
         .group_by(Group.id, Group.maximum)
+        .subquery("groups_then")
     )
-    known = session.execute(wanted).all()
-    return None if not known or any(row.free for row in known) else sum(row.maximum for row in known)
+    return select(func.sum(groups.c.maximum).label("most"), func.max(groups.c.free).label("free")).subquery("full")
 
 
 def _kept_until(
-    session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None
-) -> datetime | None:
+    call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None
+) -> ScalarSelect[datetime | None]:
     """Until when somebody else may hold that start to begin a group; None when nobody does."""
     wanted = select(func.max(_HOLDS.c.expires_at)).where(
         _HOLDS.c.organization_id == call.organization_id,
@@ -129,17 +145,21 @@ def _kept_until(
     )
     if own_hold is not None:
         wanted = wanted.where(_HOLDS.c.id != own_hold)
-    until: datetime | None = session.execute(wanted).scalar()
-    return until
+    return wanted.scalar_subquery()
 
 
 def is_free(call: Call, appointment_id: UUID | None = None, own_hold: UUID | None = None) -> ColumnElement[bool]:
     """Nobody has the place, or whoever asks; a hold that is over keeps nothing."""
+    return _is_free(call.now, appointment_id, own_hold)
+
+
+def _is_free(now: Any, appointment_id: Any, own_hold: Any) -> ColumnElement[bool]:
+    """The same for values, or for parameters whose values may be None."""
     living = exists().where(
         _HOLDS.c.organization_id == _PLACES.c.organization_id,
         _HOLDS.c.id == _PLACES.c.hold_id,
         _HOLDS.c.ended_at.is_(None),
-        _HOLDS.c.expires_at > call.now,
+        _HOLDS.c.expires_at > now,
     )
     kept = and_(_PLACES.c.hold_id.is_not(None), living)
     mine = [] if own_hold is None else [_PLACES.c.hold_id == own_hold]
@@ -147,30 +167,63 @@ def is_free(call: Call, appointment_id: UUID | None = None, own_hold: UUID | Non
     return nobody if appointment_id is None else or_(nobody, _PLACES.c.appointment_id == appointment_id)
 
 
-def _staffed(free: ColumnElement[int], moving: UUID | None) -> Any:
-    """Each group with who and what serves it, a row for each: whatever one of its visits takes up."""
-    carried = and_(
-        GroupPlace.organization_id == Group.organization_id,
-        GroupPlace.group_id == Group.id,
-        GroupPlace.appointment_id.is_not(None),
+def _staffed() -> Any:
+    """Each group that begins in a span with who and what serves it, a row for each: all that one of its visits takes.
+
+    Parameters may be None: nothing equals that.
+    """
+    moving = bindparam("moving", type_=Uuid())
+    free = (
+        select(func.count())
+        .select_from(_PLACES)
+        .where(
+            _PLACES.c.organization_id == _GROUPS.c.organization_id,
+            _PLACES.c.group_id == _GROUPS.c.id,
+            _is_free(bindparam("now", type_=UtcDateTime()), moving, bindparam("own_hold", type_=Uuid())),
+        )
+        .correlate(_GROUPS)
+        .scalar_subquery()
     )
-    taken = and_(
-        Occupancy.organization_id == GroupPlace.organization_id,
-        Occupancy.appointment_id == GroupPlace.appointment_id,
-        Occupancy.role != "patient",
-        *([] if moving is None else [Occupancy.appointment_id != moving]),
-    )
+    carried = aliased(GroupPlace)
     return (
         select(
-            Group.id,
-            Group.starts_at,
-            Group.maximum,
+            _GROUPS.c.id,
+            _GROUPS.c.starts_at,
+            _GROUPS.c.maximum,
             free.label("free"),
-            Occupancy.resource_id,
-            Occupancy.role,
-            Occupancy.starts_at.label("begins"),
-            Occupancy.ends_at.label("ends"),
+            _TAKEN.c.resource_id,
+            _TAKEN.c.role,
+            _TAKEN.c.starts_at.label("begins"),
+            _TAKEN.c.ends_at.label("ends"),
         )
-        .join(GroupPlace, carried)
-        .join(Occupancy, taken)
+        .join_from(
+            _GROUPS,
+            carried,
+            and_(
+                carried.organization_id == _GROUPS.c.organization_id,
+                carried.group_id == _GROUPS.c.id,
+                carried.appointment_id.is_not(None),
+            ),
+        )
+        .join(
+            _TAKEN,
+            and_(
+                _TAKEN.c.organization_id == carried.organization_id,
+                _TAKEN.c.appointment_id == carried.appointment_id,
+                _TAKEN.c.role != "patient",
+                _TAKEN.c.appointment_id.is_distinct_from(moving),
+            ),
+        )
+        .where(
+            _GROUPS.c.organization_id == bindparam("organization"),
+            _GROUPS.c.location_id == bindparam("location"),
+            _GROUPS.c.visit_type == bindparam("code"),
+            _GROUPS.c.status == "open",
+            _GROUPS.c.starts_at >= bindparam("first", type_=UtcDateTime()),
+            _GROUPS.c.starts_at < bindparam("past", type_=UtcDateTime()),
+        )
     )
+
+
+GROUPS = _staffed()
+_JOINABLE = Ready(GROUPS)

@@ -195,11 +195,6 @@ def end(session: Session, call: Call, row: Hold) -> None:
         audit.note(session, call, "hold.release", "hold", row.id, before=_snapshot(row))
 
 
-def expect_known(session: Session, call: Call, hold_id: UUID) -> None:
-    """Raises NotFound unless there is such a hold, over or not."""
-    _row(session, call, hold_id)
-
-
 def get(session: Session, call: Call, hold_id: UUID) -> HoldView:
     """One hold, over or not. Raises NotFound."""
     return view(session, call, _row(session, call, hold_id))

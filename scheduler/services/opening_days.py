@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -35,7 +36,7 @@ def at_site(specs: Iterable[SessionSpec], site: Site) -> OpenDays:
     """By the calendars at hand."""
     if not any(spec.clinic_days for spec in specs):
         return EVERY_DAY
-    return _known(site.counted, site.timeline, site.time_zone)
+    return _within(site.counted, site.timeline, site.time_zone)
 
 
 def around(
@@ -44,15 +45,21 @@ def around(
     """By the location's hours and closures, around those days, such as those on which sessions stand."""
     if not days or not any(spec.clinic_days for spec in specs):
         return EVERY_DAY
+    return known(location_id, premises(session, call, location_id).location, specs, days)
+
+
+def known(location_id: UUID, row: Any, specs: Iterable[SessionSpec], days: Collection[date]) -> OpenDays:
+    """The same by the location's row."""
+    if not days or not any(spec.clinic_days for spec in specs):
+        return EVERY_DAY
     first, last = (datetime.combine(day, time(), tzinfo=UTC) for day in (min(days), max(days)))
     timeline = Timeline.covering(first - _AROUND, last + _AROUND)
-    row = premises(session, call, location_id).location
     closures = closures_with(row.closures, row.holidays, timeline.origin.year, timeline.end.year)
     place = Place(location_id, row.time_zone, row.hours, closures, timeline)
-    return _known(place.open, timeline, row.time_zone)
+    return _within(place.open, timeline, row.time_zone)
 
 
-def _known(opened: int, timeline: Timeline, time_zone: str) -> OpenDays:
+def _within(opened: int, timeline: Timeline, time_zone: str) -> OpenDays:
     # The days at its edges are known in part.
     first, last = (to_local(each, time_zone).date() for each in (timeline.origin, timeline.end))
     days = days_within(opened, timeline, time_zone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -20,6 +21,7 @@ from scheduler.models import (
     Appointment,
     Clearance,
     ClinicalHold,
+    Hold,
     Location,
     Organization,
     Patient,
@@ -28,6 +30,8 @@ from scheduler.models import (
 )
 from scheduler.services.audit import LISTENING
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
+from scheduler.services.course_facts import PARTS, CourseFacts
+from scheduler.services.jointly import Jointly
 from scheduler.services.locks import turn_at
 from scheduler.services.message_rules import IN_FORCE
 from scheduler.services.ready import Ready
@@ -39,9 +43,14 @@ _ORGANIZATIONS = cast("Table", Organization.__table__)
 _VISIT_TYPES = cast("Table", VisitTypeRow.__table__)
 _CLEARANCES = cast("Table", Clearance.__table__)
 _HOLDS = cast("Table", ClinicalHold.__table__)
+_KEPT = cast("Table", Hold.__table__)
 _RESOURCES = cast("Table", Resource.__table__)
 _PATIENTS = cast("Table", Patient.__table__)
 _APPOINTMENTS = cast("Table", Appointment.__table__)
+
+
+#: An id that nothing has, before all others.
+NOBODY = UUID(int=0)
 
 
 class Addressee(NamedTuple):
@@ -70,6 +79,10 @@ class Premises:
     patient_revision: int | None = None
     #: How it stands with the appointment that was asked about; None when there is none.
     moving: str | None = None
+    #: The hold that was asked about; None when there is none, over or not.
+    hold_id: UUID | None = None
+    #: What its course says of the session that was asked about; None when there is none.
+    course: CourseFacts | None = None
     #: To whom a visit would be told, when the location was to be shared.
     addressee: Addressee | None = None
     #: Whether any webhook wants to be told, likewise.
@@ -90,9 +103,11 @@ def premises(
     visit_type: str | None = None,
     patient_id: UUID | None = None,
     moving: UUID | None = None,
+    hold_id: UUID | None = None,
+    course_session_id: UUID | None = None,
     share: bool = False,
 ) -> Premises:
-    """Read them, and how it stands with the appointment that would move, where that matters.
+    """Read them; how it stands with the appointment that would move, and which hold and session there are, if asked.
 
     With `share` the location is locked as by `lock_locations`, in the same statement.
 
@@ -105,10 +120,24 @@ def premises(
         "patient": patient_id,
         "moving": moving,
     }
+    course = None
     if share and session.get_bind().dialect.name == "postgresql":
         rows = _IN_TURN.rows(session, asked | {"turn": turn_at(call, location_id)})
+    elif share:
+        rows = _TOLD.rows(session, asked)
+    elif course_session_id is None:
+        rows = _STATEMENT.rows(session, asked | {"hold": hold_id})
     else:
-        rows = (_TOLD if share else _STATEMENT).rows(session, asked)
+        session.flush()
+        told = _WITH_COURSE.rows(session, asked | {"hold": hold_id, "course_session": course_session_id})
+        rows = sorted(told["premises"], key=lambda row: row.clearance_id or NOBODY)
+        course = CourseFacts.of(told)
+    return _told(rows, location_id, visit_type, course, share=share)
+
+
+def _told(
+    rows: Sequence[Any], location_id: UUID, visit_type: str | None, course: CourseFacts | None, *, share: bool
+) -> Premises:
     if not rows:
         detail = f"No location {location_id}."
         raise NotFound(detail)
@@ -126,6 +155,8 @@ def premises(
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
         moving=row.moving,
+        hold_id=None if share else row.hold_id,
+        course=course,
         addressee=_addressee(row) if share else None,
         listening=bool(share and row.listening),
     )
@@ -218,4 +249,14 @@ _TURN = select(
 ).subquery("turn")
 #: What the location says is as it is under the lock.
 _IN_TURN = Ready(_WITH_ADDRESSEE.join(_TURN, true()).with_for_update(read=True, of=_LOCATIONS))
-_TOLD, _STATEMENT = Ready(_WITH_ADDRESSEE), Ready(_PREMISES)
+_TOLD = Ready(_WITH_ADDRESSEE)
+#: For who only looks: with the hold whose time is to count as free.
+_LOOK = _PREMISES.add_columns(
+    select(_KEPT.c.id)
+    .where(_KEPT.c.organization_id == bindparam("organization"), _KEPT.c.id == bindparam("hold"))
+    .scalar_subquery()
+    .label("hold_id")
+)
+_STATEMENT = Ready(_LOOK)
+#: With the course of a session too: rows come in any order then.
+_WITH_COURSE = Jointly(premises=_LOOK.add_columns(_CLEARANCES.c.id.label("clearance_id")).order_by(None), **PARTS)

@@ -102,16 +102,31 @@ class House:
             "patient_id": self.patient,
             **more,
         }
+        answer, count = self._get(f"/v1/availability?{urlencode(query)}")
+        assert answer["items"], "nothing was offered, so nothing was measured"
+        return count
+
+    def explain(self, kind: str, **more: Any) -> int:
+        """The statements of one question why a start on a Sunday cannot be had."""
+        query = {
+            "visit_type": kind,
+            "location_id": self.clinic.location_id,
+            "start": self.clinic.at("2030-03-10 10:00").isoformat(),
+            "patient_id": self.patient,
+            **more,
+        }
+        answer, count = self._get(f"/v1/availability/explain?{urlencode(query)}")
+        assert answer["reasons"], "it could be had, so that nobody asked why not"
+        return count
+
+    def _get(self, path: str) -> tuple[Any, int]:
+        """The answer, and how many statements it took."""
         with self.app.app_context():
             engine = db.engine
         with listening(engine) as asked:
-            answer = self.client.get(
-                f"/v1/availability?{urlencode(query)}", headers={"Authorization": f"Bearer {self.token}"}
-            )
+            answer = self.client.get(path, headers={"Authorization": f"Bearer {self.token}"})
         assert answer.status_code == 200, answer.get_data(as_text=True)
-        assert answer.json is not None
-        assert answer.json["items"], "nothing was offered, so nothing was measured"
-        return len(asked.statements)
+        return answer.json, len(asked.statements)
 
 
 @pytest.fixture
