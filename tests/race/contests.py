@@ -1,8 +1,8 @@
 """The contests for one time, by route: who claims it and who disturbs. What must come of them is in the test.
 
 A case is fought for the one therapist at ten o'clock of a day of its own. A new route goes into CONTESTS with its
-contest (a page: into `by_link`), or into `peaceful` when it writes no occupancies: then it is watched, on real
-examples, to see if it is so.
+contest (a page: into `by_link`, a chore of the worker: into `by_worker`), or into `peaceful` when it writes no
+occupancies: then it is watched, on real examples, to see if it is so.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 Ask = tuple[str, str, Any]
+Chore = Callable[[], object]
 EVERY_DAY = (*WEEK, "sat", "sun")
 TEN, HALF_PAST = "10:00", "10:30"
 CIRCLE = TALK | {"code": "circle", "name": "Circle", "kind": "group", "group": {"minimum": 2, "maximum": 3}}
@@ -44,12 +45,16 @@ ONCE = {
 
 @dataclass(frozen=True)
 class Contest:
-    """Requests that are sent at once: of the `claims` `least` to `most` are granted; the `others` disturb."""
+    """Requests that are sent at once: of the `claims` `least` to `most` are granted; the `others` disturb.
+
+    So do the worker's `chores`.
+    """
 
     claims: Sequence[Ask]
     others: Sequence[Ask] = ()
     least: int = 1
     most: int = 1
+    chores: Sequence[Chore] = ()
 
 
 @dataclass
@@ -113,16 +118,20 @@ class Ring:
             self.made("holds", {name: value for name, value in self.wish().items() if name != "patient_id"})["id"]
         )
 
+    def waits(self) -> str:
+        """Somebody waits for any time, more urgently than all before: the entry."""
+        body = {name: value for name, value in self.wish().items() if name != "start"}
+        self.urgency += 1
+        return str(self.made("waitlist-entries", body | {"priority": self.urgency})["id"])
+
     def offer(self) -> tuple[str, str]:
         """Ten o'clock offered to somebody on the waitlist: (entry, offer)."""
-        body = {name: value for name, value in self.wish().items() if name != "start"}
-        self.urgency += 1  # than whoever waits since an earlier contest
-        entry = self.made("waitlist-entries", body | {"priority": self.urgency})["id"]
+        entry = self.waits()
         self.gone()
         while self.clinic.do(waitlist.sweep):
             pass
         [offer] = self.desk.get(f"/v1/waitlist-entries/{entry}").json["offers"]
-        return str(entry), str(offer["id"])
+        return entry, str(offer["id"])
 
     def series(self, clock: str) -> str:
         """The first visit of two, on days running."""
@@ -136,9 +145,10 @@ class Ring:
         [visit] = self.made(f"courses/{key}/bookings", {"plan_token": token})["appointments"]
         return str(key), visit
 
-    def all_at_once(self, asked: Sequence[Ask]) -> list[Any]:
-        works = [partial(self.send, *each) for each in asked]
-        gate, answers = threading.Barrier(len(works)), [None] * len(works)
+    def all_at_once(self, asked: Sequence[Ask], chores: Sequence[Chore] = ()) -> list[Any]:
+        """The answers, and then what the chores gave back."""
+        works = [*(partial(self.send, *each) for each in asked), *chores]
+        gate, answers = threading.Barrier(len(works)), list[Any]([None] * len(works))
 
         def run(place: int) -> None:
             gate.wait()

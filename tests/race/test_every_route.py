@@ -1,4 +1,4 @@
-"""Every route that writes occupancies is fought over; one that is listed in neither list of `contests` is reported."""
+"""Every route and chore that writes occupancies is fought over; one that is in no list of contests is reported."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.services import protocols
+from scheduler.services import chores, protocols, waitlist
 from tests.api.conftest import Person, make_key, make_organization
 from tests.api.examples import appointment, talk
 from tests.api.walking import Known, routes
 from tests.desk import overlaps
 from tests.plumbing.clock import Clock
 from tests.race.by_link import BY_LINK, page
+from tests.race.by_worker import BY_WORKER, QUIET, chore, reaching
 from tests.race.contests import CONTESTS, ONCE, Ring
 from tests.race.peaceful import PAGES, PEACEFUL, SIGNED, UNSEEN, watching
 
@@ -90,6 +91,30 @@ def test_the_peaceful_pages_are_peaceful(app: Flask, engine: Engine, clock: Cloc
     assert (guilty, unseen) == ({}, set())
 
 
+def test_every_chore_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reaching() - QUIET == BY_WORKER.keys(), "say in BY_WORKER how it is fought over, or that it is QUIET"
+    new = chores.Chore("visits.sweep", chores.EACH_TICK, waitlist.sweep)
+    monkeypatch.setattr("tests.race.by_worker.CHORES", (*chores.CHORES, new))
+    assert reaching() - QUIET - BY_WORKER.keys() == {"visits.sweep"}, "and a new one is seen"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_each_chore_has_something_to_do(app: Flask, engine: Engine, clock: Clock, watched: list[str]) -> None:
+    ring = Ring(app, engine, clock)
+    idle = set()
+    for name, contests in BY_WORKER.items():
+        for contest in contests:
+            ring.next_day()
+            fight = contest(ring)
+            watched.clear()
+            fight.chores[0]()
+            idle |= set() if watched else {name}
+    watched.clear()
+    for name in QUIET:
+        chore(ring, name)()
+    assert (idle, watched) == (set(), [])
+
+
 @pytest.mark.slow
 def test_of_all_who_claim_one_time_one_has_it(app: Flask, engine: Engine, clock: Clock) -> None:
     ring = Ring(app, engine, clock)
@@ -97,12 +122,12 @@ def test_of_all_who_claim_one_time_one_has_it(app: Flask, engine: Engine, clock:
         s, c, protocols.create(s, c, ONCE).id, None, approved_by="A Clinician", note="for the test"
     ))  # fmt: skip
     wrong = []
-    for name, contests in FOUGHT.items():
+    for name, contests in (FOUGHT | BY_WORKER).items():
         for number, contest in enumerate(contests):
             ring.next_day()
             fight = contest(ring)
             asked = [*fight.claims, *fight.others]
-            answers = ring.all_at_once(asked)
+            answers = ring.all_at_once(asked, fight.chores)[: len(asked)]
             granted = sum(answer.status_code < 400 for answer in answers[: len(fight.claims)])
             broken = [answer.text for answer in answers if answer.status_code not in FAIR]
             if broken or not fight.least <= granted <= fight.most or overlaps(engine) or ring.stray():
