@@ -36,7 +36,10 @@ HTTP_PROBLEMS = {
     "malformed_header": (400, "A header cannot be read."),
     "method_not_allowed": (405, "The address does not know that method; `Allow` lists those it knows."),
     "body_too_large": (413, "The request body is larger than this installation reads."),
-    "unsupported_media_type": (415, "The body must be application/json."),
+    "unsupported_media_type": (
+        415,
+        "The body must be application/json, as it is: with no `Content-Encoding` but `identity`.",
+    ),
     "too_many_requests": (429, "The key has used up its share; wait as long as `Retry-After` says."),
     "internal_error": (500, "Something went wrong on our side. The request id finds it in the logs."),
     "overloaded": (503, "The scheduler is busy or its database is away; try again after `Retry-After`."),

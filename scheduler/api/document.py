@@ -111,7 +111,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     },
 }
 _IF_MATCH = {
-    "description": "The `ETag` that this change is based on",
+    "description": "The `ETag` that this change is based on. An empty header is a 400, not an absent one",
     "schema": {"type": "string", "pattern": '^"([0-9]+(-[0-9a-f]{12})?|[0-9a-f]{32})"$'},
 }
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -24,7 +24,7 @@ from scheduler.api import cursors, limits, replies, strict
 from scheduler.api.auth import identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
-from scheduler.api.headers import based_on, idempotency_key
+from scheduler.api.headers import based_on, expect_unpacked, idempotency_key
 from scheduler.api.naming import completed
 from scheduler.api.schema import Coded, Schema, instance, page_schema, patch_schema, read
 from scheduler.api.writing import encoded
@@ -296,6 +296,7 @@ def _body(request: Request) -> Any:
     # Werkzeug cuts a chunked body at the limit without a word: what follows must not go unread.
     if is_cut and request.environ["wsgi.input"].read(1):
         raise RequestEntityTooLarge
+    expect_unpacked()
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     return strict.parse(raw)

@@ -22,8 +22,9 @@ def rehearse(session: Session, now: datetime) -> None:
     call = Call(now, _NOBODY, "rehearsal")
     with suppress(Unauthorized):
         access.authenticate(session, tokens.issue("regimen", _NOBODY, _NOBODY)[0], now)
-    with suppress(NotFound):
-        premises(session, call, _NOBODY)
+    for course_session_id in (None, _NOBODY):
+        with suppress(NotFound):
+            premises(session, call, _NOBODY, course_session_id=course_session_id)
     calendars.rehearse(session, call, _NOBODY)
     courses.rehearse(session, call, _NOBODY)
     course_rules.serving(session, call, _NOBODY)

@@ -48,12 +48,13 @@ def test_a_change_needs_the_revision_that_it_saw(probed: Any, alice: Person) -> 
     ("tag", "status", "code"),
     [
         (None, 428, "precondition_required"),
-        ("", 428, "precondition_required"),
         ("*", 428, "precondition_required"),
         ('W/"1"', 412, "precondition_failed"),
         ('"one"', 412, "precondition_failed"),
         ('"-1"', 412, "precondition_failed"),
         ('"99999999999999999999"', 412, "precondition_failed"),
+        ("", 400, "malformed_header"),
+        (" ", 400, "malformed_header"),
         ("1", 400, "malformed_header"),
         ('"1", "2"', 400, "malformed_header"),
         ('"1', 400, "malformed_header"),
@@ -71,6 +72,7 @@ def test_an_action_takes_a_revision_but_asks_for_none(probes: Any, probed: Any, 
     path = f"/v1/probes/{probed['id']}/touch"
     assert alice.post(path).headers["ETag"] == '"2"'
     assert probes["revision"] is None
+    assert_problem(alice.post(path, headers={"If-Match": ""}), 400, "malformed_header")
     assert alice.post(path, headers={"If-Match": '"2"'}).status_code == 200
     assert probes["revision"] == 2
 

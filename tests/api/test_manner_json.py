@@ -49,6 +49,17 @@ def test_another_content_type_is_a_415(probes: Any, alice: Person, kind: str | N
     assert_problem(answer, 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "x-none"])
+def test_a_body_that_is_packed_is_a_415_that_says_so(probes: Any, alice: Person, encoding: str) -> None:
+    packed = {"data": b'{"name": "a"}', "headers": JSON | {"Content-Encoding": encoding}}
+    told = assert_problem(alice.post("/v1/probes", **packed), 415, "unsupported_media_type")
+    assert f"'{encoding}'" in told["detail"]
+    assert alice.post("/v1/probes", **packed).headers["Accept-Encoding"] == "identity"
+    assert "made" not in probes
+    plain = alice.post("/v1/probes", data=b'{"name": "a"}', headers=JSON | {"Content-Encoding": "Identity"})
+    assert plain.status_code == 201
+
+
 def test_a_charset_in_the_content_type_is_fine(probes: Any, alice: Person) -> None:
     kind = {"Content-Type": "application/json; charset=utf-8"}
     assert alice.post("/v1/probes", data='{"name": "é"}'.encode(), headers=kind).json["name"] == "é"
