@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Response, current_app, g, request
 
 from scheduler.api.appointments import AppointmentSchema
-from scheduler.api.auth import identify
 from scheduler.api.courses import PlanSchema, offer_plans, plan_document
 from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import List, Nested, Text
@@ -76,7 +75,7 @@ def answer_stale_plan(refusal: PlanStale) -> Response:
             return None
 
     rehearsed = request.args.get("dry_run") == "true"  # the booking was read before it was refused
-    fresh = transact(session, identify(session), plan_anew, dry_run=rehearsed)
+    fresh = transact(session, g.call, plan_anew, dry_run=rehearsed)
     return problem(status_of(PlanStale), refusal.code, refusal.detail, plan=fresh)
 
 

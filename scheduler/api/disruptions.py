@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response, g, request
 
-from scheduler.api.auth import identify
 from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole
 from scheduler.api.http import Answer, Blueprint, Schema, Session, endpoint
@@ -186,7 +185,7 @@ def answer_stale_repair(refusal: PlanStale) -> Response:
         return dict(instance(RepairSchema).as_values(_repair(disruptions.anew(session, call, token))))
 
     rehearsed = request.args.get("dry_run") == "true"
-    fresh = transact(session, identify(session), repair_anew, dry_run=rehearsed)
+    fresh = transact(session, g.call, repair_anew, dry_run=rehearsed)
     return problem(status_of(PlanStale), refusal.code, refusal.detail, repair=fresh)
 
 

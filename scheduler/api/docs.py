@@ -38,7 +38,7 @@ HTTP_PROBLEMS = {
     "body_too_large": (413, "The request body is larger than this installation reads."),
     "unsupported_media_type": (
         415,
-        "The body must be application/json, as it is: with no `Content-Encoding` but `identity`.",
+        "The body must be application/json, with no `Content-Encoding` but `identity`.",
     ),
     "too_many_requests": (429, "The key has used up its share; wait as long as `Retry-After` says."),
     "internal_error": (500, "Something went wrong on our side. The request id finds it in the logs."),

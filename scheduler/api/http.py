@@ -142,7 +142,7 @@ def endpoint(
         def respond(**path: Any) -> Response:
             session = db.session()
             look(session)
-            call = identify(session)
+            call = g.call = identify(session)
             limits.spend(call)
             access.require(call, manner.scope)
             if not all(str(value).isprintable() for value in path.values()):

@@ -24,7 +24,7 @@ from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan
-from scheduler.services import continuity, course_rules, opening_days
+from scheduler.services import continuity, opening_days
 from scheduler.services.booking import draft
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_resources
@@ -45,17 +45,16 @@ def look(
     `read` reads the desk; `freed` are resources that its visits had before. The calendars are read before the locks and
     again only where they have changed, so that nobody waits for that. Raises as `places_of` does.
     """
-    passed = course_rules.passed_gates(session, call, stored.course_id)
     desk = read()
     own = {*freed, *_people(stored), desk.course.row.patient_id}
     with session.begin_nested() as savepoint:
         seen = _locked(session, call, desk, own, read)
-        places = places_of(call, seen, stored, passed)
+        places = places_of(call, seen, stored)
         if concerned(places) <= own:
             return seen, places
         savepoint.rollback()  # the locks go with it: more of them, in order, can only be taken by whoever holds none
     seen = _locked(session, call, desk, {*freed, *desk.loaded.rows}, read)
-    return seen, places_of(call, seen, stored, passed)
+    return seen, places_of(call, seen, stored)
 
 
 def _locked(session: Session, call: Call, desk: Desk, ids: Collection[UUID], read: Callable[[], Desk]) -> Desk:
@@ -69,8 +68,9 @@ def _people(stored: StoredPlan) -> set[UUID]:
     return {UUID(each) for entry in stored.body["sessions"] for each in (*entry["people"], *entry.get("pool", ()))}
 
 
-def places_of(call: Call, desk: Desk, stored: StoredPlan, passed: frozenset[str]) -> Places:
+def places_of(call: Call, desk: Desk, stored: StoredPlan) -> Places:
     """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates."""
+    passed = frozenset(gate.key for gate in desk.course.gates if gate.outcome in {"passed", "waived"})
     site, timeline = desk.loaded.site, desk.loaded.site.timeline
     by_id = {desk.session_id(spec): spec for spec in desk.specs}
     entries = [entry for entry in stored.body["sessions"] if "pencilled" not in entry]

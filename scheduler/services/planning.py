@@ -32,7 +32,7 @@ from scheduler.services import continuity, course_rules, courses, explaining
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
-from scheduler.services.doses import doses_of
+from scheduler.services.doses import doses_among
 from scheduler.services.problems import ROW_MINUTES, clinics_of, days_seen, problem_of, rules_of, weights_of
 
 #: How far is looked, in turn: the next time only where that did not tell.
@@ -231,10 +231,19 @@ def set_up(
     spans = [(extent.start, extent.end), *([span] if span is not None else [])]
     start, end = min(each[0] for each in spans), max(each[1] for each in spans)
     where, who, away = course.row.location_id, course.row.patient_id, tuple(ignoring)
-    # What is over stands in the course itself, and the patient's doses are read for themselves.
-    loaded = load(session, call, location_id=where, start=start, end=end, patient_id=who, ignoring=away, since=call.now)
     kinds = {code: layout.kinds[code] for code in dict.fromkeys(spec.visit_type for spec in layout.specs)}
-    dosing = next((kind.visit for kind in kinds.values() if kind.visit.kind == "dosing"), None)
+    dosing = any(kind.visit.kind == "dosing" for kind in kinds.values())
+    loaded = load(
+        session,
+        call,
+        location_id=where,
+        start=start,
+        end=end,
+        patient_id=who,
+        ignoring=away,
+        dosing=dosing,
+        since=call.now,  # what is over stands in the course itself, and the patient's doses are read besides
+    )
     return Desk(
         course=course,
         protocol=layout.protocol,
@@ -244,7 +253,7 @@ def set_up(
         preferences=course_rules.wishes_of(course.row),
         standing={index: place for index, place in layout.standing.items() if index not in layout.loose},
         serving=course_rules.serving(session, call, course.id) if layout.standing else {},
-        doses=doses_of(session, call, who, dosing, ignoring=away) if dosing else (),
+        doses=doses_among(loaded.visits, away),
         loose={index: place for index, place in layout.standing.items() if index in layout.loose},
         is_whole=extent.is_whole,
     )
