@@ -82,11 +82,10 @@ def load(
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
     `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
-    the location when it has been read before, with the patient's clearances; `only` leaves out whoever serves none of
-    these selectors; with `dosing` the patient's visits are read too; `before` is the same look at another time, whose
-    people need not be read again; who looks at no start before `since` need not know what was taken then;
-    `groups` are the parameters of groups that are looked for too. Raises NotFound for a location or patient that the
-    organization does not have. Two statements, and one for the location.
+    the location when it was read before, with the patient's clearances; `only` leaves out whoever serves none of these
+    selectors; with `dosing` the patient's visits are read, with `groups` (parameters) groups; `before` is the same look
+    at another time, whose people are read; who looks at no start before `since` need not know what was taken then.
+    Raises NotFound for a location or patient that the organization does not have.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     first = None if since is None else Timeline.covering(since - _MARGIN, since).origin
@@ -95,15 +94,14 @@ def load(
     years = timeline.origin.year - 1, timeline.end.year + 1
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
-    if before is None:
-        company = gather(session, call, place, patient_id, dosing=dosing, groups=groups)
-        resources, revisions = _people(company, place, patient_id, only, at)
-        visits, found = company.visits, company.groups
+    read: Company | Loaded = before or gather(session, call, place, patient_id, dosing=dosing, groups=groups)
+    if isinstance(read, Loaded):
+        resources, revisions = read.rows, read.revisions
     else:
-        resources, revisions, visits, found = before.rows, before.revisions, before.visits, before.groups
+        resources, revisions = _people(read, place, patient_id, only, at)
     standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
-    in_order = zip(resources.values(), standing.values(), strict=True)
-    calendars = dict(zip(resources, [_calendar(row, place, each) for row, each in in_order], strict=True))
+    made = [_calendar(row, place, each) for row, each in zip(resources.values(), standing.values(), strict=True)]
+    calendars = dict(zip(resources, made, strict=True))
     others = dict(calendars)  # a copy asks no id for its hash
     patient = others.pop(patient_id) if patient_id is not None else None
     site = Site(
@@ -122,8 +120,8 @@ def load(
         pools=_Pools(resources, calendars, standing, timeline.slot(call.now)),
         holidays=named(location.holidays, *years),
     )
-    known = site, location, policies, revisions, standing, expired, resources, visits, place, ignoring, own_hold
-    return Loaded(*known, since=first, groups=found)
+    known = site, location, policies, revisions, standing, expired, resources, read.visits, place, ignoring, own_hold
+    return Loaded(*known, first, read.groups)
 
 
 def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUID, int]) -> Loaded:
