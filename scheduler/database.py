@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import select
 import sqlite3
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Connection, Engine, Executable, event, make_url, text
@@ -85,7 +85,7 @@ def engine_options(url: str, *, pool_size: int = 8, connect_seconds: int = 10) -
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_recycle": 1800,
-        "json_deserializer": _read,
+        "json_deserializer": orjson.loads,
         # Without it a server that accepts and never answers is waited for, by psycopg's own patience, two minutes.
         "connect_args": {"options": _POSTGRESQL_OPTIONS, "connect_timeout": connect_seconds},
     }
@@ -96,14 +96,6 @@ def ensure_directory(url: str) -> None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-
-
-def _read(document: bytes | str) -> Any:
-    """A document as the database tells it: one value, so that nothing need be looked for behind it."""
-    return _decode((document if isinstance(document, str) else document.decode()).lstrip())[0]
-
-
-_decode = json.JSONDecoder().raw_decode
 
 
 @event.listens_for(Engine, "connect")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
+import orjson
 from sqlalchemy import (
     JSON,
     ColumnElement,
@@ -38,18 +37,13 @@ def given(name: str, columns: Mapping[str, TypeEngine[Any]], *, among: str | Non
 
 def as_text(rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The rows as that parameter wants them, or several such by name."""
-    return _encode(rows)
+    return orjson.dumps(rows, _instant, orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
 @lru_cache(maxsize=512)
-def _plain(value: Any) -> str:
-    """Remembered: rows that are written together tell of the same few things."""
-    if isinstance(value, UUID):
-        return value.int.to_bytes(16).hex()  # several times as fast as with hyphens
+def _instant(value: Any) -> str:
+    """Remembered: rows that are written together tell of the same few moments."""
     if isinstance(value, datetime) and value.utcoffset() is not None:
         return value.isoformat()
     msg = f"{type(value).__name__} cannot be written"
     raise TypeError(msg)
-
-
-_encode = json.JSONEncoder(default=_plain, ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
