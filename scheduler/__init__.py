@@ -21,8 +21,8 @@ Clock = Callable[[], datetime]
 #: How many more objects made than given up there are before garbage is looked for: a request makes some thousand.
 _SELDOM = 20_000
 
-#: Seconds that a thread may compute while others wait. A request waits for the database long before; the usual 5 ms only
-#: take from a thread that another program has displaced, which then has to hand over as well.
+#: Seconds that one thread may compute while others wait. Requests wait for the database long before; 5 ms as usual
+#: only take from a thread that another program has displaced, which then has to hand over as well.
 _AT_A_STRETCH = 0.02
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
