@@ -24,6 +24,7 @@ from bench.databases import Database, postgresql, server, sqlite
 from bench.heap import Heap
 from bench.report import Sheet, extent, spread, table
 from bench.unruly import bare_loop
+from scheduler import settle_down
 from scheduler.database import engine_options
 from scheduler.messaging import Envelope
 from scheduler.models import Message
@@ -126,6 +127,7 @@ def _work(shift: Shift, ready: Any, start: Any, counts: Any) -> None:
     engine = create_engine(shift.url, **engine_options(shift.url))
     with product_loop(engine) if shift.side == "product" else bare_loop(engine, shift.side, *MANNER) as step:
         step()  # statements are made, tables are read
+        settle_down()  # as a worker does, and here both sides
         ready.release()
         start.wait()
         count, began = 0, time.perf_counter()

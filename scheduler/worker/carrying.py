@@ -49,17 +49,10 @@ LAST_WORDS = 5.0
 class _Carried:
     """A letter that a carrier is done with: how its delivery went and how long it took, None when it did not leave."""
 
+    key: object
     letter: Letter
     outcome: Outcome | None
     took: float
-
-
-_Key = tuple[UUID, UUID]
-
-
-def _key(letter: Letter) -> _Key:
-    """A claim of a message: it may be claimed anew while an older claim of it still hangs."""
-    return letter.id, letter.token
 
 
 class Rounds:
@@ -91,7 +84,8 @@ class Rounds:
         self._write, self._deliver = write, deliver
         self._stopping, self._lease = stopping, lease
         self._ways, self._underway = ways, underway
-        self._away = set[_Key]()
+        # A key of its own for each delivery: a message may be claimed anew while an older claim of it still hangs.
+        self._away: dict[object, UUID] = {}
         self._may_begin = may_begin
         self._arriving: Arrivals[_Carried] = Arrivals()
         self._pace = Pace(carriers.count)
@@ -113,7 +107,7 @@ class Rounds:
         What hangs is waited for by nobody: `catch_up` writes down how it went.
         """
         waiting = deque(letters)
-        self._again &= {key for key, _ in self._away}
+        self._again &= set(self._away.values())
         try:
             while self._moving() or waiting:
                 is_full = self._moving() >= self._pace.room or not self._may_leave(waiting)
@@ -139,9 +133,9 @@ class Rounds:
         self._failing.clear()
         for letter in begun:
             self._ways.leaves(letter.channel)
-            self._away.add(key := _key(letter))
+            self._away[key := object()] = letter.id
             self._underway.begins(letter.channel, key)
-            self._carriers.give(partial(self._carry, letter, written[letter.id], looked_at))
+            self._carriers.give(partial(self._carry, key, letter, written[letter.id], looked_at))
 
     def _may_leave(self, waiting: deque[Letter]) -> bool:
         """Whether any of them may, as far as what is on its way decides."""
@@ -170,14 +164,14 @@ class Rounds:
         waiting.extendleft(reversed(waits))
         return wanted
 
-    def _carry(self, letter: Letter, written: Written, looked_at: float) -> None:
+    def _carry(self, key: object, letter: Letter, written: Written, looked_at: float) -> None:
         outcome, began = None, time.monotonic()
         # Where a channel has just failed, what began together with that is not thrown after it.
         if is_fresh(looked_at) and letter.channel not in self._failing:
             outcome = self._deliver(letter, written)
             if outcome.down:
                 self._failing.add(letter.channel)
-        self._arriving.put(_Carried(letter, outcome, time.monotonic() - began))
+        self._arriving.put(_Carried(key, letter, outcome, time.monotonic() - began))
 
     def _hear(self, waiting: deque[Letter], *, wait: bool) -> None:
         """Note what has ended; with `wait` at least one, and those that end about when it does.
@@ -194,8 +188,8 @@ class Rounds:
         if heard and still > 0:
             heard += self._arriving.take(still, self._turns_take / 2)
         for one in heard:
-            self._away.discard(key := _key(one.letter))
-            self._underway.ended(key)
+            self._away.pop(one.key, None)
+            self._underway.ended(one.key)
             if one.outcome is None:
                 self._again.add(one.letter.id)
                 waiting.appendleft(one.letter)
