@@ -35,7 +35,7 @@ WALLS = {
     "core/taken": wall(theirs="numpy"),
     "models": wall("core", "sqlalchemy uuid_utils"),
     # Of messaging only its texts: which channel carries one is the worker's.
-    "services": wall("core models messaging", "sqlalchemy yaml phonenumbers email_validator dateutil holidays"),
+    "services": wall("core models messaging", "sqlalchemy orjson yaml phonenumbers email_validator dateutil holidays"),
     "messaging": wall(
         "config core ics",
         "apprise requests urllib3.exceptions email_validator jinja2 babel yaml standardwebhooks phonenumbers",
@@ -43,7 +43,7 @@ WALLS = {
     "config": wall(),
     # A leaf: texts for calendars, from values.
     "ics": wall("core", "icalendar"),
-    "database": wall("core models", "sqlalchemy flask_sqlalchemy"),
+    "database": wall("core models", "sqlalchemy flask_sqlalchemy orjson"),
     "worker": wall("config core ics models services messaging database", "sqlalchemy apscheduler"),
     "api": wall(
         "config core services database ics",
