@@ -86,7 +86,7 @@ def watch(console: Console, look: Callable[[], Mapping[str, Any]]) -> Mapping[st
         task = bar.add_task("", total=1.0)
         while True:
             job = look()
-            bar.update(task, completed=job["progress"], description=job["step"])
+            bar.update(task, completed=job["progress"], description=job["step"], refresh=True)
             if job["status"] not in {"queued", "running"}:
                 return job
             time.sleep(_POLLED_EVERY)

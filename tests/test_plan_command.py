@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 from sqlalchemy import Engine
 
-from scheduler import wall_clock
+from scheduler import terminal, wall_clock
 from scheduler.cli import main
-from scheduler.services import courses
+from scheduler.services import courses, jobs, plans, replanning
+from scheduler.services.course_changes import Change
 from scheduler.services.course_wishes import WantedCourse
 from tests.clinic import Clinic
 from tests.coursework import approve, open_course_clinic, protocol
@@ -31,6 +36,7 @@ def test_a_course_is_planned_booked_and_drawn(engine: Engine, database_url: str)
     assert shown.exit_code == 0, shown.output
     assert "plan 1 (best)" in shown.output
     assert "░ window" in shown.output
+    assert shown.output.count(", planned") == 5, "the best plan is drawn, with what stands"
     token = re.search(r"--book (\S+)", shown.output)
     assert token is not None
     booked = run(ids[0], "--book", token[1])
@@ -46,7 +52,59 @@ def test_a_course_is_planned_booked_and_drawn(engine: Engine, database_url: str)
     assert "done: 2 of 2 courses have a place." in together.output
 
 
-def wanted(clinic: Clinic) -> object:
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_plan_for_all_is_booked_as_one_and_a_re_plan_by_the_same_option(engine: Engine, database_url: str) -> None:
+    """What was asked for is kept with the plan, and whatever kind of plan it is, `--book` carries it out."""
+    clinic = open_course_clinic(engine)
+    approve(clinic, protocol(2, gate=1))
+    course_id = wanted(clinic)
+    told = {"SCHEDULER_DATABASE_URL": database_url, "COLUMNS": "120"}
+
+    def run(*options: str) -> Result:
+        return CliRunner().invoke(main, ["plan", str(course_id), *options], env=told)
+
+    shown = run("--through", "all")
+    token = re.search(r"--book (\S+)", shown.output)
+    assert token is not None, shown.output
+    kept = clinic.do(lambda s, c: plans.body_of(s, c, course_id, token[1]), now=wall_clock())
+    assert kept["through"] == "all"
+    assert run("--book", token[1]).output.count(", pencilled") == 2, "what is behind the gate"
+    first = clinic.do(lambda s, c: courses.get(s, c, course_id)).sessions[0].id
+    visit = clinic.do(lambda s, c: courses.get(s, c, course_id)).booked[first]
+    changes = [Change(visit.id, "cancel")]
+    anew = clinic.do(lambda s, c: replanning.propose(s, c, course_id, changes, minutes=30), now=wall_clock())
+    booked = run("--book", anew.token)
+    assert booked.exit_code == 0, booked.output
+    assert "; cancelled" in booked.output
+    assert clinic.do(lambda s, c: courses.get(s, c, course_id)).booked[first].id != visit.id
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_the_bar_shows_how_far_a_job_is(engine: Engine) -> None:
+    clinic, shown = Clinic(engine), io.StringIO()
+    job_id = clinic.do(lambda s, c: jobs.ask(s, c, "plan_batch", {}, 30).id)
+    lease = timedelta(seconds=60)
+    held = clinic.do(lambda s, c: jobs.claim(s, c, lease=lease, token=uuid4()))
+    assert held is not None
+    turns = iter([(0.25, "one by one"), (0.6, "improving"), None])
+
+    def look() -> dict[str, Any]:
+        turn = next(turns)
+        if turn is None:
+            clinic.do(lambda s, c: jobs.finish(s, c, held, {"placed": 2}))
+        else:
+            clinic.do(lambda s, c: jobs.report(s, c, held, *turn, lease))
+        row = clinic.do(lambda s, c: jobs.get(s, c, job_id))
+        return {"status": row.status, "progress": row.progress / 1000, "step": row.step, "result": row.result}
+
+    console = Console(file=shown, force_terminal=True, width=100)
+    assert terminal.watch(console, look)["result"] == {"placed": 2}
+    said = shown.getvalue()
+    places = [said.index(word) for word in (" 25 %", "one by one", " 60 %", "improving", "100 %", "done")]
+    assert places == sorted(places), "in the order in which it came"
+
+
+def wanted(clinic: Clinic) -> UUID:
     soon = wall_clock().date() + timedelta(days=7)
     asked = WantedCourse(clinic.patient(), "trial", clinic.location_id, soon, {})
     return clinic.do(lambda s, c: courses.create(s, c, asked).id, now=wall_clock())

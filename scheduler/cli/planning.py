@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler import terminal, worker
 from scheduler.cli.house import do, house, organization_of, organization_option, settings
 from scheduler.core.call import Call
-from scheduler.services import jobs, plan_batches, planning, plans, timelines
+from scheduler.services import jobs, plan_batches, planning, plans, rebooking, timelines
 from scheduler.services.plans import OfferedPlan
 
 
@@ -33,7 +33,10 @@ def plan(
     seconds: int,
     token: str | None,
 ) -> None:
-    """Plan a course, or book a plan, and show its timeline. Several courses are planned together, as a job."""
+    """Plan a course and show its best plan, or book a plan, also a re-plan's, and show the course.
+
+    Several courses are planned together, as a job.
+    """
     with house():
         owner, console = organization_of(organization), Console()
         if len(course_ids) > 1:
@@ -42,15 +45,18 @@ def plan(
         course_id = course_ids[0]
         if token is not None:
             booked = token
-            do(owner, lambda session, call: [view.id for view in plans.book(session, call, course_id, booked)])
+            do(owner, lambda session, call: [view.id for view in rebooking.accept(session, call, course_id, booked)])
+            timeline = do(owner, lambda s, call: timelines.of_course(s, call, course_id))
         else:
 
             def work(session: Session, call: Call) -> list[OfferedPlan]:
                 desk, found = planning.make_plans(session, call, course_id, count=alternatives, through=through)
-                return plans.keep(session, call, desk, found, settings().plan_minutes)
+                return plans.keep(session, call, desk, found, settings().plan_minutes, through=through)
 
-            terminal.show_plans(console, do(owner, work))
-        terminal.show_timeline(console, do(owner, lambda s, call: timelines.of_course(s, call, course_id)))
+            offered = do(owner, work)
+            terminal.show_plans(console, offered)
+            timeline = do(owner, lambda s, call: timelines.of_plan(s, call, course_id, offered[0].token))
+        terminal.show_timeline(console, timeline)
 
 
 def _plan_together(
