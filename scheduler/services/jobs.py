@@ -120,7 +120,7 @@ def claim(session: Session, call: Call, *, lease: timedelta, token: UUID) -> Cla
             _end(call, row, "failed")
             session.flush()
             continue
-        row.status, row.step, row.progress = "running", "reading", 0
+        row.status, row.step = "running", "reading"  # what it was at once it is said to be still, until it is further
         row.attempts += 1
         row.token, row.lease_until = token, call.now + lease
         row.started_at = row.started_at or call.now
@@ -143,7 +143,7 @@ def give_back(session: Session, call: Call, held: Claimed) -> None:
     """Let somebody else begin it anew: this worker stops, which is not the job's fault."""
     row = _held(session, call, held)
     if row is not None:
-        row.status, row.step, row.progress, row.token, row.lease_until = "queued", "waiting", 0, None, None
+        row.status, row.step, row.token, row.lease_until = "queued", "waiting", None, None
         row.attempts -= 1
 
 

@@ -124,10 +124,16 @@ def test_the_job_of_a_dead_worker_is_taken_over_and_its_late_hand_is_ignored(
     job_id, lease = asked(clinic), timedelta(seconds=60)
     dead = clinic.do(lambda s, c: jobs.claim(s, c, lease=lease, token=uuid4()))
     assert dead is not None
+    assert clinic.do(lambda s, c: jobs.report(s, c, dead, 0.4, "working", lease))
+    seen: list[int] = []
+    drill.meanwhile = lambda _: seen.append(job(clinic, job_id).progress)
     assert hire().jobs.run_due() == 0, "somebody holds it"
     clock.move(timedelta(seconds=61))
     assert hire().jobs.run_due() == 1
     assert (job(clinic, job_id).status, job(clinic, job_id).attempts) == ("done", 2)
+    assert seen
+    assert seen == sorted(seen)
+    assert seen[0] >= 400, "how far it is never falls behind what was said of it"
     assert not clinic.do(lambda s, c: jobs.report(s, c, dead, 0.1, "late", lease))
     assert not clinic.do(lambda s, c: jobs.still_held(s, c, dead))
 
