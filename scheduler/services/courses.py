@@ -189,7 +189,7 @@ def views(
         stands = {each.position: place_of(mine[each.id], kinds) for each in sessions if each.id in mine}
         view = CourseView(row, known.protocols[row.protocol_id], sessions, gates, mine, stands, kinds=read)
         if row.unfit:
-            view = replace(view, unfit=tuple(suiting.still_unfit(call, row.unfit, sessions, mine)))
+            view = replace(view, unfit=tuple(suiting.still_unfit(call, row, sessions, mine)))
         found.append(replace(view, broken=tuple(astray(session, call, view, stands, kinds))) if judged else view)
     return found
 

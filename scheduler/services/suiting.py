@@ -51,13 +51,17 @@ def unfit(
 
 
 def still_unfit(
-    call: Call, kept: Unfit | None, sessions: Collection[CourseSession], booked: Mapping[UUID, Appointment]
+    call: Call, course: Course, sessions: Collection[CourseSession], booked: Mapping[UUID, Appointment]
 ) -> Iterator[Broken]:
-    """Those that are where they were when they ceased to suit the patient, and ahead."""
-    for each in sessions if kept else ():
+    """Those ahead that are where they were when they ceased to suit, unless the patient has granted it since."""
+    wish, kept = course_rules.wishes_of(course), course.unfit or {}
+    for each in sessions:
         row = booked.get(each.id)
-        if kept and row is not None and _is_ahead(row, call) and _still(kept, row):
-            yield Broken(each.position, kept[str(row.id)]["code"], kept[str(row.id)]["detail"])
+        if row is None or not _is_ahead(row, call) or not _still(kept, row):
+            continue
+        why = kept[str(row.id)]
+        if why["code"] == OTHER_PEOPLE or against(row, wish) is not None:
+            yield Broken(each.position, why["code"], why["detail"])
 
 
 def _is_ahead(row: Appointment, call: Call) -> bool:

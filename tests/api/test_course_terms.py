@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.services import access
+from scheduler.core.easing import Rule, granted
+from scheduler.models import Course, new_id
+from scheduler.services import access, courses
 from tests.api.conftest import Person
 from tests.clinic import Clinic
 from tests.coursework import approve, open_course_clinic, protocol
@@ -132,6 +135,16 @@ def test_a_visit_that_can_move_nowhere_stays_where_it_is(ward: Any) -> None:
     assert len(told["unfit"]) == len([each for each in told["sessions"] if each["appointment_id"]]) - 1
     assert it.replan()["diff"]["moved"] == [], "no limit of the protocol is exceeded for a wish"
     assert it.starts("dose") == before
+    it.clinic.do(lambda s, c: granted_to(courses.row_of(s, c, UUID(told["id"])), away[0]))
+    assert it.course["unfit"] == [], "they come after all"
+
+
+def granted_to(row: Course, away: dict[str, str]) -> None:
+    """The patient's word that they come in spite of being away."""
+    days = [date.fromisoformat(away[key]) for key in ("from", "to")]
+    rules = granted.stored([Rule("blackout", "patient", start=days[0], end=days[1])])
+    told = {"change": "they come", "who": "patient", "by": "Somebody", "reason": "Asked for"}
+    row.relaxations = [told | {"id": str(new_id()), "at": "2030-03-04T12:00:00+00:00", "rules": rules}]
 
 
 def test_another_practitioner_alone_is_wanted_from_now_on(ward: Any) -> None:
