@@ -88,12 +88,12 @@ class Heap:
         """Owe so many, twenty for each of the patients by one statement: copies of one, which then goes."""
         pattern = self._message(*next(iter(visits.items())), 0, due) | {"rule": "pattern"}
         connection.execute(insert(Message), [pattern])
-        of = _COPIED[self._database.dialect]
+        of = _COPIED[connection.dialect.name]
         taken = ", ".join(of.get(name, f"pattern.{name}") for name in _COLUMNS)
         copies = f"INSERT INTO messages ({', '.join(_COLUMNS)}) SELECT {taken} FROM {of['FROM']}"  # noqa: S608 - of here
         only = " WHERE pattern.id = :pattern AND (place - 1) * 20 + n < :size"
         asked: dict[str, Any] = {"people": list(visits), "visits": list(visits.values()), "pattern": pattern["id"]}
-        if self._database.dialect == "sqlite":
+        if connection.dialect.name == "sqlite":
             pairs = json.dumps([(whose.hex, visit.hex) for whose, visit in visits.items()])
             asked = {"pairs": pairs, "pattern": pattern["id"].hex}
         connection.execute(text(copies + only), asked | {"size": size, "prefix": new_id().hex[:12]})
