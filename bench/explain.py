@@ -73,7 +73,8 @@ def _explained(session: Session, call: Call, *, course_id: UUID, told: Told) -> 
     spent = 1000 * (process_time() - began)
     if plans:
         return
-    refusal = explaining.refusal(session, call, desk, explaining.Planner(problems.rules_of, planning.solve))
+    planner = explaining.Planner(problems.rules_of, planning.solve_eased)
+    refusal = explaining.refusal(session, call, planning.finer(desk), planner)
     told.proof.append(spent)
     told.whole.append(1000 * (process_time() - began))
     told.blocking.append(len(refusal.blocking))

@@ -163,8 +163,8 @@ def plan_course(
 ) -> Any:
     """The best plans for what is not booked yet, against the real calendar; occupies nothing.
 
-    Visits start on the quarters of the hour; where no plan does, on any five minutes. What is in the way when none does
-    either, and what would help, is told about the quarters.
+    Visits start on the quarters of the hour; where no plan does, on any five minutes. What is told to be in the way is
+    in the way of all these starts.
     """
     courses.expect(session, call, course_id, revision)
     offered = offer_plans(

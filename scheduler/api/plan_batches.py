@@ -34,7 +34,8 @@ def plan_batch(session: Session, call: Call, body: dict[str, Any]) -> Any:
 
     The job's result has a plan token for each course that found a place, to be booked by `bookings` of that course:
     some now, the others later or never. Beside it stand what planning them one by one would have come to, and a bound
-    that no plan of all can be below.
+    that no plan of all on the quarters of the hour can be below. Whoever has no place on these is looked for on every
+    five minutes in the end: `between_quarters` says how many have one there.
     """
     asked = document(plan_batches.ask(session, call, body.pop("course_ids"), **body))
     return Answer(asked, headers={"Location": f"/v1/jobs/{asked['id']}"})

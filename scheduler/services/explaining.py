@@ -39,6 +39,7 @@ from scheduler.core.planner import Problem, blocked
 from scheduler.core.planner.explain import bare, conflict, correction, feasible, least
 from scheduler.models import Resource
 from scheduler.services import opening_days
+from scheduler.services.problems import ROW_MINUTES
 
 if TYPE_CHECKING:
     from scheduler.services.planning import CoursePlan, Desk
@@ -107,7 +108,7 @@ class _Case:
 
     def _locate(self, lifting: Collection[Rule]) -> None:
         """Find the first session that cannot be placed once these rules are lifted."""
-        found = blocked(bare(self._problem_of(self._whole, frozenset(lifting))))
+        found = blocked(bare(self._problem_of(self._whole, frozenset(lifting))), first=ROW_MINUTES)
         self._days = [day for day, _ in found.days] if found else []
         self._cause = found.cause if found else "no_fit"
         by_id = {str(self._desk.session_id(spec)): spec for spec in self._whole.specs}
@@ -179,7 +180,7 @@ class _Case:
         for rules, answer in self._known[is_whole].items():
             if rules <= asked if answer else rules >= asked:
                 return answer
-        found = feasible(self._problem_of(scene, asked))
+        found = feasible(self._problem_of(scene, asked), first=ROW_MINUTES)
         # What leaves the whole a plan leaves its beginning one, and what leaves that none leaves the whole none.
         for each in {is_whole, not found}:
             self._known[each][asked] = found

@@ -17,11 +17,12 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Fault, refuse
 from scheduler.core.planner.batch import Batch, Total
+from scheduler.core.planner.floor import Placement
 from scheduler.models import Course, Job
 from scheduler.services import courses, jobs, plans
 from scheduler.services.course_span import common_span, extent_of, layout_of
 from scheduler.services.plan_floor import CourseFloor
-from scheduler.services.planning import CoursePlan, Desk, set_up
+from scheduler.services.planning import CoursePlan, set_up
 
 KIND = "plan_batch"
 #: For so long each plan can be booked: a batch is gone through by people.
@@ -82,21 +83,39 @@ class PlanBatch:
 
     def write(self, session: Session, call: Call) -> Mapping[str, Any]:
         """Keep each course's plan under a token of its own, and say how good the whole is."""
-        lines = [self._line(session, call, number, desk) for number, desk in enumerate(self.floor.desks)]
+        between = self._between()
+        placed = {**self.batch.kept, **between}
+        lines = [self._line(session, call, number, placed.get(number)) for number in range(self.batch.count)]
         return {
             "courses": lines,
-            "placed": len(self.batch.kept),
-            "total": _document(self.batch.total),
+            "placed": len(placed),
+            "between_quarters": len(between),
+            "total": _document(Total(self.batch.count - len(placed), sum(each.cost for each in placed.values()))),
             "one_by_one": _document(self.batch.sequential),
             "bound": _document(self.batch.bound),
             "rounds": self.batch.made,
         }
 
-    def _line(self, session: Session, call: Call, number: int, desk: Desk) -> dict[str, Any]:
+    def _between(self) -> dict[int, Placement]:
+        """Places for those that the search found none for, one by one beside the others: it knows the quarters alone.
+
+        That is one look for each, and no course makes way for it, so that no job is much longer for it.
+        """
+        floor, found = CourseFloor(self.floor.desks), dict[int, Placement]()
+        for number, placement in self.batch.kept.items():
+            floor.put(number, placement)
+        for number in sorted(set(range(self.batch.count)) - self.batch.kept.keys()):
+            possible = floor.plan_anywhere(number)
+            if possible is not None:
+                floor.put(number, possible)
+                found[number] = possible
+        return found
+
+    def _line(self, session: Session, call: Call, number: int, placement: Placement | None) -> dict[str, Any]:
+        desk = self.floor.desks[number]
         line: dict[str, Any] = {"course_id": str(desk.course.id), "plan_token": None, "code": None}
-        placement = self.batch.kept.get(number)
         if placement is None:
-            alone = number in self.batch.possible
+            alone = number in self.batch.possible or self.floor.is_possible(number)
             return line | {"code": "no_place_beside_the_others" if alone else "no_feasible_plan"}
         found: CoursePlan = placement.plan
         if not found.sessions:

@@ -12,13 +12,14 @@ from scheduler.core.availability import Clinic, Taking, exact_starts, thread_sta
 from scheduler.core.demand import Stretch, Thread
 from scheduler.core.planner import Problem
 from scheduler.core.planner.dp import Itinerary
+from scheduler.core.planner.explain import feasible
 from scheduler.core.planner.floor import Placement
 from scheduler.core.planner.market import Use, Uses, spread
 from scheduler.core.planner.pricing import priced
 from scheduler.core.planner.rivals import Block, Lane, Needs
 from scheduler.core.planner.trail import Prices, Trail, free_where
-from scheduler.services.planning import CoursePlan, Desk, people, solve
-from scheduler.services.problems import problem_of
+from scheduler.services.planning import EFFORT, CoursePlan, Desk, finer, people, solve, solve_either
+from scheduler.services.problems import problem_of, rules_of
 from scheduler.services.scratch import Scratch, of_patient
 
 #: What each resource is taken for, and by which course.
@@ -43,6 +44,16 @@ class CourseFloor:
     def alone(self, course: int) -> Placement | None:
         """The same with nothing of the batch there."""
         return _placement(self._bare(course))
+
+    def plan_anywhere(self, course: int) -> Placement | None:
+        """Some plan beside everything that stands, between the quarters of the hour where there is none on them."""
+        desk = self._scratch.desk(self.desks[course])
+        found = solve_either(desk, effort=EFFORT, glance=True)
+        return _placed(desk, found[0]) if found else None
+
+    def is_possible(self, course: int) -> bool:
+        """Whether it has a plan on any start that can be booked, with nothing of the batch there."""
+        return feasible(rules_of(finer(self._bare(course))))
 
     def trail(self, course: int, *, wishes: bool) -> Trail | None:
         """Of the course with nothing of the batch there."""

@@ -33,7 +33,15 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_among
-from scheduler.services.problems import ROW_MINUTES, clinics_of, days_seen, problem_of, rules_of, weights_of
+from scheduler.services.problems import (
+    ROW_MINUTES,
+    clinics_of,
+    days_seen,
+    problem_of,
+    rows_of,
+    rules_of,
+    weights_of,
+)
 
 #: How far is looked, in turn: the next time only where that did not tell.
 _LOOKS: tuple[Look, ...] = ("first", "near", "far")
@@ -142,7 +150,7 @@ def make_plans(
     if not plans:
         plans = solve_finer(desk, count, effort=None if proven else EFFORT)
     if not plans:
-        raise explaining.refusal(session, call, desk, explaining.Planner(rules_of, solve))
+        raise explaining.refusal(session, call, finer(desk), explaining.Planner(rules_of, solve_eased))
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
 
 
@@ -199,10 +207,35 @@ def finer(desk: Desk) -> Desk:
     return replace(desk, row_minutes=SLOT_MINUTES)
 
 
-def solve_finer(desk: Desk, count: int = 1, *, effort: int | None = None) -> list[CoursePlan]:
+def solve_finer(
+    desk: Desk,
+    count: int = 1,
+    narrowed: Callable[[Problem], Problem] = lambda it: it,
+    *,
+    effort: int | None = None,
+) -> list[CoursePlan]:
     """`solve` between the quarters of the hour too: for a course that has no plan on them, and mostly none at all."""
     fine = finer(desk)
-    return solve(fine, count, effort=effort) if feasible(rules_of(fine)) else []
+    if rows_of(desk) == rows_of(fine) or not feasible(narrowed(rules_of(fine))):
+        return []
+    return solve(fine, count, narrowed, effort=effort)
+
+
+def solve_either(
+    desk: Desk,
+    narrowed: Callable[[Problem], Problem] = lambda it: it,
+    *,
+    effort: int | None = None,
+    glance: bool = False,
+) -> list[CoursePlan]:
+    """The best plan on the quarters of the hour, and where there is none on them, that between them."""
+    found = solve(desk, 1, narrowed, effort=effort, glance=glance)
+    return found or solve_finer(desk, 1, narrowed, effort=effort)
+
+
+def solve_eased(desk: Desk, narrowed: Callable[[Problem], Problem] = lambda it: it) -> list[CoursePlan]:
+    """The plan of a `finer` desk whose rules were eased: on the quarters of the hour where there is one, as ever."""
+    return solve_either(replace(desk, row_minutes=ROW_MINUTES), narrowed, glance=True)
 
 
 def people(desk: Desk, plan: Plan) -> CoursePlan | None:

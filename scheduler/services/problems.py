@@ -77,6 +77,12 @@ def weights_of(desk: Desk) -> Weights:
     return Weights(**desk.loaded.policies.planning_weights)
 
 
+def rows_of(desk: Desk) -> int:
+    """The minutes of the clock at which starts are looked for: where a visit may stay between the rows, every slot."""
+    off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
+    return SLOT_MINUTES if off_the_rows else desk.row_minutes
+
+
 def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels: Mapping[str, Levels]) -> Problem:
     timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
     specs = {spec.index: spec for spec in desk.wanted}
@@ -88,10 +94,8 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
         for places in (desk.standing, desk.loose)
     )
     visits = [desk.kinds[spec.visit_type].visit for spec in mains]
-    off_the_rows = any(place.starts_at.minute % ROW_MINUTES for place in desk.loose.values())
-    rows = SLOT_MINUTES if off_the_rows else desk.row_minutes
     return Problem(
-        grid=Grid(timeline.origin, timeline.slots, zone, first_day, days_seen(desk), rows),
+        grid=Grid(timeline.origin, timeline.slots, zone, first_day, days_seen(desk), rows_of(desk)),
         mains=tuple(
             Main(
                 session_id=str(desk.session_id(spec)),

@@ -29,8 +29,8 @@ from scheduler.services import allowances, courses, explaining, opening_days, pl
 from scheduler.services.allowances import Allowances
 from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
-from scheduler.services.planning import CoursePlan, Desk, Placed, set_up, solve
-from scheduler.services.problems import problem_of, rules_of, within
+from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up, solve_eased, solve_either
+from scheduler.services.problems import ROW_MINUTES, rules_of, within
 
 #: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
 STAYING = 5_000
@@ -134,7 +134,7 @@ def _holding_on(case: Case, desk: Desk) -> Desk:
 
     A visit that does not suit the patient any more moves if it can, and stays where it is if it can't.
     """
-    starts = {visit.session_id: visit.starts for visit in problem_of(desk).visits()}
+    starts = {visit.session_id: visit.starts for visit in rules_of(desk).visits()}
     slot = desk.loaded.site.timeline.slot
     agreed = {
         place: booked
@@ -162,7 +162,7 @@ def _without_unfit(case: Case, desk: Desk, held: dict[int, Booked]) -> dict[int,
 
 
 def _is_possible(case: Case, desk: Desk) -> bool:
-    return feasible(_Narrowed(case, desk).of(problem_of(desk)))
+    return feasible(_Narrowed(case, desk).of(rules_of(finer(desk))), first=ROW_MINUTES)
 
 
 def _with(desk: Desk, held: Mapping[int, Booked]) -> Desk:
@@ -178,23 +178,25 @@ def _too_late(spec: SessionSpec, booked: Booked) -> bool:
 def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[Desk, CoursePlan, Allowances]:
     """The best plan, and which limits it may exceed by how much: those that must be, by the least that leaves one."""
     desk = _desk(session, call, case, by, "whole")
-    found = solve(desk, narrowed=_Narrowed(case, desk).of)
+    found = solve_either(desk, _Narrowed(case, desk).of)
     if found:
         return desk, found[0], ()
     _refuse_held(session, call, case, by)
     desk = _desk(session, call, case, by, "far")
     narrowed = _Narrowed(case, desk)
     starts = cache(lambda code: exact_starts(desk.kinds[code].demand, desk.clinic(desk.kinds[code])))
-    for beyond in allowances.enough(
-        desk, lambda some: feasible(narrowed.of(rules_of(allowances.widened(desk, some), starts)))
-    ):
-        found = solve(allowances.widened(desk, beyond), narrowed=narrowed.of)
+
+    def possible(some: Allowances) -> bool:
+        return feasible(narrowed.of(rules_of(finer(allowances.widened(desk, some)), starts)), first=ROW_MINUTES)
+
+    for beyond in allowances.enough(desk, possible):
+        found = solve_either(allowances.widened(desk, beyond), narrowed.of)
         if found:
             return desk, found[0], beyond
     planner = explaining.Planner(
-        lambda it, starts: narrowed.of(rules_of(it, starts)), lambda it: solve(it, narrowed=narrowed.of), narrowed.left
+        lambda it, starts: narrowed.of(rules_of(it, starts)), lambda it: solve_eased(it, narrowed.of), narrowed.left
     )
-    raise explaining.refusal(session, call, desk, planner)
+    raise explaining.refusal(session, call, finer(desk), planner)
 
 
 def _refuse_held(session: Session, call: Call, case: Case, by: Initiator) -> None:
@@ -203,7 +205,7 @@ def _refuse_held(session: Session, call: Call, case: Case, by: Initiator) -> Non
         return
     free = replace(case, held=frozenset())
     desk = _desk(session, call, free, by, "whole")
-    found = solve(desk, narrowed=_Narrowed(free, desk).of)
+    found = solve_either(desk, _Narrowed(free, desk).of)
     if found:
         moved = [each.spec.index for each in found[0].sessions if _is_new(free, each)]
         raise refusal_of(session, call, case, moved, by)

@@ -20,32 +20,32 @@ from scheduler.core.planner.problem import Blocked, Leaf, Main, Problem
 Days = tuple[tuple[date, int], ...]
 
 
-def blocked(problem: Problem) -> Blocked | None:
-    """The first session that cannot be placed after the ones before it; None when a plan exists.
+def blocked(problem: Problem, *, first: int | None = None) -> Blocked | None:
+    """The first session that cannot be placed after the ones before it; None when a plan exists. `first`: `feasible`'s.
 
     Its days are those that the gaps, or its window, leave after the starts that the sessions before it may have; which
     person serves them, and spans, are not asked there.
     """
     ids = [visit.session_id for visit in problem.visits()]
     longest = Glance(Planes(problem)).impossible or len(ids)
-    if feasible(_beginning(problem, longest)):
+    if feasible(_beginning(problem, longest), first=first):
         return None
-    length = _shortest(problem, longest)
+    length = _shortest(problem, longest, first)
     beginning = _beginning(problem, length)
     days = _Reach(beginning).days_of_last()
     return Blocked(ids[length - 1], _cause(beginning, days), days)
 
 
-def _shortest(problem: Problem, longest: int) -> int:
+def _shortest(problem: Problem, longest: int, first: int | None) -> int:
     """How many sessions the shortest beginning has that is impossible, as that of so many is.
 
     Where the days alone tell, it is mostly that one. A plan for more sessions holds one for fewer, so that otherwise it
     is found by halving.
     """
-    if longest == 1 or feasible(_beginning(problem, longest - 1)):
+    if longest == 1 or feasible(_beginning(problem, longest - 1), first=first):
         return longest
     shorter = range(1, longest)
-    return 1 + bisect_left(shorter, 1, key=lambda length: not feasible(_beginning(problem, length)))
+    return 1 + bisect_left(shorter, 1, key=lambda length: not feasible(_beginning(problem, length), first=first))
 
 
 def _beginning(problem: Problem, length: int) -> Problem:

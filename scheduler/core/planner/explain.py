@@ -29,18 +29,25 @@ _NO_WISHES = replace(Weights(*[0] * len(fields(Weights))), finish=1)
 NEAR_DAYS = 28
 
 
-def feasible(problem: Problem) -> bool:
+def feasible(problem: Problem, *, first: int | None = None) -> bool:
     """Whether any plan exists; wishes, which only rank plans, are not asked.
 
     The days alone rule out most courses that have none; a quick try finds a plan of most others. The exact search has
-    the last word, first about the days that a plan which ends soon would need.
+    the last word, first about the days that a plan which ends soon would need; and before it looks at all starts, at
+    those every `first` minutes: for whoever does not know whether they hold a plan, since each of these is one.
     """
     problem = bare(problem)
-    glance = Glance(Planes(problem))
-    if glance.impossible is not None:
+    looks = [(problem, Glance(Planes(problem)))]
+    if looks[0][1].impossible is not None:
         return False
-    if attempt(problem, glance) is not None:
-        return True
+    if first is not None and first > problem.grid.row_minutes:
+        fewer = replace(problem, grid=replace(problem.grid, row_minutes=first))
+        looks.insert(0, (fewer, Glance(Planes(fewer))))
+    some = [look for look in looks if look[1].impossible is None]
+    return any(attempt(*look) is not None for look in some) or any(_found(*look) for look in some)
+
+
+def _found(problem: Problem, glance: Glance) -> bool:
     near = _near(problem, glance.soonest)
     if near is not None and Search(near).run(effort=0) is not None:
         return True

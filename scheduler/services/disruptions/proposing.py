@@ -22,7 +22,8 @@ from scheduler.models import Appointment
 from scheduler.services import continuity
 from scheduler.services.disruptions.lines import Line, Outcome
 from scheduler.services.disruptions.scene import Scene, within
-from scheduler.services.planning import Desk, Placed, solve
+from scheduler.services.planning import Desk, Placed, solve_either
+from scheduler.services.problems import ROW_MINUTES
 from scheduler.services.scratch import of_patient
 
 _NO_LIMIT = 10**6
@@ -181,7 +182,7 @@ class Repair:
         some = (left for number in range(len(waiting)) for left in combinations(waiting, number))
         for left in islice(some, MOST_TRIED):
             some_of_it = _without(desk, {row.course_session_id for row in left})
-            found = solve(some_of_it, narrowed=partial(continuity.keeping, desk), glance=True)
+            found = solve_either(some_of_it, partial(continuity.keeping, desk), glance=True)
             if found:
                 return found[0].sessions
         return ()
@@ -209,22 +210,20 @@ class Repair:
         return any(self._resource_id in people for people in same.values())
 
     def _nearest(self, row: Appointment) -> None:
-        """A visit by itself: the day as near as can be (rather later than earlier), then the hour."""
+        """A visit by itself: the day as near as can be (rather later than earlier), then a quarter of an hour."""
         scene, kind = self.scene, self.scene.kinds[row.visit_type]
         before = scene.scratch.lift(row.id)
         site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
         clinic = site.clinic(kind.visit, kind.demand, cleared=False)
         was = to_local(row.starts_at, site.time_zone)
 
-        def distance(slot: int) -> tuple[int, bool, int, int]:
+        def distance(slot: int) -> tuple[int, bool, bool, int, int]:
             wall = to_local(scene.timeline.instant(slot), site.time_zone)
             minutes = abs((wall.hour - was.hour) * 60 + wall.minute - was.minute)
             days = (wall.date() - was.date()).days
-            return abs(days), days < 0, minutes, slot
+            return abs(days), days < 0, wall.minute % ROW_MINUTES > 0, minutes, slot
 
         for slot in sorted(bits(exact_starts(kind.demand, clinic)), key=distance):
-            if scene.timeline.instant(slot).minute % 15:
-                continue
             takings = assign(kind.demand, clinic, slot)
             if takings is not None:
                 start = scene.timeline.instant(slot)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -85,6 +85,37 @@ def test_the_blocking_set_is_minimal_and_lifting_the_correction_helps(seed: int)
     assert enumerated(without(problem, helps)) is not None
     for rule in helps:
         assert enumerated(without(problem, set(helps) - {rule})) is None
+
+
+def between(problem: Problem) -> Problem:
+    """The course with every other session five minutes later, and with every start that can be booked."""
+
+    def later(visit: Any) -> Any:
+        by = {role: {who: mask << 1 for who, mask in people.items()} for role, people in visit.by.items()}
+        return replace(visit, starts=visit.starts << 1, by=by)
+
+    mains = [later(main) if place % 2 else main for place, main in enumerate(problem.mains)]
+    mains = [replace(main, leaf=later(main.leaf)) if main.leaf else main for main in mains]
+    return replace(problem, mains=tuple(mains), grid=replace(problem.grid, row_minutes=5))
+
+
+@pytest.mark.parametrize("seed", SEEDS[::3])
+def test_a_set_is_minimal_for_every_start_though_some_are_asked_about_first(seed: int) -> None:
+    problem = between(course(seed, SHAPE))
+    rules = rules_of(problem)
+
+    def exists(lifted: Iterable[Rule]) -> bool:
+        return feasible(without(problem, lifted), first=15)
+
+    assert exists(()) == (enumerated(problem) is not None)
+    if exists(()):
+        return
+    guilty = conflict(rules, exists)
+    assert (guilty is None) == (enumerated(without(problem, rules)) is None)
+    for each in guilty or ():
+        others = set(rules) - set(guilty or ())
+        assert enumerated(without(problem, others)) is None
+        assert enumerated(without(problem, others | {each})) is not None
 
 
 def test_the_samples_are_not_one_sided() -> None:
