@@ -224,9 +224,9 @@ def test_a_course_from_its_first_plan_to_its_end(desk: Desk, template: str) -> N
     a_plan_reads_as_a_clinician_expects(document, course, plan)
     booked = desk.post(f"{path}/bookings", {"plan_token": plan["token"]}, status=201)["appointments"]
     assert [visit["status"] for visit in booked] == ["booked", *["pending"] * (len(booked) - 1)]
-    the_second_dose_is_missed_and_the_rest_planned_anew(desk, course)
+    the_second_dose_is_missed_and_planned_anew(desk, course, document)
     a_held_course_gives_no_dose(desk, course)
-    the_course_comes_to_its_end(desk, course)
+    the_course_comes_to_its_end(desk, course, document)
 
 
 def a_refusal_that_leads_on(desk: Desk, template: str, patient_id: str, wish: dict[str, Any]) -> str:
@@ -316,7 +316,7 @@ def next_visit(desk: Desk, course: dict[str, Any]) -> dict[str, Any]:
     return visit
 
 
-def the_second_dose_is_missed_and_the_rest_planned_anew(desk: Desk, course: dict[str, Any]) -> None:
+def the_second_dose_is_missed_and_planned_anew(desk: Desk, course: dict[str, Any], document: dict[str, Any]) -> None:
     """A dose is given, with what lies around it; the second visit for one is missed."""
     path, given = f"/courses/{course['id']}", 0
     while True:
@@ -327,6 +327,7 @@ def the_second_dose_is_missed_and_the_rest_planned_anew(desk: Desk, course: dict
             given += 1
         desk.take_place(visit)
     desk.clock.set(at(visit["start"]) + timedelta(minutes=20))
+    the_protocols_own_rule_is_suggested(desk, course, document, visit)
     told = desk.post(f"{path}/replans", {"changes": [{"appointment_id": visit["id"], "action": "noshow"}]})
     diff = told["diff"]
     again = next(each for each in diff["moved"] if each["session_id"] == visit["course_session_id"])
@@ -347,6 +348,27 @@ def the_second_dose_is_missed_and_the_rest_planned_anew(desk: Desk, course: dict
     assert len(news) == 1, "one message for the whole change"
 
 
+def is_later(desk: Desk, course: dict[str, Any], visit: dict[str, Any]) -> bool:
+    """Whether the visit is for a dose of a later phase than the first with doses."""
+    doses = {s["id"]: s["phase"] for s in course["sessions"] if desk.kinds[s["visit_type"]]["kind"] == "dosing"}
+    return doses.get(visit["course_session_id"]) not in {None, next(iter(doses.values()))}
+
+
+def the_protocols_own_rule_is_suggested(
+    desk: Desk, course: dict[str, Any], document: dict[str, Any], visit: dict[str, Any]
+) -> str | None:
+    """What the document says for its phase of a dose that was missed or not given, or nothing: its code."""
+    branch = "maintenance_and_worse" if is_later(desk, course, visit) else "during_induction"
+    code = document.get("missed_session", {}).get(branch)
+    for action in ("noshow", "not_dosed"):
+        changes = [{"appointment_id": visit["id"], "action": action}]
+        told = desk.post(f"/courses/{course['id']}/replans", {"changes": changes})["suggestions"]
+        assert [(each["session_id"], each["code"]) for each in told] == (
+            [(visit["course_session_id"], code)] if code else []
+        )
+    return code
+
+
 def a_held_course_gives_no_dose(desk: Desk, course: dict[str, Any]) -> None:
     path = f"/courses/{course['id']}"
     while desk.kinds[(dose := next_visit(desk, course))["visit_type"]]["kind"] != "dosing":
@@ -359,13 +381,19 @@ def a_held_course_gives_no_dose(desk: Desk, course: dict[str, Any]) -> None:
     desk.take_place(dose)
 
 
-def the_course_comes_to_its_end(desk: Desk, course: dict[str, Any]) -> None:
-    """It is completed once nothing of it is ahead, and not before."""
+def the_course_comes_to_its_end(desk: Desk, course: dict[str, Any], document: dict[str, Any]) -> None:
+    """It is completed once nothing of it is ahead, and not before; a dose late in it could be missed as well."""
     path = f"/courses/{course['id']}"
     early = desk.post(f"{path}/complete", {"by": "Dr. Lee"}, status=409)
     assert "not over yet" in early["detail"]
+    later = None
     while desk.visits(course):
-        desk.take_place(next_visit(desk, course))
+        visit = next_visit(desk, course)
+        if later is None and is_later(desk, course, visit):
+            desk.clock.set(max(at(visit["start"]), desk.clock()))
+            later = the_protocols_own_rule_is_suggested(desk, course, document, visit)
+        desk.take_place(visit)
+    assert later or course["protocol"] != "esketamine_trd", "its later phases have a rule of their own"
     assert {each["status"] for each in desk.get(path)["sessions"]} == {"done"}
     assert desk.post(f"{path}/complete", {"by": "Dr. Lee", "note": "In remission."})["status"] == "completed"
     assert desk.post(f"{path}/plans", {}, status=409)["code"] == "illegal_transition"
