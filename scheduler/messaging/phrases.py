@@ -26,11 +26,14 @@ _HOUR = timedelta(hours=1)
 
 
 class Phrases:
-    """The manner of one locale. `words` holds that language's words for `in`, `now` and the like."""
+    """The manner of one locale. `words` holds that language's words for `in`, `now` and the like.
 
-    def __init__(self, locale: str, words: Mapping[str, str]) -> None:
+    `whole` is for where a day beside a time is read aloud, or has room: its name is not cut short.
+    """
+
+    def __init__(self, locale: str, words: Mapping[str, str], *, whole: bool = False) -> None:
         self._tag, self._has_territory = _known(locale)
-        self._words = words
+        self._words, self._weekday = words, "EEEE" if whole else "EEE"
 
     def clock(self, moment: datetime) -> str:
         """03:00, or 3:00 AM where that is the custom."""
@@ -63,7 +66,7 @@ class Phrases:
 
         With its zone when the clocks change in between, or for a reader whose clock shows something else.
         """
-        day = "" if moment.date() == other.date() else f"{_by_skeleton(self._tag, 'E', moment.date())} "
+        day = "" if moment.date() == other.date() else f"{_weekday(self._tag, self._weekday, moment.date())} "
         is_plain = moment.utcoffset() == other.utcoffset() and is_theirs(moment, recipient_zone)
         return f"{day}{self.clock(moment)}{'' if is_plain else f' {short_zone(moment)}'}"
 
@@ -110,6 +113,11 @@ def _clock(tag: str, clock: time) -> str:
 @lru_cache(maxsize=2048)
 def _by_skeleton(tag: str, skeleton: str, day: date) -> str:
     return str(format_skeleton(skeleton, datetime.combine(day, time(12)), locale=tag))
+
+
+@lru_cache(maxsize=256)
+def _weekday(tag: str, pattern: str, day: date) -> str:
+    return format_date(day, pattern, locale=tag)
 
 
 @lru_cache(maxsize=2048)

@@ -193,8 +193,8 @@ class _Saying:
         return Values(self._facts, Phrases(self._locale, self._words), self._words)
 
     def _spacious(self) -> Values:
-        """Where there is room for it, the phone number as people read it."""
-        values = self._values()
+        """Where there is room for it, days by their whole names and the phone number as people read it."""
+        values = Values(self._facts, Phrases(self._locale, self._words, whole=True), self._words)
         values["phone"] = grouped(values["phone"])
         return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from email.utils import format_datetime
 
 from scheduler.config import Settings
 from scheduler.messaging import Channel, Envelope, open_channel
@@ -71,15 +72,19 @@ def write_letter(letter: Letter, now: datetime) -> tuple[Text, Envelope]:
         body=text.body,
         locale=text.locale,
         organization_id=str(letter.organization_id),
-        headers=_headers(letter),
+        headers=_headers(letter, now),
         calendar=letter.calendar,
         method=letter.method,
         again=telephone.calls_made(letter.context),
     )
 
 
-def _headers(letter: Letter) -> dict[str, str]:
-    """How mail programs end messages of the kind with one click (RFC 2369, RFC 8058)."""
-    if letter.link is None or letter.channel != "email":
+def _headers(letter: Letter, now: datetime) -> dict[str, str]:
+    """When a mail was written, and how mail programs end those of its kind with one click (RFC 2369, RFC 8058)."""
+    if letter.channel != "email":
         return {}
-    return {"List-Unsubscribe": f"<{letter.link.stop}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    dated = {"Date": format_datetime(now)}
+    if letter.link is None:
+        return dated
+    stop = {"List-Unsubscribe": f"<{letter.link.stop}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return dated | stop

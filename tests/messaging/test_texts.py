@@ -129,8 +129,11 @@ def test_how_long_not_to_drive_is_what_the_visit_says(locale: str, drive: str) -
 
 
 def test_a_fast_from_the_day_before_names_the_day() -> None:
-    body = render("night_before", "sms", facts(food_until=START - timedelta(hours=12)), ["en"]).body
-    assert "No food from Tue 21:00" in body
+    case = facts(food_until=START - timedelta(hours=12))
+    assert "No food from Tue 21:00" in render("night_before", "sms", case, ["en"]).body
+    assert "No food from Tuesday 21:00" in render("night_before", "email", case, ["en"]).body
+    assert "desde el martes a las 21:00" in render("night_before", "email", case, ["es"]).body, "not from the sea"
+    assert "desde el martes a las 21:00" in speak("night_before", case, ["es"]).words
 
 
 def test_a_fast_across_a_change_of_clocks_names_the_zone() -> None:

@@ -276,6 +276,8 @@ def every_message_is_fit_to_be_seen(trial: Trial) -> None:
     assert len(said) >= 8, said
     assert [each for each in said if TELLING.search(each)] == []
     assert all(septets(text) <= LIMIT for text in trial.texts)
+    assert all(mail["Date"].datetime.year == 2030 for mail in trial.mailbox.mails)
+    assert any("desde el lunes a las" in letter for letter in trial.letters)
     ids = [*(each["id"] for each in trial.gateway.asked), *(mail["Message-ID"] for mail in trial.mailbox.mails)]
     assert [key for key, times in Counter(ids).items() if times > 1] == [], "each of them once"
     links = [link_in(text) for text in said if "/p/" in text]
