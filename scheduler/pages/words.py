@@ -78,4 +78,4 @@ class Words:
 
     @property
     def _phrases(self) -> Phrases:
-        return Phrases(self.locale, {})
+        return Phrases(self.locale, {}, whole=True)

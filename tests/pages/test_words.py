@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
 from babel.messages.extract import extract_from_dir
 
-from scheduler.pages.words import CATALOGS, catalogs
+from scheduler.pages.words import CATALOGS, Words, catalogs
 from tests.house.source import ROOT
 
 PAGES = ROOT / "scheduler" / "pages"
@@ -42,3 +43,10 @@ def test_a_translation_keeps_its_values(language: str) -> None:
         return sorted(re.findall(r"%\((\w+)\)s", text))
 
     assert {text for text, said in catalogs()[language].items() if names(text) != names(said)} == set()
+
+
+def test_a_time_of_another_day_has_its_whole_name() -> None:
+    """It is read aloud to some, and "mar" is the sea."""
+    words = Words.of(["es"], "America/New_York", "America/New_York")
+    visit = datetime(2030, 3, 6, 14, tzinfo=UTC)
+    assert words.near(visit - timedelta(days=1), visit) == "martes 09:00"
