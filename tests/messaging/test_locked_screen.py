@@ -121,7 +121,7 @@ def test_no_address_of_a_page_does() -> None:
 
 
 def test_a_link_under_a_telling_name_is_left_out() -> None:
-    facts = replace(longest("Northgate"), link="https://ketamine-center.example.org/p/" + "x" * 22)
+    facts = replace(longest(Real("Northgate")), link="https://ketamine-center.example.org/p/" + "x" * 22)
     for kind in KINDS:
         for channel in CHANNELS:
             assert "https:" not in render(kind, channel, facts, ["en"]).body
@@ -142,7 +142,7 @@ NOT_YET: dict[str, Any] = {
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("kind", ["booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"])
 def test_what_comes_late_is_said_as_it_is_by_then(kind: str, locale: str) -> None:
-    facts = longest("Northgate")
+    facts = longest(Real("Northgate"))
     late = replace(facts, now=facts.starts_at - timedelta(minutes=50))
     pattern, since = NOT_YET[locale]
     for channel in CHANNELS:

@@ -166,10 +166,10 @@ def test_in_spanish_an_hour_has_its_article() -> None:
     said = {hours: render("remind_24h", "email", case, ["es"]).body for hours, case in told.items()}
     assert "No coma nada desde las 03:00." in said[6]
     assert "No coma nada desde la 01:30." in said[7.5]
-    assert "No coma nada desde el mar a las 21:00." in said[12]
-    assert "no debe haber comido nada desde el mar a las 13:00." in said[20]
+    assert "No coma nada desde el martes a las 21:00." in said[12]
+    assert "no debe haber comido nada desde el martes a las 13:00." in said[20]
     afternoon = facts(food_until=START - timedelta(hours=20), now=START - timedelta(days=1))
-    assert "desde el mar a la 1:00" in render("remind_24h", "email", afternoon, ["es-US"]).body
+    assert "desde el martes a la 1:00" in render("remind_24h", "email", afternoon, ["es-US"]).body
 
 
 def test_who_may_eat_is_not_kept_from_anything_but_drinking() -> None:
