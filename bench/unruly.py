@@ -31,7 +31,9 @@ _RENEW = """
     UPDATE messages SET lease_until = :until, attempts = attempts + 1
     WHERE organization_id = :org AND id IN ({ids}) AND status = 'sending' AND token = :token AND called_off_at IS NULL
     RETURNING id, attempts, (SELECT sequence || '/' || status || '/' || coalesce(outcome, '') FROM appointments a
-        WHERE a.organization_id = messages.organization_id AND a.id = messages.appointment_id)"""
+        WHERE a.organization_id = messages.organization_id AND a.id = messages.appointment_id),
+        (SELECT revision FROM patients p
+        WHERE p.organization_id = messages.organization_id AND p.id = messages.patient_id)"""
 _BEGIN = """
     INSERT INTO message_attempts (organization_id, message_id, number, channel, began_at)
     VALUES (:org, :id, :number, 'sms', :now)"""

@@ -320,7 +320,7 @@ def test_a_talk_that_took_place_without_its_dose_binds_nothing(running: Running)
     now = talk.starts_at + timedelta(hours=2)
     running.clinic.do(lambda s, c: visit_day.fulfill(s, c, talk.id), now=now)
     asked = (running.session_id("dose", 1), dose.patient_id, dose.visit_type)
-    link = running.clinic.do(lambda s, c: course_rules.link(s, c, *asked, reading=True), now=now)
+    link = running.clinic.do(lambda s, c: course_rules.link(s, c, *asked), now=now)
     assert link is not None
     assert (link.rules.not_after or now) >= now, "by hand neither"
     plan = running.propose(Change(dose.id, "noshow"), now=now)
