@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import TZDATA_VERSION, Disambiguation
-from scheduler.core.errors import LostRace, whole
+from scheduler.core.errors import whole
 from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
@@ -167,10 +167,7 @@ def cancel(
     groups.leave(session, call, row)
     freed = resources_of(session, call, row.id)
     lock_resources(session, call, freed)
-    if resources_of(session, call, row.id) != freed:
-        detail = "The visit was given another room at the same moment."
-        raise LostRace(detail)
-    release(session, call, row.id)
+    release(session, call, row.id, freed)
     openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     bump_calendars(session, call, freed, locked=True)
     session.flush()

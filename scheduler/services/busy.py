@@ -37,12 +37,13 @@ Freed = Mapping[UUID, Sequence[tuple[int, Run]]]
 
 
 class Held(NamedTuple):
-    """One unit taken by a hold in slots [first, past); it counts until `expires_at`."""
+    """One unit taken by a hold in slots [first, past); it counts until `expires_at`. A room may be `fixed` for it."""
 
     unit: int
     run: Run
     hold_id: UUID
     expires_at: datetime
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Busy:
             lanes[unit] = lanes.get(unit, 0) & ~covered([run])
         for each in held:
             lanes[each.unit] = lanes.get(each.unit, 0) | covered([each.run])
-        seated = (Stay(each.hold_id, self.resource_id, each.run[0], each.run[1], fixed=True) for each in held)
+        seated = (Stay(each.hold_id, self.resource_id, each.run[0], each.run[1], each.fixed) for each in held)
         return replace(self, lanes=lanes, gone=gone, seated=tuple(seated), holds=())
 
 
@@ -154,7 +155,7 @@ def _as_told(key: UUID, timeline: Timeline, told: Sequence[Line]) -> Busy:
             if line.unit == 0 and line.owners:
                 room = line
         elif line.what == "hold" and line.key is not None and line.until is not None:
-            holds += [Held(line.unit, run, line.key, line.until) for run in line.runs]
+            holds += [Held(line.unit, run, line.key, line.until, line.pinned) for run in line.runs]
         elif line.what == "shift" and line.key is not None:
             extra[line.key] = line.lane
         elif line.what == "away":

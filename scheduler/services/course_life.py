@@ -19,6 +19,7 @@ from scheduler.services.courses import CourseView
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.occupying import release, resources_of, served
 from scheduler.services.records import Revision
+from scheduler.services.repacking import REBOUND
 
 #: Action to (statuses of a course that it may start from, status that it ends in).
 _MOVES = {
@@ -71,7 +72,7 @@ def discontinue(
     everyone = set().union(*freed.values())
     lock_resources(session, call, everyone)
     if any(resources_of(session, call, key) != ids for key, ids in freed.items()):
-        raise LostRace("A visit was given another room at the same moment.")
+        raise LostRace(REBOUND)
     known = [outbox.Changed.since(visit, snapshot(visit)) for visit in visits]
     for visit in visits:
         before = snapshot(visit) | {"served": served(session, call, visit.id)}
@@ -80,7 +81,7 @@ def discontinue(
         visit.sequence += 1
         groups.leave(session, call, visit)
         consequences.settled(session, call, visit.id, "The visit does not take place.")
-        release(session, call, visit.id)
+        release(session, call, visit.id, everyone)
         openings.note(session, call, visit.location_id, visit.starts_at, visit.ends_at)
         session.flush()
         outbox.call_off(session, call, visit, why="cancelled")

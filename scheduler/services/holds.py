@@ -24,7 +24,7 @@ from scheduler.services import audit, booking, course_rules, groups, overrides, 
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
 from scheduler.services.finding import Found, Wanted, find, objections
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import Owner, Visit, end_hold, held_by, sweep, write
+from scheduler.services.occupying import Owner, Visit, end_hold, held_by, lock_held, sweep, write
 from scheduler.services.paging import Page, page
 from scheduler.services.settling import take_up
 from scheduler.services.sheet import Sheet
@@ -159,8 +159,7 @@ def extend(
     """
     row = _row(session, call, hold_id)
     _expect_holder(call, row, token)
-    ids = held_by(session, call, hold_id)
-    lock_resources(session, call, ids)
+    ids = lock_held(session, call, hold_id)
     row = _row(session, call, hold_id)
     records.expect(row, revision)
     _refuse_over(call, row)
@@ -190,7 +189,7 @@ def end(session: Session, call: Call, row: Hold) -> None:
     """Give back what a hold takes up, whoever asks; takes the locks of its resources."""
     ids = held_by(session, call, row.id)
     lock_resources(session, call, ids)
-    if end_hold(session, call, row.id):
+    if end_hold(session, call, row.id, ids):
         bump_calendars(session, call, ids, locked=True)
         audit.note(session, call, "hold.release", "hold", row.id, before=_snapshot(row))
 

@@ -73,6 +73,8 @@ class Line(NamedTuple):
     #: For a room's only unit whose each run is, and whose are fixed there: appointments, as `keys_in` reads them.
     owners: bytes | str | None = None
     fixed: bytes | str | None = None
+    #: Whether a hold is fixed there.
+    pinned: bool = False
     key: UUID | None = None
     until: datetime | None = None
 
@@ -120,9 +122,11 @@ def _holds(row: Any, timeline: Timeline) -> Iterator[Line]:
     """A line for each row of a hold."""
     taken = read([row.held], timeline.origin, with_until=True)
     each = zip(keys_in(row.holds), taken.units.tolist(), taken.runs, taken.until.tolist(), strict=True)
+    fixed = set(keys_in(row.fixed))
     for key, unit, run, until in each:
         runs, ends = Runs.of([run]), _EPOCH + until * _MICROSECOND
-        yield Line("hold", row.resource_id, unit, runs, timeline.covered(runs), key=UUID(key), until=ends)
+        lane = timeline.covered(runs)
+        yield Line("hold", row.resource_id, unit, runs, lane, pinned=key in fixed, key=UUID(key), until=ends)
 
 
 def keys_in(told: bytes | str | None) -> list[str]:
@@ -197,7 +201,8 @@ def _told(wanted: Any) -> list[Any]:
     run = _ROWS.unit, _ROWS.starts_at, _ROWS.ends_at
     in_room, is_hold = wanted.c.kind == _said("room"), _ROWS.hold_id.is_not(null())
     its = case((_ROWS.role.like(_said("room:%")), _ROWS.appointment_id))
-    owner = func.coalesce(its, literal_column(f"'{NOBODY}'", Uuid()))
+    nobody = literal_column(f"'{NOBODY}'", Uuid())
+    owner = func.coalesce(its, nobody)
     until = (
         select(_HOLDS.expires_at)
         .where(_HOLDS.organization_id == bindparam("organization"), _HOLDS.id == _ROWS.hold_id)
@@ -206,7 +211,7 @@ def _told(wanted: Any) -> list[Any]:
     return [
         runs_of(*run).filter(~is_hold).label("runs"),
         ids_of(owner).filter(in_room, ~is_hold).label("owners"),
-        ids_of(owner).filter(in_room, ~is_hold, _ROWS.fixed).label("fixed"),
+        ids_of(func.coalesce(its, _ROWS.hold_id, nobody)).filter(in_room, _ROWS.fixed).label("fixed"),
         runs_of(*run, until).filter(is_hold).label("held"),
         ids_of(_ROWS.hold_id).filter(is_hold).label("holds"),
     ]

@@ -10,7 +10,7 @@ from itertools import count, islice
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Taking
@@ -20,8 +20,8 @@ from scheduler.core.packing import Held, lowest_free
 from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
 from scheduler.services.group_places import Served
-from scheduler.services.locks import Revisions, take_and_bump
-from scheduler.services.repacking import CHANGED, is_near, rebind, repacked
+from scheduler.services.locks import Revisions, lock_resources, take_and_bump
+from scheduler.services.repacking import CHANGED, REBOUND, is_near, rebind, repacked
 from scheduler.services.sheet import Sheet
 
 _ROWS = cast("Table", Occupancy.__table__)
@@ -138,27 +138,46 @@ def served(session: Session, call: Call, appointment_id: UUID) -> list[dict[str,
     return [{"selector": role, "resource_id": key} for role, key in sorted((role, str(key)) for role, key in rows)]
 
 
+def lock_held(session: Session, call: Call, hold_id: UUID) -> set[UUID]:
+    """Lock everyone and everything that the hold takes up. Raises LostRace when that changed at the same moment."""
+    ids = held_by(session, call, hold_id)
+    lock_resources(session, call, ids)
+    if held_by(session, call, hold_id) != ids:
+        raise LostRace(REBOUND)
+    return ids
+
+
 def held_by(session: Session, call: Call, hold_id: UUID) -> set[UUID]:
     """Everyone and everything that the hold takes up, the patient too."""
     mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.hold_id == hold_id
     return set(session.scalars(select(_ROWS.c.resource_id).where(*mine)))
 
 
-def end_hold(session: Session, call: Call, hold_id: UUID) -> bool:
-    """Give back what the hold takes up, for good; False when it had ended before. Its resources are locked."""
+def end_hold(session: Session, call: Call, hold_id: UUID, locked: Collection[UUID]) -> bool:
+    """Give back what the hold takes up, for good; False when it had ended before.
+
+    Raises LostRace when something of it is not among the `locked`: it was given another room at the same moment.
+    """
     mine = _HOLDS.c.organization_id == call.organization_id, _HOLDS.c.id == hold_id, _HOLDS.c.ended_at.is_(None)
     ended = update(_HOLDS).where(*mine).values(ended_at=call.now, revision=_HOLDS.c.revision + 1)
     if not session.execute(ended.returning(_HOLDS.c.id)).all():
         return False
-    session.execute(delete(_ROWS).where(_ROWS.c.organization_id == call.organization_id, _ROWS.c.hold_id == hold_id))
+    _free(session, call, _ROWS.c.hold_id == hold_id, locked)
     return True
 
 
-def release(session: Session, call: Call, appointment_id: UUID) -> None:
-    """Give back everything that the appointment takes up. Its resources are locked by the caller."""
-    session.execute(
-        delete(_ROWS).where(_ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == appointment_id)
-    )
+def release(session: Session, call: Call, appointment_id: UUID, locked: Collection[UUID]) -> None:
+    """Give back everything that the appointment takes up.
+
+    Raises LostRace when something of it is not among the `locked`: it was given another room at the same moment.
+    """
+    _free(session, call, _ROWS.c.appointment_id == appointment_id, locked)
+
+
+def _free(session: Session, call: Call, theirs: ColumnElement[bool], locked: Collection[UUID]) -> None:
+    gone = delete(_ROWS).where(_ROWS.c.organization_id == call.organization_id, theirs)
+    if not set(session.scalars(gone.returning(_ROWS.c.resource_id))).issubset(locked):
+        raise LostRace(REBOUND)
 
 
 def void_expired_holds(session: Session, call: Call, ids: Collection[UUID]) -> None:

@@ -29,6 +29,7 @@ from scheduler.services.sheet import guarded
 _ROWS = cast("Table", Occupancy.__table__)
 
 CHANGED = "Someone else booked the same people or room at the same moment."
+REBOUND = "The visit was given another room at the same moment."
 
 
 def is_near(held: Held, start: datetime, end: datetime) -> bool:
@@ -89,23 +90,26 @@ def rebind(
     chosen = rebound(pool, Stay(None, wanted, taking.start, taking.end, fixed))
     if chosen is None:
         raise LostRace(CHANGED)
-    moving = [row for row in rows if chosen.get(row.appointment_id, row.resource_id) != row.resource_id]
+    moving = [row for row in rows if chosen.get(_owner(row), row.resource_id) != row.resource_id]
     mine = _ROWS.c.organization_id == call.organization_id
     ids = [row.id for row in moving]
     session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=False))
     for row in moving:
-        session.execute(update(_ROWS).where(mine, _ROWS.c.id == row.id).values(resource_id=chosen[row.appointment_id]))
+        session.execute(update(_ROWS).where(mine, _ROWS.c.id == row.id).values(resource_id=chosen[_owner(row)]))
     guarded(session, lambda: session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
     now = {room: [each for each in held.get(room, ()) if not is_near(each, start, end)] for room in taking.pool}
     for row in rows:
-        now[chosen.get(row.appointment_id, row.resource_id)].append(Held(row.unit, row.starts_at, row.ends_at))
+        now[chosen.get(_owner(row), row.resource_id)].append(Held(row.unit, row.starts_at, row.ends_at))
     return chosen[None], {**held, **now}
 
 
 def _stay(row: Row[Any], timeline: Timeline) -> Stay:
     first, past = timeline.slot(row.starts_at), timeline.slot_after(row.ends_at)
-    fixed = row.fixed or row.hold_id is not None  # a hold never moves
-    return Stay(row.appointment_id or row.hold_id, row.resource_id, first, past, bool(fixed))
+    return Stay(_owner(row), row.resource_id, first, past, bool(row.fixed))
+
+
+def _owner(row: Row[Any]) -> UUID:
+    return row.appointment_id or row.hold_id  # type: ignore[no-any-return]
 
 
 def _pool_rows(session: Session, call: Call, rooms: tuple[UUID, ...], start: datetime, end: datetime) -> list[Row[Any]]:

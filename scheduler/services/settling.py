@@ -55,15 +55,15 @@ def settle(
         ids |= held_by(session, call, hold.id)
     loaded = take_up(session, call, ids, [found for _, found in places])
     sweep(session, call, loaded, ids)
-    if hold is not None and not end_hold(session, call, hold.id):
+    if hold is not None and not end_hold(session, call, hold.id, ids):
         detail = "The hold was used at the same moment."
         raise LostRace(detail)
     for appointment_id in ending:
-        release(session, call, appointment_id)
+        release(session, call, appointment_id, ids)
     rows = Sheet() if sheet is None else sheet
     for appointment, _ in places:
         if appointment in session:
-            release(session, call, appointment.id)
+            release(session, call, appointment.id, ids)
         else:
             rows.add_new(appointment)
     guarded(session, session.flush)

@@ -276,7 +276,7 @@ class _Stage:
         ids = ids.union(*(visit.resource_ids for visit in visits))
         take_for(session, call, loaded, ids)
         for row, _, _ in places:
-            release(session, call, row.id)
+            release(session, call, row.id, ids)
         session.flush()
         sheet = Sheet()
         write(session, call, loaded, visits, sheet)

@@ -17,6 +17,7 @@ from scheduler.models import Appointment, Occupancy, Resource
 from scheduler.services import groups, openings
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.occupying import release, resources_of
+from scheduler.services.repacking import REBOUND
 
 _ROWS = cast("Table", Occupancy.__table__)
 _RESOURCES = cast("Table", Resource.__table__)
@@ -26,7 +27,7 @@ def give_back(session: Session, call: Call, row: Appointment) -> None:
     """Free everything that the visit takes up. Its appointment is locked by the caller."""
     groups.leave(session, call, row)
     ids = lock_own(session, call, row.id)
-    release(session, call, row.id)
+    release(session, call, row.id, ids)
     openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
     bump_calendars(session, call, ids, locked=True)
 
@@ -59,7 +60,7 @@ def keep_rooms(session: Session, call: Call, row: Appointment, *, taken: bool) -
         return
     lock_resources(session, call, set(rooms.values()))
     if _own_rooms(session, call, row.id) != rooms:
-        raise LostRace("The visit was given another room at the same moment.")
+        raise LostRace(REBOUND)
     for key in rooms:
         selector, occupancy_id = key
         fixed = taken or selector in pinned
@@ -73,7 +74,7 @@ def lock_own(session: Session, call: Call, appointment_id: UUID) -> set[UUID]:
     ids = resources_of(session, call, appointment_id)
     lock_resources(session, call, ids)
     if resources_of(session, call, appointment_id) != ids:
-        raise LostRace("The visit was given another room at the same moment.")
+        raise LostRace(REBOUND)
     return ids
 
 
