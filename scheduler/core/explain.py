@@ -23,6 +23,9 @@ _STEPS: tuple[tuple[str, str, Callable[[Calendar, int, Stretch], int]], ...] = (
 )
 
 
+_SAME = " The course requires the same person throughout."
+
+
 def why_not(demand: Demand, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
     """Every reason against a visit at that start slot; empty when it can be booked."""
     if assign(demand, clinic, slot) is not None:
@@ -97,7 +100,7 @@ def _reason(code: str, detail: str, thread: Thread, clinic: Clinic, slot: int, l
             start, end = run_around(taken, first)
     return Reason(
         code,
-        detail.format(role=thread.role.replace("_", " ")),
+        detail.format(role=thread.role.replace("_", " ")) + (_SAME if thread.selector in clinic.bound else ""),
         role=thread.role,
         resource_id=only.resource_id if only else None,
         segment=stretch.segment,

@@ -77,6 +77,8 @@ class Site:
     further: tuple[Bar, ...] = ()
     pins: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     pools: Mapping[str, RoomPool] = field(default_factory=dict)
+    #: Selector to the only people who may serve it, as the course asks.
+    bound: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     #: ISO day to the name of the holiday that closes it.
     holidays: Mapping[str, str] = field(default_factory=dict)
     #: Where the patient will be during a visit by video; None when that is not known yet.
@@ -104,7 +106,7 @@ class Site:
         calendars = self.calendars
         if visit.video and self.region is not None:
             calendars = licensed(calendars, {thread.selector for thread in demand.threads}, self.region)
-        return Clinic(self.timeline, calendars, tuple(bars), self.patient, self.pins, self.pools)
+        return Clinic(self.timeline, calendars, tuple(bars), self.patient, self.pins, self.pools, self.bound)
 
     def _time_bars(self) -> Iterable[Bar]:
         timeline = self.timeline

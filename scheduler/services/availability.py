@@ -234,7 +234,7 @@ def _look(
         pencilled=at.moving == "pending",  # its gates bar its confirmation, and no time
     )
     look = Search(session, call, kind, wanted, None, question.exclude_appointment, question.hold_id, at)
-    linked = partial(_linked, call, question, at)
+    linked = partial(_linked, session, call, question, at)
     whole(partial(_check, question, look, exact=exact), linked)
     look = replace(look, rules=linked())
     asked = question.practitioner_ids or question.room_id or question.device_id  # whose names may be wrong
@@ -243,11 +243,12 @@ def _look(
     return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
 
 
-def _linked(call: Call, question: Question, at: Premises) -> Link | None:
+def _linked(session: Session, call: Call, question: Question, at: Premises) -> Link | None:
     """What its course has to say of the session asked about."""
     if question.course_session_id is None:
         return None
     return course_rules.link_of(
+        session,
         call,
         at.course,
         question.course_session_id,

@@ -6,7 +6,7 @@ empty, and whoever can serve may.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Bound = Mapping[str, frozenset[UUID]]
 #: Role to the course's own person for it.
 Primaries = Mapping[str, UUID]
+#: Role to those who serve it in a session.
+Served = Mapping[str, Collection[UUID]]
 
 
 class Unserved(NamedTuple):
@@ -62,6 +64,16 @@ def by_repair(desk: Desk | None, session_id: UUID | None, people: Collection[UUI
     """Those of the repair's people for a session who serve the course now, or else who serves it where it stands."""
     now = _of_roles(desk, _course_wide(desk)) if desk is not None else {}
     return {key: now[key] & set(people) or who for key, who in as_it_stands(desk, session_id).items()}
+
+
+def by_others(roles: Iterable[str], demand: Demand, serving: Mapping[int, Served], position: int) -> Bound:
+    """Those who serve the course's other sessions: who serves this one, booked or moved by itself, where required.
+
+    Nobody is bound while no other session has such a person, nor where the visit wants two of a role at once.
+    """
+    others = [served for place, served in serving.items() if place != position]
+    found = {f"role:{role}": frozenset[UUID]().union(*(each.get(role, ()) for each in others)) for role in roles}
+    return {selector: who for selector, who in found.items() if who and not _together(demand, selector)}
 
 
 def keeping(desk: Desk, problem: Problem) -> Problem:

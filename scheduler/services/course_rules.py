@@ -26,7 +26,7 @@ from scheduler.core.protocol.own import OwnGaps, with_own
 from scheduler.core.spacing import Booked, SessionRules, binding, session_rules
 from scheduler.core.visit import SessionGate, VisitType
 from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
-from scheduler.services import course_facts, opening_days
+from scheduler.services import continuity, course_facts, opening_days
 from scheduler.services.catalog import Kind, parsed, protocol_of, visit_kinds
 from scheduler.services.course_facts import PASSED, STANDING, CourseFacts
 from scheduler.services.locks import lock_row
@@ -54,7 +54,7 @@ def lifted_for(course: Any) -> tuple[Rule, ...]:
     return granted.read(rule for each in course.relaxations or () for rule in each["rules"])
 
 
-def wishes_of(course: Course) -> CoursePreferences:
+def wishes_of(course: Any) -> CoursePreferences:
     """What the patient wants, as far as it still stands."""
     return granted.wishes_with(CoursePreferences.from_document(course.preferences), lifted_for(course))
 
@@ -84,6 +84,8 @@ class Link:
     asked: tuple[str, ...] = ()
     #: What to say of each gate that is not passed.
     said: Mapping[str, str] = field(default_factory=dict)
+    #: The only people who may serve it, where the course requires the same throughout.
+    bound: continuity.Bound = field(default_factory=dict)
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the course forbids."""
@@ -115,10 +117,11 @@ def link(
     step = session.get(CourseSession, (call.organization_id, session_id))
     lock(session, call, step.course_id if step is not None else None)
     known = course_facts.read(session, call, session_id)
-    return link_of(call, known, session_id, patient_id, visit_type, moving=moving, pencilled=pencilled, over=over)
+    return link_of(session, call, known, session_id, patient_id, visit_type, moving=moving, pencilled=pencilled, over=over)
 
 
 def link_of(
+    session: Session,
     call: Call,
     known: CourseFacts | None,
     session_id: UUID,
@@ -155,11 +158,15 @@ def link_of(
     booked = binding(specs, {step.position}, booked, call.now)
     spec = specs[step.position]
     passed = known.passed | (set(spec.gates) if pencilled else set())
-    minutes = known.kinds[visit_type].visit.minutes
+    kind = known.kinds[visit_type]
     opened = opening_days.known(step.location_id, step, specs, {each.day for each in booked.values()})
-    rules = _begun(step, spec, session_rules(specs, step.position, booked, passed, minutes, opened))
+    rules = _begun(step, spec, session_rules(specs, step.position, booked, passed, kind.visit.minutes, opened))
     said = {key: _of_gate(protocol, specs, key) for key in rules.closed_gates}
-    return Link(step.course_id, step.id, rules, held=_held(step, spec, over=over), asked=spec.asked, said=said)
+    bound: continuity.Bound = {}
+    if protocol.continuity and wishes_of(step).continuity == "required":
+        others = serving(session, call, step.course_id)
+        bound = continuity.by_others(protocol.continuity, kind.demand, others, step.position)
+    return Link(step.course_id, step.id, rules, _held(step, spec, over=over), spec.asked, said, bound)
 
 
 def _of_gate(protocol: Protocol, specs: Sequence[SessionSpec], key: str) -> str:

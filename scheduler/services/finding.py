@@ -99,6 +99,10 @@ class Rules(Protocol):
     def asked(self) -> tuple[str, ...]:
         """Clearances that it asks for besides those of the visit type."""
 
+    @property
+    def bound(self) -> Mapping[str, frozenset[UUID]]:
+        """Selector to the only people who may serve it, where the same person is required."""
+
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """Its bars over a timeline."""
 
@@ -272,6 +276,7 @@ class Search:
             latest=latest,
             region=self.wanted.patient_region,
             asked=self.rules.asked if self.rules is not None else (),
+            bound=self.rules.bound if self.rules is not None else {},
         )
 
     def _pins(self) -> dict[str, frozenset[UUID]]:

@@ -20,6 +20,7 @@ from scheduler.core.visit_day import is_forfeit, unpassed
 from scheduler.models import Appointment, Clearance, Course, CourseSession, ProtocolRow, Task
 from scheduler.services import policies, tasks
 from scheduler.services.appointments import row_of
+from scheduler.services.backup import fence
 from scheduler.services.catalog import visit_kinds
 from scheduler.services.visit_day.letting_go import let_go, locked_together
 
@@ -40,7 +41,8 @@ def chase(session: Session, call: Call) -> bool:
         return False
     found = {row.id: gates for row, gates in _unpassed(session, call, visits)}
     rows = [row for row, _ in visits]
-    if policies.current(session, call).release_ungated:
+    # After a restore what was passed since the backup is not written down here.
+    if policies.current(session, call).release_ungated and fence.waiting(session, call) is None:
         late = [row.id for row in rows if is_forfeit(found[row.id], row.starts_at, call.now)]
         if late:
             _release(session, call, late[:_BATCH], {row.id: visit for row, visit in visits})

@@ -195,7 +195,7 @@ def seatable(rooms: Sequence[UUID], stays: Sequence[Bound], seated: Sequence[Bou
 def test_with_holds_rooms_by_name_and_people_in_them_all_and_only_the_seatable_are_taken(
     clinic: Clinic, seed: int
 ) -> None:
-    """Visits and holds, some in rooms by name: held and booked, turned from one into the other, checked in, released."""
+    """Visits and holds, some in rooms by name: held and booked, turned into each other, checked in, released."""
     rng = random.Random(seed)
     rooms = _all_rooms(clinic)
     known: dict[UUID, Bound] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,10 +12,11 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import PlanStale
+from scheduler.core.errors import PlanStale, Refused
 from scheduler.core.intervals import Span
 from scheduler.models import Appointment, Occupancy, Resource
-from scheduler.services import booking, disruptions
+from scheduler.services import availability, booking, disruptions, holds
+from scheduler.services.availability import Question
 from scheduler.services.disruptions import Offer
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.finding import Pin, Wanted
@@ -124,6 +127,45 @@ def test_a_repair_whose_person_was_taken_meanwhile_is_stale(clinic: Clinic) -> N
     with pytest.raises(PlanStale):
         repaired(clinic, found)
     assert {who for _, who in talks(clinic, made.id)} == {person}
+
+
+def test_a_session_booked_or_moved_by_itself_keeps_its_person_too(clinic: Clinic) -> None:
+    """What is offered, explained, held, booked and moved: wherever only the other therapist is free, none of it is."""
+    made = course(clinic, continuity="required")
+    accept(clinic, made.id, offer(clinic, made.id)[0].token)
+    (visit, person), *others = talks(clinic, made.id)
+    assert {who for _, who in others} == {person}
+    [other] = {*therapists(clinic)} - {person}
+    eight, home = clinic.at(f"{visit.local_start[:10]} 08:00"), visit.starts_at
+    taken(clinic, person, home + timedelta(hours=1))
+    asked = Question("talk", clinic.location_id, eight, eight + timedelta(hours=10), patient_id=visit.patient_id)
+    asked = replace(asked, course_session_id=visit.course_session_id)
+    moving = replace(asked, exclude_appointment=visit.id)
+    busy = home + timedelta(minutes=30)
+
+    def agreed(question: Question, take: Callable[[datetime], Any]) -> None:
+        offers, _ = clinic.do(lambda s, c: availability.search(s, c, question, limit=500))
+        assert offers
+        assert {who for each in offers for who, _ in each.party.shares} & {*therapists(clinic)} == {person}
+        assert busy not in {each.start for each in offers}
+        found = clinic.do(lambda s, c: availability.explain(s, c, replace(question, since=busy)))
+        [reason] = [each for each in found.reasons if each.role == "therapist"]
+        assert (reason.code, reason.resource_id) == ("resource_busy", person)
+        assert reason.detail.endswith("The course requires the same person throughout.")
+        with pytest.raises(Refused) as caught:
+            take(busy)
+        assert [each for each in caught.value.reasons if each.role == "therapist"] == [reason]
+
+    agreed(moving, lambda at: clinic.do(lambda s, c: booking.reschedule(s, c, visit.id, at)))
+    clinic.do(lambda s, c: booking.cancel(s, c, visit.id, reason="ill", by="patient"))
+    wish = Wanted(visit.patient_id, "talk", clinic.location_id, home, course_session_id=visit.course_session_id)
+    agreed(asked, lambda at: clinic.do(lambda s, c: holds.create(s, c, replace(wish, start=at))))
+    agreed(asked, lambda at: clinic.do(lambda s, c: booking.book(s, c, replace(wish, start=at))))
+    with pytest.raises(Refused):
+        clinic.do(lambda s, c: booking.book(s, c, replace(wish, pins=(Pin(THERAPIST, other),))))
+    held = clinic.do(lambda s, c: holds.create(s, c, wish))
+    again = clinic.do(lambda s, c: holds.book(s, c, wish, held.id, held.token))
+    assert person in {each.resource_id for each in again.participants}
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.site import CLEARS
 from scheduler.models import Task
-from scheduler.services import booking, clearances, organizations, session_gates, tasks, visit_day
+from scheduler.services import booking, clearances, organizations, session_gates, task_answers, tasks, visit_day
+from scheduler.services.backup import fence
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import book, refused
 from tests.ward import move, refusal, row
@@ -131,3 +132,21 @@ def test_time_goes_to_others_only_where_the_policy_says_so(clinic: Clinic) -> No
         "cancelled", "clinic", "Not in order in time: Ride named.",
     )  # fmt: skip
     assert open_gates(clinic) == []
+
+
+def test_after_a_restore_no_gate_lets_a_visit_go_before_somebody_has_looked(clinic: Clinic) -> None:
+    """What was passed since the backup is not written down: the ride may have been named."""
+    _, visit = consented(clinic)
+    with Session(clinic.engine) as session:
+        revision = organizations.get(session, clinic.call).revision
+    clinic.do(lambda s, c: organizations.change(s, c, revision, {"policies": {"release_ungated": True}}))
+    clinic.do(fence.owe_reviews, now=clinic.at("2030-03-06 09:00"), actor="restore")
+    with Session(clinic.engine) as session:
+        [owed] = session.scalars(select(Task).where(Task.kind == fence.VISITS))
+    assert owed.detail.startswith("1 visits of the last days and ahead are booked here")
+    assert not chase(clinic, "2030-03-07 07:00")
+    assert row(clinic, visit).status == "booked"
+    assert open_gates(clinic), "what is missing is said all the same"
+    clinic.do(lambda s, c: task_answers.answer(s, c, owed.id, "done", by="Ann"), now=clinic.at("2030-03-07 07:00"))
+    assert chase(clinic, "2030-03-07 07:00")
+    assert row(clinic, visit).status == "cancelled"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.visit_day.sweeping import LOOKBACK
 from scheduler.models import Appointment, Job, Message, Task, WebhookDelivery
-from scheduler.services import audit, tasks
+from scheduler.services import audit, policies, tasks
 
 _MESSAGES = cast("Table", Message.__table__)
 _DELIVERIES = cast("Table", WebhookDelivery.__table__)
@@ -74,14 +74,18 @@ def waiting(session: Session, call: Call) -> datetime | None:
 
 
 def _owe_visits(session: Session, call: Call) -> None:
-    """Owe a task where visits stand whose time has passed: whether their patients came is not known here."""
-    passed = select(func.count()).where(
+    """Owe a task where visits stand whose time has passed: whether their patients came is not known here.
+
+    Where gates let visits go, those ahead are as unknown: what cleared them may have been recorded since the backup.
+    """
+    ungated = policies.current(session, call).release_ungated
+    unknown = select(func.count()).where(
         Appointment.organization_id == call.organization_id,
         Appointment.status.in_(("pending", "booked")),
-        Appointment.starts_at <= call.now,
+        *([] if ungated else [Appointment.starts_at <= call.now]),
         Appointment.starts_at > call.now - LOOKBACK,
     )
-    count: int = session.execute(passed).scalar_one()
+    count: int = session.execute(unknown).scalar_one()
     if count:
         tasks.owe(
             session,
@@ -89,7 +93,8 @@ def _owe_visits(session: Session, call: Call) -> None:
             kind=VISITS,
             key=call.now.isoformat(),
             title="Visits wait for a look: a backup was restored",
-            detail=f"{count} visits of the last days are booked here, and what became of them since the backup was made"
-            " is not known. Enter who came; none of them is called missed or let go before this task is done.",
+            detail=f"{count} visits of the last days{' and ahead' if ungated else ''} are booked here, and what became"
+            " of them since the backup was made is not known. Enter who came and what was cleared; none of them is"
+            " called missed or let go before this task is done.",
             due_at=call.now + _SOON,
         )
