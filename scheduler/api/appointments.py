@@ -47,8 +47,8 @@ _STATUSES = (
     "entered-in-error",
 )  # fmt: skip
 _STATUS = {
-    "description": "FHIR R4's. `proposed`, `waitlist` and `entered-in-error` are reserved: nothing is made in them, "
-    "no move leads there. A visit booked in error, for the wrong patient say, is ended by `cancel`, with a reason"
+    "description": "FHIR R4's. No call produces `proposed` (a time that nobody has accepted yet: here an offered plan) "
+    "or `waitlist` (a visit that waits for a time: here an entry of the waitlist): they are reserved"
 }
 
 

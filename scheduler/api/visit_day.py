@@ -68,6 +68,12 @@ class NotDosedSchema(Schema):
     reason = Text(500, required=True)
 
 
+class MistakeSchema(Schema):
+    """Why the visit should never have been booked."""
+
+    reason = Text(500, required=True)
+
+
 class UndoSchema(Schema):
     """Why the last move is taken back."""
 
@@ -159,6 +165,18 @@ def end_appointment_without_dose(
 def miss_appointment(session: Session, call: Call, *, appointment_id: UUID, revision: int | None) -> Any:
     """Nobody came, and the visit has begun: its time is free at once."""
     return day_document(visit_day.no_show(session, call, appointment_id, revision=revision))
+
+
+@blp.post("/<uuid:appointment_id>/entered-in-error")
+@endpoint(scope=_WRITE, takes=MistakeSchema, gives=AppointmentSchema, if_match="optional", refuses=_MOVED)
+def enter_appointment_in_error(
+    session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
+) -> Any:
+    """The visit was booked by mistake: its time is free, it counts for nothing, and only who heard of it is told.
+
+    Not once a dose was given.
+    """
+    return day_document(visit_day.enter_in_error(session, call, appointment_id, **body, revision=revision))
 
 
 @blp.post("/<uuid:appointment_id>/undo")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.errors import IllegalTransition
 
-#: No move leads to `proposed`, `waitlist` and `entered-in-error`: what was booked in error is cancelled.
+#: No move leads to `proposed` and `waitlist`: who waits has an entry of the waitlist, and what is proposed is a plan.
 STATUSES = (
     "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
     "entered-in-error",
@@ -21,7 +21,10 @@ MOVES: dict[str, tuple[frozenset[str], str]] = {
     "fulfill": (frozenset({"checked-in"}), "fulfilled"),
     "not-dosed": (frozenset({"booked", "arrived", "checked-in"}), "fulfilled"),
     "no-show": (frozenset({"booked", "pending"}), "noshow"),
-}
+    "entered-in-error": (
+        frozenset({"proposed", "pending", "booked", "arrived", "checked-in", "noshow"}), "entered-in-error",
+    ),
+}  # fmt: skip
 
 #: Statuses in which an appointment takes up its resources.
 LIVE = frozenset({"proposed", "pending", "booked", "arrived", "checked-in", "fulfilled"})

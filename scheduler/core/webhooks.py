@@ -23,6 +23,7 @@ EVENTS: Mapping[str, str] = {
     "appointment.fulfill": "appointment.fulfilled",
     "appointment.not-dosed": "appointment.not_dosed",
     "appointment.no-show": "appointment.no_show",
+    "appointment.entered-in-error": "appointment.entered_in_error",
     "appointment.undo": "appointment.undone",
     "appointment.note": "appointment.updated",
     "appointment.zone-rules": "appointment.utc_changed",

@@ -33,6 +33,7 @@ ACTS: dict[str, dict[str, Any]] = {
     "fulfill": {},
     "not-dosed": {"reason": "unwell"},
     "no-show": {},
+    "entered-in-error": {"reason": "the wrong patient"},
     "undo": {},
 }
 

@@ -9,8 +9,19 @@ from scheduler.core.lifecycle import GONE, LIVE, MOVES, STATUSES, after
 
 #: Status to the moves that may start there, each with the status it leads to. Everything else is refused.
 TABLE: dict[str, dict[str, str]] = {
-    "proposed": {"confirm": "booked", "reschedule": "proposed", "cancel": "cancelled"},
-    "pending": {"confirm": "booked", "reschedule": "pending", "cancel": "cancelled", "no-show": "noshow"},
+    "proposed": {
+        "confirm": "booked",
+        "reschedule": "proposed",
+        "cancel": "cancelled",
+        "entered-in-error": "entered-in-error",
+    },
+    "pending": {
+        "confirm": "booked",
+        "reschedule": "pending",
+        "cancel": "cancelled",
+        "no-show": "noshow",
+        "entered-in-error": "entered-in-error",
+    },
     "booked": {
         "confirm": "booked",
         "reschedule": "booked",
@@ -19,12 +30,23 @@ TABLE: dict[str, dict[str, str]] = {
         "check-in": "checked-in",
         "not-dosed": "fulfilled",
         "no-show": "noshow",
+        "entered-in-error": "entered-in-error",
     },
-    "arrived": {"cancel": "cancelled", "check-in": "checked-in", "not-dosed": "fulfilled"},
-    "checked-in": {"start": "checked-in", "fulfill": "fulfilled", "not-dosed": "fulfilled"},
+    "arrived": {
+        "cancel": "cancelled",
+        "check-in": "checked-in",
+        "not-dosed": "fulfilled",
+        "entered-in-error": "entered-in-error",
+    },
+    "checked-in": {
+        "start": "checked-in",
+        "fulfill": "fulfilled",
+        "not-dosed": "fulfilled",
+        "entered-in-error": "entered-in-error",
+    },
     "fulfilled": {},
     "cancelled": {},
-    "noshow": {},
+    "noshow": {"entered-in-error": "entered-in-error"},
     "waitlist": {"cancel": "cancelled"},
     "entered-in-error": {},
 }

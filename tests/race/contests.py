@@ -370,6 +370,7 @@ CONTESTS: dict[str, list[Callable[[Ring], Contest]]] = {
     f"{VISIT}/fulfill": [leaving("fulfill", {}, received=True)],
     f"{VISIT}/not-dosed": [leaving("not-dosed", {"reason": "unwell"}, received=True)],
     f"{VISIT}/no-show": [leaving("no-show", {}, received=False)],
+    f"{VISIT}/entered-in-error": [leaving("entered-in-error", {"reason": "the wrong patient"}, received=False)],
     f"{VISIT}/undo": [undoing],
     f"{VISIT}/reschedule-series": [moving_a_series],
     f"{VISIT}/cancel-series": [cancelling_a_series],

@@ -186,7 +186,6 @@ class Miscounting(Desk):
     places = PLACES + 1
 
 
-@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_calendar_that_differs_from_the_model_is_seen(engine: Engine) -> None:
     with pytest.raises(AssertionError):
         run_state_machine_as_test(lambda: Miscounting(engine), settings=trying(30, stateful_step_count=25))

@@ -12,7 +12,7 @@ from scheduler.models import Appointment, Message
 from scheduler.services import booking, message_rules, outbox, shipped, visit_day
 from tests.clinic import Clinic
 from tests.desk import book, refused, wanted
-from tests.postroom import by_rule, cancel, messages, move, only, open_postroom
+from tests.postroom import by_rule, cancel, messages, move, only, open_postroom, send_all
 
 MONDAY = "2030-03-11 09:00"  # a week and a half ahead, the day after New York's clocks go forward
 
@@ -164,6 +164,20 @@ class TestCancelling:
         made = book(clinic, clinic.patient(), "fasted", MONDAY)
         clinic.do(lambda s, c: booking.cancel(s, c, made.id, reason="ill", by="patient"), dry_run=True)
         assert only(clinic, "night_before").status == "pending"
+
+    @pytest.mark.parametrize("heard", [False, True])
+    def test_a_visit_booked_by_mistake_is_told_only_to_who_heard_of_it(self, clinic: Clinic, *, heard: bool) -> None:
+        made = book(clinic, clinic.patient(), "fasted", MONDAY)
+        now = clinic.later(minutes=10)
+        if heard:
+            send_all(clinic, now)
+        waiting = {rule for rule, (status, _) in statuses(clinic).items() if status == "pending"}
+        assert ("booked" in waiting) is not heard
+        clinic.do(lambda s, c: visit_day.enter_in_error(s, c, made.id, reason="the wrong patient"), now=now)
+        assert {row.rule for row in messages(clinic, Message.status == "pending")} == (
+            {"cancelled"} if heard else set()
+        )
+        assert {statuses(clinic)[rule] for rule in waiting} == {("suppressed", "entered-in-error")}
 
     def test_a_no_show_calls_off_everything_in_its_own_transaction(self, clinic: Clinic) -> None:
         """No worker has to come by: nothing is pending any more when it has committed, and nothing is owed anew."""

@@ -84,6 +84,7 @@ MOVES: dict[str, tuple[Act, Act]] = {
     "fulfill": (given, lambda ward, visit: move(ward, "fulfill", visit, "2030-03-04 11:45", checklist=STEADY)),
     "not-dosed": (received, lambda ward, visit: move(ward, "not_dosed", visit, "2030-03-04 09:08", reason="x")),
     "no-show": (nothing, lambda ward, visit: move(ward, "no_show", visit, "2030-03-04 09:15")),
+    "entered-in-error": (received, lambda ward, visit: move(ward, "enter_in_error", visit, reason="the wrong patient")),
 }
 
 

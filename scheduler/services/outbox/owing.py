@@ -87,11 +87,13 @@ def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -
         _owe(session, call, [appointment], event, {"visit", event})
 
 
-def owe_change(session: Session, call: Call, appointment: Appointment, kind: Change) -> None:
+def owe_change(
+    session: Session, call: Call, appointment: Appointment, kind: Change, *, only_heard: bool = False
+) -> None:
     """Owe the news that a visit has moved or is cancelled, to who was told of it (or was to be) before.
 
     Who was told of this very time has no news. While other news of changes still waits for the patient, there is one
-    message for all.
+    message for all. With `only_heard` nobody is told who has not surely heard of it.
     """
     digest = telling.join_digest(session, call, appointment)
     told = telling.told_before(session, call, appointment)
@@ -99,6 +101,8 @@ def owe_change(session: Session, call: Call, appointment: Appointment, kind: Cha
         return
     if digest is not None:
         correct_by(session, call, [appointment], Message.id == digest)
+        return
+    if only_heard and not told.left:
         return
     if tell_with_others(session, call, Changed(appointment, None if told.gone else told.about)):
         return

@@ -114,5 +114,5 @@ def place_of(appointment: Appointment) -> dict[str, Any]:
     return {
         "id": str(appointment.id),
         "start": appointment.starts_at.isoformat(),
-        "gone": appointment.status == "cancelled",
+        "gone": appointment.status in {"cancelled", "entered-in-error"},
     }

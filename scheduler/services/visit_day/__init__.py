@@ -6,7 +6,16 @@ What is legal stands in core/lifecycle, what an answer or a delay is worth in co
 from __future__ import annotations
 
 from scheduler.services.visit_day.agenda import Done, answer, do_task, hold_still
-from scheduler.services.visit_day.moves import arrive, check_in, confirm, fulfill, no_show, not_dosed, start
+from scheduler.services.visit_day.moves import (
+    arrive,
+    check_in,
+    confirm,
+    enter_in_error,
+    fulfill,
+    no_show,
+    not_dosed,
+    start,
+)
 from scheduler.services.visit_day.opening import Waiver, refuse_ungated
 from scheduler.services.visit_day.releasing import cut_short
 from scheduler.services.visit_day.sweeping import Swept, sweep, sweepable
@@ -25,6 +34,7 @@ __all__ = [
     "confirm",
     "cut_short",
     "do_task",
+    "enter_in_error",
     "fulfill",
     "get",
     "hold_still",

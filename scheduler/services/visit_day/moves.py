@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, Reason, Refused
-from scheduler.core.lifecycle import NOT_DOSED
+from scheduler.core.lifecycle import LIVE, NOT_DOSED
 from scheduler.core.reminders import CALL
 from scheduler.core.visit_day import too_early, watch, why_not_undosed
 from scheduler.models import Task
-from scheduler.services import course_rules, late_doses, outbox, policies, tasks, visit_tasks
+from scheduler.services import consequences, course_rules, late_doses, outbox, policies, tasks, visit_tasks
 from scheduler.services.appointments import times_of
 from scheduler.services.finding import by_the_clock
 from scheduler.services.licences import receive
@@ -225,6 +225,30 @@ def gone(session: Session, call: Call, move: Opened, *, reason: str | None = Non
     outbox.call_off(session, call, row, why="noshow")
     visit_tasks.settle(session, call, row)
     noted(session, call, move, "no-show", reason=reason, before=before)
+
+
+def enter_in_error(
+    session: Session, call: Call, appointment_id: UUID, *, reason: str, revision: int | None = None
+) -> DayView:
+    """The visit was booked by mistake, for the wrong patient say: it takes up and counts for nothing.
+
+    Only who has heard of it is told that it does not take place. Raises NotFound, StaleRevision, IllegalTransition
+    (also once a dose was recorded: that was given, whoever's the mistake).
+    """
+    move = opened(session, call, appointment_id, "entered-in-error", revision)
+    row = move.row
+    if row.dosed_at is not None:
+        raise IllegalTransition("A dose was given in this visit: whatever else is wrong with it, it took place.")
+    before = {"served": served(session, call, row.id)}
+    row.status, row.cancel_reason, row.sequence = move.status, reason, row.sequence + 1
+    if move.before["status"] in LIVE:
+        give_back(session, call, row)
+    session.flush()
+    consequences.settled(session, call, row.id, "The visit was booked by mistake.")
+    outbox.call_off(session, call, row, why=move.status)
+    outbox.owe_change(session, call, row, kind="cancelled", only_heard=True)
+    visit_tasks.settle(session, call, row)
+    return closed(session, call, move, "entered-in-error", reason=reason, before=before)
 
 
 def _refuse_dose(session: Session, call: Call, move: Opened) -> None:

@@ -29,9 +29,9 @@ from scheduler.services.visit_day.releasing import keep_rooms
 from scheduler.services.visit_day.viewing import DayView, shown
 
 #: Moves that gave time back, or took another: their undoing goes through the law of booking.
-_PLACED = frozenset({"reschedule", "cancel", "not-dosed", "no-show"})
+_PLACED = frozenset({"reschedule", "cancel", "not-dosed", "no-show", "entered-in-error"})
 #: Moves that told the patient, or stopped telling: their undoing owes the messages anew.
-_TOLD = frozenset({"confirm", "reschedule", "cancel", "no-show"})
+_TOLD = frozenset({"confirm", "reschedule", "cancel", "no-show", "entered-in-error"})
 _POINTS = {"check-in": "check_in", "start": "start", "fulfill": "discharge"}
 
 
@@ -195,5 +195,5 @@ def _tell_anew(session: Session, call: Call, row: Appointment, last: _Last) -> N
     """
     outbox.call_off(session, call, row, why="undone")
     outbox.owe_for_appointment(session, call, row)
-    if last.action in {"reschedule", "cancel"}:
+    if last.action in {"reschedule", "cancel", "entered-in-error"} and row.status in LIVE:
         outbox.owe_change(session, call, row, kind="rescheduled")
