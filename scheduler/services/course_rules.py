@@ -117,7 +117,9 @@ def link(
     step = session.get(CourseSession, (call.organization_id, session_id))
     lock(session, call, step.course_id if step is not None else None)
     known = course_facts.read(session, call, session_id)
-    return link_of(session, call, known, session_id, patient_id, visit_type, moving=moving, pencilled=pencilled, over=over)
+    return link_of(
+        session, call, known, session_id, patient_id, visit_type, moving=moving, pencilled=pencilled, over=over
+    )
 
 
 def link_of(
