@@ -1,7 +1,4 @@
-"""Looking for the place of a wanted visit: one start decided, or every start of a span. Locks nothing, writes nothing.
-
-(Except on a transaction's last try, when everyone who could serve is locked before the look.)
-"""
+"""Looking for the place of a wanted visit: a start decided, or all of a span. Writes nothing, locks on a last try."""
 
 from __future__ import annotations
 
@@ -259,8 +256,7 @@ class Search:
 
     def clinic(self, loaded: Loaded) -> Clinic:
         """What the search sees of it."""
-        cleared = not self.wanted.pencilled
-        return self.site(loaded).clinic(self.kind.visit, self.kind.demand, cleared=cleared)
+        return self.site(loaded).clinic(self.kind.visit, self.kind.demand, cleared=not self.wanted.pencilled)
 
     def site(self, loaded: Loaded) -> Site:
         """The site with the visit's pins, whoever's lead time and horizon, the course's rules and the other doses."""
@@ -281,10 +277,10 @@ class Search:
 
     def _pins(self) -> dict[str, frozenset[UUID]]:
         """Selector to those asked for by name, any of whom will do."""
-        pins: dict[str, frozenset[UUID]] = {}
-        for pin in self.wanted.pins:
-            pins[pin.selector] = pins.get(pin.selector, frozenset()) | {pin.resource_id}
-        return pins
+        pins = self.wanted.pins
+        return {
+            it.selector: frozenset(each.resource_id for each in pins if each.selector == it.selector) for it in pins
+        }
 
     def nearest(self, starts_at: datetime) -> list[datetime]:
         """Up to five starts that can be booked, the nearest to the wanted one, or to the bounds that it is beyond."""
