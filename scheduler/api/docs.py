@@ -61,7 +61,7 @@ REFUSALS = {
     "dose_interval": "The protocol wants more hours between doses.",
     "on_hold": "A clinical hold freezes dosing.",
     "group_full": "All places of the group that begins then are taken.",
-    "group_held": "Somebody holds that time to begin a group: its other places can be had once they have booked.",
+    "group_held": "All places of the group that begins then are taken, some by holds, until when at least.",
     "lead_time": "It is too soon from now.",
     "horizon": "It is too far from now.",
     "observation_not_over": "The observation that the protocol asks for is not over.",

@@ -8,20 +8,8 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    ScalarSelect,
-    Subquery,
-    Table,
-    Uuid,
-    and_,
-    bindparam,
-    exists,
-    func,
-    or_,
-    select,
-)
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, FromClause, Table, Uuid, and_, bindparam, exists, func, or_, select, union_all
+from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Reason
@@ -98,25 +86,19 @@ def found_among(rows: Iterable[Any]) -> list[OpenGroup]:
 def taken_at(
     session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, *, own_hold: UUID | None = None
 ) -> Reason | None:
-    """Why no group that begins then has a place: it is full, or somebody holds the time to begin it."""
-    asked = call, location_id, visit_type, start, own_hold
-    full, kept = _full_at(*asked), _kept_until(*asked)
-    row = session.execute(select(full.c.most, full.c.free, kept.label("until"))).one()
-    if row.most is not None and not row.free:
-        return Reason("group_full", f"All {row.most} places of the group at that time are taken.", start=start)
-    if row.until is None:
-        return None
-    detail = "Somebody holds this time to begin a group with: its other places can be had once they have booked."
-    return Reason("group_held", detail, start=start, end=row.until.astimezone(start.tzinfo))
-
-
-def _full_at(call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None) -> Subquery:
-    """How many places the groups that begin then have, None without a group; and how many are free in one of them."""
-    groups = (
-        select(Group.maximum, func.count().filter(is_free(call, own_hold=own_hold)).label("free"))
-        .join(
-            GroupPlace,
-            and_(GroupPlace.organization_id == Group.organization_id, GroupPlace.group_id == Group.id),
+    """Why no group that begins then has a place: all are taken, some of them perhaps by holds, which end."""
+    held = _HOLDS.alias("held")
+    theirs = and_(is_living(call.now, held), held.c.id.is_distinct_from(own_hold))
+    wanted = (
+        select(
+            Group.maximum,
+            func.count().filter(is_free(call, own_hold=own_hold)).label("free"),
+            func.min(held.c.expires_at).label("until"),
+        )
+        .join(_PLACES, and_(_PLACES.c.organization_id == Group.organization_id, _PLACES.c.group_id == Group.id))
+        .outerjoin(
+            held,
+            and_(held.c.organization_id == _PLACES.c.organization_id, held.c.id == _PLACES.c.hold_id, theirs),
         )
         .where(
             Group.organization_id == call.organization_id,
@@ -126,26 +108,22 @@ def _full_at(call: Call, location_id: UUID, visit_type: str, start: datetime, ow
             Group.starts_at == start,
         )
         .group_by(Group.id, Group.maximum)
-        .subquery("groups_then")
     )
-    return select(func.sum(groups.c.maximum).label("most"), func.max(groups.c.free).label("free")).subquery("full")
+    # The others began with a hold that is over.
+    known = [row for row in session.execute(wanted) if row.free < row.maximum]
+    if not known or any(row.free for row in known):
+        return None
+    most, ends = sum(row.maximum for row in known), [row.until for row in known if row.until is not None]
+    detail = f"All {most} places of the group at that time are taken"
+    if not ends:
+        return Reason("group_full", f"{detail}.", start=start)
+    detail += ", some by holds: one may be free once those are over."
+    return Reason("group_held", detail, start=start, end=min(ends).astimezone(start.tzinfo))
 
 
-def _kept_until(
-    call: Call, location_id: UUID, visit_type: str, start: datetime, own_hold: UUID | None
-) -> ScalarSelect[datetime | None]:
-    """Until when somebody else may hold that start to begin a group; None when nobody does."""
-    wanted = select(func.max(_HOLDS.c.expires_at)).where(
-        _HOLDS.c.organization_id == call.organization_id,
-        _HOLDS.c.location_id == location_id,
-        _HOLDS.c.visit_type == visit_type,
-        _HOLDS.c.starts_at == start,
-        _HOLDS.c.ended_at.is_(None),
-        _HOLDS.c.expires_at > call.now,
-    )
-    if own_hold is not None:
-        wanted = wanted.where(_HOLDS.c.id != own_hold)
-    return wanted.scalar_subquery()
+def is_living(now: Any, holds: FromClause = _HOLDS) -> ColumnElement[bool]:
+    """The hold is not over; for a value, or for a parameter."""
+    return and_(holds.c.ended_at.is_(None), holds.c.expires_at > now)
 
 
 def is_free(call: Call, appointment_id: UUID | None = None, own_hold: UUID | None = None) -> ColumnElement[bool]:
@@ -158,8 +136,7 @@ def _is_free(now: Any, appointment_id: Any, own_hold: Any) -> ColumnElement[bool
     living = exists().where(
         _HOLDS.c.organization_id == _PLACES.c.organization_id,
         _HOLDS.c.id == _PLACES.c.hold_id,
-        _HOLDS.c.ended_at.is_(None),
-        _HOLDS.c.expires_at > now,
+        is_living(now),
     )
     kept = and_(_PLACES.c.hold_id.is_not(None), living)
     mine = [] if own_hold is None else [_PLACES.c.hold_id == own_hold]
@@ -168,60 +145,62 @@ def _is_free(now: Any, appointment_id: Any, own_hold: Any) -> ColumnElement[bool
 
 
 def _staffed() -> Any:
-    """Each group that begins in a span with who and what serves it, a row for each: all that one of its visits takes.
+    """Each group that begins in a span with who and what serves it, a row for each.
 
-    Parameters may be None: nothing equals that.
+    That is all that one of its visits takes, or as long as nobody has booked, one of its holds. Parameters may be None:
+    nothing equals that.
     """
-    moving = bindparam("moving", type_=Uuid())
-    free = (
+    moving, now = bindparam("moving", type_=Uuid()), bindparam("now", type_=UtcDateTime())
+    place, held = _PLACES.alias("carried"), _HOLDS.alias("held")
+    living = exists().where(
+        held.c.organization_id == place.c.organization_id, held.c.id == place.c.hold_id, is_living(now, held)
+    )
+    by_visit = _TAKEN.c.appointment_id == place.c.appointment_id, _TAKEN.c.appointment_id.is_distinct_from(moving)
+    by_hold = _TAKEN.c.hold_id == place.c.hold_id, living
+    return union_all(
+        *(
+            select(
+                _GROUPS.c.id,
+                _GROUPS.c.starts_at,
+                _GROUPS.c.maximum,
+                _free_places(now, moving).label("free"),
+                _TAKEN.c.resource_id,
+                _TAKEN.c.role,
+                _TAKEN.c.starts_at.label("begins"),
+                _TAKEN.c.ends_at.label("ends"),
+            )
+            .join_from(
+                _GROUPS,
+                place,
+                and_(place.c.organization_id == _GROUPS.c.organization_id, place.c.group_id == _GROUPS.c.id),
+            )
+            .join(_TAKEN, and_(_TAKEN.c.organization_id == place.c.organization_id, *owner))
+            .where(
+                _TAKEN.c.role != "patient",
+                _GROUPS.c.organization_id == bindparam("organization"),
+                _GROUPS.c.location_id == bindparam("location"),
+                _GROUPS.c.visit_type == bindparam("code"),
+                _GROUPS.c.status == "open",
+                _GROUPS.c.starts_at >= bindparam("first", type_=UtcDateTime()),
+                _GROUPS.c.starts_at < bindparam("past", type_=UtcDateTime()),
+            )
+            for owner in (by_visit, by_hold)
+        )
+    )
+
+
+def _free_places(now: Any, moving: Any) -> Any:
+    """How many places of the group are free."""
+    return (
         select(func.count())
         .select_from(_PLACES)
         .where(
             _PLACES.c.organization_id == _GROUPS.c.organization_id,
             _PLACES.c.group_id == _GROUPS.c.id,
-            _is_free(bindparam("now", type_=UtcDateTime()), moving, bindparam("own_hold", type_=Uuid())),
+            _is_free(now, moving, bindparam("own_hold", type_=Uuid())),
         )
         .correlate(_GROUPS)
         .scalar_subquery()
-    )
-    carried = aliased(GroupPlace)
-    return (
-        select(
-            _GROUPS.c.id,
-            _GROUPS.c.starts_at,
-            _GROUPS.c.maximum,
-            free.label("free"),
-            _TAKEN.c.resource_id,
-            _TAKEN.c.role,
-            _TAKEN.c.starts_at.label("begins"),
-            _TAKEN.c.ends_at.label("ends"),
-        )
-        .join_from(
-            _GROUPS,
-            carried,
-            and_(
-                carried.organization_id == _GROUPS.c.organization_id,
-                carried.group_id == _GROUPS.c.id,
-                carried.appointment_id.is_not(None),
-            ),
-        )
-        .join(
-            _TAKEN,
-            and_(
-                _TAKEN.c.organization_id == carried.organization_id,
-                _TAKEN.c.appointment_id == carried.appointment_id,
-                _TAKEN.c.role != "patient",
-                _TAKEN.c.appointment_id.is_distinct_from(moving),
-            ),
-        )
-        .where(
-            _GROUPS.c.organization_id == bindparam("organization"),
-            _GROUPS.c.location_id == bindparam("location"),
-            _GROUPS.c.visit_type == bindparam("code"),
-            _GROUPS.c.status == "open",
-            _GROUPS.c.starts_at >= bindparam("first", type_=UtcDateTime()),
-            _GROUPS.c.starts_at < bindparam("past", type_=UtcDateTime()),
-        )
     )
 
 

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Table, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.visit import VisitType
-from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, Resource, new_id
-from scheduler.services.group_places import OpenGroup, Served, is_free
+from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, Resource
+from scheduler.services.group_places import OpenGroup, Served, is_free, is_living
 from scheduler.services.locks import bump_calendars, lock_resources
 
 _PLACES = cast("Table", GroupPlace.__table__)
@@ -27,14 +27,13 @@ _ROWS = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 
 
-def found(session: Session, call: Call, visit: VisitType, row: Appointment) -> None:
-    """Begin a group at the appointment's time, with all its places; the appointment has the first."""
+def found(session: Session, call: Call, visit: VisitType, row: Appointment | Hold, group_id: UUID) -> None:
+    """Begin a group at the time of a visit or of a hold, with all its places; whoever begins it has the first."""
     assert visit.group is not None  # noqa: S101 - only such visit types get here
-    size = visit.group
-    decide_at = row.starts_at - timedelta(hours=size.decide_hours)
+    size, is_visit = visit.group, isinstance(row, Appointment)
     group = Group(
         organization_id=call.organization_id,
-        id=new_id(),
+        id=group_id,
         visit_type_id=row.visit_type_id,
         visit_type=row.visit_type,
         location_id=row.location_id,
@@ -44,17 +43,23 @@ def found(session: Session, call: Call, visit: VisitType, row: Appointment) -> N
         minimum=size.minimum,
         maximum=size.maximum,
         below_minimum=size.below_minimum,
-        # Whoever begins a group after that moment knows how late it is.
-        decide_at=decide_at if decide_at > call.now else None,
+        decide_at=_decide_at(call, visit, row.starts_at) if is_visit else None,
         created_at=call.now,
     )
     session.add(group)
     session.flush()
     key = {"organization_id": call.organization_id, "group_id": group.id, "maximum": size.maximum}
-    places = [key | {"place": place, "appointment_id": None} for place in range(size.maximum)]
-    places[0]["appointment_id"] = row.id
+    places = [key | {"place": place, "appointment_id": None, "hold_id": None} for place in range(size.maximum)]
+    places[0]["appointment_id" if is_visit else "hold_id"] = row.id
     session.execute(insert(_PLACES), places)
-    row.group_id = group.id
+    if isinstance(row, Appointment):
+        row.group_id = group.id
+
+
+def _decide_at(call: Call, visit: VisitType, start: datetime) -> datetime | None:
+    """When it is looked whether enough come. Whoever begins a group after that moment knows how late it is."""
+    decide_at = start - timedelta(hours=visit.group.decide_hours if visit.group is not None else 0)
+    return decide_at if decide_at > call.now else None
 
 
 def lock(session: Session, call: Call, group_id: UUID) -> Group:
@@ -113,9 +118,68 @@ def lock_to_move(session: Session, call: Call, rows: Sequence[Appointment], star
 
 
 def lock_open(session: Session, call: Call, group_id: UUID) -> None:
-    """Take a group that is about to be entered. Raises LostRace when it is not open any more."""
+    """Take a group that is about to be entered. Raises LostRace when it is over, or the hold that began it."""
     if lock(session, call, group_id).status != "open":
         raise LostRace("The group was called off at the same moment.")
+    mine = _PLACES.c.organization_id == call.organization_id, _PLACES.c.group_id == group_id
+    theirs = _ROWS.c.organization_id == call.organization_id, _ROWS.c.role != "patient"
+    owners = _ROWS.c.appointment_id == _PLACES.c.appointment_id, _ROWS.c.hold_id == _PLACES.c.hold_id
+    carried = (exists().where(*mine, *theirs, owner) for owner in owners)
+    if not session.execute(select(or_(*carried))).scalar_one():
+        raise LostRace("The group has just come to its end.")
+
+
+def kept(session: Session, call: Call, group_ids: Collection[UUID]) -> set[UUID]:
+    """Whom and what holds take up for these groups, since nobody has booked them."""
+    if not group_ids:
+        return set()
+    theirs = _ROWS.c.organization_id == call.organization_id, _ROWS.c.role != "patient"
+    held = _ROWS.c.hold_id.in_(_holds_of(call, group_ids))
+    return set(session.scalars(select(_ROWS.c.resource_id).where(*theirs, held)))
+
+
+def carry(session: Session, call: Call, group_id: UUID, *, ending: UUID | None = None) -> None:
+    """Let the hold that lasts longest keep the room and the staff, as long as nobody has booked; one is `ending`.
+
+    So they are kept while any hold is, whichever ends first. Without one, and without a visit, the group is over. It
+    and whom holds keep for it are locked by the caller.
+    """
+    longest = _longest(session, call, group_id, ending)
+    if longest is not None:
+        _pass(session, call, group_id, {"hold_id": longest}, "hold")
+    elif ending is not None and not session.scalars(select(_PLACES.c.appointment_id).where(
+        _PLACES.c.organization_id == call.organization_id,
+        _PLACES.c.group_id == group_id,
+        _PLACES.c.appointment_id.is_not(None),
+    )).first():  # fmt: skip
+        lock(session, call, group_id).status = "cancelled"
+
+
+def _pass(session: Session, call: Call, group_id: UUID, to: Mapping[str, Any], kind: str) -> None:
+    """What holds keep for the group is another's."""
+    theirs = _ROWS.c.organization_id == call.organization_id, _ROWS.c.role != "patient"
+    held = _ROWS.c.hold_id.in_(_holds_of(call, [group_id]))
+    session.execute(update(_ROWS).where(*theirs, held).values(**to, kind=_kind(kind)))
+
+
+def _kind(kind: str) -> Any:
+    return case((_ROWS.c.blocking, kind), else_=_ROWS.c.kind)
+
+
+def _holds_of(call: Call, group_ids: Collection[UUID]) -> Any:
+    mine = _PLACES.c.organization_id == call.organization_id, _PLACES.c.group_id.in_(group_ids)
+    return select(_PLACES.c.hold_id).where(*mine, _PLACES.c.hold_id.is_not(None))
+
+
+def _longest(session: Session, call: Call, group_id: UUID, ending: UUID | None = None) -> UUID | None:
+    """The living hold of a place that ends last."""
+    living = select(_HOLDS.c.id).where(
+        _HOLDS.c.organization_id == call.organization_id,
+        _HOLDS.c.id.in_(_holds_of(call, [group_id])),
+        _HOLDS.c.id.is_distinct_from(ending),
+        is_living(call.now),
+    )
+    return session.scalars(living.order_by(_HOLDS.c.expires_at.desc(), _HOLDS.c.id).limit(1)).one_or_none()
 
 
 def enter(
@@ -123,11 +187,14 @@ def enter(
     call: Call,
     group_id: UUID,
     *,
+    visit: VisitType,
     appointment: Appointment | None = None,
     hold_id: UUID | None = None,
     own_hold: UUID | None = None,
 ) -> None:
     """Take the lowest free place of a group that is locked; the place of the caller's own hold if that has one.
+
+    Who books takes over what a hold kept; of holds, the one that lasts longest.
 
     Raises LostRace when there is none any more: no more can come than there are places.
     """
@@ -143,10 +210,17 @@ def enter(
         raise LostRace("The last place of the group was taken at the same moment.")
     if chosen.hold_id not in (None, own_hold):
         _void(session, call, chosen.hold_id)
+    if key is not None:
+        _pass(session, call, group_id, {"appointment_id": key, "hold_id": None}, "visit")
     values = {"appointment_id": key, "hold_id": hold_id}
     session.execute(update(_PLACES).where(*mine, _PLACES.c.place == chosen.place).values(values))
-    if appointment is not None:
-        appointment.group_id = group_id
+    if appointment is None:
+        carry(session, call, group_id)
+        return
+    appointment.group_id = group_id
+    group = lock(session, call, group_id)
+    if group.decide_at is None and group.decided_at is None:
+        group.decide_at = _decide_at(call, visit, group.starts_at)
 
 
 def hand_over(session: Session, call: Call, row: Appointment) -> None:
@@ -159,7 +233,7 @@ def hand_over(session: Session, call: Call, row: Appointment) -> None:
     lock(session, call, row.group_id)
     others = _others(session, call, row)
     if others:
-        _give(session, call, row, {"appointment_id": others[0]})
+        _give(session, call, row, {"appointment_id": others[0]}, "visit")
 
 
 def own(session: Session, call: Call, row: Appointment) -> OpenGroup | None:
@@ -182,8 +256,12 @@ def leave(session: Session, call: Call, row: Appointment, *, towards: datetime |
     hand_over(session, call, row)
     group = lock(session, call, row.group_id)
     if not _others(session, call, row, all_of_them=True):
-        _keep(session, call, row)
-        group.status = "cancelled"
+        longest = _longest(session, call, group.id)
+        if longest is None:
+            group.status = "cancelled"
+        else:  # its holder was promised a place with the room and the staff
+            _give(session, call, row, {"appointment_id": None, "hold_id": longest}, "hold")
+            group.decide_at = None
     session.execute(
         update(_PLACES)
         .where(
@@ -204,24 +282,14 @@ def follow(session: Session, call: Call, row: Appointment) -> None:
         group.starts_at, group.ends_at = row.starts_at, row.ends_at
 
 
-def _keep(session: Session, call: Call, row: Appointment) -> None:
-    """Let a hold keep the room and the staff when the last visit leaves: its holder was promised a place with them."""
-    mine = _PLACES.c.organization_id == call.organization_id, _PLACES.c.group_id == row.group_id
-    held = select(_PLACES.c.hold_id).where(*mine, _PLACES.c.hold_id.is_not(None), ~is_free(call))
-    hold_id = session.scalars(held.order_by(_PLACES.c.hold_id).limit(1)).one_or_none()
-    if hold_id is not None:
-        _give(session, call, row, {"appointment_id": None, "hold_id": hold_id, "kind": "hold"})
-        session.execute(update(_PLACES).where(*mine, _PLACES.c.hold_id == hold_id).values(hold_id=None))
-
-
-def _give(session: Session, call: Call, row: Appointment, to: Mapping[str, Any]) -> None:
+def _give(session: Session, call: Call, row: Appointment, to: Mapping[str, Any], kind: str) -> None:
     """What the visit carries is somebody else's from now on."""
     ids = _carried(session, call, row)
     if not ids:
         return
     lock_resources(session, call, {*ids, row.patient_id})  # whom the caller locks next, and not out of order
     mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
-    session.execute(update(_ROWS).where(*mine, _ROWS.c.role != "patient").values(**to))
+    session.execute(update(_ROWS).where(*mine, _ROWS.c.role != "patient").values(**to, kind=_kind(kind)))
     bump_calendars(session, call, ids, locked=True)
 
 

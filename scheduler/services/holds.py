@@ -23,8 +23,8 @@ from scheduler.models import ApiKey, Hold, Occupancy, new_id
 from scheduler.services import audit, booking, course_rules, groups, overrides, policies, records
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
 from scheduler.services.finding import Found, Wanted, find, objections
-from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
-from scheduler.services.occupying import Owner, Visit, end_hold, held_by, lock_held, sweep, write
+from scheduler.services.locks import bump_calendars, lock_locations
+from scheduler.services.occupying import Owner, Visit, end_hold, held_group, lock_held, sweep, write
 from scheduler.services.paging import Page, page
 from scheduler.services.settling import take_up
 from scheduler.services.sheet import Sheet
@@ -83,6 +83,8 @@ def keep(
     Whoever has changed meanwhile is looked at once more, under the locks. Raises LostRace or SlotTaken.
     """
     token = secrets.token_urlsafe(32)
+    entered = None if found.group is None else found.group.id
+    group_id = entered or (None if found.kind.visit.group is None else new_id())
     row = Hold(
         organization_id=call.organization_id,
         id=new_id(),
@@ -98,14 +100,16 @@ def keep(
         body={
             "pins": [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins],
             "segments": found.kind.visit.outline(),
+            **({} if group_id is None else {"group_id": str(group_id)}),
         },
         created_at=call.now,
         expires_at=until,
     )
     visit = _visit(row, wanted, found)
-    if found.group is not None:
-        groups.lock_open(session, call, found.group.id)
     ids = visit.resource_ids
+    if entered is not None:
+        groups.lock_open(session, call, entered)
+        ids |= groups.kept(session, call, [entered])
     loaded = take_up(session, call, ids, [found])
     sweep(session, call, loaded, ids)
     sheet = Sheet()
@@ -113,13 +117,17 @@ def keep(
     write(session, call, loaded, [visit], sheet)
     sheet.add(*audit.event(call, "hold.create", "hold", row.id, after=_snapshot(row)))
     sheet.put_down(session)
-    if found.group is not None:
-        groups.enter(session, call, found.group.id, hold_id=row.id)
+    if entered is not None:
+        groups.enter(session, call, entered, visit=found.kind.visit, hold_id=row.id)
+    elif group_id is not None:
+        groups.found(session, call, found.kind.visit, row, group_id)
     return row, token
 
 
 def _visit(row: Hold, wanted: Wanted, found: Found) -> Visit:
     pinned = frozenset(pin.selector for pin in wanted.pins)
+    if found.kind.visit.group is not None:  # the room of a group is not changed for another
+        pinned |= {taking.selector for taking in found.takings}
     return Visit(Owner(hold_id=row.id), row.patient_id, row.starts_at, row.ends_at, found.takings, pinned)
 
 
@@ -159,7 +167,10 @@ def extend(
     """
     row = _row(session, call, hold_id)
     _expect_holder(call, row, token)
-    ids = lock_held(session, call, hold_id)
+    group_id = held_group(row)
+    if group_id is not None:
+        groups.lock(session, call, group_id)
+    ids = lock_held(session, call, hold_id, also=groups.kept(session, call, [group_id] if group_id else []))
     row = _row(session, call, hold_id)
     records.expect(row, revision)
     _refuse_over(call, row)
@@ -168,6 +179,8 @@ def extend(
     before = _snapshot(row)
     row.extended, row.expires_at = True, max(row.expires_at, call.now + lasting)
     session.flush()
+    if group_id is not None:
+        groups.carry(session, call, group_id)
     bump_calendars(session, call, ids, locked=True)  # readers keep the holds' ends with their calendars
     audit.note(session, call, "hold.extend", "hold", row.id, before=before, after=_snapshot(row))
     return view(session, call, row)
@@ -187,8 +200,12 @@ def release(session: Session, call: Call, hold_id: UUID, revision: int) -> None:
 
 def end(session: Session, call: Call, row: Hold) -> None:
     """Give back what a hold takes up, whoever asks; takes the locks of its resources."""
-    ids = held_by(session, call, row.id)
-    lock_resources(session, call, ids)
+    group_id = held_group(row)
+    if group_id is not None:
+        groups.lock(session, call, group_id)
+    ids = lock_held(session, call, row.id, also=groups.kept(session, call, [group_id] if group_id else []))
+    if group_id is not None:
+        groups.carry(session, call, group_id, ending=row.id)
     if end_hold(session, call, row.id, ids):
         bump_calendars(session, call, ids, locked=True)
         audit.note(session, call, "hold.release", "hold", row.id, before=_snapshot(row))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -65,7 +65,11 @@ def listing(
     cursor: str | None = None,
 ) -> Page[GroupView]:
     """Groups by start; `since` and `until` bound it, half-open."""
-    chosen = select(Group).where(Group.organization_id == call.organization_id)
+    # One that began with a hold which is over never was.
+    taken = exists().where(
+        GroupPlace.organization_id == Group.organization_id, GroupPlace.group_id == Group.id, ~is_free(call)
+    )
+    chosen = select(Group).where(Group.organization_id == call.organization_id, (Group.status != "open") | taken)
     for column, value in ((Group.location_id, location_id), (Group.visit_type, visit_type), (Group.status, status)):
         if value is not None:
             chosen = chosen.where(column == value)

@@ -138,13 +138,23 @@ def served(session: Session, call: Call, appointment_id: UUID) -> list[dict[str,
     return [{"selector": role, "resource_id": key} for role, key in sorted((role, str(key)) for role, key in rows)]
 
 
-def lock_held(session: Session, call: Call, hold_id: UUID) -> set[UUID]:
-    """Lock everyone and everything that the hold takes up. Raises LostRace when that changed at the same moment."""
-    ids = held_by(session, call, hold_id)
+def lock_held(session: Session, call: Call, hold_id: UUID, *, also: Collection[UUID] = ()) -> set[UUID]:
+    """Lock everyone and everything that the hold takes up, and `also` these; whom it locked.
+
+    Raises LostRace when what it takes up changed at the same moment.
+    """
+    mine = held_by(session, call, hold_id)
+    ids = mine.union(also)
     lock_resources(session, call, ids)
-    if held_by(session, call, hold_id) != ids:
+    if held_by(session, call, hold_id) != mine:
         raise LostRace(REBOUND)
     return ids
+
+
+def held_group(hold: Hold) -> UUID | None:
+    """The group in which the hold has a place."""
+    known = hold.body.get("group_id")
+    return None if known is None else UUID(known)
 
 
 def held_by(session: Session, call: Call, hold_id: UUID) -> set[UUID]:
@@ -153,8 +163,10 @@ def held_by(session: Session, call: Call, hold_id: UUID) -> set[UUID]:
     return set(session.scalars(select(_ROWS.c.resource_id).where(*mine)))
 
 
-def end_hold(session: Session, call: Call, hold_id: UUID, locked: Collection[UUID]) -> bool:
-    """Give back what the hold takes up, for good; False when it had ended before.
+def end_hold(
+    session: Session, call: Call, hold_id: UUID, locked: Collection[UUID], *, patient_only: bool = False
+) -> bool:
+    """Give back what the hold takes up, for good (`patient_only`: of the patient); False when it had ended before.
 
     Raises LostRace when something of it is not among the `locked`: it was given another room at the same moment.
     """
@@ -162,7 +174,8 @@ def end_hold(session: Session, call: Call, hold_id: UUID, locked: Collection[UUI
     ended = update(_HOLDS).where(*mine).values(ended_at=call.now, revision=_HOLDS.c.revision + 1)
     if not session.execute(ended.returning(_HOLDS.c.id)).all():
         return False
-    _free(session, call, _ROWS.c.hold_id == hold_id, locked)
+    theirs = _ROWS.c.hold_id == hold_id
+    _free(session, call, theirs & (_ROWS.c.role == "patient") if patient_only else theirs, locked)
     return True
 
 

@@ -17,13 +17,13 @@ from scheduler.core.clinical_hold import freezes
 from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused
 from scheduler.core.serving import still_free
-from scheduler.models import Appointment, Hold
+from scheduler.models import Appointment, Hold, new_id
 from scheduler.services import groups
 from scheduler.services.calendars import Loaded, renewed
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found
 from scheduler.services.group_places import Served
-from scheduler.services.occupying import Owner, Visit, end_hold, held_by, release, sweep, take, write
+from scheduler.services.occupying import Owner, Visit, end_hold, held_by, held_group, release, sweep, take, write
 from scheduler.services.repacking import CHANGED
 from scheduler.services.sheet import Sheet, guarded
 
@@ -49,13 +49,17 @@ def settle(
     if len(places) > 1:
         _mind_each_others_doses(session, call, places)
     visits = [_visit(appointment, found) for appointment, found in places]
-    _mind_groups(session, call, places)
-    ids = set(freed).union(*(visit.resource_ids for visit in visits))
+    own_group = None if hold is None else held_group(hold)
+    entered = _mind_groups(session, call, places, own_group)
+    ids = groups.kept(session, call, entered if own_group is None else {*entered, own_group})
+    ids |= set(freed).union(*(visit.resource_ids for visit in visits))
     if hold is not None:
         ids |= held_by(session, call, hold.id)
     loaded = take_up(session, call, ids, [found for _, found in places])
     sweep(session, call, loaded, ids)
-    if hold is not None and not end_hold(session, call, hold.id, ids):
+    if hold is not None and own_group is not None and own_group not in entered:
+        groups.carry(session, call, own_group, ending=hold.id)
+    if hold is not None and not end_hold(session, call, hold.id, ids, patient_only=own_group in entered):
         detail = "The hold was used at the same moment."
         raise LostRace(detail)
     for appointment_id in ending:
@@ -152,13 +156,20 @@ def _mind_doses(dosing: Sequence[tuple[Appointment, Found]], others: Sequence[Do
             raise Refused(reasons)
 
 
-def _mind_groups(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:
-    """Leave the groups that a visit is no longer to be in, and take those that are about to be entered, by id."""
+def _mind_groups(
+    session: Session, call: Call, places: Sequence[tuple[Appointment, Found]], own: UUID | None
+) -> set[UUID]:
+    """Leave the groups that a visit is no longer to be in, and take those that are about to be entered, by id.
+
+    And the `own` of a hold that is used up. Returns which will be entered.
+    """
     for appointment, found in places:
         if appointment.group_id is not None and (found.group is None or found.group.id != appointment.group_id):
             groups.leave(session, call, appointment)
-    for group_id in sorted({found.group.id for _, found in places if found.group is not None}):
-        groups.lock_open(session, call, group_id)
+    entered = {found.group.id for _, found in places if found.group is not None}
+    for group_id in sorted(entered if own is None else {*entered, own}):
+        (groups.lock_open if group_id in entered else groups.lock)(session, call, group_id)
+    return entered
 
 
 def _gather(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]], hold: Hold | None) -> None:
@@ -166,9 +177,10 @@ def _gather(session: Session, call: Call, places: Sequence[tuple[Appointment, Fo
     for appointment, found in places:
         if found.group is not None:
             own_hold = hold.id if hold is not None else None
-            groups.enter(session, call, found.group.id, appointment=appointment, own_hold=own_hold)
+            visit = found.kind.visit
+            groups.enter(session, call, found.group.id, visit=visit, appointment=appointment, own_hold=own_hold)
         elif found.kind.visit.group is not None:
-            groups.found(session, call, found.kind.visit, appointment)
+            groups.found(session, call, found.kind.visit, appointment, new_id())
 
 
 def _visit(appointment: Appointment, found: Found) -> Visit:

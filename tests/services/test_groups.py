@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition, Invalid
@@ -16,7 +17,7 @@ from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Offer, Question
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, need, segment, visit_type
-from tests.desk import book, count, overlaps, refused
+from tests.desk import book, count, overlaps, refused, wanted
 
 CIRCLE = visit_type(
     "circle",
@@ -138,27 +139,85 @@ def test_a_held_place_stays_held_when_everybody_else_leaves(clinic: Clinic) -> N
     asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
     held = clinic.do(lambda s, c: holds.create(s, c, asked))
     clinic.do(lambda s, c: booking.reschedule(s, c, only.id, clinic.at("2030-03-07 10:00")))
-    refused(clinic, clinic.patient(), "circle", START)
+    assert carriers(clinic) != [only.id]
+    assert held.id in carriers(clinic)
+    joined = join(clinic)
     made = clinic.do(lambda s, c: holds.book(s, c, asked, held.id, held.token))
-    assert shared(clinic)[made.id] == before
-    assert made.row.group_id not in (None, only.row.group_id)
+    assert shared(clinic)[joined.id] == before
+    assert made.row.group_id == joined.row.group_id == only.row.group_id, "it went on for who was to come"
     assert overlaps(clinic.engine) == 0
 
 
-def test_who_begins_a_group_holds_it_whole_and_others_are_told_until_when(clinic: Clinic) -> None:
-    """Whether there will be a group is not known before somebody books: a place in one that never was helps nobody."""
-    asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START))
-    held = clinic.do(lambda s, c: holds.create(s, c, asked))
-    other = clinic.patient()
-    refusal = refused(clinic, other, "circle", START)
-    assert (refusal.code, refusal.reasons[0].start, refusal.reasons[0].end) == (
-        "group_held", clinic.at(START), held.row.expires_at,
-    )  # fmt: skip
-    assert {each.code for each in refusal.reasons[1:]} == {"resource_busy"}
-    question = Question("circle", clinic.location_id, clinic.at(START), clinic.at(START), patient_id=other)
-    assert clinic.do(lambda s, c: availability.explain(s, c, question)).reasons == refusal.reasons
-    made = clinic.do(lambda s, c: holds.book(s, c, asked, held.id, held.token))
-    assert join(clinic).row.group_id == made.row.group_id, "from then on its places are for all"
+def keep(clinic: Clinic, minutes: int = 5, start: str = START, **more: Any) -> holds.HoldView:
+    asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(start))
+    return clinic.do(lambda s, c: holds.create(s, c, asked, lasting=timedelta(minutes=minutes)), **more)
+
+
+def use(clinic: Clinic, held: holds.HoldView, start: str = START, **more: Any) -> AppointmentView:
+    asked = Wanted(held.row.patient_id, "circle", clinic.location_id, clinic.at(start))
+    return clinic.do(lambda s, c: holds.book(s, c, asked, held.id, held.token), **more)
+
+
+def carriers(clinic: Clinic) -> list[UUID | None]:
+    """Which visits or holds take up rooms and staff."""
+    owner = func.coalesce(Occupancy.appointment_id, Occupancy.hold_id)
+    with Session(clinic.engine) as session:
+        return list(session.scalars(select(owner).where(Occupancy.role != "patient").distinct()))
+
+
+def test_who_begins_a_group_by_a_hold_takes_one_place_of_it(clinic: Clinic) -> None:
+    """As a booking would: others hold and book its other places, and none beyond the last."""
+    first = keep(clinic)
+    second, third = keep(clinic, 10), join(clinic)
+    assert (third.row.group_id, carriers(clinic)) == (UUID(first.row.body["group_id"]), [third.id])
+    refusal = refused(clinic, clinic.patient(), "circle", START)
+    assert (refusal.code, refusal.reasons[0].end) == ("group_held", first.row.expires_at)
+    assert at(clinic, offers(clinic), START) is None
+    made = [use(clinic, each) for each in (second, first)]
+    assert {each.row.group_id for each in made} == {third.row.group_id}
+    assert refused(clinic, clinic.patient(), "circle", START).code == "group_full"
+    with Session(clinic.engine) as session:
+        [group] = session.scalars(select(Group))
+    assert group.decide_at == clinic.at(START) - timedelta(hours=24)
+    assert overlaps(clinic.engine) == 0
+
+
+@pytest.mark.parametrize("end", ["over", "released", "elsewhere"])
+def test_whichever_hold_ends_first_the_others_keep_their_places(clinic: Clinic, end: str) -> None:
+    first, second, third = keep(clinic, 10), keep(clinic, 5), keep(clinic, 15)
+    assert carriers(clinic) == [third.id], "who lasts longest has the room and the staff"
+    late = clinic.later(minutes=7)
+    if end == "released":
+        clinic.do(lambda s, c: holds.release(s, c, third.id, third.revision))
+        assert carriers(clinic) == [first.id]
+        clinic.do(lambda s, c: holds.extend(s, c, second.id, token=second.token, lasting=timedelta(minutes=12)))
+        assert carriers(clinic) == [second.id]
+    if end == "elsewhere":
+        use(clinic, third, "2030-03-07 10:00")
+        assert first.id in carriers(clinic)
+        assert third.id not in carriers(clinic)
+    found = at(clinic, offers(clinic), START)
+    assert (found is not None) is (end != "over")
+    made = use(clinic, first, now=late)
+    asked = wanted(clinic, clinic.patient(), "circle", START)
+    joined = clinic.do(lambda s, c: booking.book(s, c, asked), now=late)
+    assert made.row.group_id == joined.row.group_id == UUID(second.row.body["group_id"])
+    assert overlaps(clinic.engine) == 0
+
+
+def test_a_group_whose_holds_are_all_over_never_was(clinic: Clinic) -> None:
+    kept, late = [keep(clinic), keep(clinic)], clinic.later(minutes=6)
+    assert len(clinic.do(lambda s, c: meetings.listing(s, c, status="open")).items) == 1
+    assert clinic.do(lambda s, c: meetings.listing(s, c, status="open"), now=late).items == []
+    asked = wanted(clinic, clinic.patient(), "circle", START)
+    made = clinic.do(lambda s, c: booking.book(s, c, asked), now=late)
+    assert made.row.group_id != UUID(kept[0].row.body["group_id"])
+    assert clinic.do(meetings.decide, now=clinic.at("2030-03-05 10:00"))
+    assert not clinic.do(meetings.decide, now=clinic.at("2030-03-05 10:00")), "nobody decides about one that never was"
+    released = keep(clinic, start="2030-03-08 10:00")
+    clinic.do(lambda s, c: holds.release(s, c, released.id, released.revision))
+    assert released.id not in carriers(clinic)
+    assert overlaps(clinic.engine) == 0
 
 
 def test_a_hold_that_is_over_keeps_no_place(clinic: Clinic) -> None:
