@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, func, select, text
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Refused
 from scheduler.models import Appointment, Group, GroupPlace
-from scheduler.services import booking
+from scheduler.services import booking, holds
 from tests.clinic import Clinic
 from tests.desk import overlaps, wanted
 from tests.race.test_kept_time import at_once
@@ -43,6 +44,44 @@ def test_two_groups_of_three_take_six_of_ten(clinic: Clinic) -> None:
     assert overlaps(clinic.engine) == 0
 
 
+def carried_rows(clinic: Clinic) -> dict[UUID, int]:
+    """How many rows each group's room and staff are, whether a visit or a hold carries them."""
+    counted = text(
+        "SELECT p.group_id, count(*) FROM group_places p JOIN occupancies o ON o.organization_id = p.organization_id"
+        " AND (o.appointment_id = p.appointment_id OR o.hold_id = p.hold_id)"
+        " WHERE o.role <> 'patient' GROUP BY p.group_id"
+    )
+    with Session(clinic.engine) as session:
+        return {UUID(str(row[0])): row[1] for row in session.execute(counted)}
+
+
+def test_holds_begin_two_groups_whose_places_are_fought_over(clinic: Clinic) -> None:
+    """Six of ten get a place; whatever they do with it at one moment, whoever comes is served, and by one room."""
+    asked = [wanted(clinic, clinic.patient(), "circle", START) for _ in range(10)]
+    results = at_once(clinic, [(lambda s, c, each=each: holds.create(s, c, each), {}) for each in asked])
+    held = [(want, each) for want, each in zip(asked, results, strict=True) if isinstance(each, holds.HoldView)]
+    assert {each.code for each in results if isinstance(each, Exception)} <= {"group_held", "resource_busy"}
+    assert len(held) == 6
+    assert list(carried_rows(clinic).values()) == [3, 3]
+    late = [wanted(clinic, clinic.patient(), "circle", START) for _ in range(2)]
+    jobs = [(lambda s, c, w=want, h=each: holds.book(s, c, w, h.id, h.token), {}) for want, each in held[::2]]
+    jobs += [(lambda s, c, h=each: holds.release(s, c, h.id, 1), {}) for _, each in held[1:4:2]]
+    jobs += [(lambda s, c, h=held[5][1]: holds.extend(s, c, h.id, token=h.token), {})]
+    jobs += [(lambda s, c, each=each: booking.book(s, c, each), {}) for each in late]
+    results = at_once(clinic, jobs)
+    assert not [each for each in results[:6] if isinstance(each, Exception)]
+    assert {each.code for each in results[6:] if isinstance(each, Refused)} <= {"group_held"}
+    came = 3 + sum(not isinstance(each, Exception) for each in results[6:])
+    with Session(clinic.engine) as session:
+        sizes = Counter(session.scalars(select(Appointment.group_id)))
+        status = {row.id: row.status for row in session.scalars(select(Group))}
+    assert sum(sizes.values()) == came
+    assert set(carried_rows(clinic).values()) == {3}
+    assert sizes.keys() <= carried_rows(clinic).keys()
+    assert {status[key] for key in sizes if key is not None} == {"open"}
+    assert overlaps(clinic.engine) == 0
+
+
 def test_joining_while_the_last_one_leaves(clinic: Clinic) -> None:
     """Either the group lives on with who came, or it ended and another began: nobody sits in one that is over."""
     for day in ("2030-03-06", "2030-03-07", "2030-03-08"):
@@ -55,12 +94,7 @@ def test_joining_while_the_last_one_leaves(clinic: Clinic) -> None:
     with Session(clinic.engine) as session:
         rows = session.scalars(select(Appointment).where(Appointment.status == "booked")).all()
         status = {row.id: row.status for row in session.scalars(select(Group))}
-        counted = text(
-            "SELECT p.group_id, count(*) FROM group_places p JOIN occupancies o"
-            " ON o.organization_id = p.organization_id AND o.appointment_id = p.appointment_id"
-            " WHERE o.role <> 'patient' GROUP BY p.group_id"
-        )
-        carried = {str(row[0]): row[1] for row in session.execute(counted)}
+    carried = carried_rows(clinic)
     assert len(rows) == 6
     assert {status[row.group_id] for row in rows if row.group_id is not None} == {"open"}
     assert set(carried.values()) == {3}  # two therapists and the room, once

@@ -16,7 +16,7 @@ from scheduler.services.locks import lock_resources
 from tests.clinic import Clinic
 from tests.desk import wanted
 from tests.plumbing.lock_order import watching
-from tests.services.test_groups import CIRCLE, START, join
+from tests.services.test_groups import CIRCLE, START, join, keep, use
 
 pytestmark = pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 
@@ -97,9 +97,27 @@ def a_held_and_an_offered_place(clinic: Clinic) -> None:
     clinic.do(lambda s, c: waitlist.accept(s, c, entry.id, offer.id))
 
 
+def holds_before_anybody_books(clinic: Clinic) -> None:
+    """Each time another carries the room and the staff, and in the end a visit does."""
+    first, second, third = keep(clinic, 10), keep(clinic, 5), keep(clinic, 15)
+    clinic.do(lambda s, c: holds.extend(s, c, second.id, token=second.token, lasting=timedelta(minutes=20)))
+    use(clinic, third, LATER)
+    clinic.do(lambda s, c: holds.release(s, c, second.id, 2))
+    join(clinic)
+    use(clinic, first)
+
+
 @pytest.mark.parametrize(
     "scene",
-    [a_cancellation, moves_between_groups, a_series, the_end_of_a_group, a_day, a_held_and_an_offered_place],
+    [
+        a_cancellation,
+        moves_between_groups,
+        a_series,
+        the_end_of_a_group,
+        a_day,
+        a_held_and_an_offered_place,
+        holds_before_anybody_books,
+    ],
 )
 def test_groups_are_left_and_entered_in_order(clinic: Clinic, scene: Callable[[Clinic], None]) -> None:
     with watching(clinic.engine) as watch:
