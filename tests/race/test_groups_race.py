@@ -82,6 +82,19 @@ def test_holds_begin_two_groups_whose_places_are_fought_over(clinic: Clinic) -> 
     assert overlaps(clinic.engine) == 0
 
 
+def test_a_group_is_over_when_all_give_their_holds_back_at_one_moment(clinic: Clinic) -> None:
+    """None of them leaves the room and the staff to a hold that has ended."""
+    for day in ("2030-03-06", "2030-03-07", "2030-03-08"):
+        asked = [wanted(clinic, clinic.patient(), "circle", f"{day} 10:00") for _ in range(3)]
+        held = [clinic.do(lambda s, c, each=each: holds.create(s, c, each)) for each in asked]
+        assert sorted(carried_rows(clinic).values()) == [3]
+        results = at_once(clinic, [(lambda s, c, h=each: holds.release(s, c, h.id, 1), {}) for each in held])
+        assert results == [None] * 3
+        assert carried_rows(clinic) == {}
+    with Session(clinic.engine) as session:
+        assert set(session.scalars(select(Group.status))) == {"cancelled"}
+
+
 def test_joining_while_the_last_one_leaves(clinic: Clinic) -> None:
     """Either the group lives on with who came, or it ended and another began: nobody sits in one that is over."""
     for day in ("2030-03-06", "2030-03-07", "2030-03-08"):

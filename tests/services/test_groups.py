@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import IllegalTransition, Invalid
+from scheduler.core.errors import IllegalTransition, Invalid, LostRace, Refused
 from scheduler.models import Appointment, Group, GroupPlace, Occupancy, Task
-from scheduler.services import absences, availability, booking, holds, meetings, visit_day, waitlist
+from scheduler.services import absences, availability, booking, groups, holds, meetings, visit_day, waitlist
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Offer, Question
 from scheduler.services.finding import Wanted
@@ -211,7 +211,15 @@ def test_a_group_whose_holds_are_all_over_never_was(clinic: Clinic) -> None:
     assert clinic.do(lambda s, c: meetings.listing(s, c, status="open"), now=late).items == []
     asked = wanted(clinic, clinic.patient(), "circle", START)
     made = clinic.do(lambda s, c: booking.book(s, c, asked), now=late)
-    assert made.row.group_id != UUID(kept[0].row.body["group_id"])
+    never = UUID(kept[0].row.body["group_id"])
+    assert made.row.group_id != never
+    with Session(clinic.engine) as session, pytest.raises(LostRace):
+        groups.lock_open(session, clinic.call, never)  # whoever has seen it by a clock that is behind
+    more = [wanted(clinic, clinic.patient(), "circle", START) for _ in range(3)]
+    for each in more[:2]:
+        clinic.do(lambda s, c, each=each: booking.book(s, c, each), now=late)
+    with pytest.raises(Refused, match="All 3 places"):
+        clinic.do(lambda s, c: booking.book(s, c, more[2]), now=late)
     assert clinic.do(meetings.decide, now=clinic.at("2030-03-05 10:00"))
     assert not clinic.do(meetings.decide, now=clinic.at("2030-03-05 10:00")), "nobody decides about one that never was"
     released = keep(clinic, start="2030-03-08 10:00")
