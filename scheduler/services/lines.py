@@ -115,7 +115,7 @@ def _lines(rows: Sequence[Any], timeline: Timeline) -> Iterator[Line]:
         owners = row.owners
         if owners and pile.which is not None:
             owners = "".join(map(keys_in(owners).__getitem__, pile.which))
-        yield Line(row.what, row.resource_id, pile.unit, pile.runs, pile.lane, owners, row.fixed, row.key)
+        yield Line(row.what, row.resource_id, pile.unit, pile.runs, pile.lane, owners, row.fixed, key=row.key)
 
 
 def _holds(row: Any, timeline: Timeline) -> Iterator[Line]:

@@ -39,6 +39,8 @@ TAKES: dict[str, dict[str, tuple[int, int, str] | list[tuple[int, int, str]]]] =
 }
 #: What a visit far ahead owes, by rule. `day_of` would come in quiet hours when the visit is in the morning.
 REMINDERS = {"remind_72h", "remind_24h", "arrival_no_show"}
+#: What tells of one visit's change by itself.
+NEWS = {"rescheduled", "cancelled"}
 AFTER_DOSE = {"d_instructions", "evening_check", "next_day_scale", "integration_prompt"}
 
 
@@ -190,25 +192,41 @@ def wrong_audit(tables: Tables) -> Iterator[str]:
 def wrong_messages(tables: Tables) -> Iterator[str]:
     """What is owed for a visit belongs to its latest time, is all there, and nothing else is left standing."""
     owed: dict[UUID | None, list[Message]] = defaultdict(list)
+    together: dict[UUID, list[str]] = defaultdict(list)
     for message in tables.messages:
-        owed[message.appointment_id].append(message)
+        if "visits" not in message.context:
+            owed[message.appointment_id].append(message)
+        elif message.status == "pending":
+            for entry in message.context["visits"]:
+                together[UUID(entry["id"])].append(message.rule)
     for key, row in tables.appointments.items():
-        standing = [each for each in owed.get(key, []) if each.status == "pending"]
-        first = min(owed.get(key, []), key=lambda each: (each.sequence, each.id), default=None)
-        back = first is not None and first.context["about"] == row.starts_at.isoformat()
-        want, have = Counter(_owed(row, back=back)), Counter(each.rule for each in standing)
-        if want != have:
-            yield f"{row.status} {key} at {row.sequence} owes {_difference(have, want)}"
-        if any(each.sequence != row.sequence for each in standing):
-            yield f"{key} at {row.sequence} owes what belongs to {sorted({each.sequence for each in standing})}"
-        if {datetime.fromisoformat(each.context["about"]) for each in standing} - {row.starts_at}:
-            yield f"{key} owes messages about another time than {row.starts_at}"
-        for each in owed.get(key, []):
-            called_off = each.status == "suppressed" and (each.called_off_at is not None or each.rule == "day_of")
-            if each.status != "pending" and not called_off:
-                yield f"{key}: message {each.rule} is {each.status} ({each.reason})"
-        if len({each.sequence for each in owed.get(key, [])}) != row.sequence + 1:
-            yield f"{key} at {row.sequence} was not told of every time"
+        yield from _wrong_of(row, owed.get(key, []), together.get(key, []))
+
+
+def _wrong_of(row: Appointment, owed: list[Message], together: list[str]) -> Iterator[str]:
+    """By what was ever owed for a visit, and the rules of what tells `together` with others that it has changed."""
+    standing = [each for each in owed if each.status == "pending"]
+    first = min(owed, key=lambda each: (each.sequence, each.id), default=None)
+    back = first is not None and first.context["about"] == row.starts_at.isoformat()
+    want, have = Counter(_owed(row, back=back)), Counter(each.rule for each in standing)
+    if together:
+        want -= Counter(NEWS)
+    if want != have:
+        yield f"{row.status} {row.id} at {row.sequence} owes {_difference(have, want)}"
+    if len(set(together)) != len(together):
+        yield f"{row.id} is told of twice by {together}"
+    if any(each.sequence != row.sequence for each in standing):
+        yield f"{row.id} at {row.sequence} owes what belongs to {sorted({each.sequence for each in standing})}"
+    # A move that nobody has been told of yet is none to a patient: what is cancelled is the time before.
+    dated = [each for each in standing if each.rule != "cancelled" or row.sequence == 1]
+    if {datetime.fromisoformat(each.context["about"]) for each in dated} - {row.starts_at}:
+        yield f"{row.id} owes messages about another time than {row.starts_at}"
+    for each in owed:
+        called_off = each.status == "suppressed" and (each.called_off_at is not None or each.rule == "day_of")
+        if each.status != "pending" and not called_off:
+            yield f"{row.id}: message {each.rule} is {each.status} ({each.reason})"
+    if not together and len({each.sequence for each in owed}) != row.sequence + 1:
+        yield f"{row.id} at {row.sequence} was not told of every time"
 
 
 def _owed(row: Appointment, *, back: bool) -> set[str]:
@@ -228,11 +246,15 @@ def _difference(have: Counter[Any], want: Counter[Any]) -> str:
 
 
 def wrong_overviews(tables: Tables) -> Iterator[str]:
-    """A booked course owes its news and its overview once; a course that was not booked owes neither."""
+    """A booked course owes its news and its overview once; another neither. No patient has two waiting of changes."""
     told: dict[UUID | None, list[str]] = defaultdict(list)
+    changes = Counter[tuple[UUID | None, str]]()
     for message in tables.messages:
-        if message.appointment_id is None:
+        if "visits" in message.context:
+            changes[message.patient_id, message.rule] += message.status == "pending"
+        elif message.appointment_id is None:
             told[message.course_id].append(message.rule)
+    yield from (f"{rule} waits {times} times for {key}" for (key, rule), times in changes.items() if times > 1)
     for course in tables.rows(Course):
         rules = sorted(told.pop(course.id, []))
         if rules != (["course_booked", "series_overview"] if course.status == "active" else []):
