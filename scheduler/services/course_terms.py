@@ -53,7 +53,7 @@ def change(
         by_place = {each.position: view.booked[each.id] for each in view.sessions if each.id in view.booked}
         roles = parsed(view.protocol, kinds).continuity
         row.unfit = suiting.unfit(session, call, row, by_place, wish, roles) or None
-    return _changed(session, call, row, "course.change", before)
+    return written(session, call, row, "course.change", before)
 
 
 def set_cadence(
@@ -88,7 +88,7 @@ def set_cadence(
     row.cadence = cadence
     row.own_cadence = {"steps": dict(steps), "by": by, "note": note, "at": call.now.isoformat()} if steps else None
     _refuse_circle(course_rules.specs_of(protocol, row))
-    return _changed(session, call, row, "course.cadence", before, by=by, reason=note)
+    return written(session, call, row, "course.cadence", before, by=by, reason=note)
 
 
 def rewindow(session: Session, call: Call, row: Course) -> None:
@@ -100,14 +100,7 @@ def rewindow(session: Session, call: Call, row: Course) -> None:
         each.earliest, each.target, each.latest = dates
 
 
-def _open(session: Session, call: Call, course_id: UUID, revision: Revision | None) -> Course:
-    row = courses.locked(session, call, course_id, revision)
-    if row.status not in courses.RUNNING:
-        raise IllegalTransition(f"The course is {row.status}: nothing of it changes any more.")
-    return row
-
-
-def _changed(
+def written(
     session: Session,
     call: Call,
     row: Course,
@@ -117,13 +110,20 @@ def _changed(
     by: str | None = None,
     reason: str = "",
 ) -> CourseView:
-    """The course after a change, with new dates, written down."""
+    """The course after a change of what `before` tells, with new dates, in the audit trail."""
     session.flush()
     rewindow(session, call, row)
-    after = _told(row) | ({"by": by} if by else {})
+    after = {name: getattr(row, name) for name in before} | ({"by": by} if by else {})
     audit.note(session, call, action, "course", row.id, before=before, after=after, reason=reason or None)
     session.flush()
     return courses.get(session, call, row.id)
+
+
+def _open(session: Session, call: Call, course_id: UUID, revision: Revision | None) -> Course:
+    row = courses.locked(session, call, course_id, revision)
+    if row.status not in courses.RUNNING:
+        raise IllegalTransition(f"The course is {row.status}: nothing of it changes any more.")
+    return row
 
 
 def _told(row: Course) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from scheduler.core.second_look import broken
 from scheduler.models import Course, new_id
 from scheduler.services import (
     access,
-    audit,
     course_rules,
     course_terms,
     courses,
@@ -70,7 +69,7 @@ def grant(
     }
     before = {"relaxations": row.relaxations}
     row.relaxations = [*(row.relaxations or ()), entry]
-    return _written(session, call, row, "course.relax", before, by, reason)
+    return course_terms.written(session, call, row, "course.relax", before, by=by, reason=reason)
 
 
 def withdraw(
@@ -89,7 +88,7 @@ def withdraw(
     new = [fault for fault in _faults(session, call, view, row) if fault not in with_it]
     if new:
         raise InUse(f"A visit is booked by it: {new[0]}. Move or cancel that first.")
-    _written(session, call, row, "course.withdraw", before, None, "")
+    course_terms.written(session, call, row, "course.withdraw", before)
 
 
 def _offered(
@@ -135,14 +134,3 @@ def _late(specs: Collection[SessionSpec], view: CourseView, row: Course, ahead: 
         and view.stands[first.index].day > row.start_after + timedelta(days=most)
     )
     return [f"session {first.sequence} begins the course too late"] if is_late else []
-
-
-def _written(
-    session: Session, call: Call, row: Course, action: str, before: Mapping[str, Any], by: str | None, reason: str
-) -> CourseView:
-    session.flush()
-    course_terms.rewindow(session, call, row)
-    after = {"relaxations": row.relaxations} | ({"by": by} if by else {})
-    audit.note(session, call, action, "course", row.id, before=before, after=after, reason=reason or None)
-    session.flush()
-    return courses.get(session, call, row.id)
