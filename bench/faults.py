@@ -188,7 +188,7 @@ class Storm:
         end = time.monotonic() + self.chosen.patience
         while (left := self._open()) or deeds:
             if time.monotonic() > end:
-                raise SystemExit(f"{left} messages are still open\n{self.crew.log[-3000:]}")
+                raise SystemExit(f"{left} messages are still open\n{self._whose_turn()}\n{self.crew.log[-3000:]}")
             # What a cancellation takes away at once is no progress: the faults would all come together.
             if deeds and 1 - left / self._wanted() >= deeds[0][0]:
                 deeds.pop(0)[1]()
@@ -216,6 +216,11 @@ class Storm:
         wanted = select(func.count()).where(Message.status.in_(("pending", "sending")), Message.rule.like("heap-%"))
         with Session(self.database.engine) as session:
             return session.scalar(wanted) or 0
+
+    def _whose_turn(self) -> str:
+        """What the open ones wait for."""
+        rows = messages(self.clinic, Message.id.in_(self.owed), Message.status.in_(("pending", "sending")))
+        return "\n".join(f"{row.status} {row.attempts} {row.due_at} {row.lease_until} {row.reason}" for row in rows)
 
     def _wanted(self) -> int:
         off = select(func.count()).where(Message.status == "suppressed", Message.rule.like("heap-%"))

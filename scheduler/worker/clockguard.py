@@ -20,7 +20,12 @@ log = logging.getLogger(__name__)
 
 #: A step ahead of this machine's clock, against the time that has passed, beyond which what is in hand waits until the
 #: database's clock was looked at; and beyond which nothing is sent, whatever that says.
-DOUBT, STEP = timedelta(minutes=1), timedelta(hours=1)
+#: Whoever errs by a whole hour is not beyond.
+DOUBT, STEP = timedelta(minutes=1), timedelta(hours=1, minutes=1)
+
+#: Where no database has a clock of its own, a leap up to `STEP` is believed when the clock has stood by it for so long,
+#: and a step back as well: who set it wrong has time to see that, and a virtual machine may have been asleep.
+STOOD_BY = timedelta(minutes=10)
 
 #: A step back that is worth a word.
 BACK = timedelta(minutes=1)
@@ -38,7 +43,8 @@ def seconds_since_boot() -> float:
 class ClockGuard:
     """Compares the clock with the time that has passed since the last look, and with the database's own.
 
-    A leap holds until the clock is back where it should be, or the worker is started anew.
+    A leap holds until the clock is back where it should be, or the worker is started anew; of less than `STEP`, until
+    it is borne out. `has_gone_back` says that moments were written by a clock that was ahead, for a worker to mend.
     """
 
     def __init__(
@@ -47,6 +53,8 @@ class ClockGuard:
         self._sessions, self._clock, self._stopwatch = sessions, clock, stopwatch
         self._seen: tuple[datetime, float] | None = None
         self._is_back = False
+        self._doubted: tuple[datetime, float] | None = None
+        self.has_gone_back = False
 
     def holds(self) -> bool:
         """Whether nothing may be sent for the time being. Says so in the log, each time."""
@@ -58,8 +66,11 @@ class ClockGuard:
             skew = self._skew(session)
             why = _leapt(leap) if leap > STEP else _apart(skew)
             # Who began by a wrong clock would take what that is ahead for no leap, once it is set right.
-            if why is None and (leap > DOUBT or (self._is_back and skew is not None)):
-                self._seen, self._is_back = read, False
+            if why is None and (leap > DOUBT or self._is_back):
+                if skew is not None or self._stands_by(read):
+                    self._believe(read)
+                elif leap > DOUBT:
+                    why = _doubtful(leap)
         if why is not None:
             log.critical("no message leaves: %s", why)
         return why is not None
@@ -83,25 +94,44 @@ class ClockGuard:
         """The pulses are the high-water mark of all clocks, which outlives every process."""
         mark = health.last_tick_at(session)
         if mark is not None and self._clock() < mark - BACK:
-            _say_back(mark - self._clock(), "since a worker last ticked, or that one's was ahead")
+            self._note_back(mark - self._clock(), "since a worker last ticked, or that one's was ahead")
 
     def _ahead(self, read: tuple[datetime, float]) -> timedelta:
         """By how much the clock has leapt ahead since it was last believed. Set back and right again, it has not."""
         leap = timedelta()
         if self._seen is not None:
-            (now, elapsed), (then, was) = read, self._seen
-            leap = now - then - timedelta(seconds=elapsed - was)
+            leap = _between(self._seen, read)
             if leap < -BACK:
                 if not self._is_back:
-                    _say_back(-leap, "while at work")
+                    self._note_back(-leap, "while at work")
                 self._is_back = True
                 return timedelta()
         if leap <= DOUBT:
-            self._seen, self._is_back = read, False
+            self._believe(read)
         return leap
+
+    def _believe(self, read: tuple[datetime, float]) -> None:
+        self._seen, self._is_back, self._doubted = read, False, None
+
+    def _stands_by(self, read: tuple[datetime, float]) -> bool:
+        """Whether the clock has gone evenly for long enough since it was first found a little off."""
+        if self._seen is not None and abs(_between(self._seen, read)) > STEP:
+            return False
+        if self._doubted is None or abs(_between(self._doubted, read)) > DOUBT:
+            self._doubted = read
+        return read[1] - self._doubted[1] >= STOOD_BY.total_seconds()
+
+    def _note_back(self, step: timedelta, when: str) -> None:
+        self.has_gone_back = True
+        _say_back(step, when)
 
     def _skew(self, session: Session) -> float | None:
         return health.skew(session, self._clock)
+
+
+def _between(one: tuple[datetime, float], other: tuple[datetime, float]) -> timedelta:
+    """By how much more the clock went on between two readings than the time did."""
+    return other[0] - one[0] - timedelta(seconds=other[1] - one[1])
 
 
 def _apart(skew: float | None) -> str | None:
@@ -112,6 +142,10 @@ def _apart(skew: float | None) -> str | None:
 
 def _leapt(ahead: timedelta) -> str:
     return f"the clock has leapt ahead by {ahead.total_seconds():.0f} s; set it, or start the worker anew"
+
+
+def _doubtful(ahead: timedelta) -> str:
+    return f"the clock has leapt ahead by {ahead.total_seconds():.0f} s; it is believed when it has stood by that"
 
 
 def _say_back(step: timedelta, when: str) -> None:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from scheduler.messaging import Channel, DeliveryError
 from scheduler.services import outbox
+from scheduler.services.chores import everyone
 from scheduler.services.outbox import Claimed, Letter, Outcome
 from scheduler.services.patient_links import Links
 from scheduler.worker.carriers import Carriers
@@ -92,6 +93,7 @@ class Worker(Hands):
         """Deliver what is due, of every organization in turn, until nothing is. Returns how many rows were taken."""
         if self._is_held():
             return 0
+        self._set_right()
         taken = 0
         if self._ways.has_rates:
             self._beat()  # the others are to know of this one before it takes its share
@@ -117,6 +119,18 @@ class Worker(Hands):
 
     def _is_held(self) -> bool:
         return self._guard is not None and self._guard.holds()
+
+    def _set_right(self) -> None:
+        """After the clock has gone back: what was written by it meanwhile would wait for that time."""
+        if self._guard is None or not self._guard.has_gone_back:
+            return
+        self._guard.has_gone_back = False  # before it is done: it may go back again meanwhile
+        try:
+            for organization_id in self.look(everyone):
+                self.transact(organization_id, lambda session, call: outbox.set_right(session, call, self._lease))
+        except Exception:
+            self._guard.has_gone_back = True
+            raise
 
     def _beat(self) -> None:
         if self._guard is not None and self._guard.has_leapt():

@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 from scheduler.messaging import DeliveryError, Envelope
 from scheduler.models import Message, WorkerHeartbeat
 from scheduler.worker import Worker, wall_clock
-from scheduler.worker.clockguard import ClockGuard
+from scheduler.worker.clockguard import STOOD_BY, ClockGuard
 from scheduler.worker.hands import Clock as Telling
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.plumbing.clock import Clock
-from tests.postroom import hurry, messages, open_postroom
+from tests.postroom import begin, claim, hurry, messages, move, open_postroom
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 #: When everybody is awake.
 NO_NIGHT = {"quiet": {"from": "00:00", "to": "00:00"}}
 
@@ -32,10 +32,13 @@ class Post:
     def __init__(self) -> None:
         self.carried: list[str] = []
         self.meanwhile: Callable[[], None] = lambda: None
+        self.fault: DeliveryError | None = None
 
     def deliver(self, envelope: Envelope) -> str:
         self.carried.append(envelope.message_id)
         self.meanwhile()
+        if self.fault is not None:
+            raise self.fault
         return "p"
 
 
@@ -226,6 +229,111 @@ def test_who_began_by_a_wrong_clock_sees_a_leap_once_it_was_set_right(
     worker.tick()
     assert len(post.carried) == 1
     assert "expired_unsent" not in {row.status for row in messages(clinic)}, "nothing was thought too late"
+
+
+def test_an_hour_that_nobody_bears_out_is_doubted_before_it_is_believed(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker]
+) -> None:
+    hurry(clinic, clinic.call.now, good_for=timedelta(minutes=30))
+    clock, passed = Clock(clinic.call.now), [0.0]
+    guard = Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])
+    worker = hire(clock, guard, at_once=1)
+    post.meanwhile = lambda: clock.move(timedelta(minutes=45)) if len(post.carried) == 1 else None
+
+    def wait(time: timedelta) -> None:
+        passed[0] += time.total_seconds()
+        clock.move(time)
+
+    for _ in range(3):
+        worker.tick()
+        wait(timedelta(minutes=2))
+    assert len(post.carried) == 1
+    assert "expired_unsent" not in {row.status for row in messages(clinic)}
+    clock.move(-timedelta(minutes=45))  # set right in time
+    worker.tick()
+    assert len(set(post.carried)) == len(post.carried) > 1
+    clock.move(timedelta(minutes=45))  # and once more, to stay: the machine was asleep
+    assert worker._is_held()
+    wait(STOOD_BY / 2)
+    clock.move(timedelta(minutes=10))  # it is not even steady
+    assert worker._is_held()
+    wait(STOOD_BY - timedelta(seconds=1))
+    assert worker._is_held()
+    wait(timedelta(seconds=1))
+    assert not worker._is_held()
+    assert guard.believed() == clock()
+
+
+def test_who_began_ahead_where_nobody_bears_it_out_sees_the_next_leap(
+    clinic: Clinic, hire: Callable[..., Worker]
+) -> None:
+    clock, passed = Clock(clinic.call.now + HOUR), [0.0]
+    worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]))
+    worker.tick()
+    clock.move(-HOUR)
+    for _ in range(2):
+        assert not worker._is_held(), "what is right is not held"
+        passed[0] += STOOD_BY.total_seconds()
+        clock.move(STOOD_BY)
+    clock.move(HOUR / 2)
+    assert worker._is_held()
+
+
+@pytest.mark.parametrize("of", ["lease", "pause", "news"])
+def test_what_was_written_while_the_clock_was_ahead_is_no_later_for_it(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker], of: str
+) -> None:
+    """By somebody who began by that clock, and has died since."""
+    now, ahead = clinic.call.now, Clock(clinic.call.now + HOUR)
+    gone = hire(ahead, Believed(lambda: Session(clinic.engine), ahead))
+    if of == "lease":
+        (letter,) = claim(clinic, ahead())
+        assert begin(clinic, letter, ahead())
+        gone._beat()
+    elif of == "pause":
+        post.fault = DeliveryError("busy", permanent=False)
+        gone.tick()
+        post.fault = None
+        post.carried.clear()
+    else:
+        gone.tick()
+        visit = messages(clinic)[0].appointment_id
+        assert visit is not None
+        post.carried.clear()
+        move(clinic, visit, "2030-03-12 09:00", now=ahead())
+    reminders = [row.due_at for row in messages(clinic, Message.rule == "remind_24h", Message.status == "pending")]
+    clock, passed = Clock(now + MINUTE), [0.0]
+    worker = hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0]))
+    worker.tick()
+    clock.move(3 * MINUTE)
+    passed[0] = 180
+    worker.tick()
+    told = {row.kind for row in messages(clinic, Message.id.in_([UUID(key) for key in post.carried]))}
+    assert told == {"rescheduled" if of == "news" else "booked"}, "and not an hour later"
+    assert reminders == [
+        row.due_at for row in messages(clinic, Message.rule == "remind_24h", Message.status == "pending")
+    ], "which have a time of their own"
+
+
+def test_a_lease_of_who_is_alive_is_not_taken_when_the_clock_goes_back(
+    clinic: Clinic, post: Post, hire: Callable[..., Worker]
+) -> None:
+    clock, passed = Clock(clinic.call.now + HOUR), [0.0]
+    holder, other = (
+        hire(clock, Believed(lambda: Session(clinic.engine), clock, stopwatch=lambda: passed[0])) for _ in range(2)
+    )
+    other._is_held()  # it sees the time, and no message
+
+    def meanwhile() -> None:
+        if len(post.carried) == 1:
+            clock.move(-HOUR)
+            for _ in range(3):
+                other.tick()
+
+    post.meanwhile = meanwhile
+    holder.tick()
+    assert len(post.carried) == 1
+    assert [row.status for row in messages(clinic, Message.rule == "booked")] == ["sent"]
 
 
 def test_a_clock_set_back_between_two_workers_is_noticed(

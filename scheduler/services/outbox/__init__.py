@@ -11,6 +11,7 @@ from scheduler.services.outbox.delivering import begin_deliveries, release, sett
 from scheduler.services.outbox.digest import owe_for_course_change
 from scheduler.services.outbox.falling import fall
 from scheduler.services.outbox.letters import Letter, Outcome, Stop
+from scheduler.services.outbox.misdated import set_right
 from scheduler.services.outbox.owing import (
     call_off,
     owe_anew,
@@ -57,6 +58,7 @@ __all__ = [
     "regain",
     "release",
     "review",
+    "set_right",
     "settle",
     "turn",
 ]
