@@ -46,7 +46,7 @@ from scheduler.services.problems import (
 #: How far is looked, in turn: the next time only where that did not tell.
 _LOOKS: tuple[Look, ...] = ("first", "near", "far")
 #: The work after which a search that need not prove anything ends, in thousands of points: seldom over 50 ms of CPU.
-EFFORT = 1_600
+EFFORT = 2_000
 
 
 @dataclass(frozen=True)
