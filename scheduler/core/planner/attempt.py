@@ -6,12 +6,12 @@ Of each day it tries the first start that fits.
 
 from __future__ import annotations
 
-from scheduler.core.bitmap import SLOT_MINUTES, bits
+from scheduler.core.bitmap import SLOT_MINUTES, bits, dilate
 from scheduler.core.planner.glance import Glance
 from scheduler.core.planner.problem import Cap, Leaf, Main, Problem
 
-#: So many starts are looked at before it gives up.
-PATIENCE = 400
+#: So many times it looks at a day of some session before it gives up.
+PATIENCE = 100
 #: Past the end of every course.
 NEVER = 1 << 40
 
@@ -58,16 +58,39 @@ class _Attempt:
         return False
 
     def _first_start(self, place: int, next_day: int, next_slot: int) -> int | None:
-        """A start on its day from which the next main session is reached: to those before it, one is like another."""
-        midnight, night = (self._calendar.midnight(self._days[place] + more) for more in (0, 1))
-        starts = self._glance.starts(self._problem.mains[place]) >> midnight & ((1 << (night - midnight)) - 1)
-        for start in bits(starts):
-            self._patience -= 1
-            if self._patience < 0:
-                return None
-            if self._fits(place, midnight + start, next_day, next_slot):
-                return midnight + start
-        return None
+        """A start on its day from which the next main session is reached: to those before it, one is like another.
+
+        It is then placed, with a leaf before the next one.
+        """
+        self._patience -= 1
+        if self._patience < 0:
+            return None
+        main, day = self._problem.mains[place], self._days[place]
+        first, past = self._calendar.midnight(day), self._calendar.midnight(day + 1)
+        if next_slot != NEVER:
+            least, most = self._distance(place)
+            first, past = max(first, next_slot - most), min(past, next_slot - least + 1)
+        if first >= past:
+            return None
+        starts = _among(self._glance.starts(main), first, past)
+        if starts and main.leaf is not None:
+            starts &= self._followed(main, main.leaf, (first, past), (day, next_day, next_slot))
+        if not starts:
+            return None
+        self.slots[main.session_id] = slot = first + _lowest(starts)
+        if main.leaf is not None:
+            self._follow(main, main.leaf, slot, (day, next_day, next_slot))
+        return slot
+
+    def _distance(self, place: int) -> tuple[int, int]:
+        """How many slots the next main session starts after this one, at least and at most."""
+        main, gap = self._problem.mains[place], self._problem.mains[place + 1].gap
+        rest = gap.rest if gap is not None else None
+        if rest is None:
+            return main.minutes // SLOT_MINUTES, NEVER
+        edge = main.minutes if rest.edge == "end" else 0
+        least = -(-max(main.minutes, edge + rest.min) // SLOT_MINUTES)
+        return least, NEVER if rest.max is None else (edge + rest.max) // SLOT_MINUTES
 
     def _candidates(self, place: int, next_day: int) -> list[int]:
         """Days of a main session from which the next one's is reached, and which the ones before it lead to."""
@@ -79,37 +102,30 @@ class _Attempt:
         near = sorted(gaps, key=lambda days: abs(days - (gap.target if gap else 0)))
         return [next_day - apart for apart in near if apart <= next_day and days >> (next_day - apart) & 1]
 
-    def _fits(self, place: int, slot: int, next_day: int, next_slot: int) -> bool:
-        """Whether a main session may start there, with a leaf before the next one; they are then placed."""
-        main = self._problem.mains[place]
-        if next_slot != NEVER:
-            gap = self._problem.mains[place + 1].gap
-            rest = gap.rest if gap is not None else None
-            elapsed = (next_slot - slot) * SLOT_MINUTES
-            since = elapsed - (main.minutes if rest is not None and rest.edge == "end" else 0)
-            if elapsed < main.minutes or (
-                rest is not None and (since < rest.min or (rest.max is not None and since > rest.max))
-            ):
-                return False
-        self.slots[main.session_id] = slot
-        return main.leaf is None or self._followed(main, main.leaf, slot, (self._days[place], next_day, next_slot))
+    def _followed(self, main: Main, leaf: Leaf, within: tuple[int, int], around: tuple[int, int, int]) -> int:
+        """Of the slots from the first up to the second those from which a leaf is reached before the next one."""
+        soonest, latest = _window(main, leaf)
+        first, past = self._room_of(leaf, *around)
+        first, past = max(first, within[0] + soonest), min(past, within[1] + latest)
+        if soonest > latest or first >= past:
+            return 0
+        talks = _among(self._glance.starts(leaf), first, past) << (first - within[0] - soonest)
+        return dilate(talks, latest - soonest + 1)
 
-    def _followed(self, main: Main, leaf: Leaf, slot: int, around: tuple[int, int, int]) -> bool:
-        day, next_day, next_slot = around
-        edge = main.minutes if leaf.window.edge == "end" else 0
-        first = slot + max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
-        last = slot + (edge + leaf.window.max) // SLOT_MINUTES
-        if next_slot != NEVER:
-            last = min(last, next_slot - leaf.minutes // SLOT_MINUTES)
-        if not leaf.same_day:
-            first = max(first, self._calendar.midnight(day + 1))
-            last = last if next_day == NEVER else min(last, self._calendar.midnight(next_day) - 1)
-        if first > last:
-            return False
-        found = (self._glance.starts(leaf) >> first) & ((1 << (last - first + 1)) - 1)
-        if found:
-            self.slots[leaf.session_id] = first + (found & -found).bit_length() - 1
-        return bool(found)
+    def _follow(self, main: Main, leaf: Leaf, slot: int, around: tuple[int, int, int]) -> None:
+        """Place a leaf as soon as can be after its main session, which has one."""
+        soonest, latest = _window(main, leaf)
+        first, past = self._room_of(leaf, *around)
+        first, past = max(first, slot + soonest), min(past, slot + latest + 1)
+        self.slots[leaf.session_id] = first + _lowest(_among(self._glance.starts(leaf), first, past))
+
+    def _room_of(self, leaf: Leaf, day: int, next_day: int, next_slot: int) -> tuple[int, int]:
+        """The slots at which a leaf may start, between its main session's day and the next main session."""
+        first = self._calendar.midnight(day if leaf.same_day else day + 1)
+        if next_slot == NEVER:
+            return first, NEVER
+        past = next_slot - leaf.minutes // SLOT_MINUTES + 1
+        return first, past if leaf.same_day else min(past, self._calendar.midnight(next_day))
 
     def _keeps_spans(self, place: int) -> bool:
         """Whether the spans from this main session to later ones are kept."""
@@ -129,3 +145,19 @@ class _Attempt:
             return other - one >= cap.days
         monday = -self._calendar.weekday(0)
         return (one - monday) // 7 != (other - monday) // 7
+
+
+def _window(main: Main, leaf: Leaf) -> tuple[int, int]:
+    """How many slots after its main session a leaf starts, at least and at most."""
+    edge = main.minutes if leaf.window.edge == "end" else 0
+    soonest = max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
+    return soonest, (edge + leaf.window.max) // SLOT_MINUTES
+
+
+def _among(starts: int, first: int, past: int) -> int:
+    """Those of the slots from `first` up to `past`, counted from there."""
+    return starts >> first & ((1 << (past - first)) - 1)
+
+
+def _lowest(mask: int) -> int:
+    return (mask & -mask).bit_length() - 1
