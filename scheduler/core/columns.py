@@ -125,10 +125,13 @@ class Stays(Collection[Stay]):
         return cls([stay.key for stay in found], [stay.room for stay in found], runs, fixed)
 
     @classmethod
-    def in_room(cls, room: UUID, runs: Runs, keys: Sequence[str], fixed: Collection[str], nobody: str) -> Stays:
+    def in_room(
+        cls, room: UUID, runs: Collection[tuple[int, int]], keys: Sequence[str], fixed: Collection[str], nobody: str
+    ) -> Stays:
         """Whose the runs of one room are; `fixed` are keys too, and runs whose key is `nobody` are nobody's."""
         marks = [key in fixed for key in keys] if fixed else [False] * len(keys)
-        found = cls(keys, [room] * len(keys), runs, np.array(marks, dtype=np.bool_))
+        columns = runs if isinstance(runs, Runs) else Runs.of(runs)
+        found = cls(keys, [room] * len(keys), columns, np.array(marks, dtype=np.bool_))
         return found._at([at for at, key in enumerate(keys) if key != nobody]) if nobody in keys else found
 
     @classmethod

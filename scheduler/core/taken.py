@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from struct import Struct
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.core.bitmap import SLOT, Timeline
+from scheduler.core.bitmap import SLOT, SLOT_MINUTES, Timeline
 from scheduler.core.columns import Runs
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,7 +19,12 @@ _MICROSECOND = timedelta(microseconds=1)
 _LATER = (_EPOCH_OF_BYTES - _EPOCH) // _MICROSECOND
 _BYTES = np.dtype([("unit", ">i4"), ("start", ">i8"), ("end", ">i8"), ("until", ">i8")])
 _BYTES_BUT_UNTIL = np.dtype(_BYTES.descr[:3])
+_RUN = Struct(">iqq")
+_SLOT_OF_BYTES = SLOT_MINUTES * 60 * 1_000_000
 _NONE = np.zeros(0, dtype=np.int64)
+#: Values no longer than this together are read run by run, some twenty bytes or digits each: to make columns costs as
+#: much as a hundred runs.
+_SHORT = 2000
 
 
 class Pile(NamedTuple):
@@ -26,7 +32,7 @@ class Pile(NamedTuple):
 
     place: int
     unit: int
-    runs: Runs
+    runs: Collection[tuple[int, int]]
     lane: int
     #: Which of the value's runs they are, unless all.
     which: Sequence[int] | None
@@ -57,6 +63,35 @@ class Taken(NamedTuple):
             else:
                 which = np.flatnonzero(self.units[its] == unit)
                 yield Pile(place, unit, self.runs.at(its).at(which), lane, which.tolist())
+
+
+def piles(told: Sequence[bytes | str], timeline: Timeline) -> Iterator[Pile]:
+    """Each value's runs by their units, the slots counted from the timeline's first; values of `runs_of`."""
+    if sum(map(len, told)) <= _SHORT:
+        return _one_by_one(told, timeline)
+    return read(told, timeline.origin).piles(timeline)
+
+
+def _one_by_one(told: Sequence[bytes | str], timeline: Timeline) -> Iterator[Pile]:
+    for place, value in enumerate(told):
+        runs = list(_each(value, timeline.origin))
+        units = {unit for unit, _, _ in runs}
+        for mine in sorted(units):
+            its = [(first, past) for unit, first, past in runs if unit == mine]
+            which = None if len(units) == 1 else [at for at, (unit, _, _) in enumerate(runs) if unit == mine]
+            yield Pile(place, mine, its, timeline.covered(its), which)
+
+
+def _each(value: bytes | str, origin: datetime) -> Iterator[tuple[int, int, int]]:
+    """Unit, first slot and past of each run."""
+    if isinstance(value, bytes):
+        zero = (origin - _EPOCH_OF_BYTES) // _MICROSECOND
+        for unit, start, end in _RUN.iter_unpack(value):
+            yield unit, (start - zero) // _SLOT_OF_BYTES, -((zero - end) // _SLOT_OF_BYTES)
+    else:
+        base, numbers = (origin - _EPOCH) // SLOT, map(int, value.split(","))
+        for unit, first, past in zip(numbers, numbers, numbers, strict=True):
+            yield unit, first - base, past - base
 
 
 def read(told: Sequence[bytes | str], origin: datetime, *, with_until: bool = False) -> Taken:

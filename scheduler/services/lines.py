@@ -33,8 +33,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
-from scheduler.core.columns import Runs
-from scheduler.core.taken import read
+from scheduler.core.taken import piles, read
 from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
 from scheduler.models.base import UtcDateTime
 from scheduler.models.slots import ids_of, runs_of
@@ -68,7 +67,7 @@ class Line(NamedTuple):
     what: Literal["visits", "hold", "freed", "away", "shift"]
     resource_id: UUID
     unit: int
-    runs: Runs
+    runs: Collection[Run]
     lane: int
     #: For a room's only unit whose each run is, and whose are fixed there: appointments, as `keys_in` reads them.
     owners: bytes | str | None = None
@@ -110,7 +109,7 @@ def lines(
 
 def _lines(rows: Sequence[Any], timeline: Timeline) -> Iterator[Line]:
     """A line for each unit that a row tells of."""
-    for pile in read([row.runs for row in rows], timeline.origin).piles(timeline) if rows else ():
+    for pile in piles([row.runs for row in rows], timeline):
         row = rows[pile.place]
         owners = row.owners
         if owners and pile.which is not None:
@@ -124,9 +123,8 @@ def _holds(row: Any, timeline: Timeline) -> Iterator[Line]:
     each = zip(keys_in(row.holds), taken.units.tolist(), taken.runs, taken.until.tolist(), strict=True)
     fixed = set(keys_in(row.fixed))
     for key, unit, run, until in each:
-        runs, ends = Runs.of([run]), _EPOCH + until * _MICROSECOND
-        lane = timeline.covered(runs)
-        yield Line("hold", row.resource_id, unit, runs, lane, pinned=key in fixed, key=UUID(key), until=ends)
+        ends, lane = _EPOCH + until * _MICROSECOND, timeline.covered([run])
+        yield Line("hold", row.resource_id, unit, [run], lane, pinned=key in fixed, key=UUID(key), until=ends)
 
 
 def keys_in(told: bytes | str | None) -> list[str]:
