@@ -20,9 +20,10 @@ from scheduler.core.demand import Buffers, Demand, Stretch, Thread
 from scheduler.core.near import BLOCK, Near, digit_of, near_present, row_of
 from scheduler.core.rooms import RoomPool, rebound, some_free
 from scheduler.core.seating import Crew, Piece, Seating, crew_of, seated
+from scheduler.core.value import lightweight
 
 
-@dataclass(frozen=True)
+@lightweight
 class Calendar:
     """One resource at one location over a timeline.
 
@@ -77,7 +78,7 @@ class Calendar:
 
     def can_serve(self, thread: Thread, slot: int) -> bool:
         """Whether `starts` holds that slot, without looking at any other where that is not known yet."""
-        if (known := self._starts.get(thread)) is not None:
+        if self._starts and (known := self._starts.get(thread)) is not None:
             return slot >= 0 and known >> slot & 1 == 1
         qualified = self.serves.get(thread.selector, 0)
         for stretch in thread.around(self.buffers):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from scheduler.core.value import lightweight
 
 
-@dataclass(frozen=True)
+@lightweight
 class Bar:
     """A rule that forbids starts, with the code and the sentence that a refusal shows."""
 

@@ -23,6 +23,7 @@ from scheduler.core.hours import closed_spans, edge, open_spans
 from scheduler.core.intervals import Span
 from scheduler.core.licences import licensed
 from scheduler.core.rooms import RoomPool
+from scheduler.core.value import lightweight
 from scheduler.core.visit import VisitType
 
 #: Outcomes of a clearance that stand in the way rather than open it.
@@ -58,7 +59,7 @@ def is_cleared(facts: Iterable[ClearanceFact], kind: str, modality: str | None, 
     return bool(said) and said[-1] not in ADVERSE
 
 
-@dataclass(frozen=True)
+@lightweight
 class Site:
     """One location's calendars and rules over a timeline. Instants are aware UTC."""
 

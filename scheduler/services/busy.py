@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.columns import Stay, Stays
+from scheduler.core.value import lightweight
 from scheduler.services.lines import LONGEST, NOBODY, Line, Run, keys_in, lines
 from scheduler.services.locks import has_changed_calendars
 
@@ -46,7 +47,7 @@ class Held(NamedTuple):
     fixed: bool = False
 
 
-@dataclass(frozen=True)
+@lightweight
 class Busy:
     """A resource over a timeline: unit to the slots at which visits take it, the holds, and when it is away.
 

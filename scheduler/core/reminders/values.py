@@ -7,6 +7,8 @@ from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Literal
 
+from scheduler.core.value import lightweight
+
 Class = Literal["reminder", "instruction", "change", "check_in", "staff_task"]
 Anchor = Literal["start", "end", "booked", "fast_start", "next_dose"]
 Event = Literal["visit", "booked", "rescheduled", "cancelled", "correction", "course", "course_changed"]
@@ -168,7 +170,7 @@ class Recipient:
     prefers: str | None = None
 
 
-@dataclass(frozen=True)
+@lightweight
 class Owed:
     """One message: due at, useless from `expires_at` on, best there by `arrive_by`.
 
