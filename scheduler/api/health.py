@@ -10,7 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, current_app, g, jsonify
+from flask.globals import request_ctx
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -102,8 +103,9 @@ class Meters:
 
     def count(self, response: Response) -> Response:
         """Count one answer."""
-        rule = request.url_rule.rule if request.url_rule is not None else "none"
-        requests, seconds = self._meant(request.method, rule, response.status_code)
+        came = request_ctx.request  # `request` looks for it anew at every word
+        rule = came.url_rule.rule if came.url_rule is not None else "none"
+        requests, seconds = self._meant(came.method, rule, response.status_code)
         requests.inc()
         seconds.observe(time.perf_counter() - g.get("began", time.perf_counter()))
         return response

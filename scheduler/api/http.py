@@ -291,11 +291,11 @@ def _body(request: Request) -> Any:
     raw = request.get_data(cache=False)
     if not raw:
         return {}
-    longest = request.max_content_length
-    is_cut = request.content_length is None and longest is not None and len(raw) >= longest
-    # Werkzeug cuts a chunked body at the limit without a word: what follows must not go unread.
-    if is_cut and request.environ["wsgi.input"].read(1):
-        raise RequestEntityTooLarge
+    if request.content_length is None:
+        longest = request.max_content_length
+        # Werkzeug cuts a chunked body at the limit without a word: what follows must not go unread.
+        if longest is not None and len(raw) >= longest and request.environ["wsgi.input"].read(1):
+            raise RequestEntityTooLarge
     expect_unpacked()
     if request.mimetype != "application/json":
         raise UnsupportedMediaType

@@ -13,7 +13,8 @@ def init_app(app: Flask) -> None:
     """Give `app` its limiter, if it wants one, and have its answers tell how much is left."""
     per_minute = app.extensions["settings"].rate_limit_per_minute
     app.extensions["limiter"] = Limiter(per_minute) if per_minute else None
-    app.after_request(_tell)
+    if per_minute:
+        app.after_request(_tell)
 
 
 def spend(call: Call) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Dialect, Uuid
@@ -106,7 +107,7 @@ def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
 def _row_maker(names: Iterable[str], processes: Sequence[_Process | None]) -> _Process:
     """From the values of a row to the row, by the names of its columns."""
     kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024 - the statement knows them
-    make = kind._make
+    make = partial(tuple.__new__, kind)  # `_make`, which is written in Python, would count the values too
     needed = [(place, process) for place, process in enumerate(processes) if process is not None]
 
     def processed(values: Sequence[Any]) -> Any:
