@@ -81,7 +81,10 @@ def get_group(session: Session, call: Call, *, group_id: UUID) -> Any:
     if_match="optional",
 )
 def cancel_group(session: Session, call: Call, body: dict[str, Any], *, group_id: UUID, revision: int | None) -> Any:
-    """Call the group off by the clinic: every visit in it is cancelled, or none."""
+    """Call the group off by the clinic: every visit in it is cancelled, or none.
+
+    Holds of its places end too: who uses or extends one is told so (`group_called_off`).
+    """
     return _shown(meetings.cancel(session, call, group_id, **body, revision=revision))
 
 
@@ -90,7 +93,7 @@ def _shown(view: GroupView) -> dict[str, Any]:
     start, end = row.starts_at.astimezone(where), row.ends_at.astimezone(where)
     return {
         "id": row.id,
-        "status": row.status,
+        "status": view.status,
         "visit_type": row.visit_type,
         "location_id": row.location_id,
         "start": start,

@@ -113,7 +113,8 @@ class Hold(Owned, Revised, Base):
     """A short occupancy without an appointment. It is over when `expires_at` has passed, swept or not.
 
     `ended_at` is when it was used, released or run over; only its SHA-256 is kept of the token. `body` is what was
-    asked beyond the columns: pins, the session of a course, the segments in minutes from the start.
+    asked beyond the columns: pins, the session of a course, the segments in minutes from the start; and of a place in
+    a group, whether that was called off.
     """
 
     __tablename__ = "holds"

@@ -171,6 +171,13 @@ def _holds_of(call: Call, group_ids: Collection[UUID]) -> Any:
     return select(_PLACES.c.hold_id).where(*mine, _PLACES.c.hold_id.is_not(None))
 
 
+def holds_of(session: Session, call: Call, group_id: UUID) -> Sequence[Hold]:
+    """The living holds of its places; it is locked by the caller."""
+    mine = Hold.organization_id == call.organization_id, Hold.id.in_(_holds_of(call, [group_id]))
+    living = select(Hold).where(*mine, is_living(call.now)).order_by(Hold.id)
+    return session.scalars(living.execution_options(populate_existing=True)).all()
+
+
 def _longest(session: Session, call: Call, group_id: UUID, ending: UUID | None = None) -> UUID | None:
     """The living hold of a place that ends last."""
     living = select(_HOLDS.c.id).where(

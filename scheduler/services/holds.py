@@ -135,7 +135,7 @@ def book(session: Session, call: Call, wanted: Wanted, hold_id: UUID, token: str
     """Book with a hold: its time is free for its holder, and it is used up in the same transaction.
 
     The visit may be another than was held. Raises as booking does, Invalid for a hold that there is not or that is for
-    another patient, NotTheHolder, and Refused (`hold_expired`) for one that is over.
+    another patient, NotTheHolder, and Refused (`hold_expired`, `group_called_off`) for one that is over.
     """
     row = whole(lambda: _held(session, call, wanted, hold_id, token), lambda: objections(session, call, wanted))
     return booking.book(session, call, wanted, hold=row)
@@ -163,7 +163,7 @@ def extend(
 ) -> HoldView:
     """Let a hold last so long from now, once. It never becomes shorter.
 
-    Raises NotFound, NotTheHolder, StaleRevision, Refused (`hold_expired`, `already_extended`).
+    Raises NotFound, NotTheHolder, StaleRevision, Refused (`hold_expired`, `group_called_off`, `already_extended`).
     """
     row = _row(session, call, hold_id)
     _expect_holder(call, row, token)
@@ -198,7 +198,14 @@ def release(session: Session, call: Call, hold_id: UUID, revision: int) -> None:
     end(session, call, row)
 
 
-def end(session: Session, call: Call, row: Hold) -> None:
+def call_off(session: Session, call: Call, row: Hold, *, reason: str) -> None:
+    """End a hold whose group does not take place; its holder is told so when it is used."""
+    row.body = row.body | {"called_off": True}
+    session.flush()
+    end(session, call, row, reason=reason)
+
+
+def end(session: Session, call: Call, row: Hold, *, reason: str | None = None) -> None:
     """Give back what a hold takes up, whoever asks; takes the locks of its resources."""
     group_id = held_group(row)
     if group_id is not None:
@@ -208,7 +215,7 @@ def end(session: Session, call: Call, row: Hold) -> None:
         groups.carry(session, call, group_id, ending=row.id)
     if end_hold(session, call, row.id, ids):
         bump_calendars(session, call, ids, locked=True)
-        audit.note(session, call, "hold.release", "hold", row.id, before=_snapshot(row))
+        audit.note(session, call, "hold.release", "hold", row.id, before=_snapshot(row), reason=reason)
 
 
 def get(session: Session, call: Call, hold_id: UUID) -> HoldView:
@@ -271,6 +278,8 @@ def _expect_holder(call: Call, row: Hold, token: str | None) -> None:
 
 
 def _refuse_over(call: Call, row: Hold) -> None:
+    if row.body.get("called_off"):
+        raise Refused([Reason("group_called_off", "The group of this hold was called off: ask for another time.")])
     if row.ended_at is not None or row.expires_at <= call.now:
         raise Refused([Reason("hold_expired", "The hold is over: ask for the time again.")])
 

@@ -17,10 +17,10 @@ from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, LostRace, NotFound
 from scheduler.core.lifecycle import LIVE, OPEN
 from scheduler.models import Appointment, Group, GroupPlace
-from scheduler.services import audit, booking, groups, tasks
+from scheduler.services import audit, booking, groups, holds, tasks
 from scheduler.services.group_places import is_free
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
-from scheduler.services.occupying import resources_of
+from scheduler.services.occupying import held_by, resources_of
 from scheduler.services.paging import Page, page
 from scheduler.services.records import expect
 
@@ -42,6 +42,11 @@ class GroupView:
     def revision(self) -> int:
         """The group's."""
         return self.row.revision
+
+    @property
+    def status(self) -> str:
+        """The group's by the clock: nobody writes down that the last of its holds has run out."""
+        return "cancelled" if self.free == self.row.maximum else self.row.status
 
 
 def get(session: Session, call: Call, group_id: UUID) -> GroupView:
@@ -82,9 +87,9 @@ def listing(
 
 
 def cancel(session: Session, call: Call, group_id: UUID, *, reason: str, revision: int | None = None) -> GroupView:
-    """Call a group off by the clinic: every visit in it is cancelled, or none.
+    """Call a group off by the clinic: every visit in it is cancelled and every hold ended, or none.
 
-    Raises NotFound, StaleRevision, IllegalTransition for one that is called off already or with a visit that has begun,
+    Raises NotFound, StaleRevision, IllegalTransition for one that is over already or with a visit that has begun,
     LostRace.
     """
     seen = get(session, call, group_id)
@@ -92,17 +97,24 @@ def cancel(session: Session, call: Call, group_id: UUID, *, reason: str, revisio
     for each in seen.appointment_ids:
         lock_row(session, call, Appointment, each)
     row = groups.lock(session, call, group_id)
-    if set(get(session, call, group_id).appointment_ids) != set(seen.appointment_ids):
+    now = get(session, call, group_id)
+    if set(now.appointment_ids) != set(seen.appointment_ids):
         raise LostRace("Somebody joined or left the group at the same moment.")
     expect(row, revision)
-    if row.status != "open":
-        raise IllegalTransition("The group is called off already.")
-    lock_resources(session, call, set().union(*(resources_of(session, call, each) for each in seen.appointment_ids)))
+    if now.status != "open":
+        raise IllegalTransition("The group is over already.")
+    held = groups.holds_of(session, call, group_id)
+    taken = [resources_of(session, call, each) for each in seen.appointment_ids]
+    taken += [held_by(session, call, each.id) for each in held]
+    lock_resources(session, call, set().union(*taken))
+    for hold in held:  # first: the last visit to go would leave the room and the staff to them
+        holds.call_off(session, call, hold, reason=reason)
     for each in seen.appointment_ids:
         booking.cancel(session, call, each, reason=reason, by="clinic")
     row.status = "cancelled"
     session.flush()
-    audit.note(session, call, "group.cancel", "group", row.id, after={"visits": len(seen.appointment_ids)})
+    after = {"visits": len(seen.appointment_ids), "holds": len(held)}
+    audit.note(session, call, "group.cancel", "group", row.id, after=after)
     return get(session, call, group_id)
 
 

@@ -30,6 +30,7 @@ from scheduler.services import audit, booking, holds, records, waitlist_tasks
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import Kind, visit_kind
 from scheduler.services.finding import Pin, Search, Wanted, check_needs, check_pins
+from scheduler.services.group_places import is_living
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations
 from scheduler.services.offering import (
@@ -240,9 +241,15 @@ def _answered(
     session: Session, call: Call, entry_id: UUID, offer_id: UUID, revision: int | None
 ) -> tuple[WaitlistEntry, WaitlistOffer, Sequence[WaitlistOpening]]:
     entry, offer, openings = _locked(session, call, entry_id, offer_id, revision)
-    if offer is None or offer.status != "offered" or offer.expires_at <= call.now:
+    if offer is None or offer.status != "offered" or not _is_kept(session, call, offer):
         raise Refused([Reason("offer_over", "This time is not offered any more.")])
     return entry, offer, openings
+
+
+def _is_kept(session: Session, call: Call, offer: WaitlistOffer) -> bool:
+    """Whether the hold of the offer is living: it may have been released, or its group called off."""
+    hold = session.get_one(Hold, (call.organization_id, offer.hold_id), populate_existing=True)
+    return hold.ended_at is None and offer.expires_at > call.now
 
 
 def _locked(
@@ -311,17 +318,18 @@ def _views(session: Session, call: Call, rows: Sequence[WaitlistEntry]) -> list[
 
 
 def _offers(session: Session, call: Call, ids: Sequence[UUID]) -> dict[UUID, tuple[OfferView, ...]]:
-    """The offers of these entries, oldest first. One whose time is over has expired, swept or not."""
+    """The offers of these entries, oldest first. One whose time or hold is over has expired."""
     entry = WaitlistEntry
     wanted = (
-        select(WaitlistOffer, Location.time_zone)
+        select(WaitlistOffer, Location.time_zone, is_living(call.now).label("kept"))
         .join(entry, (entry.organization_id == WaitlistOffer.organization_id) & (entry.id == WaitlistOffer.entry_id))
+        .join(Hold, (Hold.organization_id == WaitlistOffer.organization_id) & (Hold.id == WaitlistOffer.hold_id))
         .join(Location, (Location.organization_id == entry.organization_id) & (Location.id == entry.location_id))
         .where(WaitlistOffer.organization_id == call.organization_id, WaitlistOffer.entry_id.in_(ids))
     )
     found: dict[UUID, tuple[OfferView, ...]] = {}
-    for row, name in session.execute(wanted.order_by(WaitlistOffer.id)) if ids else ():
-        status = "expired" if row.status == "offered" and row.expires_at <= call.now else row.status
+    for row, name, kept in session.execute(wanted.order_by(WaitlistOffer.id)) if ids else ():
+        status = "expired" if row.status == "offered" and not kept else row.status
         start, end = row.starts_at.astimezone(zone(name)), row.ends_at.astimezone(zone(name))
         view = OfferView(row.id, start, end, name, status, row.expires_at, row.answered_at)
         found[row.entry_id] = (*found.get(row.entry_id, ()), view)

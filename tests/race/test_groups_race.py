@@ -11,12 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Refused
-from scheduler.models import Appointment, Group, GroupPlace
-from scheduler.services import booking, holds
+from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
+from scheduler.services import booking, holds, meetings
 from tests.clinic import Clinic
 from tests.desk import overlaps, wanted
 from tests.race.test_kept_time import at_once
 from tests.services.test_groups import CIRCLE, START, join
+
+#: What is said to who comes with a hold after the group was called off or the hold given back.
+OVER = {"group_called_off", "hold_expired", "precondition_failed"}
 
 
 @pytest.fixture
@@ -93,6 +96,36 @@ def test_a_group_is_over_when_all_give_their_holds_back_at_one_moment(clinic: Cl
         assert carried_rows(clinic) == {}
     with Session(clinic.engine) as session:
         assert set(session.scalars(select(Group.status))) == {"cancelled"}
+
+
+@pytest.mark.parametrize("visits", [0, 1])
+def test_a_group_is_called_off_while_its_holds_are_used(clinic: Clinic, visits: int) -> None:
+    """By two at once, while others use, extend and give back its holds, and join: one calls it off, nothing is left."""
+    for day in ("2030-03-06", "2030-03-07", "2030-03-08"):
+        asked = [wanted(clinic, clinic.patient(), "circle", f"{day} 10:00") for _ in range(2)]
+        held = [clinic.do(lambda s, c, each=each: holds.create(s, c, each)) for each in asked]
+        group_id = UUID(held[0].row.body["group_id"])
+        for _ in range(visits):
+            join(clinic, f"{day} 10:00")
+        late = wanted(clinic, clinic.patient(), "circle", f"{day} 10:00")
+        off = [(lambda s, c, key=group_id: meetings.cancel(s, c, key, reason="The therapist is ill."), {})] * 2
+        using = [(lambda s, c, w=asked[0], h=held[0]: holds.book(s, c, w, h.id, h.token), {})]
+        using += [(lambda s, c, h=held[1]: holds.extend(s, c, h.id, token=h.token), {})]
+        using += [(lambda s, c, h=held[1]: holds.release(s, c, h.id, 1), {})] * visits
+        results = at_once(clinic, [*off, *using, (lambda s, c, late=late: booking.book(s, c, late), {})])
+        called = [isinstance(each, meetings.GroupView) for each in results[:2]]
+        assert sum(called) == 1, results
+        assert {each.code for each in results[2:-1] if isinstance(each, Exception)} <= OVER
+        assert not isinstance(results[-1], Exception), "who wants to come has a place, there or in another"
+        with Session(clinic.engine) as session:
+            group = session.get_one(Group, (clinic.call.organization_id, group_id))
+            in_it = Appointment.group_id == group_id, Appointment.status == "booked"
+            assert (group.status, session.scalars(select(Appointment).where(*in_it)).all()) == ("cancelled", [])
+            mine = Hold.id.in_([each.id for each in held])
+            assert None not in set(session.scalars(select(Hold.ended_at).where(mine)))
+            assert not session.scalars(select(Occupancy).where(Occupancy.hold_id.is_not(None))).all()
+    assert set(carried_rows(clinic).values()) <= {3}
+    assert overlaps(clinic.engine) == 0
 
 
 def test_joining_while_the_last_one_leaves(clinic: Clinic) -> None:
