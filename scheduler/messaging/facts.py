@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ class Moved:
     visit: str
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """The state of things at the moment of rendering.
 
     Every datetime but `now` carries the site's own ZoneInfo, since patients are told the site's wall clock;

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.runtime import Context
+from jinja2 import FileSystemLoader, StrictUndefined, Template, nodes
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
 from scheduler.messaging.custom import fill
 from scheduler.messaging.facts import Facts
@@ -79,6 +79,11 @@ class Text:
 
 def locale_chain(preferred: Sequence[str]) -> tuple[str, ...]:
     """The locales to look in: each one preferred, then its language alone, then English. es-MX, es, en."""
+    return _chain(tuple(preferred))
+
+
+@lru_cache(maxsize=1024)
+def _chain(preferred: tuple[str, ...]) -> tuple[str, ...]:
     chain: list[str] = []
     for name in (*preferred, LAST_RESORT):
         tag = name.replace("_", "-")
@@ -124,16 +129,14 @@ def render(
         own = own if own and needed <= own.keys() else None
         if own is None and tag not in shipped_locales():
             continue
-        # A text found in "es" is still written the Mexican way for es-MX.
-        manner = next((name for name in locales if name.replace("_", "-").startswith(f"{tag}-")), tag)
+        manner = _manner(tag, tuple(locales))
         language = tag.partition("-")[0]
-        words = words_of(language if language in shipped_locales() else LAST_RESORT)
-        said = _Saying(kind, facts, manner, language, words, own)
+        said = _Saying(kind, facts, manner, language, own)
         text = said.sms(phone_first=one_sms) if channel == "sms" else said.email()
         if own and one_sms and channel == "sms" and septets(text.body) > LIMIT:
             if tag not in shipped_locales():
                 continue
-            text = _Saying(kind, facts, manner, language, words, None).sms(phone_first=True)
+            text = _Saying(kind, facts, manner, language, None).sms(phone_first=True)
         return text
     raise AssertionError  # pragma: no cover - English is always there
 
@@ -141,24 +144,22 @@ def render(
 def speak(kind: str, facts: Facts, locales: Sequence[str]) -> Spoken:
     """The words for a call about a visit: what must be known of it, and nothing to whoever else picks up."""
     language = next(tag for tag in locale_chain(locales) if tag in shipped_locales())
-    manner = next((name for name in locales if name.replace("_", "-").startswith(f"{language}-")), language)
-    return _Saying(kind, facts, manner, language, words_of(language), None).call()
+    return _Saying(kind, facts, _manner(language, tuple(locales)), language, None).call()
+
+
+@lru_cache(maxsize=1024)
+def _manner(tag: str, locales: tuple[str, ...]) -> str:
+    """A text found in "es" is still written the Mexican way for es-MX."""
+    return next((name for name in locales if name.replace("_", "-").startswith(f"{tag}-")), tag)
 
 
 class _Saying:
     """One message in one language."""
 
-    def __init__(
-        self,
-        kind: str,
-        facts: Facts,
-        manner: str,
-        language: str,
-        words: Mapping[str, str],
-        own: Mapping[str, str] | None,
-    ) -> None:
+    def __init__(self, kind: str, facts: Facts, manner: str, language: str, own: Mapping[str, str] | None) -> None:
         self._kind, self._language, self._locale, self._own = kind, language, manner, own
-        self._words, self._facts = words, facts
+        self._words = words_of(language if language in shipped_locales() else LAST_RESORT)
+        self._facts = facts
 
     def email(self) -> Text:
         values = self._spacious()
@@ -218,9 +219,7 @@ class _Saying:
         return self._shipped(f"{self._language}/{self._kind}/{name}.txt", values)
 
     def _shipped(self, name: str, values: Values) -> str:
-        template = _environment().get_template(name)
-        # Shared, that is not copied: a copy would ask for every value there is.
-        return "".join(template.root_render_func(template.new_context(values, shared=True)))
+        return "".join(_shipped(name)(_Named(values)))
 
 
 def _cut(name: str, length: int) -> str:
@@ -239,29 +238,49 @@ def _tidy(text: str) -> str:
     return "\n".join(kept) + "\n"
 
 
-class _Named(Context):
-    """What a template names, asked of the values and of nothing else: Jinja asks several times where it may be."""
+class _Named:
+    """All that a shipped template asks of Jinja's context: a value by its name. Of what is not there, KeyError."""
 
-    def resolve_or_missing(self, key: str) -> Any:
-        """The value of that name, or what makes a template fail that names what is not there."""
-        try:
-            return self.parent[key]
-        except KeyError:
-            return super().resolve_or_missing(key)
+    __slots__ = ("resolve_or_missing",)
+
+    def __init__(self, values: Values) -> None:
+        self.resolve_or_missing = values.__getitem__
+
+
+class _Whole(NodeTransformer):
+    """Puts what a template includes into its place, once: to look for it each time costs half of a text."""
+
+    def __init__(self, environment: SandboxedEnvironment) -> None:
+        self._environment, self._loader = environment, FileSystemLoader(TEMPLATES)
+
+    def of(self, name: str) -> nodes.Template:
+        """The template of that name, with all that it includes. Raises TemplateNotFound."""
+        source, *_ = self._loader.get_source(self._environment, name)
+        whole: nodes.Template = self.visit(self._environment.parse(source, name))
+        return whole
+
+    def visit_Include(self, node: nodes.Include) -> list[nodes.Node]:  # noqa: N802 - Jinja's name
+        """What stands in the template that is named."""
+        return self.of(node.template.as_const()).body
+
+
+@cache
+def _shipped(name: str) -> Callable[[_Named], Iterable[str]]:
+    """What makes of values the pieces of a shipped text."""
+    environment = _environment()
+    code = environment.compile(_Whole(environment).of(name), name)
+    made: Callable[[Any], Iterable[str]] = Template.from_code(environment, code, {}).root_render_func
+    return made
 
 
 @cache
 def _environment() -> SandboxedEnvironment:
-    made = SandboxedEnvironment(
-        loader=FileSystemLoader(TEMPLATES),
+    return SandboxedEnvironment(
         undefined=StrictUndefined,
         autoescape=False,  # plain text, no page
         trim_blocks=True,
         lstrip_blocks=True,
-        auto_reload=False,
     )
-    made.context_class = _Named
-    return made
 
 
 @cache

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -243,7 +243,7 @@ class Rounds:
         """One that can't be written must not take the others along: it is said at least that it has left."""
         while self._ended:
             outcome = self._ended[-1]
-            if not (self._settled(outcome) or self._settled(replace(outcome, provider_id=None, subject="", body=""))):
+            if not (self._settled(outcome) or self._settled(outcome._replace(provider_id=None, subject="", body=""))):
                 log.critical("message %s will be sent again, for nobody can be told that it was", outcome.letter.id)
             self._ended.pop()
 

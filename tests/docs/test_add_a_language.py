@@ -26,6 +26,7 @@ CACHES = (
     render.shipped_locales,
     render.words_of,
     render._environment,
+    render._shipped,
     words.catalogs,
     disclosure._shipped,
     disclosure._found,

@@ -79,7 +79,7 @@ def test_a_feed_is_one_visit_whatever_it_is_called(name: str) -> None:
 def test_a_text_is_one_line_of_one_sms(name: str, locale: str) -> None:
     strange = facts(sender_name=NAMES[name], visit=NAMES[name], location=NAMES[name], address=NAMES[name])
     for kind in ("booked", "remind_24h", "night_before", "rescheduled", "cancelled"):
-        text = render(kind, "sms", replace(strange, previous_starts_at=strange.starts_at), [locale])
+        text = render(kind, "sms", strange._replace(previous_starts_at=strange.starts_at), [locale])
         assert septets(text.body) <= LIMIT, text.body
         assert text.body == to_gsm7(text.body)
         assert TURNS.search(text.body) is None

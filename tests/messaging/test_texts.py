@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 
 import pytest
-from jinja2 import UndefinedError
 
 from scheduler.core.reminders import KINDS
+from scheduler.messaging import render as render_module
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.facts import Moved
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
+from scheduler.messaging.phrases import Phrases
 from scheduler.messaging.render import (
     LINKED,
     TEMPLATES,
     Text,
-    _environment,
+    _Saying,
     locale_chain,
     render,
     shipped_locales,
     speak,
 )
+from scheduler.messaging.values import Values
 from tests.messaging.sample_facts import START, facts, hard_cases
 
 LOCALES = sorted(shipped_locales())
@@ -47,7 +49,7 @@ def tells_of_changes(kind: str) -> bool:
 def hard_texts(locale: str, kind: str, channel: str) -> tuple[Text, ...]:
     """With the long list of changes only where it is told: to phrase it costs more than all the rest."""
     cases = [facts(), *hard_cases()]
-    told = cases if tells_of_changes(kind) else [replace(case, moved=()) for case in cases]
+    told = cases if tells_of_changes(kind) else [case._replace(moved=()) for case in cases]
     return tuple(render(kind, channel, case, [locale]) for case in told)
 
 
@@ -80,7 +82,7 @@ def test_an_sms_is_one_sms(locale: str, kind: str) -> None:
 @pytest.mark.parametrize("locale", MANNERS)
 def test_an_sms_from_an_ordinary_clinic_names_the_zone_and_its_page_or_its_phone(locale: str, kind: str) -> None:
     said = {
-        name: render(kind, "sms", replace(facts(), link=link), [locale], one_sms=exempt).body
+        name: render(kind, "sms", facts()._replace(link=link), [locale], one_sms=exempt).body
         for name, link, exempt in (("linked", LINK, False), ("plain", "", False), ("exempt", LINK, True))
     }
     if locale in LOCALES:  # a clock with AM and PM may take the room
@@ -94,7 +96,7 @@ def test_an_sms_from_an_ordinary_clinic_names_the_zone_and_its_page_or_its_phone
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_mail_leads_to_the_page_where_there_is_something_to_do(locale: str, kind: str) -> None:
-    assert (LINK in render(kind, "email", replace(facts(), link=LINK), [locale]).body) is (kind in LINKED["email"])
+    assert (LINK in render(kind, "email", facts()._replace(link=LINK), [locale]).body) is (kind in LINKED["email"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,11 +115,11 @@ def test_an_email_is_tidy(locale: str, kind: str) -> None:
 @pytest.mark.parametrize("channel", WRITTEN)
 def test_who_must_fast_is_told_the_very_time(kind: str, channel: str) -> None:
     for link in ("", LINK):
-        body = render(kind, channel, replace(facts(), link=link), ["en"]).body
+        body = render(kind, channel, facts()._replace(link=link), ["en"]).body
         assert "No food from 03:00" in body
         assert "07:00" in body, "when the liquids stop"
         assert "ride home" in body or "take you home" in body or (channel == "sms" and link in body)
-        assert "3:00 AM" in render(kind, channel, replace(facts(), link=link), ["en-US"]).body
+        assert "3:00 AM" in render(kind, channel, facts()._replace(link=link), ["en-US"]).body
 
 
 @pytest.mark.parametrize(("locale", "drive"), [("en", "not drive for 24 hours"), ("es", "conducir durante 24 horas")])
@@ -153,8 +155,8 @@ def test_a_reader_elsewhere_is_told_by_whose_clock_to_fast(kind: str, locale: st
     for zone, said in (("America/Chicago", "03:00 EST"), ("America/Detroit", "03:00[ ,.]")):
         case = facts(recipient_zone=zone)
         texts = [render(kind, channel, case, [locale]).body for channel in WRITTEN]
-        texts += [render(kind, "sms", replace(case, link=link), [locale], one_sms=True).body for link in ("", LINK)]
-        texts += [render(kind, "sms", replace(case, link=LINK), [locale]).body, speak(kind, case, [locale]).words]
+        texts += [render(kind, "sms", case._replace(link=link), [locale], one_sms=True).body for link in ("", LINK)]
+        texts += [render(kind, "sms", case._replace(link=LINK), [locale]).body, speak(kind, case, [locale]).words]
         for text in texts:
             assert re.search(FASTING[locale].format(said), text), text
     in_words = render(kind, "email", facts(recipient_zone="America/Chicago"), [locale]).body
@@ -180,7 +182,7 @@ def test_who_may_eat_is_not_kept_from_anything_but_drinking() -> None:
 
 def test_a_fast_that_has_begun_is_not_announced_as_if_it_had_not() -> None:
     late = facts(now=START - timedelta(hours=3))
-    plain = replace(late, link="")
+    plain = late._replace(link="")
     assert "No food since 03:00 (ate? call +1 212-555-0142)" in render("night_before", "sms", plain, ["en"]).body
     assert "No food since 03:00 (ate? call" in render("night_before", "sms", late, ["en"]).body
     assert "nothing since 03:00" in render("night_before", "email", late, ["en"]).body
@@ -286,9 +288,20 @@ def test_a_value_cannot_add_a_line() -> None:
     assert "Call us: 1 2" in text.body
 
 
-def test_a_shipped_template_that_names_what_is_not_there_fails_loudly() -> None:
-    with pytest.raises(UndefinedError):
-        _environment().from_string("{{ surprise }}").render()
+def test_a_shipped_template_that_names_what_is_not_there_fails_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer.txt").write_text('{% include "inner.txt" %}')
+    (tmp_path / "inner.txt").write_text("{{ surprise }}")
+    monkeypatch.setattr(render_module, "TEMPLATES", tmp_path)
+    with pytest.raises(KeyError, match="surprise"):
+        _Saying("booked", facts(), "en", "en", None)._shipped("outer.txt", Values(facts(), Phrases("en", {}), {}))
+
+
+def test_what_a_template_includes_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = render("remind_24h", "email", facts(), ["en"])
+    monkeypatch.setattr(render_module, "_environment", None)  # what would look for it
+    assert render("remind_24h", "email", facts(), ["en"]) == said
 
 
 def test_the_overview_lists_every_visit() -> None:
@@ -298,7 +311,7 @@ def test_the_overview_lists_every_visit() -> None:
 
 
 def test_news_of_a_move_names_both_times() -> None:
-    moved = replace(facts(), previous_starts_at=START - timedelta(days=2))
+    moved = facts()._replace(previous_starts_at=START - timedelta(days=2))
     body = render("rescheduled", "email", moved, ["en"]).body
     assert "from Monday, January 11, 2027" in body
     assert "Wednesday, January 13, 2027" in body
@@ -306,7 +319,7 @@ def test_news_of_a_move_names_both_times() -> None:
 
 @pytest.mark.parametrize(("locale", "stays"), [("en", "Your appointment takes place"), ("es", "Su cita tiene lugar")])
 def test_a_visit_that_takes_place_after_all_is_not_said_to_have_moved(locale: str, stays: str) -> None:
-    moved = replace(facts(), previous_starts_at=START - timedelta(days=2))
+    moved = facts()._replace(previous_starts_at=START - timedelta(days=2))
     assert render("rescheduled", "email", facts(), [locale]).subject == stays
     assert render("rescheduled", "email", moved, [locale]).subject != stays
 

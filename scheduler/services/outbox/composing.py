@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -69,13 +68,13 @@ def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:
 def _with(letter: Letter, also: list[Stop]) -> Letter:
     if not (also or letter.also):
         return letter
-    return replace(letter, also=tuple(sorted(also, key=lambda stop: stop.starts_at)))
+    return letter._replace(also=tuple(sorted(also, key=lambda stop: stop.starts_at)))
 
 
 def _beside(scene: Scene, letter: Letter, others: Sequence[Message]) -> Letter:
     """The letter that holds while the others' visits stand as they do."""
     visits = [visit for other in others if (visit := scene.visit_of(other)) is not None]
-    return replace(letter, beside={**letter.beside, **_standing(visits)}) if visits else letter
+    return letter._replace(beside={**letter.beside, **_standing(visits)}) if visits else letter
 
 
 def _standing(visits: Iterable[Appointment]) -> dict[UUID, tuple[int, str, str | None]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from scheduler.core.calendar_entry import Entry, Method
 from scheduler.services.patient_links import Link
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,8 @@ class Turn:
     time_zone: str
 
 
-@dataclass(frozen=True)
-class Letter:
-    """One claimed message, held by `token` until its lease runs out.
+class Letter(NamedTuple):
+    """One claimed message, held by `token` until its lease runs out. A tuple: of as many fields, far cheaper to make.
 
     Instants are aware UTC, `time_zone` is the site's. `about` is the time of which it speaks. Minutes of fasting are
     before that time; None does not apply. `locales` are the recipient's and the organization's. `also` are other
@@ -76,16 +78,16 @@ class Letter:
     stops: tuple[Stop, ...] = ()
     also: tuple[Stop, ...] = ()
     turns: tuple[Turn, ...] = ()
-    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, str]] = _NOTHING
     one_sms: bool = False
     link: Link | None = None
     shows_page: bool = False
     owed_at: int | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = _NOTHING
     calendar: tuple[Entry, ...] = ()
     method: Method = "PUBLISH"
     patient_revision: int | None = None
-    beside: Mapping[UUID, tuple[int, str, str | None]] = field(default_factory=dict)
+    beside: Mapping[UUID, tuple[int, str, str | None]] = _NOTHING
 
     @property
     def page(self) -> str:
@@ -97,8 +99,7 @@ class Letter:
         return text.replace(self.link.token, "…") if self.link is not None else text
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one delivery went. `error` is empty when it was accepted; `permanent` says that trying again is of no use.
 
     `down` says that it is the whole channel which is, and not this message's fault.
