@@ -83,7 +83,7 @@ def _at_rest(scene: Scene, message: Message, visit: Appointment) -> Judgement | 
     now, here = scene.call.now, scene.person(message.patient_id).now_at(visit.time_zone)
     if not here.rests or message.context.get("at_night"):
         return None
-    opens, by = next_open(here.recipient, now), message.context.get("arrive_by")
+    opens, by = next_open(here.anybody, now), message.context.get("arrive_by")
     is_urgent = bool(message.context.get("urgent"))
     if is_urgent and by is not None and now < datetime.fromisoformat(by) <= opens:
         return None
@@ -151,7 +151,7 @@ def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement
     rests = here.is_quiet and VOICE in usable
     route = scene.route(message, visit, [name for name in usable if not (rests and name == VOICE)])
     if route.channel is None and rests and VOICE in addresses:
-        opens = next_open(here.recipient, now)
+        opens = next_open(here.anybody, now)
         return PutOff(opens) if opens < message.expires_at else Drop("expired_unsent", "quiet_hours")
     if route.channel is None:
         return Drop("suppressed", route.reason or "no_channel")

@@ -9,9 +9,10 @@ from datetime import date, datetime, timedelta
 from scheduler.core.civil import to_local
 from scheduler.core.policies import Messaging
 from scheduler.core.reminders import Recipient, is_night, resting
+from scheduler.core.reminders.quiet import parse_clock
 from scheduler.models import Organization, Patient
 from scheduler.services import opt_outs
-from scheduler.services.outbox.people import addresses_of, basis_of, recipient_of
+from scheduler.services.outbox.people import addresses_of, basis_of
 
 #: What was due before quiet hours began may leave a little into them, though not into the law's: a worker is never
 #: quite punctual.
@@ -20,16 +21,37 @@ GRACE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Now:
-    """The present moment where a patient is: whether it `is_quiet` there, and so for a while that it `rests`."""
+    """The present moment in one zone: whether it `is_quiet` there, and so for a while that it `rests`.
 
-    recipient: Recipient
+    Of `anybody` there only the clock and the quiet hours are told.
+    """
+
+    anybody: Recipient
     today: date
     is_quiet: bool
     rests: bool
 
 
+class Clocks:
+    """One moment by the clocks of all zones, and whether an organization has quiet hours there."""
+
+    def __init__(self, manners: Messaging, now: datetime) -> None:
+        self._quiet = parse_clock(manners.quiet_from), parse_clock(manners.quiet_to)
+        self._now, self._places = now, dict[str, Now]()
+
+    def at(self, time_zone: str) -> Now:
+        """The present there."""
+        known = self._places.get(time_zone)
+        if known is None:
+            anybody, now = Recipient(time_zone, frozenset(), *self._quiet), self._now
+            is_quiet, today = resting(anybody, now), to_local(now, time_zone).date()
+            rests = is_quiet and (resting(anybody, now - GRACE) or is_night(anybody, now))
+            known = self._places[time_zone] = Now(anybody, today, is_quiet, rests)
+        return known
+
+
 class Person:
-    """A patient at one moment, by the manners of an organization; `shut` are the classes closed by address."""
+    """A patient at the moment of `clocks`, by an organization's manners; `shut` are the classes closed by address."""
 
     def __init__(
         self,
@@ -38,14 +60,14 @@ class Person:
         patient: Patient,
         shut: Mapping[str, Collection[str]],
         now: datetime,
+        clocks: Clocks,
     ) -> None:
-        self._organization, self._patient, self._shut, self._now = organization, patient, shut, now
+        self._patient, self._shut, self._clocks = patient, shut, clocks
         self.locales = tuple(filter(None, (patient.locale, organization.default_locale)))
         self.basis, self.caps = manners.of_patient(basis_of(patient, now))
         self.prefers: str | None = patient.preferences.get("channel")
         self._reached = addresses_of(patient, now)
         self._addresses: dict[str, Mapping[str, str]] = {}
-        self._places: dict[str, Now] = {}
 
     def addresses(self, message_class: str) -> Mapping[str, str]:
         """The channels that are open for messages of the class, and the address of each."""
@@ -60,10 +82,4 @@ class Person:
 
     def now_at(self, site_zone: str) -> Now:
         """The present for one who visits a site of that zone; without a zone of their own they live there."""
-        known = self._places.get(site_zone)
-        if known is None:
-            recipient, now = recipient_of(self._organization, self._patient, site_zone, self._now), self._now
-            is_quiet, today = resting(recipient, now), to_local(now, recipient.time_zone).date()
-            rests = is_quiet and (resting(recipient, now - GRACE) or is_night(recipient, now))
-            known = self._places[site_zone] = Now(recipient, today, is_quiet, rests)
-        return known
+        return self._clocks.at(self._patient.time_zone or site_zone)

@@ -22,23 +22,30 @@ from scheduler.models.among import among
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.due import COLUMNS, read
-from scheduler.services.outbox.person import Person
+from scheduler.services.outbox.person import Clocks, Person
 from scheduler.services.patient_links import Links
 
 Row = TypeVar("Row", Appointment, Course, Location, Patient)
 
+#: What is judged by, and spoken of. To read all columns would cost a clinic, where most messages are of different
+#: patients, more than to judge.
+_COLUMNS: dict[type[Any], str] = {
+    Appointment: "id patient_id location_id visit_type course_id series_id status outcome time_zone starts_at ends_at"
+    " sequence confirmed_at fulfilled_at",
+    Course: "id status",
+    Location: "id name address",
+    Patient: "id time_zone locale contacts consents preferences revision",
+}
+#: What these rows are read into: of what SQLAlchemy hands out, each look at a column costs as much as a whole such row.
+_PLAIN: dict[type[Any], Any] = {model: namedtuple(model.__name__, names) for model, names in _COLUMNS.items()}  # noqa: PYI024
 # Made once: to make these costs more than to send them. Of tables and not of mapped classes, which cost more than all
 # that is done with what they hold.
 _ROWS: dict[type[Any], Any] = {
-    model: select(table := cast("Table", model.__table__)).where(
+    model: select(*(table.c[name] for name in names.split())).where(
         table.c.organization_id == bindparam("owner"), among(table.c.id, "ids")
     )
-    for model in (Appointment, Course, Location, Patient)
-}
-#: What these rows are read into: of what SQLAlchemy hands out, each look at a column costs as much as a whole such row.
-_PLAIN: dict[type[Any], Any] = {
-    model: namedtuple(model.__name__, cast("Table", model.__table__).c.keys())  # noqa: PYI024 - the columns are the table's
-    for model in _ROWS
+    for model, names in _COLUMNS.items()
+    for table in (cast("Table", model.__table__),)
 }
 _message, _hold = cast("Table", Message.__table__).c, cast("Table", ClinicalHold.__table__).c
 _MINE = _message.organization_id == bindparam("owner")
@@ -104,6 +111,10 @@ class Scene:
     _kinds: dict[str, VisitType] = field(default_factory=dict)
     # As they are at this moment: no other scene's.
     _people: dict[UUID, Person] = field(default_factory=dict, init=False)
+    _clocks: Clocks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._clocks = Clocks(self.manners, self.call.now)
 
     @classmethod
     def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
@@ -182,7 +193,7 @@ class Scene:
         known = self._people.get(patient_id)
         if known is None:
             known = self._people[patient_id] = Person(
-                self.organization, self.manners, self.patients[patient_id], self.shut, self.call.now
+                self.organization, self.manners, self.patients[patient_id], self.shut, self.call.now, self._clocks
             )
         return known
 
@@ -190,7 +201,7 @@ class Scene:
         """By which channel the message goes now, by the caps of the patient's own days."""
         context, person = message.context, self.person(message.patient_id)
         here = person.now_at(visit.time_zone)
-        zone = here.recipient.time_zone
+        zone = here.anybody.time_zone
         days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(message.patient_id, ()))
         one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
         return route(one, person.addresses(one.cls), person.basis, person.caps, days, here.today)
