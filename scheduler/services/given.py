@@ -35,8 +35,8 @@ def given(name: str, columns: Mapping[str, TypeEngine[Any]], *, among: str | Non
     )
 
 
-def as_text(rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """The rows as that parameter wants them, or several such by name."""
+def as_text(rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> str:
+    """The rows as that parameter wants them, or what else is told of several by name."""
     return orjson.dumps(rows, _instant, orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 

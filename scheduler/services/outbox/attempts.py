@@ -5,12 +5,14 @@ All that a round has to say of its deliveries is one statement on PostgreSQL, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     CursorResult,
     Integer,
     Table,
@@ -22,13 +24,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import cast as as_type
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Message, MessageAttempt
 from scheduler.models.among import among
+from scheduler.models.base import UtcDateTime
 from scheduler.services.given import as_text, given
 from scheduler.services.outbox.letters import Letter, Outcome
 
@@ -40,27 +43,26 @@ _ENDED = ("outcome", "provider_id", "error")
 _KEPT = ("provider_id", "sent_to", "body")
 _SAYS_IT = _attempt.organization_id == bindparam("owner")
 _HOLDS_IT = _message.organization_id == bindparam("owner"), _message.status == "sending"
-_SENT: dict[str, Any] = {
-    "status": "sent", "reason": None, "token": None, "lease_until": None, "sent_at": bindparam("at"),
-}  # fmt: skip
 
-# One by one, as SQLite likes it. A transaction whose commit went through though its answer was lost is done again, and
-# has recorded already what begins.
-_BEGIN_EACH = sqlite.insert(_attempts).on_conflict_do_nothing()
-_END_EACH = (
-    update(_attempts)
-    .where(_SAYS_IT, _attempt.message_id == bindparam("its_message_id"), _attempt.number == bindparam("its_number"))
-    .values({"ended_at": bindparam("at")} | {name: bindparam(f"its_{name}") for name in _ENDED})
-)
-_SEND_EACH = (
-    update(_messages)
-    .where(*_HOLDS_IT, _message.id == bindparam("its_id"), _message.token == bindparam("its_token"))
-    .values(_SENT | {name: bindparam(f"its_{name}") for name in _KEPT})
-)
+# One by one, as SQLite likes it, and in its own words: to turn each row into them costs SQLAlchemy more than SQLite to
+# write it. A transaction whose commit went through though its answer was lost is done again, and has recorded already
+# what begins.
+_BEGIN_EACH = f"""
+    INSERT INTO message_attempts (organization_id, began_at, {", ".join(_BEGUN)}) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""  # noqa: S608 - our own columns
+_END_EACH = f"""
+    UPDATE message_attempts SET ended_at = ?, {" = ?, ".join(_ENDED)} = ?
+    WHERE organization_id = ? AND message_id = ? AND number = ?"""  # noqa: S608
+_SEND_EACH = f"""
+    UPDATE messages SET status = 'sent', reason = NULL, token = NULL, lease_until = NULL, sent_at = ?,
+        {" = ?, ".join(_KEPT)} = ?
+    WHERE organization_id = ? AND id = ? AND status = 'sending' AND token = ?"""  # noqa: S608
 
 
 # All that is said of those that ended, in the statement once: it is long, and each place would be planned with it.
-_TOLD = select(bindparam("ended", type_=JSONB()).label("ended")).cte("told").prefix_with("MATERIALIZED")
+_TOLD = (
+    select(as_type(bindparam("ended", type_=Text()), JSONB()).label("ended")).cte("told").prefix_with("MATERIALIZED")
+)
 
 
 def _said_of(key: ColumnElement[UUID], name: str) -> ColumnElement[str]:
@@ -86,7 +88,8 @@ def _all() -> Any:
     return (
         update(_messages)
         .where(*_HOLDS_IT, among(sent, "accepted"), _message.token == as_type(_said_of(sent, "token"), Uuid()))
-        .values(_SENT | {name: as_type(_said_of(sent, name), _message[name].type) for name in _KEPT})
+        .values(status="sent", reason=None, token=None, lease_until=None, sent_at=bindparam("at"))
+        .values({name: as_type(_said_of(sent, name), _message[name].type) for name in _KEPT})
         .add_cte(begin.on_conflict_do_nothing().cte("beginning"), end.cte("ending"))
     )
 
@@ -101,27 +104,38 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
     """
     if not (begun or ended):
         return 0
-    shared = {"owner": call.organization_id, "at": call.now}
-    begins = list(map(_begin, begun))
     accepted = [outcome for outcome in ended if not outcome.error]
-    if session.get_bind().dialect.name == "postgresql":
-        told = {
-            "begun": as_text(begins),
-            "ended": {str(each.letter.id): _end(each) | _sent_as_text(each) for each in ended},
-            "whose": [each.letter.id for each in ended],
-            "accepted": [each.letter.id for each in accepted],
-        }
-        return cast("CursorResult[Any]", session.connection().execute(_ALL, shared | told)).rowcount
-    ends = [{"message_id": each.letter.id, **_end(each)} for each in ended]
-    sends = [{"id": each.letter.id, **_sent(each)} for each in accepted]
-    if begins:
-        of = {"organization_id": call.organization_id, "began_at": call.now}
-        session.connection().execute(_BEGIN_EACH, [of | row for row in begins])
-    if ends:
-        session.connection().execute(_END_EACH, list(_its(shared, ends)))
-    if not sends:
+    if session.get_bind().dialect.name != "postgresql":
+        return _one_by_one(session.connection(), call, begun, ended, accepted)
+    told = {
+        "owner": call.organization_id,
+        "at": call.now,
+        "begun": as_text([dict(zip(_BEGUN, _begin(letter), strict=True)) for letter in begun]),
+        "ended": as_text({str(each.letter.id): _end_as_text(each) for each in ended}),
+        "whose": [each.letter.id for each in ended],
+        "accepted": [each.letter.id for each in accepted],
+    }
+    return cast("CursorResult[Any]", session.connection().execute(_ALL, told)).rowcount
+
+
+def _one_by_one(
+    connection: Connection, call: Call, begun: Sequence[Letter], ended: Sequence[Outcome], accepted: Sequence[Outcome]
+) -> int:
+    owner, at = call.organization_id.hex, UtcDateTime().process_bind_param(call.now, connection.dialect)
+    if begun:
+        begins = [(owner, at, key.hex, number, channel) for key, number, channel in map(_begin, begun)]
+        connection.exec_driver_sql(_BEGIN_EACH, begins)
+    if ended:
+        ends = [(at, *_end(each).values(), owner, each.letter.id.hex, each.letter.attempts + 1) for each in ended]
+        connection.exec_driver_sql(_END_EACH, ends)
+    if not accepted:
         return 0
-    return cast("CursorResult[Any]", session.connection().execute(_SEND_EACH, list(_its(shared, sends)))).rowcount
+    sends = [
+        (at, each.provider_id, letter.to, json.dumps(_body(each)), owner, letter.id.hex, letter.token.hex)
+        for each in accepted
+        for letter in (each.letter,)
+    ]
+    return connection.exec_driver_sql(_SEND_EACH, sends).rowcount
 
 
 def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAttempt]:
@@ -130,36 +144,21 @@ def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAt
     return list(session.scalars(select(MessageAttempt).where(*mine).order_by(MessageAttempt.number)))
 
 
-def _its(shared: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    return ({**shared, **{f"its_{name}": value for name, value in row.items()}} for row in rows)
-
-
-def _begin(letter: Letter) -> dict[str, Any]:
-    return {"message_id": letter.id, "number": letter.attempts + 1, "channel": letter.channel}
+def _begin(letter: Letter) -> tuple[UUID, int, str]:
+    """What `_BEGUN` names."""
+    return letter.id, letter.attempts + 1, letter.channel
 
 
 def _end(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "number": outcome.letter.attempts + 1,
-        "outcome": outcome.end,
-        "provider_id": outcome.provider_id,
-        "error": outcome.error[:300] or None,
-    }
+    """What `_ENDED` names."""
+    return {"outcome": outcome.end, "provider_id": outcome.provider_id, "error": outcome.error[:300] or None}
 
 
-def _sent_as_text(outcome: Outcome) -> dict[str, Any]:
-    return {} if outcome.error else _sent(outcome) | {"token": outcome.letter.token.hex}
+def _end_as_text(outcome: Outcome) -> dict[str, Any]:
+    letter, ended = outcome.letter, {"number": outcome.letter.attempts + 1} | _end(outcome)
+    return ended if outcome.error else ended | {"token": letter.token.hex, "sent_to": letter.to, "body": _body(outcome)}
 
 
-def _sent(outcome: Outcome) -> dict[str, Any]:
-    letter = outcome.letter
-    return {
-        "token": letter.token,
-        "provider_id": outcome.provider_id,
-        "sent_to": letter.to,
-        "body": {
-            "subject": letter.for_keeping(outcome.subject),
-            "body": letter.for_keeping(outcome.body),
-            "locale": outcome.locale,
-        },
-    }
+def _body(outcome: Outcome) -> dict[str, str]:
+    keeping = outcome.letter.for_keeping
+    return {"subject": keeping(outcome.subject), "body": keeping(outcome.body), "locale": outcome.locale}
