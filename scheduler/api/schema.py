@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from scheduler.api.reading import Reader
 from scheduler.api.writing import Writer
 from scheduler.core.errors import Fault, Invalid
 
@@ -87,6 +88,11 @@ class Schema(ma.Schema):
         """From an object to its JSON: what encoding `dump` would give."""
         return Writer(self)
 
+    @cached_property
+    def well_formed(self) -> Callable[[Any], dict[str, Any] | None]:
+        """From JSON in which nothing is wrong to what `load` would make of it; None for any other."""
+        return Reader(self)
+
     def as_values(self, obj: Any) -> dict[str, Any]:
         """The same as plain values: for what is kept, or part of another document."""
         shown: dict[str, Any] = json.loads(self.as_json(obj))
@@ -99,8 +105,11 @@ def instance(of: type[S]) -> S:
     return of()
 
 
-def read(schema: ma.Schema, value: Any, *, pointer: str = "") -> dict[str, Any]:
+def read(schema: Schema, value: Any, *, pointer: str = "") -> dict[str, Any]:
     """Load `value`. Raises `Invalid` with every fault in it."""
+    known = schema.well_formed(value)
+    if known is not None:
+        return known
     try:
         loaded: dict[str, Any] = schema.load(value)
     except ma.ValidationError as error:
