@@ -36,13 +36,7 @@ def parse(raw: bytes) -> Any:
     nesting), `Invalid` naming every string with control characters or lone surrogates.
     """
     try:
-        value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_number,
-        )
+        value = _JSON.decode(raw.decode("utf-8"))
     except MalformedJson:
         raise
     except UnicodeDecodeError as error:
@@ -122,3 +116,6 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise MalformedJson("A number is out of range.")
     return value
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_number)

@@ -128,12 +128,12 @@ def _plain(value: Any) -> Any:
     """JSON's own kinds only: what the document column can hold, and nothing that changes later."""
     if type(value) in _OWN:
         return value
-    if isinstance(value, Mapping):
-        return {str(key): item if type(item) in _OWN else _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): item if type(item) in _OWN else _plain(item) for key, item in value.items()}
     return value

@@ -68,7 +68,8 @@ def book(
     appointment = draft(call, wanted, found)
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id
-    overrides.record(session, call, appointment, wanted.override, found.lifted.rules if found.lifted else ())
+    if found.lifted is not None:
+        overrides.record(session, call, appointment, wanted.override, found.lifted.rules)
     sheet = Sheet()
     serving = settle(session, call, [(appointment, found)], hold=hold, sheet=sheet)
     outbox.owe_for_appointment(session, call, appointment, alone=news, kind=found.kind, to=told, sheet=sheet)

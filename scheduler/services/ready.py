@@ -98,7 +98,9 @@ class _Told:
 
 
 def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
-    """What a value of that kind goes through; a list of ids is written down at once, and not one by one."""
+    """What a value of that kind goes through. Ids are written down here: the driver asks each what it is."""
+    if isinstance(kind, Uuid):
+        return lambda key: None if key is None else f"{key.int:032x}"
     if isinstance(kind, ARRAY) and isinstance(kind.item_type, Uuid):
         return lambda ids: "{" + ",".join([f"{each.int:032x}" for each in ids]) + "}"
     return kind.dialect_impl(dialect).bind_processor(dialect)
