@@ -169,7 +169,7 @@ def _take(session: Session, call: Call, takes_over: bool, limit: int, way: str |
     if limit <= 0:
         return []
     asked = {"owner": call.organization_id, "now": call.now, "room": limit, "way": way}
-    return read(session.connection().execute(_due(takes_over, way is not None), asked))
+    return read(session.connection().execute(_due(takes_over, way is not None), asked).all())
 
 
 @cache

@@ -85,8 +85,8 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
     """The letter by itself."""
     visit = scene.visit_of(message)
     assert visit is not None  # noqa: S101 - judged before
-    patient, organization = scene.patients[message.patient_id], scene.organization
-    person, context = scene.person(message.patient_id), message.context
+    person, context, organization = scene.person(message.patient_id), message.context, scene.organization
+    patient = person.patient
     kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
     told = kind.instructions
     page = shows_page(scene, message, judgement.channel)

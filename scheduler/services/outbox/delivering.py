@@ -140,38 +140,36 @@ def _begun(
     until = call.now + lease
     ours = _ours(letters) | {"since": until - JUDGED_FOR, "until": until, "numbers": numbers, "again": again}
     rows = session.connection().execute(_BEGIN, ours).all()
-    held = {key: standing for key, standing, _, _ in rows}
+    held = {key: (standing, revision) for key, standing, revision, _ in rows}
     if len(held) < len(letters):
         # Called off while another worker had begun them, or claimed too long ago; those of another's lease are let be.
         lost = [letter for letter in letters if letter.id not in held]
         session.execute(_PUT_AWAY, _ours(lost))
         release(session, lost)
-    stale = _stale(session, call, letters, {key: revision for key, _, revision, _ in rows})
+    stands = _beside(session, call, letters)
     shut: Mapping[str, Collection[str]] = {}
     if any(some_shut for *_, some_shut in rows):
         shut = opt_outs.closed(session, call.organization_id, numbers)
     return tuple(
         letter
         for letter in letters
-        if letter.id in held and _may_go(session, call, letter, held[letter.id], shut, is_stale=letter.id in stale)
+        if (found := held.get(letter.id)) is not None
+        and _may_go(session, call, letter, found[0], shut, is_stale=_is_stale(letter, found[1], stands))
     )
 
 
-def _stale(
-    session: Session, call: Call, letters: Sequence[Letter], revisions: Mapping[UUID, int | None]
-) -> Collection[UUID]:
-    """Which of those held were written for a patient or for other visits that are not any more as they were."""
+def _beside(session: Session, call: Call, letters: Sequence[Letter]) -> Mapping[UUID, tuple[Any, ...]]:
+    """How the other visits stand of which they speak."""
     wanted = {key for letter in letters for key in letter.beside}
-    stands: Mapping[UUID, tuple[Any, ...]] = {}
-    if wanted:
-        asked = {"owner": call.organization_id, "visits": wanted}
-        stands = {key: tuple(rest) for key, *rest in session.connection().execute(_BESIDE, asked)}
-    return {
-        letter.id
-        for letter in letters
-        if revisions.get(letter.id) != letter.patient_revision
-        or any(stands.get(key) != stood for key, stood in letter.beside.items())
-    }
+    if not wanted:
+        return {}
+    asked = {"owner": call.organization_id, "visits": wanted}
+    return {key: tuple(rest) for key, *rest in session.connection().execute(_BESIDE, asked)}
+
+
+def _is_stale(letter: Letter, revision: int | None, stands: Mapping[UUID, tuple[Any, ...]]) -> bool:
+    """Whether it was written for a patient or for other visits that are not any more as they were."""
+    return revision != letter.patient_revision or any(stands.get(key) != stood for key, stood in letter.beside.items())
 
 
 def _may_go(

@@ -38,8 +38,10 @@ def link_of(scene: Scene, message: Message, visit: Appointment, channel: str, *,
 
     A page is for the patient to act on; from an e-mail, messages of its class are ended too.
     """
+    if scene.links is None:
+        return None
     scopes = [*(SCOPES if page else ()), *([f"{STOP}{message.context['class']}"] if channel == "email" else ())]
-    if scene.links is None or not scopes:
+    if not scopes:
         return None
     return scene.links.link(scene.organization.code, visit, f"{message.id} {channel}", scopes)
 

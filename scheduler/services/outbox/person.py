@@ -62,7 +62,7 @@ class Person:
         now: datetime,
         clocks: Clocks,
     ) -> None:
-        self._patient, self._shut, self._clocks = patient, shut, clocks
+        self.patient, self._shut, self._clocks = patient, shut, clocks
         self.locales = tuple(filter(None, (patient.locale, organization.default_locale)))
         self.basis, self.caps = manners.of_patient(basis_of(patient, now))
         self.prefers: str | None = patient.preferences.get("channel")
@@ -82,4 +82,4 @@ class Person:
 
     def now_at(self, site_zone: str) -> Now:
         """The present for one who visits a site of that zone; without a zone of their own they live there."""
-        return self._clocks.at(self._patient.time_zone or site_zone)
+        return self._clocks.at(self.patient.time_zone or site_zone)

@@ -109,8 +109,10 @@ class Scene:
     #: What a letter of this batch says as well.
     taken_along: list[Message] = field(default_factory=list)
     _kinds: dict[str, VisitType] = field(default_factory=dict)
+    _names: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
     # As they are at this moment: no other scene's.
     _people: dict[UUID, Person] = field(default_factory=dict, init=False)
+    _last: tuple[UUID, Person] | None = field(default=None, init=False)
     _clocks: Clocks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -180,21 +182,30 @@ class Scene:
 
     def name_of(self, visit: Appointment) -> str:
         """What its patient is told that the visit is, in their language."""
-        return self.kind_of(visit).called(self.person(visit.patient_id).locales)
+        key = visit.visit_type, self.person(visit.patient_id).locales
+        known = self._names.get(key)
+        if known is None:
+            known = self._names[key] = self.kind_of(visit).called(key[1])
+        return known
 
     def is_held(self, visit: Appointment) -> bool:
         """Whether a clinical hold freezes the visit: its patient may not be dosed, and it is a dose."""
         course = self.courses.get(visit.course_id) if visit.course_id else None
-        held = visit.patient_id in self.held or (course is not None and course.status == "on-hold")
+        held = bool(self.held) and visit.patient_id in self.held
+        held = held or (course is not None and course.status == "on-hold")
         return held and self.kind_of(visit).kind == "dosing"
 
     def person(self, patient_id: UUID) -> Person:
         """One of the patients, and what is known of them by now."""
+        last = self._last
+        if last is not None and last[0] is patient_id:  # of one message it is asked several times
+            return last[1]
         known = self._people.get(patient_id)
         if known is None:
             known = self._people[patient_id] = Person(
                 self.organization, self.manners, self.patients[patient_id], self.shut, self.call.now, self._clocks
             )
+        self._last = patient_id, known
         return known
 
     def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
@@ -225,8 +236,8 @@ def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID])
         return {}
     asked = {"owner": call.organization_id, "ids": ids}
     # To be read like the mapped class, and for nothing else.
-    plain = _PLAIN[table]._make
-    return {row.id: cast("Row", row) for row in map(plain, session.connection().execute(_ROWS[table], asked))}
+    plain, found = _PLAIN[table]._make, session.connection().execute(_ROWS[table], asked).all()
+    return {row.id: cast("Row", row) for row in map(plain, found)}
 
 
 def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[UUID, list[Appointment]]:
@@ -264,7 +275,7 @@ def _beside(
     beside = read(connection.execute(_SAID_BY, {name: asked[name] for name in ("owner", "here")}))
     if hosts:
         beside += read(connection.execute(_WAITING, asked))
-    open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now)]
+    open_ones = [one for one in messages if _may_be_said_by_another(one, call.now) and one.patient_id in hosts]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
@@ -275,7 +286,8 @@ def _beside(
 
 def _may_be_said_by_another(message: Message, now: datetime) -> bool:
     is_open = message.status == "pending" and message.called_off_at is None
-    return is_open and message.due_at > now - MERGED_WITHIN
+    may_be = message.merged_into is not None or bool(message.context.get("merges"))
+    return may_be and is_open and message.due_at > now - MERGED_WITHIN
 
 
 def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
@@ -293,6 +305,6 @@ def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[
         "now": call.now,
     }
     found: dict[UUID, list[datetime]] = defaultdict(list)
-    for patient_id, sent_at in session.connection().execute(_TEXTS, asked):
+    for patient_id, sent_at in session.connection().execute(_TEXTS, asked).all():
         found[patient_id].append(sent_at or call.now)
     return found
