@@ -38,23 +38,30 @@ Places = list[tuple[Appointment, Found]]
 
 
 def look(
-    session: Session, call: Call, stored: StoredPlan, read: Callable[[], Desk], *, freed: Collection[UUID] = ()
+    session: Session,
+    call: Call,
+    stored: StoredPlan,
+    read: Callable[[], Desk],
+    *,
+    freed: Collection[UUID] = (),
+    agreed: Collection[UUID] = (),
 ) -> tuple[Desk, Places]:
     """The plan's visits where they fit now, under locks that keep it so, and the desk that they were seen at.
 
-    `read` reads the desk; `freed` are resources that its visits had before. The calendars are read before the locks and
-    again only where they have changed, so that nobody waits for that. Raises as `places_of` does.
+    `read` reads the desk; `freed` are resources that its visits had before, `agreed` the sessions whose times were
+    agreed whatever the patient wishes. The calendars are read before the locks and again only where they have changed,
+    so that nobody waits for that. Raises as `places_of` does.
     """
     desk = read()
     own = {*freed, *_people(stored), desk.course.row.patient_id}
     with session.begin_nested() as savepoint:
         seen = _locked(session, call, desk, own, read)
-        places = places_of(call, seen, stored)
+        places = places_of(call, seen, stored, agreed)
         if concerned(places) <= own:
             return seen, places
         savepoint.rollback()  # the locks go with it: more of them, in order, can only be taken by whoever holds none
     seen = _locked(session, call, desk, {*freed, *desk.loaded.rows}, read)
-    return seen, places_of(call, seen, stored)
+    return seen, places_of(call, seen, stored, agreed)
 
 
 def _locked(session: Session, call: Call, desk: Desk, ids: Collection[UUID], read: Callable[[], Desk]) -> Desk:
@@ -68,7 +75,7 @@ def _people(stored: StoredPlan) -> set[UUID]:
     return {UUID(each) for entry in stored.body["sessions"] for each in (*entry["people"], *entry.get("pool", ()))}
 
 
-def places_of(call: Call, desk: Desk, stored: StoredPlan) -> Places:
+def places_of(call: Call, desk: Desk, stored: StoredPlan, agreed: Collection[UUID] = ()) -> Places:
     """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates."""
     passed = frozenset(gate.key for gate in desk.course.gates if gate.outcome in {"passed", "waived"})
     site, timeline = desk.loaded.site, desk.loaded.site.timeline
@@ -84,6 +91,10 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan) -> Places:
     calendars = site.calendars
     places = []
     for spec, entry in planned:
+        wall = to_local(datetime.fromisoformat(entry["start"]), site.time_zone)
+        unsuited = None if UUID(entry["session_id"]) in agreed else desk.preferences.against(wall)
+        if unsuited is not None:  # the patient has said so since
+            raise PlanStale(f"Session {spec.sequence} does not suit the patient any more. {unsuited.detail}")
         kind = desk.kinds[spec.visit_type]
         confirmed = all(gate in passed for gate in spec.gates)
         others = {index: place for index, place in all_booked.items() if index != spec.index}

@@ -100,7 +100,7 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
         around = set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing")
         return asked_by(allowances.widened(around, beyond), call, by)
 
-    _, places = look(session, call, stored, desk, freed=freed)
+    _, places = look(session, call, stored, desk, freed=freed, agreed=_agreed(case, stored))
     placed, was = _in_place(session, call, places, moving, by)
     if placed:
         away = [each.row.id for each in ending if each.action != "not_dosed"]
@@ -113,6 +113,17 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
     session.delete(stored)
     session.flush()
     return views(session, call, [row for row, _ in placed])
+
+
+def _agreed(case: Case, stored: StoredPlan) -> set[UUID]:
+    """The sessions that stay at their time, or were asked to come at the time that they get."""
+    asked = {change.appointment_id for change in case.changes if change.action == "move"}
+    found = set()
+    for each in stored.body["sessions"]:
+        row = case.view.booked.get(UUID(each["session_id"]))
+        if row is not None and (row.id in asked or row.starts_at == datetime.fromisoformat(each["start"])):
+            found.add(UUID(each["session_id"]))
+    return found
 
 
 def _expect_as_it_was(rows: Mapping[UUID, Appointment], stored: StoredPlan) -> None:

@@ -112,6 +112,30 @@ def test_a_patient_who_can_come_on_other_days_only_is_planned_anew_for_them(ward
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_plan_that_does_not_suit_any_more_is_stale(ward: Any) -> None:
+    """It was made before the patient said otherwise; the fresh one is as they wish now. So it is with a re-plan."""
+    it = ward(protocol(2))
+
+    def stale(plan: dict[str, Any]) -> dict[str, Any]:
+        told = it.desk.post(f"{it.path}/bookings", json={"plan_token": plan["token"]})
+        assert (told.status_code, told.json["code"]) == (409, "plan_stale"), told.text
+        assert "does not suit the patient any more" in told.json["detail"]
+        return dict(told.json["plan"])
+
+    plan = it.plan(through="all")
+    it.change(preferences={"earliest": "11:30"})
+    it.book(stale(plan))
+    assert min(f"{each:%H:%M}" for each in it.starts("dose") + it.starts("talk")) >= "11:30"
+    last = [each for each in it.course["sessions"] if each["step"] == "dose"][-1]
+    planned = it.replan({"appointment_id": last["appointment_id"], "action": "cancel"})
+    day = next(each["to"] for each in planned["diff"]["moved"] if each["session_id"] == last["id"])[:10]
+    it.change(preferences={"blackouts": [{"from": day, "to": day}]})
+    it.book(stale(planned))
+    assert day not in {f"{each:%Y-%m-%d}" for each in it.starts("dose") + it.starts("talk")}
+    assert it.course["unfit"] == []
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_what_was_agreed_against_a_wish_stays_agreed(ward: Any) -> None:
     it = ward(protocol(2), weekdays=["mon", "tue", "wed", "thu", "fri"], latest="16:00")
     visits = it.book(it.plan(through="all"))
