@@ -139,7 +139,8 @@ def post(caller: Caller, order: dict[str, Any], memory: Memory) -> Did:
     did: Did = []
     for _ in range(order.get("times", 1)):
         answer = caller.call(order.get("method", "POST"), order["path"], order["body"], **order.get("headers", {}))
-        did.append(entry("post", answer, body=answer.body, sent=order["body"], etag=answer.headers.get("ETag")))
+        kept = {"path": order["path"], "sent": order["body"], "etag": answer.headers.get("ETag")}
+        did.append(entry("post", answer, body=answer.body, **kept))
     return did
 
 

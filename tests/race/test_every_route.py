@@ -12,13 +12,15 @@ from sqlalchemy import Engine
 from scheduler.services import chores, protocols, waitlist
 from tests.api.conftest import Person, make_key, make_organization
 from tests.api.examples import appointment, talk
+from tests.api.test_course_terms import Ward
 from tests.api.walking import Known, routes
+from tests.coursework import protocol
 from tests.desk import overlaps
 from tests.plumbing.clock import Clock
 from tests.race.by_link import BY_LINK, page
 from tests.race.by_worker import BY_WORKER, QUIET, chore, reaching
 from tests.race.contests import CONTESTS, ONCE, Ring
-from tests.race.peaceful import PAGES, PEACEFUL, SIGNED, UNSEEN, watching
+from tests.race.peaceful import OF_A_COURSE, PAGES, PEACEFUL, SIGNED, UNSEEN, watching
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -69,10 +71,32 @@ def test_the_peaceful_are_peaceful(app: Flask, engine: Engine, clock: Clock, wat
         if watched:
             guilty[route.name] = watched[0]
     assert guilty == {}
-    assert unseen == UNSEEN, "of these nothing is seen; say so, or give an example in form"
+    assert unseen == UNSEEN | OF_A_COURSE, "of these nothing is seen; say so, or give an example in form"
     watched.clear()
     appointment(alice)
     assert watched, "and a booking is seen"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_is_said_of_a_course_is_peaceful(app: Flask, engine: Engine, watched: list[str]) -> None:
+    """Made, planned, its terms granted, withdrawn and changed: nobody's time is taken or given back."""
+    it, other = (Ward(app, engine, protocol(2), weekdays=["mon", "tue"]) for _ in range(2))
+    for each in (it, other):
+        refused = each.desk.post(f"{each.path}/plans", json={"through": "all"})
+        change = next(offer["change"] for offer in refused.json["relaxations"] if offer["grantable"])
+        body = {"change": change, "through": "all", "by": "Dr. Able", "reason": "Stable"}
+        granted = each.desk.post(f"{each.path}/relaxations", json=body)
+        assert granted.status_code == 200, granted.text
+    key, etag = granted.json["relaxations"][0]["id"], granted.headers["ETag"]
+    gone = other.desk.delete(f"{other.path}/relaxations/{key}", headers={"If-Match": etag})
+    assert (gone.status_code, watched) == (204, [])
+    it.book(it.plan(through="all"))
+    watched.clear()
+    it.replan()
+    it.change(preferences={"weekdays": None})
+    dose = {"gap": {"min": 3, "target": 3, "max": 5}}
+    assert it.desk.put(f"{it.path}/cadence", json={"steps": {"dose": dose}, "by": "Dr. Able"}).status_code == 200
+    assert watched == []
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
