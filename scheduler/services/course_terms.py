@@ -12,8 +12,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.course import SessionSpec
-from scheduler.core.course_cycle import contradiction
+from scheduler.core.coherence import contradiction
 from scheduler.core.document import FaultList
 from scheduler.core.easing import granted
 from scheduler.core.errors import Fault, IllegalTransition, Invalid
@@ -87,7 +86,10 @@ def set_cadence(
     faults.raise_any("The cadence")
     row.cadence = cadence
     row.own_cadence = {"steps": dict(steps), "by": by, "note": note, "at": call.now.isoformat()} if steps else None
-    _refuse_circle(course_rules.specs_of(protocol, row))
+    circle = contradiction(course_rules.specs_of(protocol, row), visits)
+    if circle:
+        detail = f"These rules contradict each other: {'; '.join(circle)}."
+        raise Invalid([Fault("/steps", "contradictory_rules", detail)])
     return written(session, call, row, "course.cadence", before, by=by, reason=note)
 
 
@@ -153,10 +155,3 @@ def _without_own(protocol: Protocol, row: Course) -> Protocol:
     """The protocol as the course chose it, with the protocol's own gaps."""
     wish = course_rules.wishes_of(row)
     return protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
-
-
-def _refuse_circle(specs: tuple[SessionSpec, ...]) -> None:
-    circle = contradiction(specs)
-    if circle:
-        said = " → ".join(spec.name for spec in (*circle, circle[0]))
-        raise Invalid([Fault("/steps", "contradiction", f"These times cannot all be kept: {said}.")])

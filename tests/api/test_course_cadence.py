@@ -114,3 +114,47 @@ def test_nothing_outside_the_protocol_or_against_itself_is_set(ward: Any) -> Non
     assert "18 days" in fault["detail"]
     assert it.course["own_cadence"] is None
     assert paces(it, gap(2, 2, 2)).status_code == 200, "a talk still fits between"
+
+
+def boosted() -> dict[str, Any]:
+    """With one more dose in the end, at most twelve days after the first."""
+    document = protocol(4, gap=(2, 2, 5))
+    booster = {"key": "booster", "visit_type": "dose", "count": 1, "dosing": True}
+    entry = {"anchor": "first_dose", "unit": "days", "min": 7, "target": 8, "max": 12}
+    document["phases"].append({"key": "after", "steps": [booster | {"entry": entry}]})
+    return document
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_circle_of_times_that_cannot_be_kept_is_named(ward: Any) -> None:
+    """Four doses at least five days apart take fifteen days, and the booster comes at most twelve after the first."""
+    it = ward(boosted())
+    it.book(it.plan(through="all"))
+    before, tag = it.course, it.desk.get(it.path).headers["ETag"]
+    told = paces(it, gap(5, 5, 5))
+    assert told.status_code == 422, told.text
+    assert told.headers["Content-Type"] == "application/problem+json"
+    [fault] = told.json["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/steps", "contradictory_rules")
+    for place in (2, 3, 4):
+        assert f"dose {place} is at least 5 day(s) after dose {place - 1}" in fault["detail"]
+    assert "booster 1 is at most 12 day(s) after dose 1" in fault["detail"]
+    assert (it.course, it.desk.get(it.path).headers["ETag"]) == (before, tag), "nothing was changed"
+    assert it.audited("course.cadence") == []
+    assert paces(it, gap(2, 3, 3)).status_code == 200
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_protocol_whose_cadence_contradicts_itself_is_refused_with_the_circle(ward: Any) -> None:
+    it = ward(protocol(1))
+    slow = {"dose": {"gap": {"unit": "days", "min": 5, "target": 7, "max": 9}}}
+    document = boosted() | {"code": "circle", "cadences": {"usual": {}, "slow": slow}, "default_cadence": "usual"}
+    drafts = it.desk.get("/v1/protocols").json["items"]
+    told = it.desk.post("/v1/protocols", json=document)
+    assert told.status_code == 422, told.text
+    assert told.headers["Content-Type"] == "application/problem+json"
+    [fault] = told.json["errors"]
+    assert (fault["code"], fault["pointer"]) == ("contradictory_rules", "/phases")
+    for words in ("under 'slow'", "dose 4 is at least 5 day(s) after dose 3", "booster 1 is at most 12 day(s) after"):
+        assert words in fault["detail"]
+    assert it.desk.get("/v1/protocols").json["items"] == drafts, "nothing was changed"
