@@ -39,9 +39,13 @@ OVER = "The course has ended: nothing of it is booked or given any more."
 
 def chosen(protocol: Protocol, course: Course) -> Protocol:
     """The protocol with the optional steps, the numbers of sessions and the gaps that the course has."""
+    return with_own(without_own_gaps(protocol, course), course.cadence, _own_gaps(course))
+
+
+def without_own_gaps(protocol: Protocol, course: Course) -> Protocol:
+    """The protocol as the course chose it, with the gaps that every patient has."""
     wish = CoursePreferences.from_document(course.preferences)
-    protocol = protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
-    return with_own(protocol, course.cadence, _own_gaps(course))
+    return protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
 
 
 def _own_gaps(course: Any) -> OwnGaps:

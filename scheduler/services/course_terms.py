@@ -16,7 +16,6 @@ from scheduler.core.coherence import contradiction
 from scheduler.core.document import FaultList
 from scheduler.core.easing import granted
 from scheduler.core.errors import Fault, IllegalTransition, Invalid
-from scheduler.core.protocol import Protocol
 from scheduler.core.protocol.own import OwnGaps, read_own
 from scheduler.models import Course
 from scheduler.services import audit, course_rules, courses, suiting
@@ -82,7 +81,7 @@ def set_cadence(
         faults.add("/cadence", "unknown_cadence", f"The protocol has no cadence '{cadence}'.")
         faults.raise_any("The cadence")
     visits = {code: kind.visit for code, kind in kinds.items()}
-    read_own(_without_own(protocol, row), cadence, steps, visits, faults)
+    read_own(course_rules.without_own_gaps(protocol, row), cadence, steps, visits, faults)
     faults.raise_any("The cadence")
     row.cadence = cadence
     row.own_cadence = {"steps": dict(steps), "by": by, "note": note, "at": call.now.isoformat()} if steps else None
@@ -149,9 +148,3 @@ def _not_of(row: Course, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         for each in row.relaxations or ()
     )
     return [each for each in left if each["rules"]]
-
-
-def _without_own(protocol: Protocol, row: Course) -> Protocol:
-    """The protocol as the course chose it, with the protocol's own gaps."""
-    wish = course_rules.wishes_of(row)
-    return protocol.with_only(wish.optional_steps).with_counts(wish.sessions)
