@@ -33,7 +33,7 @@ COURSES = 3
 #: A talk must follow a dose within three days, and doses be two to five days apart: on these two days there is no way.
 TIGHT = {"weekdays": ["mon", "tue"]}
 GRANTED = {"through": "all", "by": "Dr. Able", "reason": "Stable"}
-#: How the checker, who knows of no gates and of no cadence of a patient's own, begins to speak of these.
+#: How the checker, who knows of no gates, ends and cadences of a patient's own, begins to speak of these.
 IN_PART, TOO_CLOSE = "course ", "gaps: "
 Told = dict[str, list[dict[str, Any]]]
 
@@ -229,7 +229,7 @@ def test_a_course_is_given_up_while_it_is_booked(fight: Fight) -> None:
         token = fight.plan(path, through="all")["token"]
         orders += [{"path": f"{path}/bookings", "body": {"plan_token": token}}] * 2
         orders += [{"path": f"{path}/discontinue", "body": {"reason": "Moves away"}}] * 2
-    told = fight.at_once(orders)
+    told = fight.at_once(orders, IN_PART)
     for path in paths:
         booked, ended = codes(told[path], "plan_token"), codes(told[path], "reason")
         assert booked["201"] <= 1
