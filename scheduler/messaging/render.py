@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from jinja2 import FileSystemLoader, StrictUndefined, Template, nodes
@@ -67,8 +67,7 @@ class Spoken:
     stopped: str
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A finished text. `subject` is empty for an SMS; `sender` is the neutral name to send under."""
 
     subject: str

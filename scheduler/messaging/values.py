@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from scheduler.core.oneline import one_line
@@ -71,14 +72,21 @@ class Values(dict[str, Any]):
         return quiet(name) or self.words["visit"]
 
 
+@lru_cache(maxsize=1024)
 def quiet(name: str) -> str:
     """A name on one line; nothing when it would give the patient away."""
     return "" if disclosures(name) else one_line(name, _LONGEST)
 
 
 def _sender(values: Values) -> str:
-    name = one_line(values.facts.sender_name, _LONGEST)
-    return values.words["sender"] if disclosures(name) or not to_gsm7(name) else name
+    return _sayable(values.facts.sender_name) or values.words["sender"]
+
+
+@lru_cache(maxsize=256)
+def _sayable(sender: str) -> str:
+    """The name on one line; nothing when it gives the patient away, or no telephone could show it."""
+    name = one_line(sender, _LONGEST)
+    return "" if disclosures(name) or not to_gsm7(name) else name
 
 
 def _when_brief(values: Values) -> str:

@@ -15,7 +15,7 @@ from babel.messages.pofile import write_po
 
 from scheduler.core import replies
 from scheduler.core.reminders import KINDS
-from scheduler.messaging import answers, disclosure, render
+from scheduler.messaging import answers, disclosure, render, values
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.pages import words
 from tests.house.source import ROOT
@@ -30,6 +30,8 @@ CACHES = (
     words.catalogs,
     disclosure._shipped,
     disclosure._found,
+    values._sayable,
+    values.quiet,
 )
 
 

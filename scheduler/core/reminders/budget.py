@@ -8,8 +8,8 @@ way to what a patient must know; the law's gives way to nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from scheduler.core.policies import Basis, Caps
 from scheduler.core.reminders.values import VOICE, Class
@@ -18,8 +18,7 @@ from scheduler.core.reminders.values import VOICE, Class
 COUNTED = frozenset({"sms", VOICE})
 
 
-@dataclass(frozen=True)
-class Sendable:
+class Sendable(NamedTuple):
     """What the choice of a channel goes by: `channels` in the order of wish, of which `open_` reach the patient."""
 
     channels: Sequence[str]
@@ -28,8 +27,7 @@ class Sendable:
     exempt: bool
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """The channel that is taken, or none for the `reason`. `note` says what another would have been against."""
 
     channel: str | None

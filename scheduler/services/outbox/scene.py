@@ -30,6 +30,7 @@ Row = TypeVar("Row", Appointment, Course, Location, Patient)
 #: What is judged by, and spoken of. To read all columns would cost a clinic, where most messages are of different
 #: patients, more than to judge.
 _COLUMNS: dict[type[Any], str] = {
+    Organization: "sender_name phone default_locale messaging code",
     Appointment: "id patient_id location_id visit_type course_id series_id status outcome time_zone starts_at ends_at"
     " sequence confirmed_at fulfilled_at",
     Course: "id status",
@@ -38,6 +39,10 @@ _COLUMNS: dict[type[Any], str] = {
 }
 #: What these rows are read into: of what SQLAlchemy hands out, each look at a column costs as much as a whole such row.
 _PLAIN: dict[type[Any], Any] = {model: namedtuple(model.__name__, names) for model, names in _COLUMNS.items()}  # noqa: PYI024
+_organization = cast("Table", Organization.__table__).c
+_ORGANIZATION = select(*(_organization[name] for name in _COLUMNS[Organization].split())).where(
+    _organization.id == bindparam("owner")
+)
 # Made once: to make these costs more than to send them. Of tables and not of mapped classes, which cost more than all
 # that is done with what they hold.
 _ROWS: dict[type[Any], Any] = {
@@ -45,6 +50,7 @@ _ROWS: dict[type[Any], Any] = {
         table.c.organization_id == bindparam("owner"), among(table.c.id, "ids")
     )
     for model, names in _COLUMNS.items()
+    if model is not Organization
     for table in (cast("Table", model.__table__),)
 }
 _message, _hold = cast("Table", Message.__table__).c, cast("Table", ClinicalHold.__table__).c
@@ -129,7 +135,7 @@ class Scene:
         about |= {UUID(entry["id"]) for message in messages for entry in message.context.get("visits", ())}
         appointments = _rows(session, call, Appointment, about)
         visits = [*appointments.values(), *(visit for visits in stops.values() for visit in visits)]
-        organization = session.get_one(Organization, call.organization_id, populate_existing=True)
+        organization = _organization_of(session, call)
         return cls(
             call=call,
             session=session,
@@ -229,6 +235,11 @@ def _reached_at(patients: Iterable[Patient]) -> set[str]:
 def was_of(entry: Mapping[str, Any]) -> datetime | None:
     """When a visit took place before it changed; None for a new one."""
     return datetime.fromisoformat(entry["was"]) if entry["was"] else None
+
+
+def _organization_of(session: Session, call: Call) -> Organization:
+    found = session.connection().execute(_ORGANIZATION, {"owner": call.organization_id}).one()
+    return cast("Organization", _PLAIN[Organization]._make(found))
 
 
 def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID]) -> dict[UUID, Row]:
