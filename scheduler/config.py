@@ -230,10 +230,12 @@ class Settings:
     )
     rate_limit_per_minute: int = _setting(0, _whole(0, 1_000_000), "Requests per API key and minute; 0 means no limit")
     page_limit_per_minute: int = _setting(
-        60, _whole(0, 1_000_000), "Requests per link to a patient's page and minute; 0 means no limit"
+        60,
+        _whole(0, 1_000_000),
+        "Requests per link to a patient's page, or calendar feed, and minute; 0 means no limit",
     )
     page_address_limit_per_minute: int = _setting(
-        600, _whole(0, 1_000_000), "Requests for patients' pages per caller's address and minute; 0 means no limit"
+        600, _whole(0, 1_000_000), "Requests for pages and feeds per caller's address and minute; 0 means no limit"
     )
 
     def __post_init__(self) -> None:

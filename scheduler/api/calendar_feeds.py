@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import Blueprint as PlainBlueprint
 from flask import Response, current_app, request, url_for
 
+from scheduler.api import limits
 from scheduler.api.fields import Choice, Id, Instant, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Mark
@@ -21,6 +22,7 @@ from scheduler.services.records import Revision
 blp = Blueprint("calendar_feeds", __name__, url_prefix="/v1", description="Addresses for calendars to subscribe to")
 #: Outside /v1: calendars send no key, the address is the key.
 public = PlainBlueprint("calendars", __name__)
+public.after_request(limits.tell)
 
 _TITLES = {
     "description": "`neutral`: what patients read. `visit_type`: the clinic's own name of the visit, for a device that "
@@ -88,10 +90,11 @@ def revoke_calendar_feed(session: Session, call: Call, *, feed_id: UUID, revisio
 
 @public.get("/calendars/<token>.ics")
 def show_calendar(token: str) -> Response:
-    """The calendar itself, with an ETag; 304 when nothing has changed."""
+    """The calendar itself, with an ETag; 304 when nothing has changed, 429 for who asks too often."""
     from scheduler import ics  # the library behind it takes long to load, and few processes ever need it
 
     now = current_app.extensions["clock"]()
+    limits.spend_link(token, now)
     session = db.session()
     look(session)
     row = feeds.opened(session, token, now)

@@ -1,12 +1,15 @@
-"""How often a key may ask, in this process. Off unless the settings say otherwise. The counting is core's."""
+"""How often a key may ask, off unless the settings say otherwise, and a calendar. The counting is core's."""
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app, g
+from datetime import datetime
+from hashlib import sha256
+
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import TooManyRequests
 
 from scheduler.core.call import Call
-from scheduler.core.limiter import Limiter
+from scheduler.core.limiter import Limiter, house_of, spend_each
 
 
 def init_app(app: Flask) -> None:
@@ -14,7 +17,7 @@ def init_app(app: Flask) -> None:
     per_minute = app.extensions["settings"].rate_limit_per_minute
     app.extensions["limiter"] = Limiter(per_minute) if per_minute else None
     if per_minute:
-        app.after_request(_tell)
+        app.after_request(tell)
 
 
 def spend(call: Call) -> None:
@@ -28,6 +31,16 @@ def spend(call: Call) -> None:
         raise TooManyRequests(retry_after=limiter.wait)
 
 
-def _tell(response: Response) -> Response:
+def spend_link(token: str, now: datetime) -> None:
+    """The same for what a link opens to whoever has it: by address and by link, from the pages' own share."""
+    askers = {"address": house_of(request.remote_addr or ""), "link": sha256(token.encode()).digest()}
+    known = {name: who for name, who in askers.items() if who is not None}
+    g.rate_limit, wait = spend_each(current_app.extensions["link_limiters"], known, now)
+    if wait is not None:
+        raise TooManyRequests(retry_after=wait)
+
+
+def tell(response: Response) -> Response:
+    """How much is left, as far as this request was counted."""
     response.headers.update(g.get("rate_limit", {}))
     return response

@@ -1,13 +1,16 @@
-"""How often somebody may ask: a bucket of tokens for each, in this process only. Knows neither HTTP nor who asks."""
+"""How often somebody may ask: a bucket of tokens for each, in this process only. Knows no HTTP."""
 
 from __future__ import annotations
 
+import ipaddress
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 WINDOW = 60
+#: Who has one address of the sixth version has all that begin alike.
+_ONE_HOUSE = 64
 #: Buckets of so many are kept; then those go first that are full again, for they say nothing, and else the oldest.
 MOST = 20_000
 
@@ -65,3 +68,28 @@ class Limiter:
             return
         spent = {who: one for who, one in self._buckets.items() if self._left(one, now) < self.per_minute}
         self._buckets = dict(list(spent.items())[-(self.most // 2) :])
+
+
+def spend_each(
+    limiters: Mapping[str, Limiter], askers: Mapping[str, Hashable], now: datetime
+) -> tuple[dict[str, str], int | None]:
+    """Count one request against each: what its answer tells of the last, and the wait when it is one too many."""
+    told: dict[str, str] = {}
+    for name, who in askers.items():
+        if name in limiters:
+            found = limiters[name].spend(who, now)
+            told = limiters[name].headers(name, found)
+            if found is None:
+                return told, limiters[name].wait
+    return told, None
+
+
+def house_of(address: str) -> bytes | None:
+    """Whose address it is; None for nobody's: behind a proxy that is not believed, all come from one."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    if found.is_loopback:
+        return None
+    return found.packed[: _ONE_HOUSE // 8] if found.version == 6 else found.packed  # noqa: PLR2004 - the version

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import ipaddress
 from hashlib import sha256
 
 from flask import Flask, Response, current_app, g, render_template, request
 
-from scheduler.core.limiter import Limiter
+from scheduler.core.limiter import Limiter, house_of, spend_each
 from scheduler.pages.words import Words
 
 #: Whoever wants no more messages may always say so, and mail programs say it for many from one address.
 _NEVER_BY_ADDRESS = frozenset({"pages.stop", "pages.style"})
-#: Who has one address of the sixth version has all that begin alike.
-_ONE_HOUSE = 64
 
 
 def init_app(app: Flask) -> None:
     """Give `app` the limiters that its settings want."""
     settings = app.extensions["settings"]
     wanted = {"link": settings.page_limit_per_minute, "address": settings.page_address_limit_per_minute}
-    app.extensions["page_limiters"] = {name: Limiter(most) for name, most in wanted.items() if most}
+    app.extensions["link_limiters"] = {name: Limiter(most) for name, most in wanted.items() if most}
 
 
 def spend() -> Response | None:
     """Count this request; the answer when it is one too many, and None to go on."""
-    limiters: dict[str, Limiter] = current_app.extensions["page_limiters"]
     now = current_app.extensions["clock"]()
-    for name, who in _askers().items():
-        if name in limiters:
-            found = limiters[name].spend(who, now)
-            g.page_limit = limiters[name].headers(name, found)
-            if found is None:
-                return _one_too_many(limiters[name].wait)
-    return None
+    g.page_limit, wait = spend_each(current_app.extensions["link_limiters"], _askers(), now)
+    return None if wait is None else _one_too_many(wait)
 
 
 def tell(response: Response) -> Response:
@@ -45,23 +36,12 @@ def tell(response: Response) -> Response:
 def _askers() -> dict[str, bytes]:
     """Who asks: by address, where one is known, and by link."""
     found: dict[str, bytes] = {}
-    house = None if request.endpoint in _NEVER_BY_ADDRESS else _house(request.remote_addr or "")
+    house = None if request.endpoint in _NEVER_BY_ADDRESS else house_of(request.remote_addr or "")
     if house is not None:
         found["address"] = house
     if request.view_args and "token" in request.view_args:
         found["link"] = sha256(request.view_args["token"].encode()).digest()  # what opens a page is kept nowhere
     return found
-
-
-def _house(address: str) -> bytes | None:
-    """Whose address it is; None for nobody's: behind a proxy that is not believed, all patients come from one."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    if found.is_loopback:
-        return None
-    return found.packed[: _ONE_HOUSE // 8] if found.version == 6 else found.packed  # noqa: PLR2004 - the version
 
 
 def _one_too_many(wait: int) -> Response:

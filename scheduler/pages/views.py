@@ -236,7 +236,7 @@ def _page(
         seen, words, further = _with_link(token, work)
     except (NotFound, LinkOver) as refusal:
         return _ended(refusal, token)
-    if seen.state == "off":
+    if seen.state in {"off", "missed"}:
         template = "visit.html"  # which says so, and asks nothing
     done = _DONE.get(request.args.get("done", "")) if trouble is None else None
     shown = {"visit": seen, "_": words, "token": token, "trouble": trouble, "done": done, "languages": languages()}
@@ -270,9 +270,10 @@ def _anybody() -> Call:
 
 
 def _ended(refusal: SchedulingError, token: str) -> Response:
-    """One page for every link that opens nothing: it does not tell why. That a visit has moved or is off is no secret.
+    """One page for every link that opens nothing: it does not tell why.
 
-    A link that is known says how to call the clinic, in its patient's language; else only the browser's is known.
+    That a visit has moved, is off or was missed is no secret. A link that is known says how to call the clinic, in its
+    patient's language; else only the browser's is known.
     """
     browsers = [tag for tag, _ in request.accept_languages]
     if isinstance(refusal, LinkOver):
@@ -280,7 +281,7 @@ def _ended(refusal: SchedulingError, token: str) -> Response:
             seen = _with_link(token, patient_visit.clinic)
         except NotFound:  # it was ended meanwhile
             return _ended(NotFound("This link has ended."), token)
-        trouble = None if seen.off else _SAYS["link_over"]
+        trouble = None if seen.end else _SAYS["link_over"]
         shown = {"_": Words.of([*_asked(), *seen.locales]), "trouble": trouble, "visit": seen}
         return Response(render_template("ended.html", languages=languages(), **shown), status=410)
     shown = {"_": Words.of([*_asked(), *browsers]), "trouble": None}

@@ -36,12 +36,12 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Clinic:
-    """Whom the patient may call, in which languages the patient is written to, and whether the visit is off."""
+    """Whom the patient may call, in which languages they are written to, and how the visit ended: see `_end`."""
 
     sender_name: str
     phone: str
     locales: tuple[str, ...]
-    off: bool
+    end: str | None
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class PatientVisit:
     """What the page may say. `entry` is the visit as calendars show it, `patient_zone` the patient's own zone.
 
     `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol. `state` is one of `coming`,
-    `unsure`, `off`, `over`; `told` says that the link was made for this time. `may` are the changes that policy lets
-    the patient make now.
+    `unsure`, `off`, `missed`, `over`; `told` says that the link was made for this time. `may` are the changes that
+    policy lets the patient make now.
     """
 
     entry: Entry
@@ -134,11 +134,11 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
 
 
 def clinic(session: Session, call: Call, opened: Opened) -> Clinic:
-    """Whose visit it is, also when the link is over: of the visit itself only whether it was called off."""
+    """Whose visit it is, also when the link is over: of the visit itself only whether it is off, or was missed."""
     organization = session.get_one(Organization, call.organization_id)
     patient = session.get_one(Patient, (call.organization_id, opened.visit.patient_id))
     locales = tuple(filter(None, (patient.locale, organization.default_locale)))
-    return Clinic(organization.sender_name, organization.phone, locales, opened.visit.status in OFF)
+    return Clinic(organization.sender_name, organization.phone, locales, _end(opened.visit))
 
 
 def confirm(session: Session, call: Call, opened: Opened) -> None:
@@ -238,11 +238,19 @@ def _expect(opened: Opened, scope: Scope) -> None:
 
 
 def _state(row: Appointment, now: datetime) -> str:
-    if row.status in OFF:
-        return "off"
+    end = _end(row)
+    if end is not None:
+        return end
     if row.ends_at <= now or row.status == "fulfilled":
         return "over"
     return "coming" if row.status in {"booked", "arrived", "checked-in"} else "unsure"
+
+
+def _end(row: Appointment) -> str | None:
+    """`off` for a visit that was called off, `missed` for one that nobody called off and nobody came to."""
+    if row.status == "noshow":
+        return "missed"
+    return "off" if row.status in OFF else None
 
 
 def _may(opened: Opened, state: str, policies: Policies, now: datetime, *, confirmed: bool) -> frozenset[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from scheduler.config import Settings
     from tests.api.conftest import Person
     from tests.plumbing.clock import Clock
 
@@ -111,6 +112,25 @@ def test_a_revoked_or_tampered_address_opens_nothing(
     assert client.get(address).status_code == 200
     assert alice.post(f"/v1/calendar-feeds/{made_feed['id']}/revoke").json["revoked_at"] is not None
     assert_problem(client.get(address), 404, "not_found")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_who_asks_for_a_calendar_too_often_waits(
+    settings: Settings, alice: Person, client: FlaskClient, where: str, clock: Clock
+) -> None:
+    one, other = (feed(alice, patient(alice)) for _ in range(2))
+    most = settings.page_limit_per_minute
+    assert [client.get(one).status_code for _ in range(most)] == [200] * most
+    refused = client.get(one)
+    assert_problem(refused, 429, "too_many_requests")
+    assert (refused.headers["Retry-After"], refused.headers["RateLimit"]) == ("1", '"link";r=0;t=1')
+    assert client.get(other).status_code == 200, "another has its own share"
+    clock.move(timedelta(seconds=1))
+    assert client.get(one).status_code == 200
+    here = {"REMOTE_ADDR": "203.0.113.9"}
+    tried = [client.get(f"/calendars/{name}.ics", environ_base=here).status_code for name in range(601)]
+    assert set(tried[:-1]) == {404}
+    assert tried[-1] == 429, "nor are addresses guessed"
 
 
 def test_looks_are_written_down_once_a_day(alice: Person, client: FlaskClient, where: str, clock: Clock) -> None:

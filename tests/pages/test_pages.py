@@ -126,6 +126,18 @@ def test_a_visit_is_cancelled_and_the_link_says_so(client: FlaskClient, sent: Se
     assert client.post(f"{sent.path}/confirm").status_code == 410
 
 
+@pytest.mark.parametrize(("lang", "said"), [("en", "This visit did not take place"), ("es", "Esta cita no tuvo lugar")])
+def test_a_visit_that_nobody_came_to_was_not_cancelled(client: FlaskClient, sent: Sent, lang: str, said: str) -> None:
+    sent.clock.move(timedelta(hours=27))
+    answer = sent.person.post(f"/v1/appointments/{sent.visit['id']}/no-show")
+    assert answer.status_code == 200, answer.text
+    paths = [sent.path, f"{sent.path}/times", sent.again()]
+    pages = [client.get(f"{path}?lang={lang}") for path in paths]
+    for page in (*pages, client.post(f"{sent.path}/confirm", data={"lang": lang})):
+        assert said in text(page)
+        assert "cancel" not in text(page)
+
+
 @pytest.mark.parametrize("moves", [False, True], ids=["in time", "moved before"])
 def test_whatever_is_asked_of_a_cancelled_visit_is_told_so(client: FlaskClient, sent: Sent, *, moves: bool) -> None:
     """Whom to call, and of the visit nothing more: an older link does not learn the time it had moved to."""
