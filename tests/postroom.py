@@ -78,8 +78,8 @@ def begin(clinic: Clinic, letter: Letter, now: datetime) -> bool:
     return clinic.do(lambda s, c: bool(outbox.begin_deliveries(s, c, [letter], LEASE)), now=now)
 
 
-def settle(clinic: Clinic, letter: Letter, now: datetime, error: str = "", *, permanent: bool = False) -> bool:
-    outcome = Outcome(letter, error, permanent=permanent, provider_id="p-1", subject="s", body="b", locale="en")
+def settle(clinic: Clinic, letter: Letter, now: datetime, error: str = "", **how: bool) -> bool:
+    outcome = Outcome(letter, error, **how, provider_id="p-1", subject="s", body="b", locale="en")
     return clinic.do(lambda s, c: outbox.settle(s, c, [outcome]) == 1, now=now)
 
 

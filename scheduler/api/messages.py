@@ -47,7 +47,10 @@ class RenderedSchema(Schema):
 
 
 class AttemptSchema(Schema):
-    """One delivery. Without an `outcome` it is on its way, or its worker died and nobody knows whether it arrived."""
+    """One delivery. Without an `outcome` it is on its way, or nobody knows whether it arrived.
+
+    Its worker died, or the provider's answer was lost, which `ended_at` and `error` say.
+    """
 
     number = Whole(required=True)
     channel = Text(20, required=True)
@@ -59,7 +62,9 @@ class AttemptSchema(Schema):
         "failed",
         required=True,
         allow_none=True,
-        metadata={"description": "`accepted` by the provider, `refused` for good, `failed` for now"},
+        metadata={
+            "description": "`accepted` by the provider, `refused` for good, `failed` for now; null while nobody knows"
+        },
     )
     provider_id = Text(200, required=True, allow_none=True)
     error = Text(300, required=True, allow_none=True)

@@ -47,18 +47,22 @@ class Envelope:
 
 
 class DeliveryError(Exception):
-    """The message did not go out. `permanent` means that trying again is of no use.
+    """The message was not taken, as far as anybody knows. `permanent` means that trying again is of no use.
 
+    `unsure` means that it may have gone out all the same: it was handed over, and the answer is lost.
     `down` means that the whole channel is, and not this message's affair alone. `rest` are the seconds for which the
     receiver asked to be left alone. `detail` is one sentence for the staff; it never holds the text or the address.
     """
 
-    def __init__(self, detail: str, *, permanent: bool, down: bool = False, rest: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, permanent: bool, down: bool = False, rest: float | None = None, unsure: bool = False
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.permanent = permanent
         self.down = down
         self.rest = rest
+        self.unsure = unsure
 
 
 class Channel(Protocol):

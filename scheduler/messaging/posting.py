@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from scheduler.messaging.base import DeliveryError
 
@@ -20,7 +20,7 @@ TRANSIENT = frozenset({401, 402, 407, 408, 409, 425, 429})
 #: Those of them that would meet every other message just as well.
 _FOR_ALL = frozenset({401, 402, 407, 429})
 _LONGEST_ANSWER = 65_536
-_SERVER_ERROR = 500
+_SERVER_ERROR, _NOT_NOW = 500, 503
 
 
 def checked_url(url: str, what: str) -> str:
@@ -44,15 +44,27 @@ def post(what: str, url: str, *, timeout: float, **request: Any) -> Mapping[str,
                 return _judge(what, answer, timeout)
     except (requests.RequestException, OSError) as error:
         said = f"The {what} cannot be reached: {type(error).__name__}."
-        raise DeliveryError(said, permanent=False, down=True) from error
+        raise DeliveryError(said, permanent=False, down=True, unsure=not _never_connected(error)) from error
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether nothing of the request can have arrived."""
+    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError)):
+        return True
+    return any(isinstance(getattr(each, "reason", None), NewConnectionError) for each in error.args)
 
 
 def _judge(what: str, answer: requests.Response, timeout: float) -> Mapping[str, Any]:
     status = answer.status_code
     if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
         permanent = 400 <= status < _SERVER_ERROR and status not in TRANSIENT  # noqa: PLR2004
+        # What breaks there, or in between, may do so after it was taken.
+        is_theirs = status >= _SERVER_ERROR
         raise DeliveryError(
-            f"The {what} answered {status}.", permanent=permanent, down=status >= _SERVER_ERROR or status in _FOR_ALL
+            f"The {what} answered {status}.",
+            permanent=permanent,
+            down=is_theirs or status in _FOR_ALL,
+            unsure=is_theirs and status != _NOT_NOW,
         )
     try:
         found = json.loads(_read(answer, timeout))

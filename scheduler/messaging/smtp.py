@@ -55,8 +55,10 @@ class Smtp:
             raise DeliveryError(
                 f"The SMTP server cannot be reached: {_say(error)}.", permanent=False, down=True
             ) from error
+        begun = False
         try:
             self._prepare(connection)
+            begun = True
             connection.send_message(mail, self._sender, [to])
         except smtplib.SMTPRecipientsRefused as error:
             code = max(answer[0] for answer in error.recipients.values())
@@ -69,7 +71,8 @@ class Smtp:
         except (OSError, smtplib.SMTPException) as error:
             # Log-in, TLS, the sender's address: faults of the installation, which pass once somebody mends them.
             said = f"The SMTP server did not take it: {_say(error)}."
-            raise DeliveryError(said, permanent=False, down=True) from error
+            unsure = begun and not isinstance(error, smtplib.SMTPResponseException)
+            raise DeliveryError(said, permanent=False, down=True, unsure=unsure) from error
         finally:
             # The message is accepted or refused by now; how the goodbye goes must not change that.
             with suppress(OSError, smtplib.SMTPException):

@@ -12,9 +12,9 @@ from scheduler.models.base import Base, Digested, within
 
 
 class MessageAttempt(Digested, Base):
-    """The message's `number`th delivery. Without an `outcome`, its worker has not said yet how it went, or died first.
+    """The message's `number`th delivery. Without an `outcome` it may have left, and nobody has said so.
 
-    `accepted` by the channel, `refused` for good, `failed` for now.
+    Its worker is at it, died, or got no answer. `accepted` by the channel, `refused` for good, `failed` for now.
     """
 
     __tablename__ = "message_attempts"

@@ -248,5 +248,5 @@ class Worker(Hands):
         text, envelope = written
         taken = hand_over(self._channels[letter.channel], envelope, f"message {letter.id}")
         if isinstance(taken, DeliveryError):
-            return Outcome(letter, taken.detail, permanent=taken.permanent, down=taken.down)
+            return Outcome(letter, taken.detail, permanent=taken.permanent, down=taken.down, unsure=taken.unsure)
         return Outcome(letter, provider_id=taken, subject=text.subject, body=text.body, locale=text.locale)

@@ -17,4 +17,4 @@ def hand_over(channel: Channel, envelope: Envelope, what: str) -> str | Delivery
         return error
     except Exception as error:  # noqa: BLE001 - one broken delivery is its own fault
         complain(f"{what} met a broken channel", error)
-        return DeliveryError(f"The channel broke: {type(error).__name__}.", permanent=False)
+        return DeliveryError(f"The channel broke: {type(error).__name__}.", permanent=False, unsure=True)

@@ -27,7 +27,7 @@ class Tally:
         """Count one delivery that has ended."""
         late = max(0.0, (now - outcome.letter.due_at).total_seconds())
         with self._lock:
-            self._ends[outcome.letter.channel, outcome.end] += 1
+            self._ends[outcome.letter.channel, outcome.end or "failed"] += 1
             if not outcome.error:
                 self._late[bisect_left(BOUNDS, late)] += 1
                 self._sum += late

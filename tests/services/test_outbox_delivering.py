@@ -153,6 +153,29 @@ class TestCancelAgainstDelivery:
         owed = {row.rule for row in messages(clinic, Message.sequence == 1)}
         assert owed == {"cancelled", "correction"}, "the first try may have arrived"
 
+    @pytest.mark.parametrize("unsure", [True, False])
+    @pytest.mark.parametrize("how", ["cancelled", "moved", "entered in error"])
+    def test_a_first_try_that_nobody_answered_is_corrected_between_two(
+        self, clinic: Clinic, visit: UUID, how: str, *, unsure: bool
+    ) -> None:
+        """It waits for its second try, and may have arrived by the first."""
+        now = clinic.call.now
+        (letter,) = claim(clinic, now)
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now, "no answer", unsure=unsure)
+        if how == "cancelled":
+            cancel(clinic, visit, now=now)
+        elif how == "moved":
+            move(clinic, visit, "2030-03-12 11:00")
+        else:
+            clinic.do(lambda s, c: visit_day.enter_in_error(s, c, visit, reason="the wrong patient"), now=now)
+        assert only(clinic, "booked").status == "suppressed"
+        owed = {row.rule for row in messages(clinic, Message.sequence == 1)}
+        assert ("correction" in owed) is unsure
+        told = {each.kind for each in claim(clinic, now + UNDO)} & {"cancelled", "rescheduled", "correction"}
+        news = {"cancelled": {"cancelled"}, "moved": {"rescheduled"}}.get(how, {"correction"} if unsure else set())
+        assert told == news, "which says it where there is news"
+
     def test_one_after_it_owes_a_correction(self, clinic: Clinic, visit: UUID) -> None:
         now = clinic.call.now
         (letter,) = claim(clinic, now)

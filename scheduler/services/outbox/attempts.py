@@ -6,7 +6,7 @@ All that a round has to say of its deliveries is one statement on PostgreSQL, wh
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -136,6 +136,13 @@ def _one_by_one(
         for letter in (each.letter,)
     ]
     return connection.exec_driver_sql(_SEND_EACH, sends).rowcount
+
+
+def may_have_left(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these messages began to leave at a time and nobody has said how that ended."""
+    asked = {"owner": call.organization_id, "ids": ids}
+    unsaid = select(_attempt.message_id).where(_SAYS_IT, among(_attempt.message_id, "ids"), _attempt.outcome.is_(None))
+    return set(session.connection().scalars(unsaid, asked))
 
 
 def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAttempt]:

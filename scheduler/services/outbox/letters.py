@@ -102,21 +102,24 @@ class Letter(NamedTuple):
 class Outcome(NamedTuple):
     """How one delivery went. `error` is empty when it was accepted; `permanent` says that trying again is of no use.
 
-    `down` says that it is the whole channel which is, and not this message's fault.
+    `down` says that it is the whole channel which is, and not this message's fault; `unsure`, that it may have left.
     """
 
     letter: Letter
     error: str = ""
     permanent: bool = False
     down: bool = False
+    unsure: bool = False
     provider_id: str | None = None
     subject: str = ""
     body: str = ""
     locale: str = ""
 
     @property
-    def end(self) -> str:
-        """`accepted` by the channel, `refused` for good, or `failed` for now."""
+    def end(self) -> str | None:
+        """`accepted` by the channel, `refused` for good, `failed` for now; None where nobody knows whether it left."""
+        if self.unsure:
+            return None
         if self.error:
             return "refused" if self.permanent else "failed"
         return "accepted"

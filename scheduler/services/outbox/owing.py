@@ -16,7 +16,7 @@ from scheduler.core.reminders import Event
 from scheduler.models import Appointment, Course, Message, Series
 from scheduler.services import message_rules
 from scheduler.services.catalog import Kind
-from scheduler.services.outbox import telling
+from scheduler.services.outbox import attempts, telling
 from scheduler.services.outbox.correcting import correct_by
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.together import Changed, tell_with_others
@@ -142,9 +142,9 @@ def owe_for_course(session: Session, call: Call, owner: Course | Series, appoint
 def call_off(session: Session, call: Call, appointment: Appointment, why: str) -> None:
     """Nothing owed for the visit so far may start to leave any more, for the reason `why` (one word).
 
-    What is on its way in this moment can't be called back: the patient is owed a correction, which goes with the news
-    of the change where there is any (`correcting`). A message for several changes stays: it tells of the others too,
-    and of this visit as it is by then.
+    What is on its way in this moment can't be called back, nor can what was tried and not answered: the patient is owed
+    a correction, which goes with the news of the change where there is any (`correcting`). A message for several
+    changes stays: it tells of the others too, and of this visit as it is by then.
     """
     # One statement for all: a message that a worker puts back meanwhile must not slip between two.
     never_left = (Message.status != "sending") | (Message.attempts == 0)
@@ -165,16 +165,19 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
             reason=why,
             called_off_at=call.now,
         )
-        .returning(Message.id, Message.status, Message.kind, Message.context)
+        .returning(Message.id, Message.status, Message.kind, Message.context, Message.attempts)
         .execution_options(synchronize_session=False)
     ).all()
     # What of this visit was merged into another's message stays there; what of another was merged into these, goes its
     # own way. What of it was merged into its own is called off with it.
     if stopped:
         part(session, call.organization_id, [row.id for row in stopped if row.status == "suppressed"])
-    leaving = [row.context["about"] for row in stopped if row.status == "sending" and row.kind != telling.CORRECTION]
-    if leaving:
-        _owe(session, call, [appointment], telling.CORRECTION, {telling.CORRECTION}, about=leaving[0])
+    tried = {row.id for row in stopped if row.attempts and row.status != "sending"}
+    may_have_left = attempts.may_have_left(session, call, tried) if tried else ()
+    leaving = [row for row in stopped if row.status == "sending" or row.id in may_have_left]
+    wrong = [row.context["about"] for row in leaving if row.kind != telling.CORRECTION]
+    if wrong:
+        _owe(session, call, [appointment], telling.CORRECTION, {telling.CORRECTION}, about=wrong[0])
 
 
 def _owe(
