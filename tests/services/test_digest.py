@@ -98,6 +98,59 @@ def test_what_changes_meanwhile_joins_it(clinic: Clinic, visits: list[UUID]) -> 
     ]
 
 
+@pytest.mark.parametrize("how", ["cancelled", "moved", "shifted"])
+@pytest.mark.parametrize("tried", [False, True])
+def test_what_changes_while_a_worker_has_it_in_hand_is_told_once(
+    clinic: Clinic, visits: list[UUID], how: str, *, tried: bool
+) -> None:
+    """Claimed and not begun, it is given back, and tells of all by then: nothing else may tell it again."""
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    now = clinic.call.now + UNDO
+    (letter,) = claim(clinic, now)
+    if tried:
+        assert begin(clinic, letter, now)
+        settle(clinic, letter, now, "busy")
+        now += timedelta(minutes=1)
+        (letter,) = claim(clinic, now)
+    if how == "cancelled":
+        cancel(clinic, visits[2], now=now)
+    elif how == "moved":
+        move(clinic, visits[2], "2030-03-27 11:00", now=now)
+    else:
+        shift(clinic, visits[1], "2030-03-20 11:00", now=now)
+    assert not begin(clinic, letter, now)
+    told = []
+    for each in (now, now + UNDO, now + 2 * UNDO):
+        for again in claim(clinic, each):
+            assert begin(clinic, again, each)
+            settle(clinic, again, each)
+            told.append(again)
+    assert [each.kind for each in told] == ["course_changed"]
+    second, last = {
+        "cancelled": ("2030-03-19 10:00", None),
+        "moved": ("2030-03-19 10:00", "2030-03-27 11:00"),
+        "shifted": ("2030-03-20 11:00", "2030-03-27 11:00"),
+    }[how]
+    assert times(clinic, told[0]) == [
+        ("2030-03-11 09:00", "2030-03-12 10:00"),
+        ("2030-03-18 09:00", second),
+        ("2030-03-25 09:00", last),
+    ]
+
+
+@pytest.mark.parametrize("ends", ["", "busy"])
+def test_what_changes_when_it_has_begun_is_told_by_another(clinic: Clinic, visits: list[UUID], ends: str) -> None:
+    """Nobody can say yet whether that one has left with the old time."""
+    shift(clinic, visits[0], "2030-03-12 10:00")
+    now = clinic.call.now + UNDO
+    (letter,) = claim(clinic, now)
+    assert begin(clinic, letter, now)
+    cancel(clinic, visits[2], now=now)
+    settle(clinic, letter, now, ends)
+    told = claim(clinic, now + UNDO)
+    assert {"cancelled"} <= {each.kind for each in told}
+
+
 def test_a_second_shift_takes_the_first_along(clinic: Clinic, visits: list[UUID]) -> None:
     shift(clinic, visits[0], "2030-03-12 10:00")
     shift(clinic, visits[1], "2030-03-20 11:00")

@@ -138,6 +138,18 @@ def _one_by_one(
     return connection.exec_driver_sql(_SEND_EACH, sends).rowcount
 
 
+def under_way(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these messages have begun to leave, and nobody has said that it ended; the caller has locked them.
+
+    A message in a worker's hands that is not among them is looked at once more before it begins.
+    """
+    asked = {"owner": call.organization_id, "ids": ids}
+    open_ones = select(_attempt.message_id).where(
+        _SAYS_IT, among(_attempt.message_id, "ids"), _attempt.ended_at.is_(None)
+    )
+    return set(session.connection().scalars(open_ones, asked)) if ids else set()
+
+
 def may_have_left(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]:
     """Which of these messages began to leave at a time and nobody has said how that ended."""
     asked = {"owner": call.organization_id, "ids": ids}

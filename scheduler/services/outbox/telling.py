@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.reminders import TASK
 from scheduler.models import Appointment, Course, Message, Series
+from scheduler.services.outbox import attempts
 
 LEFT = ("sending", "sent", "delivered")
 DIGEST: Literal["course_changed"] = "course_changed"
@@ -97,8 +98,15 @@ def digests(
 
 
 def join_digest(session: Session, call: Call, appointment: Appointment) -> UUID | None:
-    """The message that still waits and will tell of the visit as it is by then, if there is one: it is noted there."""
-    for digest in digests(session, call, appointment, ("pending",), lock=True):
+    """The message that has not begun to leave and will tell of the visit as it is by then: it is noted there.
+
+    One in a worker's hands is among them: it tells of a visit that changes, so it is given back before it begins.
+    """
+    found = digests(session, call, appointment, ("pending", "sending"), lock=True)
+    begun = attempts.under_way(session, call, [each.id for each in found if each.status == "sending"])
+    for digest in found:
+        if digest.id in begun:
+            continue
         visits: list[dict[str, Any]] = digest.context["visits"]
         if any(entry["id"] == str(appointment.id) for entry in visits):
             new = place_of(appointment)

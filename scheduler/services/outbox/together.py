@@ -18,6 +18,7 @@ from scheduler.core.call import Call
 from scheduler.core.reminders import TASK, Rule
 from scheduler.models import Appointment, Course, Message, Series
 from scheduler.services import message_rules
+from scheduler.services.outbox import attempts
 from scheduler.services.outbox.correcting import correct_by
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.telling import DIGEST, about_owner, place_of, told_before
@@ -62,14 +63,17 @@ def tell_with_others(session: Session, call: Call, change: Changed) -> bool:
 
 
 def _waiting(session: Session, call: Call, patient_id: UUID) -> Sequence[Message]:
-    """The news of changes that waits for the patient, oldest first, locked; not what goes beside another message."""
-    return session.scalars(
+    """The news of changes that waits for the patient, oldest first, locked; not what goes beside another message.
+
+    Of several changes also what a worker has in hand and has not begun.
+    """
+    found = session.scalars(
         select(Message)
         .where(
             Message.organization_id == call.organization_id,
             Message.patient_id == patient_id,
             Message.kind.in_((*_ALONE, DIGEST)),
-            Message.status == "pending",
+            (Message.status == "pending") | (Message.status == "sending") & (Message.kind == DIGEST),
             Message.called_off_at.is_(None),
             Message.channel != TASK,
             Message.rule.not_like("%+%"),
@@ -78,6 +82,8 @@ def _waiting(session: Session, call: Call, patient_id: UUID) -> Sequence[Message
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     ).all()
+    begun = attempts.under_way(session, call, [each.id for each in found if each.status == "sending"])
+    return [each for each in found if each.id not in begun]
 
 
 def _tell(
@@ -90,6 +96,7 @@ def _tell(
             new = entries.get(entry["id"], entry)
             entries[entry["id"]] = {**new, "was": entry["was"]}
         message.status, message.reason, message.called_off_at = "suppressed", "merged", call.now
+        message.token, message.lease_until = None, None
     session.flush()
     visits = _rows_of(session, call, [UUID(key) for key in entries])
     part(session, call.organization_id, [message.id for message in waiting])
