@@ -67,6 +67,10 @@ class Values(dict[str, Any]):
             return self.words["change_new"].format(now=said(moved.now))
         return self.words["change_moved"].format(was=said(moved.was), now=said(moved.now))
 
+    def brief(self, moment: datetime) -> str:
+        """Without the zone, for a reader who lives in it."""
+        return self.phrases.short(moment, named=str(moment.tzinfo) != self.facts.recipient_zone)
+
     def neutral(self, name: str) -> str:
         """The name of a visit, as far as it may be said."""
         return quiet(name) or self.words["visit"]
@@ -89,16 +93,26 @@ def _sayable(sender: str) -> str:
     return "" if disclosures(name) or not to_gsm7(name) else name
 
 
-def _when_brief(values: Values) -> str:
-    start = values.facts.starts_at
-    return values.phrases.short(start, named=str(start.tzinfo) != values.facts.recipient_zone)
-
-
 def _changes_brief(values: Values) -> str:
-    def said(moment: datetime) -> str:
-        return values.phrases.short(moment, named=str(moment.tzinfo) != values.facts.recipient_zone)
+    return "; ".join(values.change(each, values.brief) for each in values.facts.moved)
 
-    return "; ".join(values.change(each, said) for each in values.facts.moved)
+
+def _changes_count(values: Values) -> str:
+    """How many there are, and that they are all cancelled, where they are: nobody is to come for nothing."""
+    all_gone = all(each.now is None for each in values.facts.moved)
+    word = "changes_count_cancelled" if all_gone else "changes_count"
+    return values.words[word].format(count=len(values.facts.moved))
+
+
+def _first_change(values: Values) -> str:
+    """The change that comes into effect first: of a visit that is nearest by its old time or by its new one."""
+    changes = values.facts.moved
+    first = min(changes, key=lambda each: min(filter(None, (each.was, each.now))), default=None)
+    if first is None:
+        return ""
+    if first.was is not None and all(each.now is None for each in changes):
+        return values.brief(first.was)
+    return values.change(first, values.brief)
 
 
 def _drive(values: Values) -> str:
@@ -129,7 +143,7 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "place": lambda v: ", ".join(filter(None, map(quiet, (v.facts.location, v.facts.address)))),
     "when": lambda v: v.full(v.facts.starts_at),
     "when_short": lambda v: v.phrases.short(v.facts.starts_at),
-    "when_brief": _when_brief,
+    "when_brief": lambda v: v.brief(v.facts.starts_at),
     "when_date": lambda v: v.phrases.date(v.facts.starts_at),
     "day": lambda v: v.phrases.day(v.facts.starts_at),
     "in_words": lambda v: v.phrases.until(v.facts.starts_at, v.facts.now),
@@ -158,6 +172,8 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
     "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
     "changes_brief": _changes_brief,
+    "changes_count": _changes_count,
+    "first_change": _first_change,
     "changes_spoken": lambda v: "; ".join(v.change(each, v.full) for each in v.facts.moved),
     "first_new": _first_new,
     "opt_out": lambda v: v.words["opt_out"] if v.facts.opt_out else "",

@@ -332,3 +332,18 @@ def test_a_call_about_several_changes_tells_each_and_asks_for_none(locale: str, 
     assert (asks in said, disclosures(said)) == (False, [])
     assert all(str(day) in said for day in (13, 14, 15))
     assert asks in speak("rescheduled", facts(), [locale]).words
+
+
+@pytest.mark.parametrize("locale", MANNERS)
+@pytest.mark.parametrize("phone", ["+1 212-555-0142", ""])
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_an_sms_of_many_changes_names_the_first_and_how_many(locale: str, phone: str, kept: int) -> None:
+    """Nobody may come to a cancelled visit for being told of a new time only; and where the others are told is said."""
+    day = timedelta(days=1)
+    gone = tuple(Moved(START + 7 * n * day, None, "Clinic visit") for n in range(6 - kept))
+    moved = tuple(Moved(START + (7 * n + 3) * day, START + (7 * n + 2) * day, "Clinic visit") for n in range(kept))
+    body = render("course_changed", "sms", facts(moved=(*moved, *gone), phone=phone), [locale]).body
+    assert ": 6 " in body
+    assert "13" in body, "the first of all that are told, by its old time or its new one"
+    assert ("appointments cancelled" in body or "citas canceladas" in body) is (kept == 0)
+    assert (phone in body) if phone else ("all us for all" in body or "Todas: llamenos" in body)
