@@ -23,8 +23,8 @@ class MalformedHeader(Malformed):
 
 def identify(session: Session) -> Call:
     """Who asks. Raises `Unauthorized`, or `MalformedHeader` for an X-Actor that no audit could show."""
-    headers = request.headers
-    kind, _, token = headers.get("Authorization", "").partition(" ")
+    said = request.environ
+    kind, _, token = said.get("HTTP_AUTHORIZATION", "").partition(" ")
     if kind.lower() != "bearer":
         raise Unauthorized("This needs a valid API key: `Authorization: Bearer <key>`.")
     now = current_app.extensions["clock"]()
@@ -37,7 +37,7 @@ def identify(session: Session) -> Call:
         request_id=request_id(),
         scopes=bearer.scopes,
     )
-    actor = _actor(headers.get("X-Actor", ""))
+    actor = _actor(said.get("HTTP_X_ACTOR", ""))
     return replace(call, actor=actor) if actor else call
 
 

@@ -49,14 +49,14 @@ class EncodedBody(UnsupportedMediaType):
 
 def expect_unpacked() -> None:
     """Raises EncodedBody where a Content-Encoding says more of the body than that it is as it is."""
-    encoding = request.headers.get("Content-Encoding", "").strip()
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip()
     if encoding and encoding.lower() != "identity":
         raise EncodedBody(encoding[:60])
 
 
 def idempotency_key() -> str | None:
     """The key under which the answer is kept, if there is one."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not _KEY.fullmatch(key):
         raise MalformedHeader("Idempotency-Key is 1 to 255 visible ASCII characters.")
     return key

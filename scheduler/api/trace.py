@@ -7,7 +7,8 @@ import re
 import secrets
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
+from flask.globals import app_ctx, request_ctx
 
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,64}", flags=re.ASCII)
 _log = logging.getLogger("scheduler.requests")
@@ -27,9 +28,10 @@ _SECURE = ("Strict-Transport-Security", "max-age=31536000")
 
 def request_id() -> str:
     """The id of the request at hand: the caller's when it is sane, else one of ours."""
+    g = app_ctx.g
     known: str | None = g.get("request_id")
     if known is None:
-        offered = request.headers.get("X-Request-Id", "")
+        offered = request_ctx.request.environ.get("HTTP_X_REQUEST_ID", "")
         known = offered if _SANE.fullmatch(offered) else secrets.token_hex(16)
         g.request_id = known
     return known
@@ -42,19 +44,19 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    g.began = time.perf_counter()
+    app_ctx.g.began = time.perf_counter()
 
 
 def _finish(response: Response) -> Response:
-    headers = response.headers
+    came, g, headers = request_ctx.request, app_ctx.g, response.headers
     said = {name.lower() for name, _ in headers}
-    asked = [*([_SECURE] if request.is_secure else []), *([_REHEARSED] if g.get("dry_run") else [])]
+    asked = [*([_SECURE] if came.is_secure else []), *([_REHEARSED] if g.get("dry_run") else [])]
     for name, value in (("X-Request-Id", request_id()), *_CARRIED, *asked):
         if name.lower() not in said:  # what it says itself goes before
             headers.add(name, value)
     if _log.isEnabledFor(logging.INFO):
         # The rule, never the path: paths hold ids and, for patient pages, secrets.
-        rule = request.url_rule.rule if request.url_rule is not None else "-"
+        rule = came.url_rule.rule if came.url_rule is not None else "-"
         spent = (time.perf_counter() - g.get("began", time.perf_counter())) * 1000
-        _log.info("%s %s %d %.1fms %s", request.method, rule, response.status_code, spent, request_id())
+        _log.info("%s %s %d %.1fms %s", came.method, rule, response.status_code, spent, request_id())
     return response

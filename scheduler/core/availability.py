@@ -81,7 +81,7 @@ class Calendar:
         if self._starts and (known := self._starts.get(thread)) is not None:
             return slot >= 0 and known >> slot & 1 == 1
         qualified = self.serves.get(thread.selector, 0)
-        for stretch in thread.around(self.buffers):
+        for stretch in thread.stretches if self.buffers == (0, 0) else thread.around(self.buffers):
             at, full = slot + stretch.start, (1 << stretch.end - stretch.start) - 1
             if at < 0 or (self.free(stretch.units) & qualified) >> at & full != full:
                 return False
