@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property, partial, wraps
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 import flask_smorest
@@ -175,7 +175,7 @@ class _Request:
     #: As it came. Flask's own `request` looks for it anew at every word.
     came: Request
 
-    @cached_property
+    @property
     def _changes(self) -> bool:
         return self.came.method not in {"GET", "HEAD"}
 

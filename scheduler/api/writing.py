@@ -43,11 +43,11 @@ class Writer:
     def __call__(self, value: Any) -> str:
         """The object's JSON. Mappings are asked for their keys, objects for their attributes."""
         get = value.get if type(value) is dict else partial(self._schema.get_attribute, value)
-        members = []
-        for name, lead, write, default in self._members:
-            found = get(name, default)
-            if found is not ma.missing:
-                members.append(lead + write(found))
+        members = [
+            lead + write(found)
+            for name, lead, write, default in self._members
+            if (found := get(name, default)) is not ma.missing
+        ]
         return "{" + ",".join(members) + "}"
 
     @cached_property

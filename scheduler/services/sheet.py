@@ -48,7 +48,7 @@ class Sheet:
         """A new object with its defaults; from when it is put down on, it is the session's like any other."""
         values = vars(row)
         constants, made = _defaults(type(row))
-        own = {name: values.get(name, default) for name, default in constants.items()}
+        own = {**constants, **{name: value for name, value in values.items() if name in constants}}
         own |= {name: make() for name, make in made.items() if name not in values}
         values.update(own)
         self.add(cast("Table", row.__table__), [own])
