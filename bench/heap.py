@@ -1,4 +1,4 @@
-"""A clinic with any number of texts due now: twenty to a patient, each about a visit that stands. Measures nothing.
+"""A clinic with any number of texts due now: so many to a patient, each about a visit that stands. Measures nothing.
 
 The visits begin at many times of the next days, as those do of which a due hour speaks: what has been phrased once
 must not serve for all. Ids grow as time does, like those of an installation.
@@ -19,22 +19,21 @@ from scheduler.models import Appointment, Message, Patient, Resource, new_id
 from tests.desk import book
 from tests.postroom import open_postroom
 
-EACH = 20
 _NO_LIMITS: dict[str, Any] = {"quiet": {"from": "00:00", "to": "00:00"}, "caps": {"per_day": None, "per_week": None}}
 _AT_ONCE = 10_000
 _COLUMNS = cast("Table", Message.__table__).c.keys()
-#: What differs from one copy to the next, `n` being 0 to 19 for each patient; and where it comes from.
+#: What differs from one copy to the next, `n` counting those of each patient; and where it comes from.
 _COPIED: dict[str, dict[str, str]] = {
     "postgresql": {
-        "id": "CAST(:prefix || lpad(to_hex(CAST((place - 1) * 20 + n AS integer)), 20, '0') AS uuid)",
-        "due_at": "pattern.due_at + ((place - 1) * 20 + n) * interval '1 millisecond'",
-        "FROM": "messages AS pattern, generate_series(0, 19) AS n,"
+        "id": "CAST(:prefix || lpad(to_hex(CAST((place - 1) * :each + n AS integer)), 20, '0') AS uuid)",
+        "due_at": "pattern.due_at + ((place - 1) * :each + n) * interval '1 millisecond'",
+        "FROM": "messages AS pattern, generate_series(0, :each - 1) AS n,"
         " unnest(CAST(:people AS uuid[]), CAST(:visits AS uuid[])) WITH ORDINALITY AS given (patient, visit, place)",
     },
     "sqlite": {
-        "id": ":prefix || printf('%020x', (place - 1) * 20 + n)",
-        "due_at": "pattern.due_at + ((place - 1) * 20 + n) * 1000",
-        "FROM": f"messages AS pattern, (SELECT value AS n FROM json_each('{[*range(EACH)]}')),"  # noqa: S608 - nobody's words
+        "id": ":prefix || printf('%020x', (place - 1) * :each + n)",
+        "due_at": "pattern.due_at + ((place - 1) * :each + n) * 1000",
+        "FROM": "messages AS pattern, (SELECT value AS n FROM json_each(:numbers)),"
         " (SELECT value ->> 0 AS patient, value ->> 1 AS visit, key + 1 AS place FROM json_each(:pairs))",
     },
 }
@@ -43,10 +42,10 @@ for _of in _COPIED.values():
 
 
 class Heap:
-    """Owes messages by the thousand, straight into the tables."""
+    """Owes messages by the thousand, straight into the tables, `each` to a patient."""
 
-    def __init__(self, database: Database) -> None:
-        self.url, self._database = database.url, database
+    def __init__(self, database: Database, *, each: int = 20) -> None:
+        self.url, self._database, self._each = database.url, database, each
         self._clinic = open_postroom(database.engine, **_NO_LIMITS)
         self._visit = book(self._clinic, self._clinic.patient(), "session", "2030-03-04 09:00").id
         with self.engine.begin() as connection:
@@ -70,7 +69,7 @@ class Heap:
         for since in range(0, count, _AT_ONCE):
             with self.engine.begin() as connection:
                 size = min(_AT_ONCE, count - since)
-                people = [new_id() for _ in range(-(-size // EACH))]
+                people = [new_id() for _ in range(-(-size // self._each))]
                 visits = {whose: new_id() for whose in people}
                 for model, of in ((Resource, "id"), (Patient, "id")):
                     connection.execute(insert(model), [patterns[model] | {of: whose} for whose in people])
@@ -85,18 +84,19 @@ class Heap:
         self._database.analyze()
 
     def _owe(self, connection: Connection, visits: dict[UUID, UUID], size: int, due: datetime) -> None:
-        """Owe so many, twenty for each of the patients by one statement: copies of one, which then goes."""
+        """Owe so many, to each of the patients theirs by one statement: copies of one, which then goes."""
         pattern = self._message(*next(iter(visits.items())), 0, due) | {"rule": "pattern"}
         connection.execute(insert(Message), [pattern])
         of = _COPIED[connection.dialect.name]
         taken = ", ".join(of.get(name, f"pattern.{name}") for name in _COLUMNS)
         copies = f"INSERT INTO messages ({', '.join(_COLUMNS)}) SELECT {taken} FROM {of['FROM']}"  # noqa: S608 - of here
-        only = " WHERE pattern.id = :pattern AND (place - 1) * 20 + n < :size"
+        only = " WHERE pattern.id = :pattern AND (place - 1) * :each + n < :size"
         asked: dict[str, Any] = {"people": list(visits), "visits": list(visits.values()), "pattern": pattern["id"]}
         if connection.dialect.name == "sqlite":
             pairs = json.dumps([(whose.hex, visit.hex) for whose, visit in visits.items()])
-            asked = {"pairs": pairs, "pattern": pattern["id"].hex}
-        connection.execute(text(copies + only), asked | {"size": size, "prefix": new_id().hex[:12]})
+            asked = {"pairs": pairs, "pattern": pattern["id"].hex, "numbers": json.dumps([*range(self._each)])}
+        asked |= {"size": size, "each": self._each, "prefix": new_id().hex[:12]}
+        connection.execute(text(copies + only), asked)
         connection.execute(delete(Message).where(Message.id == pattern["id"]))
 
     def refill(self) -> None:
@@ -115,7 +115,7 @@ class Heap:
             "id": new_id(),
             "patient_id": whose,
             "appointment_id": visit,
-            "rule": f"heap-{number % EACH}",
+            "rule": f"heap-{number % self._each}",
             "kind": "remind_24h",
             "recipient": "patient",
             "channel": "sms",

@@ -51,6 +51,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn, at most")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each side")
     parser.add_argument("--trickle", type=float, default=20.0, help="seconds at 50 messages a second; 0: none")
+    parser.add_argument("--each", type=int, default=20, help="messages to a patient; the trickle has 20")
     parser.add_argument("--short", action="store_true", help="10,000 pending, one turn each, 10 seconds of trickle")
 
 
@@ -63,7 +64,7 @@ def run(chosen: argparse.Namespace) -> None:
     for name in chosen.databases:
         for pending in chosen.pending:
             with ExitStack() as stack:
-                heap = Heap(_made(name, stack))
+                heap = Heap(_made(name, stack), each=chosen.each)
                 heap.grow(pending)
                 for workers in chosen.workers:
                     turns = [

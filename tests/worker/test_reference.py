@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from bench.heap import Heap
@@ -36,6 +36,17 @@ class Ground:
 @pytest.fixture
 def heap(engine: Engine) -> Heap:
     return Heap(Ground(engine))  # type: ignore[arg-type] # as much of a database as it asks for
+
+
+@pytest.mark.parametrize("each", [1, 20])
+def test_each_patient_is_owed_as_many_as_wanted(engine: Engine, each: int) -> None:
+    heap = Heap(Ground(engine), each=each)  # type: ignore[arg-type]
+    heap.grow(30)
+    with engine.connect() as connection:
+        owed = connection.execute(
+            select(Message.patient_id, func.count()).where(Message.status == "pending").group_by("patient_id")
+        )
+        assert sorted((count for _, count in owed), reverse=True) == ([1] * 30 if each == 1 else [20, 10])
 
 
 def at_work(heap: Heap) -> Worker:
