@@ -26,7 +26,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on, visit_kind
 from scheduler.services.doses import doses_among
-from scheduler.services.group_places import OpenGroup, asked_for, joinable, taken_at
+from scheduler.services.group_places import OpenGroup, asked_for, joinable, stands, taken_at
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
@@ -345,20 +345,18 @@ class Search:
         return (*(each for each in reasons if each.role is None), *([taken] if taken else ()), *people)
 
     def joinable(self, loaded: Loaded) -> dict[int, OpenGroup]:
-        """Start slot to the fullest group that begins then, has a free place and all of whose people are there."""
+        """Start slot to the fullest group that begins then, has a free place and all that the visit needs."""
         if self.kind.visit.group is None:
             return {}
-        timeline, calendars = loaded.site.timeline, loaded.site.calendars
+        timeline, minutes = loaded.site.timeline, timedelta(minutes=self.kind.visit.minutes)
         groups, span = loaded.groups, (timeline.origin, timeline.end)
         pinned, found = self._pins().values(), {}
         for group in joinable(self.session, self._groups(span)) if groups is None else groups:
-            if not span[0] <= group.starts_at < span[1]:
+            # Its visit type may have changed since it began: it goes on as it was, and nobody joins.
+            if not span[0] <= group.starts_at < span[1] or group.ends_at - group.starts_at != minutes:
                 continue
-            there = (
-                key in calendars and _lasts(calendars[key].there, timeline.slot(begins), timeline.slot_after(ends))
-                for key, _, begins, ends in group.served
-            )
-            if all(there) and all(names & {served[0] for served in group.served} for names in pinned):
+            named = all(names & {served[0] for served in group.served} for names in pinned)
+            if named and stands(group, self.kind.demand, loaded.site):
                 found[timeline.slot(group.starts_at)] = group
         return found
 
@@ -370,11 +368,6 @@ def by_the_clock(reasons: Sequence[Reason], time_zone: str) -> tuple[Reason, ...
         replace(each, start=each.start and each.start.astimezone(where), end=each.end and each.end.astimezone(where))
         for each in reasons
     )
-
-
-def _lasts(mask: int, first: int, past: int) -> bool:
-    full = (1 << (past - first)) - 1
-    return first >= 0 and mask >> first & full == full
 
 
 def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:

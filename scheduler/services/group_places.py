@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_ as either
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,7 +15,9 @@ from sqlalchemy import ColumnElement, FromClause, Table, Uuid, and_, bindparam, 
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.demand import Demand, Thread
 from scheduler.core.errors import Reason
+from scheduler.core.site import Site
 from scheduler.models import Group, GroupPlace, Hold, Occupancy
 from scheduler.models.base import UtcDateTime
 from scheduler.services.ready import Ready
@@ -32,6 +37,7 @@ class OpenGroup:
 
     id: UUID
     starts_at: datetime
+    ends_at: datetime
     free: int
     maximum: int
     served: tuple[Served, ...] = ()
@@ -76,11 +82,41 @@ def found_among(rows: Iterable[Any]) -> list[OpenGroup]:
         served = (row.resource_id, row.role, row.begins, row.ends)
         groups.setdefault(row.id, (row, []))[1].append(served)
     found = (
-        OpenGroup(key, row.starts_at, row.free, row.maximum, tuple(served))
+        OpenGroup(key, row.starts_at, row.ends_at, row.free, row.maximum, tuple(served))
         for key, (row, served) in groups.items()
         if row.free
     )
     return sorted(found, key=lambda each: (-each.free, each.id))
+
+
+def stands(group: OpenGroup, demand: Demand, site: Site) -> bool:
+    """Whether all who serve it are there, and serve all that its visit type asks for by now."""
+    timeline, serving = site.timeline, defaultdict[str, defaultdict[UUID, int]](lambda: defaultdict(int))
+    for key, selector, begins, ends in group.served:
+        first, past = timeline.slot(begins), timeline.slot_after(ends)
+        calendar = site.calendars.get(key)
+        if calendar is None or not _lasts(calendar.there & calendar.serves.get(selector, 0), first, past):
+            return False
+        serving[selector][key] |= ((1 << past - first) - 1) << first
+    return all(
+        sum(_serves(mask, thread, timeline.slot(group.starts_at)) for mask in _shared(thread, serving)) >= count
+        for thread, count in demand.counts.items()
+    )
+
+
+def _shared(thread: Thread, serving: Mapping[str, Mapping[UUID, int]]) -> list[int]:
+    """The slots of each who serves the thread; of all together, where they may take turns."""
+    masks = list(serving[thread.selector].values())
+    return [reduce(either, masks, 0)] if thread.present else masks
+
+
+def _serves(mask: int, thread: Thread, start: int) -> bool:
+    return all(_lasts(mask, start + each.start, start + each.end) for each in thread.stretches)
+
+
+def _lasts(mask: int, first: int, past: int) -> bool:
+    full = (1 << (past - first)) - 1
+    return first >= 0 and mask >> first & full == full
 
 
 def taken_at(
@@ -162,6 +198,7 @@ def _staffed() -> Any:
             select(
                 _GROUPS.c.id,
                 _GROUPS.c.starts_at,
+                _GROUPS.c.ends_at,
                 _GROUPS.c.maximum,
                 _free_places(now, moving).label("free"),
                 _TAKEN.c.resource_id,

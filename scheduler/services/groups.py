@@ -248,7 +248,7 @@ def own(session: Session, call: Call, row: Appointment) -> OpenGroup | None:
     if row.group_id is None or _others(session, call, row) or not _carried(session, call, row):
         return None
     group = lock(session, call, row.group_id)
-    return OpenGroup(group.id, group.starts_at, 0, group.maximum) if group.status == "open" else None
+    return OpenGroup(group.id, group.starts_at, group.ends_at, 0, group.maximum) if group.status == "open" else None
 
 
 def leave(session: Session, call: Call, row: Appointment, *, towards: datetime | None = None) -> None:

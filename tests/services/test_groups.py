@@ -12,7 +12,18 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition, Invalid, LostRace, Refused
 from scheduler.models import Appointment, Group, GroupPlace, Occupancy, Task
-from scheduler.services import absences, availability, booking, groups, holds, meetings, visit_day, waitlist
+from scheduler.services import (
+    absences,
+    availability,
+    booking,
+    groups,
+    holds,
+    meetings,
+    resources,
+    visit_day,
+    visit_types,
+    waitlist,
+)
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Offer, Question
 from scheduler.services.finding import Wanted
@@ -288,6 +299,35 @@ def test_an_absence_of_the_staff_names_everyone_in_the_group(clinic: Clinic) -> 
     made = clinic.do(lambda s, c: absences.create(s, c, resource_id=who, start=start, end=start + timedelta(hours=1)))
     assert {each.id for each in made.affected_appointments} == {visit.id for visit in visits}
     refused(clinic, clinic.patient(), "circle", START)  # a group that cannot stand takes nobody in
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        [segment("circle", 120, need("role:therapist", count=2), need("room:group"))],
+        [segment("circle", 60, need("role:therapist", count=2), need("room:group"))],
+        [segment("circle", 90, need("role:therapist", count=3), need("room:group"))],
+        [segment("circle", 90, need("role:therapist", count=2), need("role:nurse"), need("room:group"))],
+    ],
+    ids=["longer", "shorter", "more_staff", "other_staff"],
+)
+def test_nobody_joins_a_group_that_is_not_what_its_visit_type_says_by_now(
+    clinic: Clinic, now: list[dict[str, Any]]
+) -> None:
+    began, somebody = join(clinic).row, clinic.patient()
+    assert at(clinic, offers(clinic, somebody), START) is not None
+    clinic.do(lambda s, c: visit_types.change(s, c, began.visit_type_id, 1, {"segments": now}))
+    assert at(clinic, offers(clinic, somebody), START) is None
+    refusal = refused(clinic, somebody, "circle", START)
+    assert {reason.role for reason in refusal.reasons} >= {"therapist", "group"}
+
+
+def test_nobody_joins_a_group_whose_staff_has_lost_the_role(clinic: Clinic) -> None:
+    who = next(part.resource_id for part in join(clinic).participants if part.role == "therapist")
+    clinic.do(lambda s, c: resources.change(s, c, resources.PRACTITIONER, who, 1, {"roles": [{"code": "nurse"}]}))
+    somebody = clinic.patient()
+    assert at(clinic, offers(clinic, somebody), START) is None
+    refused(clinic, somebody, "circle", START)
 
 
 def test_consent_to_the_group_is_needed(clinic: Clinic) -> None:
