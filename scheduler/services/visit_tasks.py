@@ -20,11 +20,13 @@ from scheduler.services import tasks
 from scheduler.services.appointments import times_of
 from scheduler.services.catalog import visit_kind
 from scheduler.services.consequences import AFFECTED
+from scheduler.services.impact import AHEAD
 
 #: A task of the visit type that is due after the visit.
 KIND = "visit_task"
-#: Tasks that ask somebody to look at a visit while it can still be prepared for.
-PREPARING = ("session_gate", "held_visit", "credential", AFFECTED, UNREACHABLE)
+#: Tasks that ask somebody to look at a visit while it can still be prepared for. Whom it lacks it may lack until its
+#: end, and it is ahead again when its beginning is undone: that one stays open until then.
+PREPARING = ("session_gate", "held_visit", "credential", UNREACHABLE)
 
 
 def settle(session: Session, call: Call, row: Appointment, *, moved: bool = False) -> None:
@@ -32,9 +34,11 @@ def settle(session: Session, call: Call, row: Appointment, *, moved: bool = Fals
 
     `moved` says that it has another time or place now: what was asked about the old one is asked anew elsewhere.
     """
-    if row.status not in OPEN or moved:
+    over = moved or row.status not in AHEAD
+    kinds = (*PREPARING, AFFECTED) if over else PREPARING if row.status not in OPEN else ()
+    if kinds:
         why = "rescheduled" if moved else row.status
-        tasks.withdraw(session, call, why, Task.appointment_id == row.id, Task.kind.in_(PREPARING))
+        tasks.withdraw(session, call, why, Task.appointment_id == row.id, Task.kind.in_(kinds))
     wanted = _wanted(visit_kind(session, call, row.visit_type).visit, row)
     for task, due_at, steps in wanted:
         tasks.owe(

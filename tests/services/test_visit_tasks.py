@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition, Invalid
 from scheduler.models import Location, Resource, Task
-from scheduler.services import booking, credentials, locations, resources, task_answers, tasks, visit_day
+from scheduler.services import absences, booking, credentials, locations, resources, task_answers, tasks, visit_day
 from scheduler.services.visit_day import Done
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import book, refused
-from tests.ward import STEADY, move, open_ward, row, spray, watched
+from tests.ward import FIT, READY, STEADY, move, open_ward, row, spray, watched
 
 
 @pytest.fixture
@@ -99,6 +99,20 @@ def test_what_asks_to_prepare_a_visit_goes_when_there_is_nothing_to_prepare(clin
         move(clinic, end, visit, "2030-03-04 09:20", **({"reason": "Pressure."} if end == "not_dosed" else {}))
     assert [each.status for each in rows(clinic, "held_visit")] == ["dismissed"]
     assert [each.status for each in rows(clinic, "somebody_elses")] == ["open"]
+
+
+def test_whom_a_visit_lacks_is_still_to_be_found_while_it_goes_on_and_when_that_is_undone(clinic: Clinic) -> None:
+    visit = spray(clinic)
+    participants = clinic.do(lambda s, c: visit_day.get(s, c, visit)).view.participants
+    nurse = next(part.resource_id for part in participants if part.role == "nurse")
+    span = {"start": clinic.at("2030-03-04 10:00"), "end": clinic.at("2030-03-04 15:00")}
+    clinic.do(lambda s, c: absences.create(s, c, resource_id=nurse, **span))
+    answers = {"check_in": {"checklist": READY}, "start": {"checklist": FIT}}
+    for step in ("check_in", "undo", "check_in", "start", "undo"):
+        move(clinic, step, visit, "2030-03-04 09:00", **answers.get(step, {}))
+        assert [each.status for each in rows(clinic, "visit_affected")] == ["open"]
+    move(clinic, "not_dosed", visit, "2030-03-04 09:30", reason="Pressure.")
+    assert [each.status for each in rows(clinic, "visit_affected")] == ["dismissed"]
 
 
 def change(clinic: Clinic, resource_id: UUID, roles: list[dict[str, Any]]) -> list[UUID]:
