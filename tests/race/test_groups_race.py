@@ -73,7 +73,8 @@ def test_holds_begin_two_groups_whose_places_are_fought_over(clinic: Clinic) -> 
     jobs += [(lambda s, c, each=each: booking.book(s, c, each), {}) for each in late]
     results = at_once(clinic, jobs)
     assert not [each for each in results[:6] if isinstance(each, Exception)]
-    assert {each.code for each in results[6:] if isinstance(each, Refused)} <= {"group_held"}
+    # Of a place that is given back while the refusal is explained, nobody can say who had it.
+    assert {each.code for each in results[6:] if isinstance(each, Refused)} <= {"group_held", "resource_busy"}
     came = 3 + sum(not isinstance(each, Exception) for each in results[6:])
     with Session(clinic.engine) as session:
         sizes = Counter(session.scalars(select(Appointment.group_id)))
