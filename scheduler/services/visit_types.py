@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, InUse, Invalid, refuse
+from scheduler.core.lifecycle import LIVE
 from scheduler.core.protocol import parse_protocol
 from scheduler.core.visit import VisitType, parse_visit_type
-from scheduler.models import ProtocolRow, VisitTypeRow, new_id
+from scheduler.models import Appointment, ProtocolRow, VisitTypeRow, new_id
 from scheduler.services import disclosing, records, shipped
 from scheduler.services.paging import Page
 
@@ -69,7 +70,8 @@ def change(
 ) -> VisitTypeView:
     """Replace some keys of the document; null takes one away. What is booked already keeps the segments it has.
 
-    Raises NotFound, StaleRevision, Invalid (also for another code), InUse when a published protocol would break.
+    Raises NotFound, StaleRevision, Invalid (also for another code), InUse when a published protocol would break, and
+    for another kind or modality when one rests on it or a visit ahead is of it.
     """
     row = records.find(session, call, KIND, visit_type_id)
     records.expect(row, revision)
@@ -82,6 +84,7 @@ def change(
     except Invalid as error:
         raise Invalid([*faults, *error.faults]) from error
     refuse(faults)
+    _refuse_turning_into_another(session, call, row, visit)
     _refuse_breaking_protocols(session, call, visit)
     return records.change(session, call, KIND, row, {"definition": document})
 
@@ -117,16 +120,36 @@ def _parsed(definition: Mapping[str, Any], new: Mapping[str, Any]) -> VisitType:
     return visit
 
 
+def _refuse_turning_into_another(session: Session, call: Call, row: VisitTypeRow, visit: VisitType) -> None:
+    """Kind and modality say which floors, holds and distances between doses hold: what is in use would escape them."""
+    was = parse_visit_type(row.definition, {})
+    if (was.kind, was.modality) == (visit.kind, visit.modality):
+        return
+    for protocol in _published(session, call):
+        if visit.code in {step["visit_type"] for phase in protocol.definition["phases"] for step in phase["steps"]}:
+            detail = f"Version {protocol.version} of the protocol '{protocol.code}' rests on what the visit type is"
+            raise InUse(f"{detail}: its kind and modality stay. Make another visit type.")
+    ahead = (
+        select(Appointment.id)
+        .where(Appointment.organization_id == call.organization_id, Appointment.visit_type_id == row.id)
+        .where(Appointment.status.in_(sorted(LIVE - {"fulfilled"})))
+    )
+    if session.scalars(ahead.limit(1)).first() is not None:
+        raise InUse("Visits ahead are of this type: its kind and modality stay. Make another visit type.")
+
+
 def _refuse_breaking_protocols(session: Session, call: Call, visit: VisitType) -> None:
     """A published protocol cannot be changed, so nothing that it rests on may turn it into nonsense."""
     known = by_code(session, call)
-    published = select(ProtocolRow).where(
-        ProtocolRow.organization_id == call.organization_id, ProtocolRow.status == "active"
-    )
-    for row in session.scalars(published):
+    for row in _published(session, call):
         if _stands(row.definition, known) and not _stands(row.definition, known | {visit.code: visit}):
             detail = f"Version {row.version} of the protocol '{row.code}' would no longer make sense."
             raise InUse(detail)
+
+
+def _published(session: Session, call: Call) -> Sequence[ProtocolRow]:
+    mine = ProtocolRow.organization_id == call.organization_id
+    return session.scalars(select(ProtocolRow).where(mine, ProtocolRow.status == "active")).all()
 
 
 def _stands(definition: Mapping[str, Any], visit_types: Mapping[str, VisitType]) -> bool:

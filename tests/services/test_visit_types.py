@@ -11,6 +11,7 @@ from scheduler.core.errors import AlreadyExists, InUse, Invalid, NotFound, Stale
 from scheduler.models import VisitTypeRow
 from scheduler.services import protocols, shipped, visit_types
 from tests.plumbing.scene import Scene
+from tests.ward import cancel, open_ward, row, spray
 
 TALK: dict[str, Any] = {
     "code": "talk",
@@ -95,4 +96,18 @@ def test_a_published_protocol_keeps_its_sense(scene: Scene) -> None:
     scene.do(protocols.publish, draft.id, None, approved_by="A clinician")
     with pytest.raises(InUse, match="Version 1 of the protocol 'talks'"):
         scene.do(visit_types.change, made.id, 3, {"kind": "dosing"})
+    with pytest.raises(InUse, match="rests on what the visit type is"):
+        scene.do(visit_types.change, made.id, 3, {"modality": "iv"})
     assert scene.do(visit_types.change, made.id, 3, {"name": "Chat"}).revision == 4
+
+
+@pytest.mark.parametrize("other", [{"modality": "iv"}, {"kind": "follow_up"}])
+def test_a_visit_type_in_use_never_becomes_one_to_which_its_floors_do_not_apply(
+    engine: Engine, other: dict[str, str]
+) -> None:
+    clinic = open_ward(engine)
+    kind = row(clinic, visit := spray(clinic)).visit_type_id
+    with pytest.raises(InUse, match="Visits ahead"):
+        clinic.do(lambda s, c: visit_types.change(s, c, kind, 1, other))
+    cancel(clinic, visit)
+    clinic.do(lambda s, c: visit_types.change(s, c, kind, 1, other))
