@@ -81,7 +81,10 @@ class ProblemSchema(Schema):
     plan = fields.Dict(allow_none=True, metadata={"description": "With a stale plan: a fresh one"})
     repair = fields.Dict(metadata={"description": "With a stale repair: a fresh one"})
     blocking = fields.List(fields.Dict(), metadata={"description": "With no feasible plan: what is in the way"})
-    relaxations = fields.List(fields.Dict(), metadata={"description": "With no feasible plan: what would help"})
+    relaxations = fields.List(
+        fields.Dict(),
+        metadata={"description": "With no feasible plan: what would help, `who` grants it, and by which `call`"},
+    )
 
 
 INFO = {

@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect
 
+from scheduler.api import granting
 from scheduler.api.trace import request_id
 from scheduler.core import errors
 from scheduler.core.errors import Fault, Reason, SchedulingError
@@ -105,7 +106,7 @@ def _members(refusal: SchedulingError) -> dict[str, Any]:
     if isinstance(refusal, errors.PlanStale):
         return {"plan": refusal.fresh}
     if isinstance(refusal, errors.NoFeasiblePlan):
-        return {"blocking": refusal.blocking, "relaxations": refusal.relaxations}
+        return {"blocking": refusal.blocking, "relaxations": granting.relaxations(refusal)}
     return {}
 
 

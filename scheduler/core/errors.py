@@ -226,8 +226,11 @@ class NoFeasiblePlan(SchedulingError):
         blocking: Sequence[dict[str, Any]] = (),
         relaxations: Sequence[dict[str, Any]] = (),
         changes: Sequence[Sequence[Any]] = (),
+        of_one_course: bool = True,
     ) -> None:
         super().__init__(detail)
+        #: Whether a change can be granted to the course: not while what is booked is planned anew.
+        self.of_one_course = of_one_course
         self.blocking = tuple(blocking)
         self.relaxations = tuple(relaxations)
         #: The rules that each relaxation lifts, in their order; clients are not told them.

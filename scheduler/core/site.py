@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic
@@ -59,6 +59,17 @@ def is_cleared(facts: Iterable[ClearanceFact], kind: str, modality: str | None, 
     return bool(said) and said[-1] not in ADVERSE
 
 
+class Weekly(NamedTuple):
+    """What is the same in each week, as if the location never closed: its hours, those of its resources, by id.
+
+    `with_it` are the things that have no hours but the location's.
+    """
+
+    open: int
+    rostered: Mapping[UUID, int]
+    with_it: frozenset[UUID]
+
+
 @lightweight
 class Site:
     """One location's calendars and rules over a timeline. Instants are aware UTC."""
@@ -90,6 +101,8 @@ class Site:
     on_hold: str | None = None
     #: What was open before anybody thought of opening longer, while that is only thought of.
     open_before: int | None = None
+    #: What closures take away from, for whoever thinks of opening in spite of them.
+    weekly: Callable[[], Weekly] | None = None
 
     @property
     def counted(self) -> int:

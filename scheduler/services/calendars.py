@@ -19,7 +19,7 @@ from scheduler.core.errors import NotFound
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
 from scheduler.core.rooms import RoomPool
-from scheduler.core.site import Site
+from scheduler.core.site import Site, Weekly
 from scheduler.services.busy import Busy, busy
 from scheduler.services.cast import Company, gather
 from scheduler.services.group_places import OpenGroup, asked_for
@@ -119,9 +119,21 @@ def load(
         now=call.now,
         pools=_Pools(resources, calendars, standing, timeline.slot(call.now)),
         holidays=named(location.holidays, *years),
+        weekly=partial(_weekly, place, resources, standing),
     )
     known = site, location, policies, revisions, standing, expired, resources, read.visits, place, ignoring, own_hold
     return Loaded(*known, first, read.groups)
+
+
+def _weekly(place: Place, resources: Mapping[UUID, Columns], standing: Mapping[UUID, Busy]) -> Weekly:
+    """The hours behind these calendars."""
+    some = {key: row for key, row in resources.items() if row.kind != "patient"}
+    rostered = {
+        key: place.roster_if_open(row.kind, row.hours, standing[key].extra.get(place.location_id, 0))
+        for key, row in some.items()
+    }
+    with_it = frozenset(key for key, row in some.items() if row.kind != "practitioner" and not row.hours)
+    return Weekly(place.weekly, rostered, with_it)
 
 
 def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUID, int]) -> Loaded:

@@ -54,12 +54,14 @@ class Planner:
     """How a desk is turned into a problem, and into plans with people; `planning` lends both.
 
     The problem is that of the rules alone, with starts that are known; `left` are the starts that whoever asks leaves
-    to a session, by its place in the course.
+    to a session, by its place in the course. `grants` says whether a change can be granted to
+    the course alone: a grant is for a course that has no plan, and not for what is booked and planned anew.
     """
 
     problem_of: Callable[[Desk, StartsOf], Problem]
     solve: Callable[[Desk], list[CoursePlan]]
     left: Callable[[int], int] = lambda _: -1
+    grants: bool = True
 
 
 def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFeasiblePlan:
@@ -79,7 +81,11 @@ def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFea
     reasons = case.in_brief(rules, names) if rules else blocking[0]["detail"]
     detail = f"No plan exists: {case.name_of_blocked} ⇄ {reasons}."
     return NoFeasiblePlan(
-        detail, blocking=blocking, relaxations=relaxations, changes=[changes for changes, _ in offers]
+        detail,
+        blocking=blocking,
+        relaxations=relaxations,
+        changes=[changes for changes, _ in offers],
+        of_one_course=planner.grants,
     )
 
 
@@ -276,7 +282,7 @@ class _Case:
         return {
             "change": "; and ".join(texts),
             "who": WHO[_rank(changes)],
-            "grantable": granted.grantable(changes),
+            "grantable": self._planner.grants and granted.grantable(changes),
             "cost": plan.plan.cost,
             "completes_on": last.isoformat(),
             "rules": [

@@ -194,7 +194,10 @@ def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[D
         if found:
             return desk, found[0], beyond
     planner = explaining.Planner(
-        lambda it, starts: narrowed.of(rules_of(it, starts)), lambda it: solve_eased(it, narrowed.of), narrowed.left
+        lambda it, starts: narrowed.of(rules_of(it, starts)),
+        lambda it: solve_eased(it, narrowed.of),
+        narrowed.left,
+        grants=False,
     )
     raise explaining.refusal(session, call, finer(desk), planner)
 

@@ -41,7 +41,12 @@ class Place:
     @property
     def open(self) -> int:
         """The slots at which it is open."""
-        return _weekly(self.hours, None, self.time_zone, self.timeline) & ~self.closed
+        return self.weekly & ~self.closed
+
+    @property
+    def weekly(self) -> int:
+        """The slots of its weekly hours, closed or not."""
+        return _weekly(self.hours, None, self.time_zone, self.timeline)
 
     @cached_property
     def closed(self) -> int:
@@ -55,6 +60,10 @@ class Place:
         """
         if kind == "patient":
             return self.timeline.everything
+        return self.roster_if_open(kind, hours, extra) & ~self.closed
+
+    def roster_if_open(self, kind: str, hours: str | None, extra: int = 0) -> int:
+        """The same of staff and things, if the location never closed."""
         here = self._known.get((kind, hours))
         if here is None:
             if kind == "practitioner":
@@ -62,7 +71,7 @@ class Place:
             else:
                 here = _weekly(hours or self.hours, None, self.time_zone, self.timeline)
             self._known[kind, hours] = here
-        return (here | extra) & ~self.closed
+        return int(here | extra)
 
     def serves(self, kind: str, type_code: str, roles: str) -> Mapping[str, int]:
         """Selector to the slots of the days on which the resource's qualification for it is valid; `roles` is JSON."""

@@ -100,13 +100,12 @@ def eased_wishes(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePref
 
 def _site(scene: Scene, rules: Collection[Rule]) -> Site:
     site, codes = scene.site, {rule.code for rule in rules}
-    everything = site.timeline.everything
     # If clinic days were counted by what is lifted, lifting more could leave fewer plans, and nothing could be blamed.
     site = replace(site, open_before=site.counted)
     if "location_closed" in codes:
-        site = replace(site, closed=0, open=site.open | site.closed)
+        site = _never_closed(site)
     if "outside_hours" in codes:
-        site = replace(site, open=everything & ~site.closed)
+        site = _always_open(site)
     if "lead_time" in codes:
         site = replace(site, earliest=site.now)
     if "horizon" in codes:
@@ -117,8 +116,31 @@ def _site(scene: Scene, rules: Collection[Rule]) -> Site:
     if "patient_busy" in codes and site.patient is not None:
         site = replace(site, patient=replace(site.patient, taken=(0,) * site.patient.units))
     # What is added belongs to no pool of rooms that may change places: all rooms of its kind are then looked at singly.
-    pools = {key: pool for key, pool in site.pools.items() if not any(_adds(rule, key) for rule in rules)}
+    alone = codes & {"location_closed", "outside_hours"}
+    pools = {key: pool for key, pool in site.pools.items() if not alone and not any(_adds(rule, key) for rule in rules)}
     return replace(site, calendars=_calendars(scene, site, rules), pools=pools)
+
+
+def _never_closed(site: Site) -> Site:
+    """Open at its weekly hours on every day, with whoever would be there then."""
+    if site.weekly is None:
+        return replace(site, closed=0, open=site.open | site.closed)
+    weekly = site.weekly()
+    calendars = {
+        key: replace(each, rostered=each.rostered | weekly.rostered.get(key, 0)) for key, each in site.calendars.items()
+    }
+    return replace(site, closed=0, open=site.open | weekly.open, calendars=calendars)
+
+
+def _always_open(site: Site) -> Site:
+    """Open at any hour of the days on which it is not closed, with the things that have no hours but the location's."""
+    hours = site.timeline.everything & ~site.closed
+    with_it = site.weekly().with_it if site.weekly is not None else frozenset()
+    calendars = {
+        key: replace(each, rostered=each.rostered | hours) if key in with_it else each
+        for key, each in site.calendars.items()
+    }
+    return replace(site, open=hours, calendars=calendars)
 
 
 def _adds(rule: Rule, selector: str | None) -> bool:

@@ -107,7 +107,7 @@ def _of_desk(scene: Scene) -> Iterator[Rule]:
     if scene.site.patient is not None and any(scene.site.patient.taken):
         yield Rule("patient_busy", "front_desk")
     if scene.site.earliest > scene.site.now:
-        yield Rule("lead_time", "front_desk")
+        yield Rule("lead_time", "manager")
     first = scene.specs[0]
     if first.gap is not None and first.gap[2] is not None:
         who: Who | None = None if first.hard else "front_desk"

@@ -82,8 +82,8 @@ class _Parts:
     def concerning(self, selector: str) -> frozenset[Rule]:
         """Those that may change the calendar of somebody in that pool."""
         if selector not in self._concerning:
-            # Hours that nobody has are those of the days on which the location is not closed.
-            closing = (rule for rule in self.bars if rule.code == "location_closed")
+            # Who is there when the location opens longer, or in spite of a closure, was not before.
+            closing = (rule for rule in self.bars if rule.code in {"location_closed", "outside_hours"})
             own = (rule for rule in self.staff if rule.code not in _ADDING or rule.selector == selector)
             self._concerning[selector] = frozenset([*closing, *own])
         return self._concerning[selector]
