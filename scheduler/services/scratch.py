@@ -13,6 +13,7 @@ from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
 from scheduler.core.bitmap import Timeline
+from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded
 from scheduler.services.planning import Desk
@@ -27,6 +28,7 @@ class Scratch:
     away: Mapping[UUID, int] = field(default_factory=dict)
     _base: dict[UUID, dict[UUID, Calendar]] = field(default_factory=dict)
     _now: dict[UUID, dict[UUID, Calendar]] = field(default_factory=dict)
+    _pools: dict[UUID, Mapping[str, RoomPool]] = field(default_factory=dict)
     _put: dict[Hashable, tuple[Taking, ...]] = field(default_factory=dict)
 
     def add(self, location_id: UUID, loaded: Loaded) -> None:
@@ -37,7 +39,17 @@ class Scratch:
                 for key, each in loaded.site.calendars.items()
             }
             self._base[location_id] = base
+            self._pools[location_id] = self._without_away(loaded.site)
             self._now[location_id] = _occupied(base, [each for takings in self._put.values() for each in takings])
+
+    def _without_away(self, site: Site) -> Mapping[str, RoomPool]:
+        """The site's pools, in which nobody changes over to a room that is not there."""
+        if all(site.calendars[key].kind != "room" for key in self.away.keys() & site.calendars.keys()):
+            return site.pools  # which works them out only when it is asked
+        return {
+            selector: replace(pool, away={key: each | self.away.get(key, 0) for key, each in pool.away.items()})
+            for selector, pool in site.pools.items()
+        }
 
     def put(self, key: Hashable, takings: Sequence[Taking]) -> None:
         """Let these be taken, under a name by which they are taken away again."""
@@ -70,13 +82,13 @@ class Scratch:
             key = patient.resource_id
             theirs = [each for takings in self._put.values() for each in takings if each.resource_id == key]
             patient = _occupied({key: patient}, theirs)[key]
-        return replace(loaded.site, calendars=self._now[location_id], patient=patient)
+        return replace(loaded.site, calendars=self._now[location_id], patient=patient, pools=self._pools[location_id])
 
     def desk(self, desk: Desk, *, bare: bool = False) -> Desk:
         """A course's desk with all that was put; `bare`: with nothing of it."""
         location_id = desk.course.row.location_id
         if bare:
-            site = replace(desk.loaded.site, calendars=self._base[location_id])
+            site = replace(desk.loaded.site, calendars=self._base[location_id], pools=self._pools[location_id])
         else:
             site = self.site(location_id, desk.loaded)
         return replace(desk, loaded=replace(desk.loaded, site=site))

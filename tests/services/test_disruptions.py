@@ -297,3 +297,30 @@ def test_a_repair_that_breaks_a_rule_is_seen_before_it_is_carried_out(clinic: Cl
     with pytest.raises(PlanStale, match="no longer keeps the rules"):
         accept(clinic, found.token, everything=True)
     assert count(clinic, Absence) == 0
+
+
+def test_a_room_that_is_closed_is_none_of_those_that_may_be_changed_for_another(clinic: Clinic) -> None:
+    """The other two are free in turn: who sits in one of them changes over, and nobody is sent into the closed one."""
+    for _ in range(2):
+        clinic.staff("therapist")
+        clinic.room("consult")
+
+    def talk(start: str) -> Appointment:
+        wanted = Wanted(clinic.patient(), "talk", clinic.location_id, clinic.at(f"2030-03-05 {start}"))
+        key = clinic.do(lambda s, c: booking.book(s, c, wanted)).id
+        return next(row for row in visits(clinic) if row.id == key)
+
+    struck, _, between = talk("10:30"), talk("10:00"), talk("11:00")
+    talk("11:00")
+    clinic.do(lambda s, c: booking.cancel(s, c, between.id, reason="ill", by="patient"))
+    [room] = serving(clinic, struck.id) & rooms(clinic)
+    found = propose(clinic, room, day_of(struck), "A pipe has burst.")
+    [line] = found.lines
+    assert (line.outcome, line.to, room in line.people) == ("kept", struck.starts_at, False)
+    accept(clinic, found.token, everything=True)
+    assert room not in serving(clinic, struck.id)
+
+
+def rooms(clinic: Clinic) -> set[UUID]:
+    with Session(clinic.engine) as session:
+        return set(session.scalars(select(Resource.id).where(Resource.kind == "room")))
