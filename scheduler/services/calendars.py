@@ -100,8 +100,7 @@ def load(
     else:
         resources, revisions = _people(read, place, patient_id, only, at)
     standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
-    made = [_calendar(row, place, each) for row, each in zip(resources.values(), standing.values(), strict=True)]
-    calendars = dict(zip(resources, made, strict=True))
+    calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     others = dict(calendars)  # a copy asks no id for its hash
     patient = others.pop(patient_id) if patient_id is not None else None
     site = Site(
