@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from scheduler.models import new_id
@@ -21,7 +20,7 @@ def test_each_visit_by_the_clock_of_its_own_site() -> None:
     plain = letter(new_id(), new_id(), new_id(), NOW)
     stops = tuple(Stop(at, "Visit", zone) for zone, at in NINE.items())
     turns = tuple(Turn(at, at + timedelta(hours=1), "Visit", zone) for zone, at in NINE.items())
-    changed = replace(plain, kind="course_changed", channel="email", stops=stops, also=stops, turns=turns)
+    changed = plain._replace(kind="course_changed", channel="email", stops=stops, also=stops, turns=turns)
     facts = facts_of(changed, NOW)
     assert [each.starts_at.hour for each in (*facts.visits, *facts.also)] == [9, 9, 9, 9]
     assert [(each.was and each.was.hour, each.now and each.now.hour) for each in facts.moved] == [(9, 10), (9, 10)]
