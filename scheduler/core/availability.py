@@ -110,6 +110,10 @@ class Clinic:
     _able: dict[Thread, tuple[tuple[Calendar, int], ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    #: The same with those of the pool who can serve at none, where that was asked.
+    _served: dict[Thread, Sequence[tuple[Calendar, int]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _attended: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _near: dict[tuple[Thread, int], Near] = field(default_factory=dict, init=False, repr=False, compare=False)
     _asked: set[tuple[Thread, int]] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -161,7 +165,8 @@ class Clinic:
         """Those of the pool who can serve the thread at some start, each with these starts."""
         known = self._able.get(thread)
         if known is None:
-            served = ((each, each.starts(thread)) for each in self.pool(thread))
+            served = [(each, each.starts(thread)) for each in self.pool(thread)]
+            self._served[thread] = served
             known = self._able[thread] = tuple(pair for pair in served if pair[1])
         return known
 
@@ -183,7 +188,9 @@ class Clinic:
         if (thread, block) in self._asked:
             return self.near(thread, slot).digits(slot)
         self._asked.add((thread, block))
-        return "".join([each.digit(thread, slot) for each in self.pool(thread)])
+        if (served := self._served.get(thread)) is None:
+            return "".join([each.digit(thread, slot) for each in self.pool(thread)])
+        return "".join([digit_of(each.taken[0], thread, slot) if on >> slot & 1 else "0" for each, on in served])
 
     def crew(self, demand: Demand) -> Crew:
         """Who could ever serve the visit, in the order in which `near` tells of them."""

@@ -63,13 +63,12 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
     moving = [stay for stay in concerned if not stay.fixed or stay is newcomer]
     moving.sort(key=lambda stay: (not stay.fixed, stay.start, stay.end))
     chosen: dict[Hashable, UUID] = {}
+    seated = {room: [stay for stay in fixed if stay.room == room] for room in pool.rooms}
     budget = PATIENCE
 
     def free(stay: Stay, room: UUID) -> bool:
         left = room == stay.room and stay is not newcomer
-        if _barred(pool, stay, room, left=left) or any(other.room == room and other.meets(stay) for other in fixed):
-            return False
-        return not any(chosen.get(other.key) == room and other.meets(stay) for other in moving)
+        return not _barred(pool, stay, room, left=left) and not any(other.meets(stay) for other in seated[room])
 
     def place(depth: int) -> bool:
         nonlocal budget
@@ -82,8 +81,10 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
                 return False
             if free(stay, room):
                 chosen[stay.key] = room
+                seated[room].append(stay)
                 if place(depth + 1):
                     return True
+                seated[room].pop()
                 del chosen[stay.key]
         return False
 
