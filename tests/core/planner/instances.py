@@ -251,3 +251,37 @@ def long_course(seed: int) -> Problem:
         weights=_weights(rng),
         spans=(Span(0, span - 1, round((span - 1) * rng.uniform(2.1, 3.2))),),
     )
+
+
+def narrow(seed: int) -> Problem:
+    """A course with few starts and many people, each of whom serves half of them: much then hangs on one of them."""
+    rng = random.Random(f"narrow {seed}")
+    where = grid(days=rng.randint(5, 8), row_minutes=15)
+    every, hours = range(where.days), rng.choice([(9,), (9, 11.5), (9, 12, 15), (8, 16)])
+    people: dict[str, tuple[Hashable, ...]] = {"prescriber": ("P", "Q", "R")[: rng.randint(2, 3)]}
+    if rng.random() < 0.3:
+        people["therapist"] = ("T", "U")
+    mains = []
+    for place in range(rng.randint(2, 3)):
+        mask, talks = starts(where, every, hours), starts(where, every, (10, 14))
+        gap = Gap(1, rng.randint(1, 3), rng.randint(2, 4)) if place else None
+        leaf = _narrow_leaf(rng, place, thinned(rng, talks, 7), people) if rng.random() < 0.5 else None
+        mine = thinned(rng, mask, rng.randint(3, 7))
+        main = Main(f"main-{place}", 60, mine, by(rng, mine, people, 0.5), gap, leaf, rng.random() < 0.8, "phase")
+        mains.append(main)
+    last, weights = len(mains) - 1, _weights(rng)
+    return Problem(
+        grid=where,
+        mains=tuple(mains),
+        candidates=people,
+        preferences=Preferences(),
+        weights=weights,
+        spans=(Span(0, last, rng.randint(last, 2 * last + 1)),) if rng.random() < 0.7 else (),
+        continuity=rng.choice(["required", "preferred", "preferred"]),
+    )
+
+
+def _narrow_leaf(rng: random.Random, place: int, talk: int, people: People) -> Leaf:
+    low, able = rng.choice([0, 300]), by(rng, talk, people, 0.5)
+    window = Window(low, low + rng.choice([0, 400, 700, 1440]), low + rng.choice([1440, 2880]), "end")
+    return Leaf(f"leaf-{place}", 60, talk, able, window, rng.random() < 0.6, rng.random() < 0.5)

@@ -10,13 +10,15 @@ import pytest
 from scheduler.core.planner import Plan, Problem, memory, plan, search, verify
 from tests.core.planner.dictionary import looked_up
 from tests.core.planner.enumeration import Best, enumerated
-from tests.core.planner.instances import course, long_course, ruled
+from tests.core.planner.instances import course, long_course, narrow, ruled
 from tests.plumbing.effort import at_length
 
 #: The last two have several cheapest plans, found in an order that misleads whoever compares them carelessly.
 SMALL = (*range(300 if at_length() else 150), 1606, 4339)
 LONG = range(60)
 RULED = range(120)
+#: The last ones each hang on a bound of the search that no other course tries: see `test_sabotage`.
+NARROW = (*range(0, 60, 2), 9, 55, 472, 557)
 #: These have a plan, and a cheaper one that only the spans forbid.
 BINDING = 10
 
@@ -39,6 +41,11 @@ def slow_small(seed: int) -> Best | None:
 @cache
 def slow_ruled(seed: int) -> Best | None:
     return enumerated(ruled(seed))
+
+
+@cache
+def slow_narrow(seed: int) -> Best | None:
+    return enumerated(narrow(seed))
 
 
 @cache
@@ -74,6 +81,14 @@ def test_no_rule_is_forgotten(seed: int) -> None:
     problem = ruled(seed)
     found = plan(problem)
     assert best(problem, found) == slow_ruled(seed)
+    assert found is None or verify(problem, found) == []
+
+
+@pytest.mark.parametrize("seed", NARROW)
+def test_it_finds_who_must_serve(seed: int) -> None:
+    problem = narrow(seed)
+    found = plan(problem)
+    assert best(problem, found) == slow_narrow(seed)
     assert found is None or verify(problem, found) == []
 
 
