@@ -44,7 +44,7 @@ def portuguese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     for path in (templates / "pt").rglob("*.txt"):
         path.write_text(path.read_text().replace('"en/', '"pt/').replace("appointment", "consulta"))
     said = yaml.safe_load((templates / "pt" / "words.yaml").read_text())
-    said |= {"tomorrow": "amanhã", "answer_stopped": "{sender}: fim.{call}"}
+    said |= {"tomorrow": "amanhã", "answer_stopped": "{sender}: fim.{call}", "visit": "Encontro"}
     (templates / "pt" / "words.yaml").write_text(yaml.safe_dump(said))
     shutil.copytree(words.CATALOGS, catalogs)
     catalog = Catalog(locale="pt")
@@ -78,6 +78,7 @@ def test_a_language_is_four_places() -> None:
     assert "consulta is amanha" in sms, "in the letters that an SMS has"
     assert re.search(r"\bqua", sms), "the day by CLDR"
     assert "consulta" in render.speak("remind_24h", facts(), ["pt"]).words
+    assert render.neutral("Ketamine", ["pt-BR"]) == "Encontro", "for a name that would say too much"
     assert answers.answer("stopped", "Harbor", "", ["pt"]) == "Harbor: fim."
     page = words.Words.of(["pt-BR"], "America/New_York", "America/New_York")
     assert page("Your visit") == "Your visit (pt)"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import septets
-from scheduler.models import AuditEvent, Message, MessageRules, MessageTemplate, Task
+from scheduler.models import AuditEvent, Message, MessageRules, MessageTemplate, Organization, Task
 from scheduler.services import locations, message_preview, message_rules, message_texts, shipped
 from scheduler.services.message_preview import Foreseen
 from scheduler.services.outbox import in_words
@@ -138,6 +138,9 @@ class TestOwnTexts:
         before = said["sms"].septets
         place = {"name": "The Eastern Harbor House of the Long Name", "address": "12 " + "Very " * 9 + "Long Street"}
         zoned = {"time_zone": "America/North_Dakota/New_Salem", "hours": clinic.hours}
+        phone = "+44 (0)20 7946 0958 extension 12"
+        with Session(clinic.engine) as session, session.begin():
+            session.get_one(Organization, clinic.call.organization_id).phone = phone
         clinic.do(lambda s, c: locations.create(s, c, place | zoned))
         name = "A visit whose public name is longer than common ones are"
         clinic.visit(
@@ -149,6 +152,7 @@ class TestOwnTexts:
         assert "New Salem" in own.preview["body"].text
         assert (own.preview["sms"].septets or 0) > (before or 0)
         assert own.preview["sms"].segments == 1
+        assert phone in own.preview["sms"].text
         spanish = clinic.do(lambda s, c: message_texts.change(s, c, "remind_24h", "es", parts))
         assert f"{name} (es)" in spanish.preview["body"].text
 
