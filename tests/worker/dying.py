@@ -31,7 +31,9 @@ def _begins(statement: str, _said: Any) -> bool:
 
 def _settles(statement: str, said: Any) -> bool:
     """On PostgreSQL one statement tells all: what it was told decides."""
-    return "sent_to=" in statement.replace(" ", "") and (not isinstance(said, dict) or said.get("accepted", "{}") != "{}")
+    if "sent_to=" not in statement.replace(" ", ""):
+        return False
+    return not isinstance(said, dict) or said.get("accepted", "{}") != "{}"
 
 
 def _die(*_: object) -> None:
