@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -125,6 +126,8 @@ def _stay(told: Chapters, ticker: Ticker) -> None:
     told.invite(str(VARIABLES))
     told.clock.run()
     ticker.start()
+    for name in (signal.SIGINT, signal.SIGTERM):  # a shell has what it starts in the background ignore the first
+        signal.signal(name, signal.default_int_handler)
     try:
         Event().wait()
     except KeyboardInterrupt:

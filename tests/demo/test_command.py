@@ -88,7 +88,9 @@ def walk_through() -> str:
 def test_the_readme_tells_the_truth(dialect: str, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
     environ |= {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
-    command = [sys.executable, "-m", "scheduler", "demo", "--today", "2026-03-01"]
+    # As a shell starts what is to stay in the background, deaf to Ctrl-C.
+    deaf = ["bash", "-c", 'trap "" INT; exec "$@"', "bash"]
+    command = [*deaf, sys.executable, "-m", "scheduler", "demo", "--today", "2026-03-01"]
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as demo:
         try:
             variables = tmp_path / "var" / "demo.env"
