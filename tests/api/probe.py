@@ -172,7 +172,9 @@ REFUSALS: dict[str, SchedulingError | Exception] = {
     ),
     "slot-taken": SlotTaken(),
     "plan-stale": PlanStale("The plan is stale.", fresh={"token": "t", "sessions": []}),
-    "no-plan": NoFeasiblePlan("No plan.", blocking=[{"code": "horizon"}], relaxations=[{"change": "weekdays"}]),
+    "no-plan": NoFeasiblePlan(
+        "No plan.", blocking=[{"code": "horizon"}], relaxations=[{"rules": [{"code": "horizon"}]}]
+    ),
     "own-fault": RuntimeError("SELECT secret_hash FROM api_keys WHERE name = 'Jane Roe'"),
 }
 
