@@ -16,9 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,8 +28,9 @@ from sqlalchemy.orm import Session
 from bench.databases import Database, postgresql, sqlite
 from bench.faketime import Faketime
 from bench.report import spread, table
-from scheduler.models import Message
-from scheduler.services import booking
+from scheduler.core.call import Call
+from scheduler.models import Appointment, Message
+from scheduler.services import booking, opt_outs
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.messaging.sinks import sms_gateway, smtp_server
@@ -52,6 +52,30 @@ _TOGETHER = 20
 #: Of eight that are spoiled five fail, two hang and one is cut off; nobody's third try, or the end would be waited for.
 _FAULTS, _SPOILED = ("failed",) * 5 + ("hang",) * 2 + ("cut",), 2
 _CHANNELS = ("sms", "email")
+
+
+def _contacts(place: int) -> dict[str, str]:
+    """Whom each visit's messages reach: nobody else."""
+    return {"sms": f"+1202555{place:04}", "email": f"pat{place}@example.org"}
+
+
+def _cancelled(session: Session, call: Call, visit: UUID, _place: int) -> None:
+    booking.cancel(session, replace(call, now=now()), visit, reason="ill", by="patient")
+
+
+def _moved(session: Session, call: Call, visit: UUID, _place: int) -> None:
+    """By the clinic's own clock: it takes no bookings years ahead."""
+    start = session.get_one(Appointment, (call.organization_id, visit)).starts_at
+    booking.reschedule(session, call, visit, start + timedelta(days=7))
+
+
+def _opted_out(session: Session, call: Call, _visit: UUID, place: int) -> None:
+    for address in _contacts(place).values():
+        opt_outs.close(session, replace(call, now=now()), address, opt_outs.ALL, "bench")
+
+
+#: After each of these nothing may begin of what was owed before.
+_ENDS = {"cancel": _cancelled, "move": _moved, "opt-out": _opted_out}
 #: Looks at what has arrived between two at the database: a second.
 _LOOKS = 500
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL(:ours)"
@@ -63,7 +87,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--visits", type=int, default=40, help="that the messages are about")
     parser.add_argument("--cancelled", type=int, default=8, help="of them, early and in one go")
-    parser.add_argument("--chase", action="store_true", help="cancel each when its first message has arrived")
+    parser.add_argument("--by", choices=sorted(_ENDS), default="cancel", help="what becomes of those")
+    parser.add_argument("--chase", action="store_true", help="of each when its first message has arrived")
     parser.add_argument("--over", type=float, default=0.0, help="seconds over which they fall due; 0: all at once, now")
     parser.add_argument("--delay", type=float, default=0.01, help="seconds that the provider takes for each")
     parser.add_argument("--tick", type=int, default=1, help="of the workers, in seconds; an installation has 5")
@@ -140,16 +165,19 @@ class Storm:
         elif self.chosen.chase:
             self._spread(now() - timedelta(minutes=1), self._mingled())
         self.database.engine.dispose()
+        self._counted = 0.0
         self._rng, self._lock = random.Random(self.chosen.seed), threading.Lock()
 
     def _booked(self) -> list[UUID]:
         for _ in range(1, -(-self.chosen.visits // _HOURS_BOOKED)):
             self.clinic.staff("therapist")
         slots = [f"2030-03-{4 + place // 8:02} {_HOURS[place % 8]}" for place in range(_HOURS_BOOKED)]
-        return [
-            book(self.clinic, self.clinic.patient(), "session", slots[place % _HOURS_BOOKED]).id
-            for place in range(self.chosen.visits)
-        ]
+        booked = []
+        for place in range(self.chosen.visits):
+            contacts = [{"channel": name, "value": to, "purpose": "any"} for name, to in _contacts(place).items()]
+            patient = self.clinic.patient(contacts=contacts)
+            booked.append(book(self.clinic, patient, "session", slots[place % _HOURS_BOOKED]).id)
+        return booked
 
     def _mingled(self) -> list[UUID]:
         """Twenty visits at a time, of each one message after the other: when one arrives, the next are claimed."""
@@ -187,6 +215,7 @@ class Storm:
         deeds = self._deeds()
         end = time.monotonic() + self.chosen.patience
         while (left := self._open()) or deeds:
+            self._hold_the_count()
             if time.monotonic() > end:
                 raise SystemExit(f"{left} messages are still open\n{self._whose_turn()}\n{self.crew.log[-3000:]}")
             # What a cancellation takes away at once is no progress: the faults would all come together.
@@ -217,6 +246,19 @@ class Storm:
         with Session(self.database.engine) as session:
             return session.scalar(wanted) or 0
 
+    def _hold_the_count(self) -> None:
+        """Once a second: no message is gone, and none is sent that no provider has said yes to."""
+        if time.monotonic() < self._counted + 1:
+            return
+        with Session(self.database.engine) as session:
+            ends = select(Message.status, func.count()).where(Message.rule.like("heap-%")).group_by(Message.status)
+            found = dict(session.execute(ends).tuples().all())
+        yes = {key for key, fate in list(self.fates) if not fate}
+        if sum(found.values()) != len(self.owed) or found.get("sent", 0) > len(yes):
+            raise SystemExit(f"the count does not hold: {found} of {len(self.owed)}, {len(yes)} accepted")
+        self._counted = time.monotonic()
+        self.counts["looks"] += 1
+
     def _whose_turn(self) -> str:
         """What the open ones wait for."""
         rows = messages(self.clinic, Message.id.in_(self.owed), Message.status.in_(("pending", "sending")))
@@ -232,12 +274,15 @@ class Storm:
         until(lambda: len(self.crew.at_work()) >= count, self.crew)
 
     def _cancel(self) -> None:
-        for key in self.visits[: self.chosen.cancelled]:
+        for place, key in enumerate(self.visits[: self.chosen.cancelled]):
             if self.chosen.chase:
                 self._await(key)
-            cancel = partial(booking.cancel, appointment_id=key, reason="ill", by="patient")
-            self.clinic.do(cancel, now=now())
+            self._end(key, place)
             self.committed[key] = now()
+
+    def _end(self, visit: UUID, place: int) -> None:
+        end = _ENDS[self.chosen.by]
+        self.clinic.do(lambda session, call: end(session, call, visit, place))
 
     def _await(self, visit: UUID) -> None:
         """Wait until the first of its messages has arrived. The database is asked seldom: it has enough to do."""
@@ -307,9 +352,10 @@ class Storm:
             "tries that the providers spoiled": spoiled,
             "by channel": ", ".join(f"{count:,} by {name}" for name, count in self._by_channel().items()),
             "lost; invented": f"{lost}; {len(invented)}",
+            "counts in between, about one a second, that held": counts["looks"],
             "repeats (at most)": f"{repeats} ({bound})",
-            "visits cancelled; of them with messages sent and called off": f"{len(self.committed)}; {self._raced()}",
-            "begun after a cancellation had committed, or not taken back": len(late),
+            "visits ended early; of them with messages sent and called off": f"{len(self.committed)}; {self._raced()}",
+            "begun after that had committed, or not taken back": len(late),
             "sent after they were due, p50 / p95 / p99 s; most": self._lateness(),
             "ended in the 4 s after the clock was off by": ", ".join(self.moved),
             "first arrival after a crash, s": ", ".join(f"{each:.1f}" for each in self.back_after),

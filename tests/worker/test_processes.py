@@ -100,6 +100,19 @@ def test_four_workers_deliver_a_thousand_messages_once_each(clinic: Clinic, gate
     assert "Error" not in crew.log
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_all_end_in_time_while_the_provider_hangs(clinic: Clinic, gateway: Gateway, crew: Crew) -> None:
+    owed = heap(clinic, visits(clinic, 2), each=10)
+    gateway.delay = 60.0
+    crew.hire(2)
+    until(lambda: gateway.asked, crew)
+    began = time.monotonic()
+    assert crew.dismiss() == [0, 0]
+    assert time.monotonic() - began <= 25
+    assert statuses(clinic, owed) == {"pending": 20}, "what had not begun is given back, what hung is tried again"
+
+
 def test_workers_that_are_killed_lose_nothing_and_repeat_only_under_the_same_id(
     clinic: Clinic, gateway: Gateway, crew: Crew
 ) -> None:
