@@ -114,9 +114,11 @@ class Desks:
 
 
 def leave_due(arena: Arena) -> dict[str, UUID]:
-    """A message that is due, one that a worker has in hand, and one that is due tomorrow."""
+    """A message that is due, one that a worker has in hand, and one that is due tomorrow. No hour is quiet."""
     now, keys = datetime.now(UTC), {}
     with Session(arena.engine) as session, session.begin():
+        organization = session.get_one(Organization, arena.clinic.call.organization_id)
+        organization.messaging = organization.messaging | {"quiet": {"from": "00:00", "to": "00:00"}}
         waiting = session.scalars(select(Message).where(Message.status == "pending").order_by(Message.id)).all()
         for name, row in zip(("due", "sending", "tomorrow"), waiting, strict=False):
             keys[name] = row.id
