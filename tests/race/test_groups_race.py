@@ -16,7 +16,7 @@ from scheduler.services import booking, holds, meetings
 from tests.clinic import Clinic
 from tests.desk import overlaps, wanted
 from tests.race.test_kept_time import at_once
-from tests.services.test_groups import CIRCLE, START, join
+from tests.services.test_groups import START, for_circles, join
 
 #: What is said to who comes with a hold after the group was called off or the hold given back.
 OVER = {"group_called_off", "hold_expired", "precondition_failed"}
@@ -24,13 +24,7 @@ OVER = {"group_called_off", "hold_expired", "precondition_failed"}
 
 @pytest.fixture
 def clinic(engine: Engine) -> Clinic:
-    made = Clinic(engine)
-    made.visit(CIRCLE)
-    for _ in range(4):
-        made.staff("therapist")
-    for _ in range(2):
-        made.room("group")
-    return made
+    return for_circles(engine, at_once=2)
 
 
 def test_two_groups_of_three_take_six_of_ten(clinic: Clinic) -> None:

@@ -40,14 +40,20 @@ CIRCLE = visit_type(
 START = "2030-03-06 10:00"
 
 
-@pytest.fixture
-def clinic(engine: Engine) -> Clinic:
+def for_circles(engine: Engine, at_once: int = 1) -> Clinic:
+    """A clinic with staff and rooms for so many circles at the same time."""
     made = Clinic(engine)
     made.visit(CIRCLE)
-    for _ in range(2):
+    for _ in range(at_once):
         made.staff("therapist")
-    made.room("group")
+        made.staff("therapist")
+        made.room("group")
     return made
+
+
+@pytest.fixture
+def clinic(engine: Engine) -> Clinic:
+    return for_circles(engine)
 
 
 def join(clinic: Clinic, start: str = START, **more: object) -> AppointmentView:

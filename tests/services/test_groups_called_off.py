@@ -11,17 +11,12 @@ from scheduler.core.errors import IllegalTransition, Refused
 from scheduler.services import booking, holds, meetings, waitlist
 from tests.clinic import Clinic
 from tests.desk import book
-from tests.services.test_groups import CIRCLE, START, carriers, join, keep, use
+from tests.services.test_groups import START, carriers, for_circles, join, keep, use
 
 
 @pytest.fixture
 def clinic(engine: Engine) -> Clinic:
-    made = Clinic(engine)
-    made.visit(CIRCLE)
-    for _ in range(2):
-        made.staff("therapist")
-    made.room("group")
-    return made
+    return for_circles(engine)
 
 
 @pytest.mark.parametrize("visits", [0, 1])
