@@ -5,19 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import JSON, Table, func, make_url, select
+from sqlalchemy import JSON, URL, Table, func, make_url, select
 from sqlalchemy.orm import Session
 
 from bench.bare import bare_client
@@ -48,7 +47,7 @@ _READS = 200
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
-    """The long form is `--stored 0 100000 1000000 --seconds 10 --rounds 5`."""
+    """The long form is `--stored 0 100000 1000000 --rounds 4`. A filled clinic has places for some ten seconds."""
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--stored", type=int, nargs="+", default=[0, 100_000], help="occupancies stored beforehand")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each turn")
@@ -57,29 +56,49 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Measure each number of clients at each number of stored occupancies, and print each as it is known."""
+    """Measure each number of clients, the clinics of all sizes in turns, and print each as it is known."""
     if chosen.short:
         chosen.clients, chosen.stored, chosen.seconds, chosen.rounds = [8], [0], 2.0, 1
     shown = Sheet(
-        ["stored", "filled in", "clients", "API/s", "growth", "bare/s", "API : bare", "server CPU ms", "read CPU ms",
+        ["clients", "stored", "API/s", "growth", "bare/s", "API : bare", "server CPU ms", "read CPU ms",
          "p50 / p95 / p99 ms", "refused"]
     )  # fmt: skip
-    first: dict[int, list[Turn]] = {}
-    with server() as address:
-        for stored in chosen.stored:
-            with postgresql(address) as database, tempfile.TemporaryDirectory() as folder:
-                clinic = Clinic(database, FORTY)
-                began = time.perf_counter()
-                History(clinic, window=HORIZON).grow(stored)
-                filled = f"{time.perf_counter() - began:.0f} s"
-                with serving(database.url, Path(folder)) as api:
-                    contest = Contest(clinic, api, Random(stored))
-                    contest.warm_up()
-                    for clients in chosen.clients:
-                        turns = [contest.turn(clients, chosen.seconds) for _ in range(chosen.rounds)]
-                        shown.add([f"{stored:,}", filled, clients, *_shown(turns, first.setdefault(clients, turns))])
-    print("`server CPU` is that of the workers, for a booking and for reading one row; `growth` is the rate to the")
-    print("first row's of as many clients. A refusal would be false: every wish had its place.")
+    with server() as address, ExitStack() as kept:
+        clinics = [Clinic(kept.enter_context(postgresql(address)), FORTY) for _ in chosen.stored]
+        for clinic, stored in zip(clinics, chosen.stored, strict=True):
+            History(clinic, window=HORIZON).grow(stored)
+            clinic.database.engine.dispose()
+        for clients in chosen.clients:
+            turns = _in_turns(address, clinics, clients, chosen.seconds, chosen.rounds)
+            for stored, mine in zip(chosen.stored, turns, strict=True):
+                shown.add([clients, f"{stored:,}", *_shown(mine, turns[0])])
+    print("`server CPU` is that of the workers, for a booking and for reading one row; `growth` is the rate to that")
+    print("of the first clinic in the turn beside it. A refusal would be false: every wish had its place.")
+
+
+def _in_turns(address: URL, clinics: list[Clinic], clients: int, seconds: float, rounds: int) -> list[list[Turn]]:
+    """The turns of each clinic, on a copy of its own: whatever the machine does meanwhile, it does to all of them."""
+    with ExitStack() as open_ones:
+        contests = [open_ones.enter_context(_contest(address, clinic)) for clinic in clinics]
+        turns: list[list[Turn]] = [[] for _ in contests]
+        for contest in contests:
+            contest.warm_up()
+        for again in range(rounds):
+            order = list(zip(contests, turns, strict=True))
+            for contest, mine in reversed(order) if again % 2 else order:
+                mine.append(contest.turn(clients, seconds))
+        return turns
+
+
+@contextmanager
+def _contest(address: URL, original: Clinic) -> Iterator[Contest]:
+    """A copy of that clinic with a server before it."""
+    with (
+        postgresql(address, make_url(original.database.url)) as database,
+        tempfile.TemporaryDirectory() as folder,
+        serving(database.url, Path(folder)) as api,
+    ):
+        yield Contest(Clinic.again(database, vars(original)), api, Random(1))
 
 
 @dataclass
@@ -99,7 +118,7 @@ def _shown(turns: list[Turn], first: list[Turn]) -> list[str]:
         refused.update({end: count for end, count in turn.api.ends.items() if end != OK})
     return [
         extent([turn.api.rate for turn in turns], 0),
-        f"{median(turn.api.rate for turn in turns) / median(turn.api.rate for turn in first):.2f}",
+        extent([mine.api.rate / its.api.rate for mine, its in zip(turns, first, strict=True)]),
         extent([turn.bare.rate for turn in turns], 0),
         extent([turn.api.rate / turn.bare.rate for turn in turns]),
         extent([turn.cpu / turn.api.ends[OK] * 1000 for turn in turns], 1),
