@@ -151,6 +151,20 @@ def test_what_was_to_be_a_part_of_the_news_speaks_for_itself(clinic: Clinic, pat
     assert [row.status for row in said if row.appointment_id == made[0]] == ["pending"]
 
 
+def test_of_an_earlier_time_nothing_speaks_again(clinic: Clinic, patient: UUID) -> None:
+    """What the news of a first move would have said was said of that time, which a second move has ended."""
+    made = [book(clinic, patient, "session", start).id for start in (FIRST, SECOND)]
+    send_all(clinic, clinic.call.now)
+    now = clinic.at("2030-03-08 15:30")
+    claim(clinic, now)
+    starts = ("2030-03-11 16:00", "2030-03-11 16:10", "2030-03-11 10:00")
+    for visit, start in zip((made[0], *made), starts, strict=True):
+        move(clinic, visit, start, now=now)
+    waiting = messages(clinic, Message.appointment_id == made[0], Message.status == "pending")
+    assert {row.sequence for row in waiting} == {2}
+    assert "remind_72h" in {row.rule for row in waiting}
+
+
 def test_corrections_go_with_it(clinic: Clinic, visits: list[UUID]) -> None:
     """What was on its way as the visit moved is taken back by the one message."""
     due = clinic.at("2030-03-08 09:00")

@@ -15,7 +15,7 @@ from scheduler.services import message_rules, outbox, shipped
 from scheduler.services.outbox import Letter
 from tests.clinic import Clinic
 from tests.desk import book
-from tests.postroom import begin, by_rule, cancel, claim, messages, only, open_postroom, set_state, settle
+from tests.postroom import begin, by_rule, cancel, claim, messages, move, only, open_postroom, set_state, settle
 
 MINUTE = timedelta(minutes=1)
 
@@ -69,6 +69,22 @@ class TestMerging:
         assert messages(clinic, Message.reason == "merged") == []
         (again,) = claim(clinic, due + timedelta(hours=3))
         assert (again.kind, again.about) == ("remind_72h", clinic.at("2030-03-13 16:00"))
+
+    def test_what_has_moved_since_is_not_let_go(self, clinic: Clinic, days: None) -> None:
+        """It has other reminders by then."""
+        due = clinic.at("2030-03-10 14:00")
+        (letter,) = [each for each in claim(clinic, due) if each.kind == "remind_24h"]
+        (merged,) = messages(clinic, Message.reason == "merged")
+        assert merged.appointment_id is not None
+        assert begin(clinic, letter, due)
+        move(clinic, merged.appointment_id, "2030-03-14 16:00", now=due)
+        settle(clinic, letter, due, "no such number", permanent=True)
+        assert only_id(clinic, letter).channel == "email"
+        (letter,) = [each for each in claim(clinic, due) if each.id == letter.id]
+        assert begin(clinic, letter, due)
+        settle(clinic, letter, due, "no such address", permanent=True)
+        waiting = messages(clinic, Message.appointment_id == merged.appointment_id, Message.status == "pending")
+        assert {row.sequence for row in waiting} == {1}
 
     def test_what_expires_lets_it_go_too(self, clinic: Clinic, days: None) -> None:
         due, over = clinic.at("2030-03-10 14:00"), clinic.at("2030-03-11 12:00")

@@ -130,17 +130,18 @@ def _rows_of(session: Session, call: Call, ids: Collection[UUID]) -> list[Appoin
 def _unsaid(session: Session, call: Call, visits: Sequence[Appointment]) -> None:
     """What the news of one visit would have said for a reminder, that reminder says: of several there is no room."""
     keys = {f"said by {rule.key}" for rule in message_rules.in_force(session, call) if rule.event == "rescheduled"}
+    now = {(visit.id, visit.sequence) for visit in visits if visit.status == "booked"}
     for row in session.scalars(
         select(Message).where(
             Message.organization_id == call.organization_id,
-            Message.appointment_id.in_([visit.id for visit in visits if visit.status == "booked"]),
+            Message.appointment_id.in_([key for key, _ in now]),
             Message.status == "suppressed",
             Message.reason == "merged",
             Message.merged_into.is_(None),
             Message.called_off_at.is_(None),
         )
     ):
-        if row.context.get("note") in keys:
+        if (row.appointment_id, row.sequence) in now and row.context.get("note") in keys:
             row.status, row.reason = "pending", None
 
 
