@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.api.fields import Id, Instant, List, Nested, Text, Whole
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import AffectedSchema
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
@@ -42,7 +42,14 @@ class AbsencesQuery(PageQuery):
 
 
 @blp.post("/absences")
-@endpoint(scope="setup:write", takes=AbsenceSchema, gives=NewAbsenceSchema, status=201, refuses=(NotFound,))
+@endpoint(
+    scope="setup:write",
+    takes=AbsenceSchema,
+    gives=NewAbsenceSchema,
+    status=201,
+    refuses=(NotFound,),
+    agree=(Agree(absences.check_span, ("start", "end")),),
+)
 def create_absence(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Say that somebody or something is away. Visits stay booked; the answer names those affected."""
     return absences.create(session, call, **body)

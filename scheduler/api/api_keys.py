@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.api.fields import Id, Instant, List, Text
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound, ScopeMissing
@@ -44,6 +44,7 @@ class NewApiKeySchema(ApiKeySchema):
     status=201,
     refuses=(ScopeMissing,),
     secrets=("secret",),
+    agree=(Agree(access.check_expiry, ("expires_at",)),),
 )
 def create_api_key(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Make a key. It cannot have a scope that the key in use lacks."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from scheduler.api.day import CheckSchema, FlagSchema, TaskSchema, day_document
 from scheduler.api.fields import Choice, Id, Instant, List, LocalInstant, Nested, Start, Text, Whole
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Code, Region
 from scheduler.api.visits import (
     LiftedSchema,
@@ -30,8 +31,9 @@ from scheduler.core.errors import (
     Refused,
     StaleRevision,
 )
-from scheduler.services import appointments, booking, holds, notes, visit_day
+from scheduler.services import appointments, booking, holds, notes, overrides, visit_day
 from scheduler.services.finding import Wanted
+from scheduler.services.objecting import check_new_region, check_new_start, check_pins_at, check_region, check_start
 
 blp = Blueprint("appointments", __name__, url_prefix="/v1", description="Visits with a time")
 
@@ -163,6 +165,34 @@ class AppointmentsQuery(PageQuery):
     to = Instant(load_default=None)
 
 
+def _check_pins(
+    session: Session, call: Call, visit_type: str, location_id: UUID, start: datetime, pins: list[dict[str, Any]]
+) -> None:
+    check_pins_at(session, call, visit_type, location_id, start, pins_from(pins))
+
+
+def _check_new_pins(
+    session: Session, call: Call, appointment_id: UUID, start: datetime, pins: list[dict[str, Any]] | None
+) -> None:
+    row = appointments.row_of(session, call, appointment_id)
+    _check_pins(session, call, row.visit_type, row.location_id, start, pins or [])
+
+
+REGION_AGREES = Agree(check_region, ("visit_type", "patient_region"), asks=True)
+#: In what a wish for a visit can contradict itself or the clinic.
+WISH_AGREES = (
+    Agree(check_start, ("location_id", "start", "disambiguation"), asks=True),
+    REGION_AGREES,
+    Agree(_check_pins, ("visit_type", "location_id", "start", "pins"), asks=True),
+)
+_MOVE_AGREES = (
+    Agree(check_new_start, ("appointment_id", "start", "disambiguation"), asks=True),
+    Agree(check_new_region, ("appointment_id", "patient_region"), asks=True),
+    Agree(_check_new_pins, ("appointment_id", "start", "pins"), asks=True),
+    Agree(overrides.check_category, ("category",), asks=True),
+)
+
+
 @blp.post("/appointments")
 @endpoint(
     scope="scheduling:write",
@@ -170,6 +200,7 @@ class AppointmentsQuery(PageQuery):
     gives=AppointmentSchema,
     status=201,
     refuses=(NotFound, Invalid, LocalTimeFault, Refused, AlreadyExists, NotTheHolder),
+    agree=WISH_AGREES,
 )
 def create_appointment(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Book a visit; a refusal names every reason and up to five alternatives.
@@ -224,6 +255,7 @@ def patch_appointment(
     gives=AppointmentSchema,
     if_match="optional",
     refuses=(NotFound, Invalid, LocalTimeFault, Refused, IllegalTransition, StaleRevision),
+    agree=_MOVE_AGREES,
 )
 def reschedule_appointment(
     session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None

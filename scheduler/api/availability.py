@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from scheduler.api.appointments import REGION
+from scheduler.api.appointments import REGION, REGION_AGREES
 from scheduler.api.errors import reason
 from scheduler.api.fields import (
     Choice,
@@ -24,7 +24,7 @@ from scheduler.api.fields import (
     TimeOfDay,
     Weekday,
 )
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Region, raise_each
 from scheduler.api.offers import OfferSchema, offer_document
 from scheduler.api.visits import ObstacleSchema, obstacle
@@ -35,6 +35,7 @@ from scheduler.core.localgrid import Wish
 from scheduler.core.waitlist import window_faults
 from scheduler.services import availability
 from scheduler.services.availability import Question
+from scheduler.services.objecting import check_start
 
 blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding a time")
 
@@ -99,8 +100,12 @@ class ExplanationSchema(Schema):
     reasons = List(Nested(ObstacleSchema), max=100, required=True)
 
 
+_SPAN = (Agree(availability.check_span, ("from", "to")), REGION_AGREES)
+_START = (Agree(check_start, ("location_id", "start"), asks=True), REGION_AGREES)
+
+
 @blp.get("/availability")
-@endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=_REFUSES)
+@endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=_REFUSES, agree=_SPAN)
 def list_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Every start that can be booked at once, earliest first; a span of at most 26 weeks."""
     question = Question(
@@ -124,7 +129,13 @@ def list_availability(session: Session, call: Call, query: dict[str, Any]) -> An
 
 
 @blp.get("/availability/explain")
-@endpoint(scope="scheduling:read", query=ExplainQuery, gives=ExplanationSchema, refuses=(*_REFUSES, LocalTimeFault))
+@endpoint(
+    scope="scheduling:read",
+    query=ExplainQuery,
+    gives=ExplanationSchema,
+    refuses=(*_REFUSES, LocalTimeFault),
+    agree=_START,
+)
 def explain_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Whether a visit can start then, by the law that books it, and every reason why not."""
     question = Question(

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, QueryFlag, Text, Whole
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.visits import ObstacleSchema
 from scheduler.core.call import Call
 from scheduler.core.clinical_hold import REASONS
@@ -73,6 +73,7 @@ class ReleasedSchema(Schema):
     gives=ClinicalHoldSchema,
     status=201,
     refuses=(NotFound, Invalid, AlreadyExists),
+    agree=(Agree(clinical_holds.check_deadline, ("deadline",)),),
 )
 def place_clinical_hold(session: Session, call: Call, body: dict[str, Any], *, patient_id: UUID) -> Any:
     """Stop the patient's dosing: no dose is booked, checked in or started. Therapy stays as it is."""

@@ -22,7 +22,7 @@ from scheduler.api.fields import (
     Text,
     Whole,
 )
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.schema import instance
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
@@ -35,7 +35,7 @@ from scheduler.core.errors import (
     ProtocolNotApproved,
     Refused,
 )
-from scheduler.services import courses, gates, lookahead, planning, plans
+from scheduler.services import course_wishes, courses, gates, lookahead, planning, plans
 from scheduler.services.course_wishes import WantedCourse
 from scheduler.services.plans import OfferedPlan
 from scheduler.services.records import Revision
@@ -121,6 +121,10 @@ class GateDecisionSchema(Schema):
     note = Text(2000, min=0, lines=True, load_default="")
 
 
+def _choose(session: Session, call: Call, protocol: str, cadence: str | None, preferences: dict[str, Any]) -> None:
+    course_wishes.chosen(session, call, protocol, cadence, instance(PreferencesSchema).as_values(preferences))
+
+
 @blp.post("/courses")
 @endpoint(
     scope="courses:write",
@@ -128,6 +132,10 @@ class GateDecisionSchema(Schema):
     gives=CourseSchema,
     status=201,
     refuses=(NotFound, Invalid, ProtocolNotApproved),
+    agree=(
+        Agree(course_wishes.check_cadence, ("protocol", "cadence"), asks=True),
+        Agree(_choose, ("protocol", "cadence", "preferences"), asks=True),
+    ),
 )
 def create_course(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Lay out a course; nothing is booked yet."""

@@ -10,7 +10,7 @@ from flask import Response, g, request
 
 from scheduler.api.errors import problem, status_of
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole
-from scheduler.api.http import Answer, Blueprint, Schema, Session, endpoint
+from scheduler.api.http import Agree, Answer, Blueprint, Schema, Session, endpoint
 from scheduler.api.jobs import JobSchema, document
 from scheduler.api.kept import Mark
 from scheduler.api.schema import instance
@@ -122,8 +122,13 @@ class LargeDisruptionSchema(DisruptionSchema):
     seed = Whole(min=0, load_default=0)
 
 
+_AGREE = (Agree(disruptions.expect_ahead, ("from", "to")),)
+
+
 @blp.post("/disruptions")
-@endpoint(scope="scheduling:write", takes=DisruptionSchema, gives=RepairSchema, refuses=(NotFound, Invalid))
+@endpoint(
+    scope="scheduling:write", takes=DisruptionSchema, gives=RepairSchema, refuses=(NotFound, Invalid), agree=_AGREE
+)
 def disrupt(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Repair every visit of every course that this touches, together: same time first, then the least movement.
 
@@ -134,7 +139,12 @@ def disrupt(session: Session, call: Call, body: dict[str, Any]) -> Any:
 
 @blp.post("/disruptions/jobs")
 @endpoint(
-    scope="scheduling:write", takes=LargeDisruptionSchema, gives=JobSchema, status=202, refuses=(NotFound, Invalid)
+    scope="scheduling:write",
+    takes=LargeDisruptionSchema,
+    gives=JobSchema,
+    status=202,
+    refuses=(NotFound, Invalid),
+    agree=_AGREE,
 )
 def disrupt_later(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """The same as a job, which goes on looking for a repair that loses and moves fewer visits.

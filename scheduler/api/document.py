@@ -11,6 +11,7 @@ from typing import Any, Literal
 import marshmallow as ma
 from marshmallow import fields
 
+from scheduler.api.agreeing import Agree
 from scheduler.api.errors import status_of
 from scheduler.api.fields import CommaList, Repeated
 from scheduler.api.schema import Schema, page_schema
@@ -34,6 +35,7 @@ class Manner:
     refuses: Sequence[type[SchedulingError]] = ()
     if_match: IfMatch = False
     secrets: Sequence[str] = ()
+    agree: Sequence[Agree] = ()
     reads: str | None = None
     media: str | None = None
 
@@ -61,8 +63,8 @@ class FaultSchema(Schema):
 
 #: Which faults come together; what needs the calendar is asked of a request that could be read whole.
 _FAULTS = (
-    "With 422: every fault of form with every id and code that is not there; once all is in form, every contradiction "
-    "in what is asked, again with what is not there"
+    "With 422: every fault of form, every id and code that is not there, and every contradiction in what is asked "
+    "whose own fields could be read"
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.api.fields import Id, Instant, List, Nested, Text, Whole
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import AffectedSchema
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
@@ -45,7 +45,14 @@ class ExtraHoursQuery(PageQuery):
 
 
 @blp.post("/extra-hours")
-@endpoint(scope="setup:write", takes=ExtraHoursSchema, gives=ExtraHoursSchema, status=201, refuses=(NotFound,))
+@endpoint(
+    scope="setup:write",
+    takes=ExtraHoursSchema,
+    gives=ExtraHoursSchema,
+    status=201,
+    refuses=(NotFound,),
+    agree=(Agree(extra_hours.check_span, ("start", "end")),),
+)
 def create_extra_hours(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Let somebody or something be at a location once, besides the weekly hours."""
     return extra_hours.create(session, call, **body)

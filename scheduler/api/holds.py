@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import WantedSchema
+from scheduler.api.appointments import WISH_AGREES, WantedSchema
 from scheduler.api.fields import Flag, Id, Instant, List, LocalInstant, Nested, Text, Whole
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.visits import ParticipantSchema, SegmentSchema, participants_in, pins_from, segments_in
@@ -80,6 +80,7 @@ class HoldsQuery(PageQuery):
     status=201,
     refuses=(NotFound, Invalid, LocalTimeFault, Refused, AlreadyExists),
     secrets=("token",),
+    agree=WISH_AGREES,
 )
 def create_hold(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Keep the time of a visit for a few minutes; refused as a booking would be.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial, wraps
@@ -21,6 +21,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 from scheduler.api import cursors, limits, replies, strict
+from scheduler.api.agreeing import Agree, contradictions, sound
 from scheduler.api.auth import identify
 from scheduler.api.document import IfMatch, Manner, is_repeated, operation
 from scheduler.api.fields import QueryWhole, Text
@@ -38,7 +39,7 @@ from scheduler.services.paging import Page
 from scheduler.services.records import Revision
 
 __all__ = [
-    "Answer", "Blueprint", "Page", "PageQuery", "Schema", "Session", "endpoint", "page_schema", "patch_schema",
+    "Agree", "Answer", "Blueprint", "Page", "PageQuery", "Schema", "Session", "endpoint", "page_schema", "patch_schema",
     "unkeyed",
 ]  # fmt: skip
 
@@ -110,6 +111,7 @@ def endpoint(
     refuses: Sequence[type[SchedulingError]] = (),
     if_match: IfMatch = False,
     secrets: Sequence[str] = (),
+    agree: Sequence[Agree] = (),
     reads: str | None = None,
     media: str | None = None,
 ) -> Callable[[F], F]:
@@ -117,7 +119,8 @@ def endpoint(
 
     `body` is there when `takes` is, `query` when `query` is, `revision` (None when `if_match="optional"` and no header
     came) when `if_match` is. The function returns what `gives` dumps, a `Page` of it when `many`, or an
-    `Answer`. `secrets` names fields of the answer that are never kept for replay. `reads` names what a GET shows of a
+    `Answer`. `secrets` names fields of the answer that are never kept for replay. `agree` are those of the view's own
+    checks that can be made although some other field could not be read. `reads` names what a GET shows of a
     patient: the look is then written to the audit trail as `<reads>.read`. With `media` the function returns a text of
     that media type.
     """
@@ -134,6 +137,7 @@ def endpoint(
             refuses=tuple(refuses),
             if_match=if_match,
             secrets=tuple(secrets),
+            agree=tuple(agree),
             reads=reads,
             media=media,
         )
@@ -199,6 +203,7 @@ class _Request:
             query = _collected(faults, partial(cursors.opened, self.manner.name, self.path), query)
             arguments += [query] if self.manner.query is not None else []
         if faults:
+            faults += self._contradictions(session, call, body, given)
             raise self._whole(session, call, Invalid(faults), body, given)
 
         def act(session: Session, call: Call) -> Kept:
@@ -213,6 +218,14 @@ class _Request:
             return replies.response(self.came, transact(session, call, work, dry_run=dry_run))
         except (Invalid, errors.NotFound) as refusal:
             raise self._whole(session, call, refusal, body, given) from refusal
+
+    def _contradictions(self, session: Session, call: Call, body: Any, given: dict[str, list[str]]) -> Iterator[Fault]:
+        """Those among the parts that could be read."""
+        if not self.manner.agree:
+            return iter(())
+        asks = self.manner.query or Schema
+        parts = sound(instance(self.manner.takes or Schema), body) | sound(instance(asks), _lists(given, asks))
+        return contradictions(self.manner.agree, session, call, parts | self.path)
 
     def _whole(
         self, session: Session, call: Call, refusal: Invalid | errors.NotFound, body: Any, given: dict[str, list[str]]

@@ -78,7 +78,7 @@ class Valid(Schema):
     valid_from = DayText(allow_none=True, metadata={"description": "The first day, inclusive; always if absent"})
     valid_to = DayText(allow_none=True, metadata={"description": "The last day, inclusive; for ever if absent"})
 
-    @ma.validates_schema
+    @ma.validates_schema(skip_on_field_errors=False)
     def _in_order(self, data: dict[str, Any], **_: Any) -> None:
         raise_each(validity_faults(data, ""))
 
@@ -144,9 +144,9 @@ class ClosureSchema(Schema):
     )
     reason = Text(500, min=0)
 
-    @ma.validates_schema
+    @ma.validates_schema(skip_on_field_errors=False)
     def _in_order(self, data: dict[str, Any], **_: Any) -> None:
-        faults = closure_faults([data], "")
+        faults = closure_faults([data], "") if data.keys() >= {"from", "to"} else []
         raise_each([Fault(fault.pointer.removeprefix("/0"), fault.code, fault.detail) for fault in faults])
 
 

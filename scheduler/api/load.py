@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scheduler.api.fields import Id, Instant, List, LocalInstant, Nested, Step, Text, Whole
-from scheduler.api.http import Blueprint, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import Invalid, NotFound
@@ -63,8 +63,11 @@ class LoadSchema(Schema):
     slots = List(Nested(LoadSlotSchema), max=10_000, required=True)
 
 
+_AGREE = (Agree(load.check_span, ("from", "to")), Agree(load.check_grid, ("from",)))
+
+
 @blp.get("/load")
-@endpoint(scope="scheduling:read", query=LoadQuery, gives=LoadSchema, refuses=(NotFound, Invalid))
+@endpoint(scope="scheduling:read", query=LoadQuery, gives=LoadSchema, refuses=(NotFound, Invalid), agree=_AGREE)
 def show_load(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Starts by visit type and units taken beside those there are, in each slot of a span."""
     since, until = query.pop("from_"), query.pop("to")

@@ -8,7 +8,7 @@ from flask import current_app
 
 from scheduler.api.documents import Part
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Text, Whole, ZoneName
-from scheduler.api.http import Blueprint, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
 from scheduler.core.reminders import CHANNELS, KINDS, TASK_KINDS
@@ -155,7 +155,13 @@ def adopt_message_rules(session: Session, call: Call, body: dict[str, Any], *, r
 
 
 @blp.post("/message-rules/preview")
-@endpoint(scope="messages:read", takes=MessagePreviewQuestion, gives=MessagePreviewSchema, refuses=(NotFound,))
+@endpoint(
+    scope="messages:read",
+    takes=MessagePreviewQuestion,
+    gives=MessagePreviewSchema,
+    refuses=(NotFound,),
+    agree=(Agree(message_preview.check_one, ("appointment_id", "course_id")),),
+)
 def preview_messages(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Show every message of a visit or a course with its moment and text, as if it were booked now. Stores nothing."""
     public_url = current_app.extensions["settings"].public_url

@@ -8,7 +8,7 @@ from uuid import UUID
 import marshmallow as ma
 
 from scheduler.api.fields import Choice, Day, Dict, Id, Instant, List, Nested, Text, Whole, ZoneName
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
 from scheduler.api.kept import Code, InstantText, Locale, Phone, raise_each
 from scheduler.api.schema import Coded
 from scheduler.core.call import Call
@@ -32,10 +32,11 @@ class ContactSchema(Schema):
     value = Text(320, required=True)
     purpose = Text(60)
 
-    @ma.validates_schema
+    @ma.validates_schema(skip_on_field_errors=False)
     def _can_be_reached(self, data: dict[str, Any], **_: Any) -> None:
         faults: list[Fault] = []
-        contacts.normalized([data], faults)
+        if data.keys() >= {"channel", "value"}:
+            contacts.normalized([data], faults)
         raise_each(faults)
 
 
@@ -70,7 +71,7 @@ class PatientSchema(Schema):
     revision = Whole(dump_only=True)
     created_at = Instant(dump_only=True)
 
-    @ma.validates_schema
+    @ma.validates_schema(skip_on_field_errors=False)
     def _prefers_a_channel(self, data: dict[str, Any], **_: Any) -> None:
         wished = (data.get("preferences") or {}).get("channel")
         if wished is not None and wished not in {"email", "sms", "voice"}:
@@ -102,8 +103,17 @@ class ClearanceSchema(Schema):
     created_at = Instant(dump_only=True)
 
 
+_AGREE = (
+    Agree(patients.check_birth_date, ("birth_date",)),
+    Agree(patients.check_external_ids, ("external_ids",)),
+    Agree(patients.check_contacts, ("contacts",)),
+)
+
+
 @blp.post("/patients")
-@endpoint(scope="patients:write", takes=PatientSchema, gives=PatientSchema, status=201, refuses=(AlreadyExists,))
+@endpoint(
+    scope="patients:write", takes=PatientSchema, gives=PatientSchema, status=201, refuses=(AlreadyExists,), agree=_AGREE
+)
 def create_patient(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Register a patient."""
     return patients.create(session, call, body)
@@ -127,6 +137,7 @@ def get_patient(session: Session, call: Call, *, patient_id: UUID) -> Any:
 @endpoint(
     scope="patients:write",
     takes=patch_schema(PatientSchema, "PatientPatch"),
+    agree=_AGREE,
     gives=PatientSchema,
     refuses=(NotFound, AlreadyExists),
     if_match=True,
@@ -137,7 +148,14 @@ def patch_patient(session: Session, call: Call, body: dict[str, Any], *, patient
 
 
 @blp.post("/patients/<uuid:patient_id>/clearances")
-@endpoint(scope="patients:write", takes=ClearanceSchema, gives=ClearanceSchema, status=201, refuses=(NotFound,))
+@endpoint(
+    scope="patients:write",
+    takes=ClearanceSchema,
+    gives=ClearanceSchema,
+    status=201,
+    refuses=(NotFound,),
+    agree=(Agree(clearances.check_days, ("valid_from", "valid_to")),),
+)
 def create_clearance(session: Session, call: Call, body: dict[str, Any], *, patient_id: UUID) -> Any:
     """Write down a clearance. None is ever changed: the next one overrules it."""
     return clearances.create(session, call, patient_id, **body)

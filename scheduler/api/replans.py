@@ -9,12 +9,12 @@ from flask import current_app
 
 from scheduler.api.course_documents import BrokenSchema, CourseSchema, course_document
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text
-from scheduler.api.http import Blueprint, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Schema, Session, endpoint
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, NotFound, Refused
 from scheduler.services import course_life, courses, replanning
-from scheduler.services.course_changes import Change
+from scheduler.services.course_changes import Change, check_starts
 from scheduler.services.records import Revision
 from scheduler.services.replanning import Replan
 
@@ -89,11 +89,16 @@ class DiscontinuationSchema(Schema):
     reason = Text(500, required=True)
 
 
+def _check_starts(call: Call, changes: list[dict[str, Any]]) -> None:
+    check_starts(call, [Change(**change) for change in changes])
+
+
 @blp.post("/courses/<uuid:course_id>/replans")
 @endpoint(
     scope="courses:read",
     takes=ReplanningSchema,
     gives=ReplanSchema,
+    agree=(Agree(_check_starts, ("changes",)),),
     if_match="optional",
     refuses=(NotFound, Invalid, IllegalTransition, Refused, NoFeasiblePlan),
 )

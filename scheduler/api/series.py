@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import BY, CATEGORY, AppointmentSchema, CancelSchema, WantedSchema
+from scheduler.api.appointments import BY, CATEGORY, WISH_AGREES, AppointmentSchema, CancelSchema, WantedSchema
 from scheduler.api.errors import reason
 from scheduler.api.fields import Choice, Flag, Id, Instant, List, Nested, Start, Text, Whole
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Code
 from scheduler.api.visits import ObstacleSchema, appointment_document, obstacle, pins_from
 from scheduler.core.call import Call
@@ -103,12 +103,20 @@ class SeriesChangeSchema(Schema):
     appointments = List(Nested(AppointmentSchema), max=100, required=True)
 
 
+_AGREE = (
+    *WISH_AGREES,
+    Agree(series.check_rule, ("rule",)),
+    Agree(series.check_drop, ("location_id", "start", "disambiguation", "rule", "drop"), asks=True),
+)
+
+
 @blp.post("/series/preview")
 @endpoint(
     scope="scheduling:read",
     takes=SeriesBookingSchema,
     gives=OccurrencesSchema,
     refuses=(NotFound, Invalid, LocalTimeFault),
+    agree=_AGREE,
 )
 def preview_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Every occurrence of the rule, and whether it could be booked now; books nothing."""
@@ -123,6 +131,7 @@ def preview_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
     gives=SeriesSchema,
     status=201,
     refuses=(NotFound, Invalid, LocalTimeFault, Refused),
+    agree=_AGREE,
 )
 def create_series(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Book every occurrence but the dropped ones and those that the clocks skip or repeat, or none."""

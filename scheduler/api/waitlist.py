@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from scheduler.api.appointments import REGION, AppointmentSchema
+from scheduler.api.appointments import REGION, REGION_AGREES, AppointmentSchema
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text, TimeOfDay, Weekday, Whole
-from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
+from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
 from scheduler.api.kept import DayText, Region
 from scheduler.api.visits import PinSchema, appointment_document, pins_from
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Invalid, NotFound, Refused, StaleRevision
 from scheduler.services import waitlist
+from scheduler.services.objecting import check_pins_at
 from scheduler.services.waitlist import EntryView
 
 blp = Blueprint("waitlist", __name__, url_prefix="/v1", description="Who waits for a time")
@@ -88,6 +89,18 @@ class EntriesQuery(PageQuery):
     status = Choice(*_STATUSES)
 
 
+def _check_pins(session: Session, call: Call, visit_type: str, location_id: UUID, pins: list[dict[str, Any]]) -> None:
+    check_pins_at(session, call, visit_type, location_id, call.now, pins_from(pins))
+
+
+_AGREE = (
+    REGION_AGREES,
+    Agree(_check_pins, ("visit_type", "location_id", "pins"), asks=True),
+    Agree(waitlist.check_windows, ("windows",)),
+    Agree(waitlist.check_ahead, ("location_id", "windows"), asks=True),
+)
+
+
 @blp.post("/waitlist-entries")
 @endpoint(
     scope="scheduling:write",
@@ -95,6 +108,7 @@ class EntriesQuery(PageQuery):
     gives=WaitlistEntrySchema,
     status=201,
     refuses=(NotFound, Invalid),
+    agree=_AGREE,
 )
 def create_waitlist_entry(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Let a patient wait. Freed time is held for and offered to the highest priority, then to who waits longest."""

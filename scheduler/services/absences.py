@@ -51,8 +51,8 @@ def create(
 
     Raises NotFound for a resource that is none, Invalid for a span that ends before it starts or is already over.
     """
-    row = whole(lambda: records.find(session, call, _ABLE, resource_id), lambda: _check(call, start, end))
-    _check(call, start, end)
+    row = whole(lambda: records.find(session, call, _ABLE, resource_id), lambda: check_span(call, start, end))
+    check_span(call, start, end)
     at = sites(session, call, row)
     lock_locations(session, call, at, share=False)
     lock_resources(session, call, [resource_id])
@@ -123,7 +123,8 @@ def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> Non
     consequences.withdraw(session, call, str(absence_id))
 
 
-def _check(call: Call, start: datetime, end: datetime) -> None:
+def check_span(call: Call, start: datetime, end: datetime) -> None:
+    """Raises Invalid for a span that ends before it starts or is already over."""
     faults = []
     if end <= start:
         faults.append(Fault("/end", "ends_before_start", "The end is not after the start."))

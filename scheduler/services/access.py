@@ -73,8 +73,7 @@ def create_key(
     excess = granted - call.scopes
     if excess:
         raise ScopeMissing(f"A key cannot grant what it lacks: {', '.join(sorted(excess))}.")
-    if expires_at is not None and expires_at <= call.now:
-        raise Invalid([Fault("/expires_at", "in_the_past", "The key would be expired from the start.")])
+    check_expiry(call, expires_at)
     key_id = new_id()
     token, secret_hash = tokens.issue("regimen", call.organization_id, key_id)
     row = ApiKey(
@@ -89,6 +88,12 @@ def create_key(
     session.add(row)
     audit.note(session, call, "key.create", "api_key", row.id, after={"name": name, "scopes": row.scopes})
     return row, token
+
+
+def check_expiry(call: Call, expires_at: datetime | None) -> None:
+    """Raises Invalid for an expiry that has passed."""
+    if expires_at is not None and expires_at <= call.now:
+        raise Invalid([Fault("/expires_at", "in_the_past", "The key would be expired from the start.")])
 
 
 def get_key(session: Session, call: Call, key_id: UUID) -> ApiKey:

@@ -105,7 +105,10 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
 
     Raises Invalid for a span that is empty or longer than 26 weeks, NotFound for an unknown location or patient.
     """
-    whole(partial(_check_span, question), lambda: _look(session, call, question, call.now, call.now))
+    whole(
+        lambda: check_span(call, question.since, question.until),
+        lambda: _look(session, call, question, call.now, call.now),
+    )
     since, until = max(question.since, call.now), max(question.until, call.now)
     middle = min(since + NEAR, until)
     look, loaded = _look(session, call, question, since, middle, finding=True)
@@ -120,8 +123,9 @@ def search(session: Session, call: Call, question: Question, *, limit: int) -> t
     return found, None
 
 
-def _check_span(question: Question) -> None:
-    if not question.since < question.until <= question.since + LONGEST_SPAN:
+def check_span(_: Call, since: datetime, until: datetime) -> None:
+    """Raises Invalid for a span that is empty or longer than 26 weeks."""
+    if not since < until <= since + LONGEST_SPAN:
         detail = "The span must be longer than nothing and at most 26 weeks."
         raise Invalid([Fault("/to", "bad_span", detail)])
 

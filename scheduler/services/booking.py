@@ -33,8 +33,9 @@ from scheduler.services import (
     visit_tasks,
 )
 from scheduler.services.appointments import AppointmentView, row_of, view
-from scheduler.services.finding import Found, Pin, Wanted, find, objections, premises_of
+from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
+from scheduler.services.objecting import objections
 from scheduler.services.occupying import (
     release,
     resources_of,
@@ -120,7 +121,7 @@ def reschedule(
         lambda: overrides.permit(
             session, call, row, "reschedule", by, start=start, category=category, override=override
         ),
-        partial(objections, session, call, wanted, moving=row.id),
+        partial(objections, session, call, wanted),
     )
     link = course_rules.link(
         session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True, pencilled=wanted.pencilled

@@ -64,8 +64,7 @@ def create(
 ) -> ClearanceView:
     """Write down what a clinician (`by`) stated; a later one of the kind overrules it. Raises NotFound, Invalid."""
     patients.get(session, call, patient_id)
-    if valid_to is not None and valid_to < valid_from:
-        raise Invalid([Fault("/valid_to", "ends_before_start", "The last day comes before the first.")])
+    check_days(call, valid_from, valid_to)
     row = Clearance(
         organization_id=call.organization_id,
         id=new_id(),
@@ -80,6 +79,12 @@ def create(
         created_at=call.now,
     )
     return records.add(session, call, KIND, row)
+
+
+def check_days(_: Call, valid_from: date, valid_to: date | None) -> None:
+    """Raises Invalid for days that end before they begin."""
+    if valid_to is not None and valid_to < valid_from:
+        raise Invalid([Fault("/valid_to", "ends_before_start", "The last day comes before the first.")])
 
 
 def listing(

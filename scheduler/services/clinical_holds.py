@@ -104,8 +104,7 @@ def place(
     Raises NotFound, Invalid for a deadline that has passed, AlreadyExists for a reason that holds the patient already.
     """
     patients.get(session, call, patient_id)
-    if deadline <= call.now:
-        raise Invalid([Fault("/deadline", "in_past", "The deadline has passed already.")])
+    check_deadline(call, deadline)
     lock_resources(session, call, [patient_id])
     row = ClinicalHold(
         organization_id=call.organization_id,
@@ -134,6 +133,12 @@ def place(
         patient_id=patient_id,
     )
     return view
+
+
+def check_deadline(call: Call, deadline: datetime) -> None:
+    """Raises Invalid for a deadline that has passed."""
+    if deadline <= call.now:
+        raise Invalid([Fault("/deadline", "in_past", "The deadline has passed already.")])
 
 
 def listing(

@@ -206,10 +206,19 @@ def _faults(case: Case) -> Iterator[Fault]:
             yield Fault(f"{where}/appointment_id", "twice", "Another change is about the same session.")
         else:
             seen.add(row.course_session_id)
-        if change.start is not None and change.action != "move":
-            yield Fault(f"{where}/start", "not_a_move", "Only a move has a start.")
-        if change.start is not None and not on_grid(change.start):
-            yield Fault(f"{where}/start", "not_on_grid", "Visits start on the five-minute grid.")
+        yield from _start_faults(change, where)
+
+
+def check_starts(_: Call, changes: Sequence[Change]) -> None:
+    """Raises Invalid for starts that no visit, or no such change, can have."""
+    refuse([fault for place, change in enumerate(changes) for fault in _start_faults(change, f"/changes/{place}")])
+
+
+def _start_faults(change: Change, where: str) -> Iterator[Fault]:
+    if change.start is not None and change.action != "move":
+        yield Fault(f"{where}/start", "not_a_move", "Only a move has a start.")
+    if change.start is not None and not on_grid(change.start):
+        yield Fault(f"{where}/start", "not_on_grid", "Visits start on the five-minute grid.")
 
 
 def _wrong_pins(case: Case, pinned: Collection[UUID]) -> Iterator[Fault]:

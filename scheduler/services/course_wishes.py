@@ -48,27 +48,34 @@ def laid_out(
         lambda: records.require(session, call, Patient, wanted.patient_id, "patient"),
         lambda: records.require(session, call, Location, wanted.location_id, "location"),
         lambda: check_practitioners(session, call, wanted.preferences),
-        lambda: found.append(_chosen(session, call, wanted)),
+        lambda: found.append(chosen(session, call, wanted.protocol, wanted.cadence, wanted.preferences)),
     )
     return found[0]
 
 
-def _chosen(
-    session: Session, call: Call, wanted: WantedCourse
+def check_cadence(session: Session, call: Call, code: str, cadence: str | None) -> None:
+    """Raises Invalid for a cadence that the protocol does not have, ProtocolNotApproved."""
+    _, whole = protocol_of(session, call, _active_protocol(session, call, code).id)
+    expand(whole, cadence)
+
+
+def chosen(
+    session: Session, call: Call, code: str, cadence: str | None, preferences: Mapping[str, Any]
 ) -> tuple[ProtocolRow, Protocol, tuple[SessionSpec, ...]]:
-    row = _active_protocol(session, call, wanted.protocol)
+    """What these choose of a protocol. Raises Invalid for what is not there or out of bounds, ProtocolNotApproved."""
+    row = _active_protocol(session, call, code)
     _, whole = protocol_of(session, call, row.id)
-    wish = CoursePreferences.from_document(wanted.preferences)
+    wish = CoursePreferences.from_document(preferences)
     known = [each for each in wish.optional_steps if each in {step.key for _, step in whole.steps()}]
     protocol = whole.with_only(known)
     kinds = visit_kinds(session, call)
     together(
         lambda: _check_choices(whole, wish),
-        lambda: expand(whole, wanted.cadence),
+        lambda: expand(whole, cadence),
         lambda: _check_visits(protocol, [kinds[step.visit_type].visit for _, step in protocol.steps()], wish),
     )
     protocol = protocol.with_counts(wish.sessions)
-    return row, protocol, expand(protocol, wanted.cadence, optional=wish.optional_steps)
+    return row, protocol, expand(protocol, cadence, optional=wish.optional_steps)
 
 
 def _check_choices(protocol: Protocol, wish: CoursePreferences) -> None:

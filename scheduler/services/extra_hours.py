@@ -66,7 +66,7 @@ def create(
     lock_locations(session, call, [location_id], share=False)
     lock_resources(session, call, [resource_id])
     together(
-        lambda: _check(call, start, end),
+        lambda: check_span(call, start, end),
         lambda: records.find(session, call, _SITE, location_id),
         lambda: _expect_at(records.find(session, call, _ABLE, resource_id), location_id),
     )
@@ -151,7 +151,8 @@ def _expect_at(resource: Resource, location_id: UUID) -> None:
         raise Invalid([Fault("/location_id", "not_its_location", "A room or device stays at its own location.")])
 
 
-def _check(call: Call, start: datetime, end: datetime) -> None:
+def check_span(call: Call, start: datetime, end: datetime) -> None:
+    """Raises Invalid for a span that is empty, over or off the grid."""
     faults = [
         Fault(pointer, "not_on_grid", "Shifts begin and end on the five-minute grid.")
         for pointer, instant in (("/start", start), ("/end", end))

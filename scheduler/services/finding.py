@@ -15,21 +15,22 @@ from scheduler.core.availability import Clinic, Taking, seat, starts, takings_fr
 from scheduler.core.bar import Bar
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
-from scheduler.core.civil import Disambiguation, intent, on_grid, to_local, zone
+from scheduler.core.civil import Disambiguation, to_local, zone
 from scheduler.core.doses import dose_bars
-from scheduler.core.errors import Fault, Invalid, Reason, Refused, refuse, together, whole
+from scheduler.core.errors import Reason, Refused, together, whole
 from scheduler.core.explain import why_not
 from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
-from scheduler.services.catalog import Kind, require_on, visit_kind
+from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_among
 from scheduler.services.group_places import OpenGroup, asked_for, joinable, stands, taken_at
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
+from scheduler.services.objecting import check_pins, read_start
 from scheduler.services.premises import Premises, premises
 
 #: How far around the wanted start alternatives are looked for, and how many are shown.
@@ -144,21 +145,6 @@ def find(
     return Found(kind, loaded, local, starts_at, lifted.takings, lifted)
 
 
-def objections(session: Session, call: Call, wanted: Wanted, *, moving: UUID | None = None) -> None:
-    """Raises Invalid or NotFound for everything in which a wish contradicts itself, wherever it was refused first."""
-    kind = visit_kind(session, call, wanted.visit_type)
-
-    def there() -> None:
-        search = Search(session, call, kind, wanted, moving=moving, at=premises_of(session, call, wanted))
-        together(search.when, search.check_pins)
-
-    together(
-        there,
-        lambda: expect_region(kind.visit, wanted.patient_region),
-        lambda: check_needs(kind, wanted.pins),
-    )
-
-
 def premises_of(session: Session, call: Call, wanted: Wanted, *, share: bool = False) -> Premises:
     """The premises of a wanted visit; with `share` its location is locked. Raises NotFound, Invalid."""
     return premises(
@@ -202,10 +188,7 @@ class Search:
     def reading(self) -> tuple[datetime, datetime]:
         """The same by the start alone."""
         at, wanted = self.at or premises_of(self.session, self.call, self.wanted), self.wanted
-        local, starts_at = intent(wanted.start, at.location.time_zone, wanted.disambiguation)
-        if not on_grid(starts_at):
-            raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
-        return local, starts_at
+        return read_start(at.location.time_zone, wanted.start, wanted.disambiguation)
 
     def agrees(self) -> None:
         """Raises Invalid unless the visit type is on, and the patient's region is said where it is asked."""
@@ -367,27 +350,4 @@ def by_the_clock(reasons: Sequence[Reason], time_zone: str) -> tuple[Reason, ...
     return tuple(
         replace(each, start=each.start and each.start.astimezone(where), end=each.end and each.end.astimezone(where))
         for each in reasons
-    )
-
-
-def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:
-    """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location."""
-    faults = [
-        Fault(f"/pins/{index}/resource_id", "unknown_resource", "There is no such resource at this location.")
-        for index, pin in enumerate(pins)
-        if pin.selector in kind.demand.selectors and pin.resource_id not in loaded.site.calendars
-    ]
-    together(lambda: check_needs(kind, pins), lambda: refuse(faults))
-
-
-def check_needs(kind: Kind, pins: Sequence[Pin]) -> None:
-    """Raises Invalid for a pin that the visit type has no need for, wherever it takes place."""
-    refuse(
-        [
-            Fault(
-                f"/pins/{index}", "no_such_need", f"This visit type has no need for {pin.selector.replace(':', ' ')}."
-            )
-            for index, pin in enumerate(pins)
-            if pin.selector not in kind.demand.selectors
-        ]
     )

@@ -22,8 +22,9 @@ from scheduler.core.errors import Fault, Invalid, NotFound, NotTheHolder, Reason
 from scheduler.models import ApiKey, Hold, Occupancy, new_id
 from scheduler.services import audit, booking, course_rules, groups, overrides, policies, records
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
-from scheduler.services.finding import Found, Wanted, find, objections
+from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations
+from scheduler.services.objecting import objections
 from scheduler.services.occupying import Owner, Visit, end_hold, held_group, lock_held, sweep, write
 from scheduler.services.paging import Page, page
 from scheduler.services.settling import take_up

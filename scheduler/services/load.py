@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import on_grid
-from scheduler.core.errors import Fault, Invalid
+from scheduler.core.errors import Fault, Invalid, together
 from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.load import Facts, Filled, Start, heat, minutes_of
@@ -41,11 +41,7 @@ def of_location(
     session: Session, call: Call, location_id: UUID, since: datetime, until: datetime, *, step: int, role: str
 ) -> Load:
     """The load in [since, until). Raises NotFound, Invalid for a span that is empty, too long or off the grid."""
-    if not since < until <= since + LONGEST_SPAN:
-        detail = "The span must be longer than nothing and at most 31 days."
-        raise Invalid([Fault("/to", "bad_span", detail)])
-    if not on_grid(since):
-        raise Invalid([Fault("/from", "not_on_grid", "The span begins on the five-minute grid.")])
+    together(lambda: check_span(call, since, until), lambda: check_grid(call, since))
     loaded = load(session, call, location_id=location_id, start=since, end=until)
     taken = _taken(session, call, location_id, since, until)
     facts = Facts(
@@ -59,6 +55,19 @@ def of_location(
     zone = loaded.site.time_zone
     slots = heat(facts, loaded.site.timeline, (since, until), step, zone, here)
     return Load(location_id, zone, role, step, slots)
+
+
+def check_span(_: Call, since: datetime, until: datetime) -> None:
+    """Raises Invalid for a span that is empty or too long."""
+    if not since < until <= since + LONGEST_SPAN:
+        detail = "The span must be longer than nothing and at most 31 days."
+        raise Invalid([Fault("/to", "bad_span", detail)])
+
+
+def check_grid(_: Call, since: datetime) -> None:
+    """Raises Invalid for a span that begins off the grid."""
+    if not on_grid(since):
+        raise Invalid([Fault("/from", "not_on_grid", "The span begins on the five-minute grid.")])
 
 
 def _there(loaded: Loaded, selector: str) -> list[tuple[int, int]]:

@@ -69,8 +69,7 @@ def preview(
     `rules` are documents that need not be stored; by default those in force. With a `public_url` the texts have links,
     which open nothing. Raises NotFound, and Invalid with every fault.
     """
-    if (appointment_id is None) == (course_id is None):
-        raise Invalid([Fault("/appointment_id", "one_of_two", "Name either an appointment or a course.")])
+    check_one(call, appointment_id, course_id)
     chosen = message_rules.in_force(session, call) if rules is None else message_rules.checked(session, call, rules)
     course = courses.row_of(session, call, course_id) if course_id is not None else None
     visits = _visits(session, call, appointment_id, course)
@@ -90,6 +89,12 @@ def preview(
         waiting={},
     )
     return sorted(_foreseen(scene, messages), key=lambda each: (each.due_at, each.rule))
+
+
+def check_one(_: Call, appointment_id: UUID | None, course_id: UUID | None) -> None:
+    """Raises Invalid unless one of the two is named."""
+    if (appointment_id is None) == (course_id is None):
+        raise Invalid([Fault("/appointment_id", "one_of_two", "Name either an appointment or a course.")])
 
 
 def _visits(session: Session, call: Call, appointment_id: UUID | None, course: Course | None) -> list[Appointment]:

@@ -20,8 +20,9 @@ from scheduler.core.waitlist import offer_until, wanted_starts
 from scheduler.models import WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
 from scheduler.services import audit, course_rules, holds, waitlist_tasks
 from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Found, Pin, Search, Wanted, check_pins
+from scheduler.services.finding import Found, Pin, Search, Wanted
 from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.objecting import check_pins
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from scheduler.core import changing
 from scheduler.core.call import Call
-from scheduler.core.changing import Change, check_category, why_not_change
+from scheduler.core.changing import Change, why_not_change
 from scheduler.core.errors import Refused
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
@@ -22,6 +23,11 @@ def may(call: Call, override: Override | None) -> None:
     """Raises ScopeMissing for an override by somebody who may lift nothing."""
     if override is not None:
         access.require(call, SCOPE)
+
+
+def check_category(session: Session, call: Call, category: str | None) -> None:
+    """Raises Invalid for a class of reasons that the organization does not have."""
+    changing.check_category(policies.current(session, call), category)
 
 
 def permit(
@@ -41,7 +47,7 @@ def permit(
     for a category that the organization does not have.
     """
     in_force = policies.current(session, call)
-    check_category(in_force, category)
+    changing.check_category(in_force, category)
     if start == row.starts_at:
         return frozenset()
     reasons = why_not_change(in_force, change, by, starts_at=row.starts_at, now=call.now, moves=row.moves)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
-from scheduler.core.errors import Fault, Invalid, refuse
+from scheduler.core.errors import Fault, Invalid, refuse, together
 from scheduler.core.names import folded, words
 from scheduler.models import Patient, PatientKey, Resource, ResourceUnit, new_id
 from scheduler.services import contacts, outbox, records
@@ -138,24 +138,38 @@ def _checked(call: Call, values: Mapping[str, Any]) -> dict[str, Any]:
             zone(values["time_zone"])
         except Invalid as error:
             faults += error.faults
-    born = values.get("birth_date")
-    # A day of grace: where the patient is, it may be tomorrow already.
-    if born is not None and (born.toordinal() > call.now.date().toordinal() + 1 or born < _OLDEST):
-        faults.append(Fault("/birth_date", "out_of_range", "No patient can have been born on that day."))
-    faults += _external_id_faults(values.get("external_ids", ()))
-    refuse(faults)
+    together(
+        lambda: refuse(faults),
+        lambda: check_birth_date(call, values.get("birth_date")),
+        lambda: check_external_ids(call, values.get("external_ids")),
+    )
     return checked
 
 
-def _external_id_faults(external_ids: Any) -> list[Fault]:
+def check_birth_date(call: Call, born: date | None) -> None:
+    """Raises Invalid for a day on which nobody was born who is alive."""
+    # A day of grace: where the patient is, it may be tomorrow already.
+    if born is not None and (born.toordinal() > call.now.date().toordinal() + 1 or born < _OLDEST):
+        raise Invalid([Fault("/birth_date", "out_of_range", "No patient can have been born on that day.")])
+
+
+def check_external_ids(_: Call, external_ids: Sequence[Mapping[str, str]] | None) -> None:
+    """Raises Invalid for ids that are given twice, or of a system whose name would end too early."""
     faults: list[Fault] = []
-    for place, each in enumerate(external_ids):
+    for place, each in enumerate(external_ids or ()):
         pointer = f"/external_ids/{place}"
         if "|" in each["system"]:
             faults.append(Fault(f"{pointer}/system", "invalid_format", "A system's name has no '|' in it."))
-        if each in external_ids[:place]:
+        if external_ids and each in external_ids[:place]:
             faults.append(Fault(pointer, "duplicate", "This id is given twice."))
-    return faults
+    refuse(faults)
+
+
+def check_contacts(_: Call, given: Sequence[Mapping[str, Any]] | None) -> None:
+    """Raises Invalid for contacts that reach nobody, or are given twice."""
+    faults: list[Fault] = []
+    contacts.normalized(given or (), faults)
+    refuse(faults)
 
 
 def _index(session: Session, row: Patient) -> None:

@@ -32,7 +32,7 @@ def occurrences(rule: str, start: datetime, time_zone: str) -> list[datetime]:
 
     An UNTIL in UTC is an instant; without it, it is a time of the site's own clock.
     """
-    parts = check_rule(rule)
+    parts = parts_of(rule)
     # What has no occurrence would be looked for to the end of time.
     if not any(day.endswith(_DAYS[start.weekday()]) for day in parts.get("BYDAY", _DAYS[start.weekday()]).split(",")):
         raise Invalid([_ELSEWHERE])
@@ -55,7 +55,7 @@ def occurrences(rule: str, start: datetime, time_zone: str) -> list[datetime]:
     return found[:count]
 
 
-def check_rule(rule: str) -> Mapping[str, str]:
+def parts_of(rule: str) -> Mapping[str, str]:
     """The parts of a rule. Raises Invalid for one outside the subset, or without an end."""
     given = [part.partition("=")[::2] for part in rule.upper().split(";")]
     parts = dict(given)

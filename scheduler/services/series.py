@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core import civil
 from scheduler.core.availability import occupied
 from scheduler.core.call import Call
-from scheduler.core.civil import intent, to_instant, to_local
+from scheduler.core.civil import Disambiguation, intent, to_instant, to_local
 from scheduler.core.errors import Fault, Invalid, LocalTimeFault, NotFound, Reason, Refused, refuse, whole
 from scheduler.core.lifecycle import OPEN
 from scheduler.core.policies import Initiator
@@ -27,11 +27,13 @@ from scheduler.models import Appointment, Series, new_id
 from scheduler.services import audit, booking, outbox, series_moves
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import draft, snapshot
-from scheduler.services.finding import Found, Search, Wanted, check_pins, objections, premises_of
+from scheduler.services.finding import Found, Search, Wanted, premises_of
 from scheduler.services.locks import lock_locations, lock_resources
+from scheduler.services.objecting import check_pins, objections, read_start
 from scheduler.services.paging import Page, page
+from scheduler.services.premises import premises
 from scheduler.services.records import expect
-from scheduler.services.recurring import check_rule, occurrences
+from scheduler.services.recurring import occurrences, parts_of
 from scheduler.services.series_moves import BY_STAFF, Why
 from scheduler.services.settling import settle
 from scheduler.services.visit_day.letting_go import locked_together
@@ -80,7 +82,7 @@ def _looks(
     at = whole(
         lambda: premises_of(session, call, wanted),
         partial(objections, session, call, wanted),
-        partial(check_rule, rule),
+        partial(check_rule, call, rule),
     )
     kind, zone = at.asked_for, at.location.time_zone
     search = Search(session, call, kind, wanted, at=at)
@@ -89,8 +91,8 @@ def _looks(
     def read() -> list[datetime]:
         return _expected(occurrences(rule, search.reading()[0], zone), dropped)
 
-    whole(search.agrees, read, partial(check_rule, rule), search.check_pins)
-    keys = whole(read, partial(check_rule, rule), search.check_pins)
+    whole(search.agrees, read, partial(check_rule, call, rule), search.check_pins)
+    keys = whole(read, partial(check_rule, call, rule), search.check_pins)
     near = search.load(wanted.start, wanted.start)
     last = to_instant(keys[-1], zone, "compatible")
     if call.last_try:  # nothing may be lost any more
@@ -114,6 +116,26 @@ def _looks(
         clinic = occupied(clinic, place.takings)
         looks.append(Look(key, start, place))
     return looks, dropped
+
+
+def check_rule(_: Call, rule: str) -> None:
+    """Raises Invalid for a rule outside the subset, or without an end."""
+    parts_of(rule)
+
+
+def check_drop(
+    session: Session,
+    call: Call,
+    location_id: UUID,
+    start: datetime,
+    disambiguation: Disambiguation | None,
+    rule: str,
+    drop: Collection[datetime],
+) -> None:
+    """Raises Invalid for a rule that does not begin there, and for what is dropped and no occurrence of it."""
+    zone = premises(session, call, location_id).location.time_zone
+    keys = occurrences(rule, read_start(zone, start, disambiguation)[0], zone)
+    _expected(keys, {to_local(each, zone) for each in drop})
 
 
 def _expected(keys: list[datetime], dropped: Collection[datetime]) -> list[datetime]:

@@ -28,11 +28,12 @@ from scheduler.models import (
 )
 from scheduler.services import audit, booking, holds, records, waitlist_tasks
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.catalog import Kind, visit_kind
-from scheduler.services.finding import Pin, Search, Wanted, check_needs, check_pins
+from scheduler.services.catalog import visit_kind
+from scheduler.services.finding import Pin
 from scheduler.services.group_places import is_living
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations
+from scheduler.services.objecting import check_pins_at
 from scheduler.services.offering import (
     lock_entry,
     lock_offer,
@@ -125,11 +126,10 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
             for key, model, noun in _KNOWN
             if values.get(key) is not None
         ),
-        lambda: _check(values),
-        lambda: _check_ahead(session, call, values),
+        lambda: check_windows(call, values.get("windows", ())),
+        lambda: check_ahead(session, call, values["location_id"], values.get("windows", ())),
         lambda: expect_region(kind.visit, values.get("patient_region")),
-        lambda: check_needs(kind, pins),
-        lambda: _check_pins(session, call, kind, values["location_id"], pins),
+        lambda: check_pins_at(session, call, kind.visit.code, values["location_id"], call.now, pins),
     )
     row = WaitlistEntry(
         organization_id=call.organization_id,
@@ -182,11 +182,10 @@ def change(
     """
     row = records.find(session, call, KIND, entry_id)
     records.expect(row, revision)
-    kind = visit_kind(session, call, row.visit_type)
     together(
-        lambda: _check(values),
-        lambda: _check_ahead(session, call, {**values, "location_id": row.location_id}),
-        lambda: _check_pins(session, call, kind, row.location_id, pins or ()),
+        lambda: check_windows(call, values.get("windows", ())),
+        lambda: check_ahead(session, call, row.location_id, values.get("windows", ())),
+        lambda: check_pins_at(session, call, row.visit_type, row.location_id, call.now, pins or ()),
     )
     changed = dict(values) if pins is None else {**values, "pins": _stored(pins)}
     records.change(session, call, KIND, row, changed)
@@ -289,23 +288,16 @@ def _give_back(
     holds.end(session, call, session.get_one(Hold, (call.organization_id, offer.hold_id)))
 
 
-def _check(values: Mapping[str, Any]) -> None:
-    faults: list[Fault] = window_faults(values.get("windows", ()))
-    refuse(faults)
+def check_windows(_: Call, windows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises Invalid for windows that nothing can lie in."""
+    refuse(window_faults(windows))
 
 
-def _check_ahead(session: Session, call: Call, values: Mapping[str, Any]) -> None:
+def check_ahead(session: Session, call: Call, location_id: UUID, windows: Sequence[Mapping[str, Any]]) -> None:
     """Raises Invalid when all of the windows are over; by no site's clock none are."""
-    site = session.get(Location, (call.organization_id, values["location_id"]))
+    site = session.get(Location, (call.organization_id, location_id))
     if site is not None:
-        refuse(past_faults(values.get("windows", ()), to_local(call.now, site.time_zone)))
-
-
-def _check_pins(session: Session, call: Call, kind: Kind, location_id: UUID, pins: Sequence[Pin]) -> None:
-    """Raises Invalid for a wish that nobody at the location could meet."""
-    if pins:
-        wanted = Wanted(None, kind.visit.code, location_id, call.now)
-        check_pins(Search(session, call, kind, wanted).load(call.now, call.now), kind, pins)
+        refuse(past_faults(windows, to_local(call.now, site.time_zone)))
 
 
 def _stored(pins: Sequence[Pin]) -> list[dict[str, Any]]:

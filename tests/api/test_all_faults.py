@@ -206,26 +206,120 @@ def test_nothing_wrong_waits_for_something_else(
         "courses": COURSE | ids,
         "waitlist-entries": WAITING | ids,
     }
-    assert faults(alice.post(f"/v1/{path}", json=whole.get(path, {}) | body)) == told
+    asked = whole.get(path, {}) | body
+    assert faults(alice.post(f"/v1/{path}", json=asked)) == told
+    # What cannot be read spoils no more than what rests on it.
+    assert faults(alice.post(f"/v1/{path}", json=asked | {"colour": 1})) == told | {("/colour", "unknown_field")}
 
 
 def test_a_move_and_a_look_tell_all_that_is_wrong_with_them(alice: Person) -> None:
     visit = appointment(alice)
     at = alice.get(f"/v1/appointments/{visit}").json
     move = {**WISH, "category": "whim"}
-    assert faults(alice.post(f"/v1/appointments/{visit}/reschedule", json=move)) == WISHED | {
-        ("/category", "unknown_category")
+    told = WISHED | {("/category", "unknown_category")}
+    assert faults(alice.post(f"/v1/appointments/{visit}/reschedule", json=move)) == told
+    assert faults(alice.post(f"/v1/appointments/{visit}/reschedule", json=move | {"by": 3})) == told | {
+        ("/by", "invalid_type")
     }
     look = {"visit_type": "talk", "location_id": at["location_id"], "patient_region": "US-NY", "start": WISH["start"]}
     asked = look | {"exclude_appointment": STRANGER}
-    assert faults(alice.get("/v1/availability/explain", query_string=asked)) == {
+    told = {
         ("/start", "nonexistent_time"),
         ("/patient_region", "not_by_video"),
         ("/exclude_appointment", "unknown_appointment"),
     }
+    assert faults(alice.get("/v1/availability/explain", query_string=asked)) == told
+    unread = {("/colour", "unknown_field")}
+    assert faults(alice.get("/v1/availability/explain", query_string=asked | {"colour": 1})) == told | unread
     span = {"from": "2030-03-05T15:00:00Z", "to": "2031-03-05T15:00:00Z"}
     asked = {name: value for name, value in look.items() if name != "start"} | span
-    assert faults(alice.get("/v1/availability", query_string=asked)) == {
-        ("/to", "bad_span"),
-        ("/patient_region", "not_by_video"),
+    told = {("/to", "bad_span"), ("/patient_region", "not_by_video")}
+    assert faults(alice.get("/v1/availability", query_string=asked)) == told
+    assert faults(alice.get("/v1/availability", query_string=asked | {"colour": 1})) == told | unread
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        (
+            "patients",
+            {
+                "birth_date": "1500-01-01",
+                "external_ids": [{"system": "a|b", "value": "1"}],
+                "contacts": [{"channel": "sms", "value": "12", "purpose": 3}],
+                "preferences": {"channel": "owl"},
+            },
+            {
+                ("/name", "required"),
+                ("/birth_date", "out_of_range"),
+                ("/external_ids/0/system", "invalid_format"),
+                ("/contacts/0/value", "invalid_phone"),
+                ("/contacts/0/purpose", "invalid_type"),
+                ("/preferences/channel", "unknown_channel"),
+            },
+        ),
+        (
+            "patients/{patient}/clearances",
+            {"valid_from": "2030-02-01", "valid_to": "2030-01-01", "kind": 3, "outcome": "ok", "by": "Dr. Eve"},
+            {("/kind", "invalid_type"), ("/valid_to", "ends_before_start")},
+        ),
+        (
+            "patients/{patient}/holds",
+            {"reason": 3, "deadline": "2020-01-01T00:00:00Z"},
+            {("/reason", "invalid_type"), ("/deadline", "in_past")},
+        ),
+        (
+            "api-keys",
+            {"name": 3, "scopes": ["setup:read"], "expires_at": "2020-01-01T00:00:00Z"},
+            {("/name", "invalid_type"), ("/expires_at", "in_the_past")},
+        ),
+        ("message-rules/preview", {"colour": 1}, {("/colour", "unknown_field"), ("/appointment_id", "one_of_two")}),
+        (
+            "courses/{course}/replans",
+            {"by": 3, "changes": [{"appointment_id": STRANGER, "action": "cancel", "start": "2030-03-05T15:01:00Z"}]},
+            {
+                ("/by", "invalid_type"),
+                ("/changes/0/start", "not_a_move"),
+                ("/changes/0/start", "not_on_grid"),
+                ("/changes/0/appointment_id", "unknown_appointment"),
+            },
+        ),
+        (
+            "locations",
+            {"name": "Site", "time_zone": 3, "closures": [{"from": "2030-12-24", "to": "2030-12-01", "reason": 3}]},
+            {
+                ("/time_zone", "invalid_type"),
+                ("/closures/0/reason", "invalid_type"),
+                ("/closures/0/to", "ends_before_start"),
+            },
+        ),
+        (
+            "practitioners",
+            {
+                "name": "Eve",
+                "roles": [{"code": 3, "valid_from": "2030-02-01", "valid_to": "2030-01-01"}],
+            },
+            {("/roles/0/code", "invalid_type"), ("/roles/0/valid_to", "ends_before_start")},
+        ),
+    ],
+)
+def test_what_could_be_read_is_judged_beside_what_could_not(
+    alice: Person, path: str, body: dict[str, Any], told: set[tuple[str, str]]
+) -> None:
+    names = {"patient": patient(alice), "course": course(alice) if "{course}" in path else ""}
+    assert faults(alice.post(f"/v1/{path.format(**names)}", json=body)) == told
+
+
+def test_what_rests_on_a_part_that_could_not_be_read_is_not_guessed(alice: Person) -> None:
+    ids = {"patient_id": patient(alice), "location_id": staffed(alice)}
+    skipped = {"start": WISH["start"], "patient_region": "US-NY", "disambiguation": "whichever"}
+    told = faults(alice.post("/v1/appointments", json=BOOKING | ids | skipped))
+    assert told == {("/disambiguation", "not_a_choice"), ("/patient_region", "not_by_video")}
+    told = faults(alice.post("/v1/absences", json={"resource_id": STRANGER, "start": "soon", "end": OVER["end"]}))
+    assert told == {("/start", "invalid_type"), ("/resource_id", "unknown_resource")}
+    asked = {"location_id": STRANGER, "from": "2030-03-05T15:01:00Z"}
+    assert faults(alice.get("/v1/load", query_string=asked)) == {
+        ("/to", "required"),
+        ("/from", "not_on_grid"),
+        ("/location_id", "unknown_location"),
     }

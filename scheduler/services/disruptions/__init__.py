@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from scheduler.services.disruptions.accepting import Accepted, accept
 from scheduler.services.disruptions.lines import Line
-from scheduler.services.disruptions.offers import Offer, anew, check, forget, get, keep, offer
+from scheduler.services.disruptions.offers import Offer, anew, check, expect_ahead, forget, get, keep, offer
 from scheduler.services.disruptions.searching import Search, Total, begin, propose
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "anew",
     "begin",
     "check",
+    "expect_ahead",
     "forget",
     "get",
     "keep",

@@ -46,7 +46,7 @@ def offer(session: Session, call: Call, resource_id: UUID, start: datetime, end:
 
 def check(session: Session, call: Call, resource_id: UUID, start: datetime, end: datetime) -> Span:
     """The span. Raises NotFound for a resource that is none, Invalid for a span that is empty or over."""
-    together(lambda: _expect_known(session, call, resource_id), lambda: _expect_ahead(call, start, end))
+    together(lambda: _expect_known(session, call, resource_id), lambda: expect_ahead(call, start, end))
     return Span(start.astimezone(UTC), end.astimezone(UTC))
 
 
@@ -56,7 +56,8 @@ def _expect_known(session: Session, call: Call, resource_id: UUID) -> None:
         raise NotFound(f"No resource {resource_id}.", faults=[_UNKNOWN])
 
 
-def _expect_ahead(call: Call, start: datetime, end: datetime) -> None:
+def expect_ahead(call: Call, start: datetime, end: datetime) -> None:
+    """Raises Invalid for a span that is empty or over."""
     if end <= start:
         raise Invalid([Fault("/to", "ends_before_start", "The end is not after the start.")])
     if end <= call.now:

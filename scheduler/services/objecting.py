@@ -1,0 +1,103 @@
+"""In what a wish for a visit contradicts itself or its clinic, whatever the calendars say. Looks for no place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from scheduler.core.call import Call
+from scheduler.core.civil import Disambiguation, intent, on_grid
+from scheduler.core.errors import Fault, Invalid, refuse, together
+from scheduler.services.appointments import row_of
+from scheduler.services.calendars import Loaded, load
+from scheduler.services.catalog import Kind, visit_kind
+from scheduler.services.licences import expect_region
+from scheduler.services.premises import premises
+
+if TYPE_CHECKING:
+    from scheduler.services.finding import Pin, Wanted
+
+
+def objections(session: Session, call: Call, wanted: Wanted) -> None:
+    """Raises Invalid or NotFound for everything in which a wish contradicts itself, wherever it was refused first."""
+    code, where, start = wanted.visit_type, wanted.location_id, wanted.start
+    together(
+        lambda: check_start(session, call, where, start, wanted.disambiguation),
+        lambda: check_region(session, call, code, wanted.patient_region),
+        lambda: check_pins_at(session, call, code, where, start, wanted.pins),
+    )
+
+
+def check_start(
+    session: Session, call: Call, location_id: UUID, start: datetime, disambiguation: Disambiguation | None = None
+) -> None:
+    """Raises NotFound, LocalTimeFault or Invalid for a start that no visit at that location can have."""
+    read_start(premises(session, call, location_id).location.time_zone, start, disambiguation)
+
+
+def read_start(
+    time_zone: str, start: datetime, disambiguation: Disambiguation | None = None
+) -> tuple[datetime, datetime]:
+    """The wall time and the instant of a wanted start. Raises LocalTimeFault, or Invalid off the grid."""
+    local, starts_at = intent(start, time_zone, disambiguation)
+    if not on_grid(starts_at):
+        raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
+    return local, starts_at
+
+
+def check_region(session: Session, call: Call, visit_type: str, patient_region: str | None) -> None:
+    """Raises Invalid unless it is said of a visit by video, and of no other, where the patient will be."""
+    expect_region(visit_kind(session, call, visit_type).visit, patient_region)
+
+
+def check_new_start(
+    session: Session, call: Call, appointment_id: UUID, start: datetime, disambiguation: Disambiguation | None
+) -> None:
+    """The same for the start to which a visit is moved."""
+    check_start(session, call, row_of(session, call, appointment_id).location_id, start, disambiguation)
+
+
+def check_new_region(session: Session, call: Call, appointment_id: UUID, patient_region: str | None) -> None:
+    """The same for a visit that is moved, whose region stays unless another is said."""
+    row = row_of(session, call, appointment_id)
+    check_region(session, call, row.visit_type, patient_region or row.patient_region)
+
+
+def check_pins_at(
+    session: Session, call: Call, visit_type: str, location_id: UUID, when: datetime, pins: Sequence[Pin]
+) -> None:
+    """Raises NotFound or Invalid for pins that nobody at that location could keep."""
+    kind = visit_kind(session, call, visit_type)
+
+    def there() -> None:
+        if pins:
+            check_pins(load(session, call, location_id=location_id, start=when, end=when), kind, pins)
+
+    together(lambda: check_needs(kind, pins), there)
+
+
+def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:
+    """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location."""
+    faults = [
+        Fault(f"/pins/{index}/resource_id", "unknown_resource", "There is no such resource at this location.")
+        for index, pin in enumerate(pins)
+        if pin.selector in kind.demand.selectors and pin.resource_id not in loaded.site.calendars
+    ]
+    together(lambda: check_needs(kind, pins), lambda: refuse(faults))
+
+
+def check_needs(kind: Kind, pins: Sequence[Pin]) -> None:
+    """Raises Invalid for a pin that the visit type has no need for, wherever it takes place."""
+    refuse(
+        [
+            Fault(
+                f"/pins/{index}", "no_such_need", f"This visit type has no need for {pin.selector.replace(':', ' ')}."
+            )
+            for index, pin in enumerate(pins)
+            if pin.selector not in kind.demand.selectors
+        ]
+    )
