@@ -79,7 +79,7 @@ _POSTGRESQL_OPTIONS = (
 def engine_options(url: str, *, pool_size: int = 8, connect_seconds: int = 10) -> dict[str, Any]:
     """Keyword arguments of `create_engine` for that URL: time-outs, pool, and no parameters in error texts."""
     if make_url(url).get_backend_name() == "sqlite":
-        return {"hide_parameters": True}
+        return {"hide_parameters": True, "json_deserializer": orjson.loads}
     return {
         "hide_parameters": True,
         "pool_size": pool_size,

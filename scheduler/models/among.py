@@ -47,7 +47,7 @@ class _Values(TypeDecorator[Collection[Any]]):
 
     def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
         """As the database takes it: on SQLite an id is its 32 digits."""
-        found = [each.hex for each in value or ()] if self.of_ids else list(value or ())
+        found = [f"{each.int:032x}" for each in value or ()] if self.of_ids else list(value or ())
         if dialect.name == "sqlite":
             return json.dumps(found)
         return f"{{{','.join(found)}}}" if self.of_ids else found

@@ -25,6 +25,7 @@ from scheduler.models import Location, MessageTemplate, Organization, new_id
 from scheduler.models.among import among
 from scheduler.services import audit, tokens
 from scheduler.services.catalog import visit_kinds
+from scheduler.services.ready import Ready
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", flags=re.ASCII)
 
@@ -141,21 +142,23 @@ def _real(session: Session, call: Call, organization: Organization, locale: str,
 # Made once: every claim of a worker asks it.
 _text = cast("Table", MessageTemplate.__table__)
 _newer = _text.alias()
-_OWN = select(_text.c.kind, _text.c.locale, *(_text.c[part] for part in PARTS)).where(
-    _text.c.organization_id == bindparam("owner"),
-    among(_text.c.kind, "kinds"),
-    ~select(_newer.c.id)
-    .where(
-        *(_newer.c[name] == _text.c[name] for name in ("organization_id", "kind", "locale")),
-        _newer.c.version > _text.c.version,
+_OWN = Ready(
+    select(_text.c.kind, _text.c.locale, *(_text.c[part] for part in PARTS)).where(
+        _text.c.organization_id == bindparam("owner"),
+        among(_text.c.kind, "kinds"),
+        ~select(_newer.c.id)
+        .where(
+            *(_newer.c[name] == _text.c[name] for name in ("organization_id", "kind", "locale")),
+            _newer.c.version > _text.c.version,
+        )
+        .exists(),
     )
-    .exists(),
 )
 
 
 def own(session: Session, call: Call, kinds: Collection[str]) -> dict[str, dict[str, dict[str, str]]]:
     """The organization's own texts in force: kind to locale to part."""
-    rows = session.connection().execute(_OWN, {"owner": call.organization_id, "kinds": kinds})
+    rows = _OWN.rows(session, {"owner": call.organization_id, "kinds": kinds})
     found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
     for row in rows:
         kind, locale, *parts = row

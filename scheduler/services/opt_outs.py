@@ -14,6 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.names import folded
 from scheduler.models import OptOut, Patient, PatientKey
 from scheduler.models.among import among
+from scheduler.services.ready import Ready
 
 #: Every class of messages.
 ALL = "*"
@@ -25,7 +26,7 @@ _IS_SHUT = (
     among(_opt_out.number, "numbers"),
     _opt_out.ended_at.is_(None),
 )
-_CLOSED = select(_opt_out.number, _opt_out.message_class).where(*_IS_SHUT)
+_CLOSED = Ready(select(_opt_out.number, _opt_out.message_class).where(*_IS_SHUT))
 #: For a statement that has the parameters `owner` and `numbers`: whether `closed` would find anything for these.
 SOME_SHUT = select(_opt_out.id).where(*_IS_SHUT).correlate(None).exists()
 
@@ -51,7 +52,7 @@ def closed(session: Session, organization_id: UUID, numbers: Collection[str]) ->
     if not numbers:
         return {}
     found: dict[str, set[str]] = {}
-    for number, message_class in session.connection().execute(_CLOSED, {"owner": organization_id, "numbers": numbers}):
+    for number, message_class in _CLOSED.rows(session, {"owner": organization_id, "numbers": numbers}):
         found.setdefault(number, set()).add(message_class)
     return {number: frozenset(classes) for number, classes in found.items()}
 

@@ -1,8 +1,7 @@
-"""Statements that nearly every request asks, worked out once. On PostgreSQL they go straight to the driver's cursor.
+"""Statements that nearly every request and every claim asks, worked out once: they go straight to the driver's cursor.
 
 It is a cursor of the session's own connection: the same transaction, the same errors, the same listeners. What is left
-out is what SQLAlchemy finds out anew each time: which text, which parameters, what kind of result. On SQLite they are
-statements like any other.
+out is what SQLAlchemy finds out anew each time: which text, which parameters, what kind of result.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 class Ready:
     """One such statement: a SELECT, or a change with or without RETURNING.
 
-    Its text must not hang on how many values a parameter has: it takes one array instead of a list for IN.
+    On PostgreSQL its text must not hang on how many values a parameter has: it takes one array instead of a list for
+    IN. On SQLite one whose text does is a statement like any other.
     """
 
     def __init__(self, statement: Any, *, in_bytes: bool = False) -> None:
@@ -40,52 +40,62 @@ class Ready:
     def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Any]:
         """Execute it with a value for each parameter; the rows that it returns, by the names of its columns."""
         connection = session.connection()
-        if connection.dialect.name != "postgresql":
-            result = connection.execute(self._statement, values)
-            return result.all() if result.returns_rows else ()
         if self._told is None or self._told.dialect is not connection.dialect:
-            self._told = _Told(self._statement, connection.dialect, self._in_bytes)
+            told = _Told if connection.dialect.name == "postgresql" else _ToldToSqlite
+            self._told = told(self._statement, connection.dialect, self._in_bytes)
         return self._told.rows(connection, values)
 
 
 class _Told:
-    """A statement in the words of PostgreSQL, with what its values go through on both ways."""
+    """A statement in the words of a database, PostgreSQL's as they stand here, and what its values go through."""
 
     def __init__(self, statement: Any, dialect: Dialect, in_bytes: bool) -> None:  # noqa: FBT001 - `Ready` names it
         self.dialect = dialect
         self._in_bytes = in_bytes
-        compiled = statement.compile(dialect=dialect)
-        if compiled.post_compile_params:
-            msg = "the text of this statement hangs on its parameters"
-            raise TypeError(msg)
+        self._statement, compiled = statement, statement.compile(dialect=dialect)
+        self._is_open = bool(compiled.post_compile_params)
         self._text = str(compiled)
         binds = compiled.binds.items()
         self._constants = {name: each.value for name, each in binds if not each.required}
         outward = {name: _outward(each.type, dialect) for name, each in binds}
         self._outward = [(name, process) for name, process in outward.items() if process]
-        # As the server wants it, so that the driver has nothing to look for in it.
-        asked = dict.fromkeys(name for name in _PARAMETER.findall(self._text) if name)
-        places = {name: f"${place}" for place, name in enumerate(asked, start=1)}
-        self._raw = _PARAMETER.sub(lambda found: places[found[1]] if found[1] else "%", self._text).encode()
-        self._asked = tuple(asked)
+        self._prepare(compiled)
         columns = statement.exported_columns
         inward = [each.type.dialect_impl(dialect).result_processor(dialect, None) for each in columns]
         self._row = _row_maker(columns.keys(), inward) if inward else None
 
+    def _prepare(self, _compiled: Any) -> None:
+        """Write it as the server wants it, so that the driver has nothing to look for in it."""
+        if self._is_open:
+            msg = "the text of this statement hangs on its parameters"
+            raise TypeError(msg)
+        asked = dict.fromkeys(name for name in _PARAMETER.findall(self._text) if name)
+        places = {name: f"${place}" for place, name in enumerate(asked, start=1)}
+        self._raw: Any = _PARAMETER.sub(lambda found: places[found[1]] if found[1] else "%", self._text).encode()
+        self._asked = tuple(asked)
+
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         sent = {**self._constants, **values}
-        cursor = self._cursor(connection)
-        heard = connection.engine.dispatch.before_cursor_execute
-        if heard:
-            heard(connection, cursor, self._text, dict(sent), None, False)  # noqa: FBT003 - SQLAlchemy's order
         for name, process in self._outward:
             sent[name] = process(sent[name])
+        cursor, told = self._cursor(connection), [sent[name] for name in self._asked]
+        heard = connection.engine.dispatch.before_cursor_execute
+        if heard:
+            shown = self._shown(told)
+            heard(connection, cursor, self._text, shown, None, False)  # noqa: FBT003 - SQLAlchemy's order
         try:
-            cursor.execute(self._raw, [sent[name] for name in self._asked], binary=self._in_bytes)
-            return () if self._row is None else cursor.fetchall()
+            return self._executed(cursor, told)
         except connection.dialect.loaded_dbapi.Error as error:
             # What SQLAlchemy does with an error of its own: says it in its words, and lets go of a broken connection.
             connection._handle_dbapi_exception(error, self._text, None, None, None)  # noqa: SLF001 - no public word
+
+    def _shown(self, told: Sequence[Any]) -> Any:
+        """The values as `_text` has its parameters."""
+        return dict(zip(self._asked, told, strict=True))
+
+    def _executed(self, cursor: Any, values: list[Any]) -> Sequence[Any]:
+        cursor.execute(self._raw, values, binary=self._in_bytes)
+        return () if self._row is None else cursor.fetchall()
 
     def _cursor(self, connection: Connection) -> Any:
         """Its own cursor of the driver's connection, which keeps what it has learned of parameters and columns."""
@@ -95,6 +105,29 @@ class _Told:
             cursor.row_factory = lambda _cursor: self._row
             kept[self] = cursor
         return kept[self]
+
+
+class _ToldToSqlite(_Told):
+    """The same in SQLite's words. Its driver keeps statements by itself; a cursor that is kept would hold one open."""
+
+    def _prepare(self, compiled: Any) -> None:
+        self._raw, self._asked = self._text, tuple(compiled.positiontup)
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        if not self._is_open:
+            return super().rows(connection, values)
+        result = connection.execute(self._statement, values)
+        return result.all() if result.returns_rows else ()
+
+    def _shown(self, told: Sequence[Any]) -> Any:
+        return tuple(told)
+
+    def _executed(self, cursor: Any, values: list[Any]) -> Sequence[Any]:
+        cursor.execute(self._raw, values)
+        return () if self._row is None else [self._row(row) for row in cursor.fetchall()]
+
+    def _cursor(self, connection: Connection) -> Any:
+        return connection.connection.cursor()
 
 
 def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:

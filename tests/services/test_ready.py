@@ -88,8 +88,19 @@ def test_who_listens_to_statements_hears_of_it(engine: Engine, row: dict[str, An
     assert len(values) == len(_TABLE.c)
 
 
+_LISTING = select(_TABLE.c.id).where(_TABLE.c.id.in_(bindparam("ids", expanding=True)))
+
+
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_a_text_that_hangs_on_its_parameters_is_refused(engine: Engine) -> None:
-    listed = Ready(select(_TABLE.c.id).where(_TABLE.c.id.in_(bindparam("ids", expanding=True))))
     with Session(engine) as session, pytest.raises(TypeError, match="hangs on its parameters"):
-        listed.rows(session, {"ids": [new_id()]})
+        Ready(_LISTING).rows(session, {"ids": [new_id()]})
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_sqlite_has_such_a_text_made_each_time(engine: Engine, row: dict[str, Any]) -> None:
+    listed = Ready(_LISTING)
+    with Session(engine) as session:
+        _ADD.rows(session, row)
+        found = [listed.rows(session, {"ids": [row["id"], *(new_id() for _ in range(more))]}) for more in (0, 2)]
+    assert [[one.id for one in each] for each in found] == [[row["id"]]] * 2

@@ -13,12 +13,12 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    CursorResult,
     Integer,
     Table,
     Text,
     Uuid,
     bindparam,
+    func,
     literal_column,
     select,
     update,
@@ -34,6 +34,7 @@ from scheduler.models.among import among
 from scheduler.models.base import UtcDateTime
 from scheduler.services.given import as_text, given
 from scheduler.services.outbox.letters import Letter, Outcome
+from scheduler.services.ready import Ready
 
 _messages, _attempts = cast("Table", Message.__table__), cast("Table", MessageAttempt.__table__)
 _message, _attempt = _messages.c, _attempts.c
@@ -74,7 +75,7 @@ def _said_of(key: ColumnElement[UUID], name: str) -> ColumnElement[str]:
     return of_it.op("->>", return_type=Text())(literal_column(f"'{name}'"))
 
 
-def _all() -> Any:
+def _all() -> Ready:
     """The same for all of them together."""
     begun = given("begun", {name: _attempt[name].type for name in _BEGUN})
     rows = select(bindparam("owner", type_=Uuid()), *(begun.c[name] for name in _BEGUN), bindparam("at"))
@@ -85,13 +86,16 @@ def _all() -> Any:
         .where(_SAYS_IT, among(whose, "whose"), _attempt.number == as_type(_said_of(whose, "number"), Integer()))
         .values({"ended_at": bindparam("at")} | {name: _said_of(whose, name) for name in _ENDED})
     )
-    return (
+    send = (
         update(_messages)
         .where(*_HOLDS_IT, among(sent, "accepted"), _message.token == as_type(_said_of(sent, "token"), Uuid()))
         .values(status="sent", reason=None, token=None, lease_until=None, sent_at=bindparam("at"))
         .values({name: as_type(_said_of(sent, name), _message[name].type) for name in _KEPT})
-        .add_cte(begin.on_conflict_do_nothing().cte("beginning"), end.cte("ending"))
+        .returning(sent)
+        .cte("sending")
     )
+    others = begin.on_conflict_do_nothing().cte("beginning"), end.cte("ending")
+    return Ready(select(func.count()).select_from(send).add_cte(*others))
 
 
 _ALL = _all()
@@ -115,7 +119,8 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
         "whose": [each.letter.id for each in ended],
         "accepted": [each.letter.id for each in accepted],
     }
-    return cast("CursorResult[Any]", session.connection().execute(_ALL, told)).rowcount
+    ((sent,),) = _ALL.rows(session, told)
+    return int(sent)
 
 
 def _one_by_one(

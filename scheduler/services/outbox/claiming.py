@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, exists, func, literal_column, or_, select, true, update
+from sqlalchemy import ColumnElement, Table, bindparam, exists, func, literal_column, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -27,6 +27,7 @@ from scheduler.services.outbox.mailbox import MAIL, owe_copies
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.scene import Scene
 from scheduler.services.patient_links import Links
+from scheduler.services.ready import Ready
 
 SET_ASIDE = timedelta(minutes=10)
 #: What would leave by a channel that is shut or busy is looked at again so soon.
@@ -40,7 +41,7 @@ _KEPT = ("status", "reason", "channel", "due_at", "merged_into")
 _FREE: dict[str, Any] = {"token": None, "lease_until": None, "sent_at": None}
 _CHANGED = (*_KEPT, *_FREE)
 # Most of what is due leaves as it is: one statement for all of that, and one for each of the rest.
-_TAKE = (
+_TAKE = Ready(
     update(_table)
     .where(_table.c.organization_id == bindparam("owner"), among(_table.c.id, "keys"))
     .values(status="sending", token=bindparam("held"), lease_until=bindparam("until"))
@@ -60,6 +61,25 @@ _CHANGE = (
 _OPEN = _table.c.status.in_((literal_column("'pending'"), literal_column("'sending'")))
 
 
+def _is_free(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Nobody holds it, or nobody alive."""
+    return or_(_table.c.status == "pending", _table.c.lease_until <= now)
+
+
+_NOW = bindparam("now", type_=UtcDateTime())
+_organization = cast("Table", Organization.__table__).c
+# Made once: it is asked before every claim.
+_ORGANIZATIONS_DUE = Ready(
+    select(_organization.id)
+    .where(
+        exists()
+        .where(_table.c.organization_id == _organization.id, _OPEN, _table.c.due_at <= _NOW, _is_free(_NOW))
+        .correlate(Organization.__table__)
+    )
+    .order_by(_organization.id)
+)
+
+
 @dataclass(frozen=True)
 class Claimed:
     """`letters` are to be delivered; `taken` counts all that were due, the dropped ones too."""
@@ -71,8 +91,7 @@ class Claimed:
 
 def organizations_due(session: Session, now: datetime) -> list[UUID]:
     """The organizations that have due messages: a look, which locks nothing."""
-    due = exists().where(Message.organization_id == Organization.id, _OPEN, Message.due_at <= now, _is_free(now))
-    return list(session.scalars(select(Organization.id).where(due).order_by(Organization.id)))
+    return [row.id for row in _ORGANIZATIONS_DUE.rows(session, {"now": now})]
 
 
 def next_due(session: Session, now: datetime) -> datetime | None:
@@ -160,7 +179,7 @@ def _write(session: Session, judged: Sequence[tuple[Message, Judgement]], lease_
     if taken:
         keys = [message.id for message in taken]
         asked = {"owner": taken[0].organization_id, "keys": keys, "held": token, "until": lease_until}
-        session.connection().execute(_TAKE, asked)
+        _TAKE.rows(session, asked)
     if changes:
         session.connection().execute(_CHANGE, changes)
 
@@ -169,17 +188,16 @@ def _take(session: Session, call: Call, takes_over: bool, limit: int, way: str |
     if limit <= 0:
         return []
     asked = {"owner": call.organization_id, "now": call.now, "room": limit, "way": way}
-    return read(session.connection().execute(_due(takes_over, way is not None), asked).all())
+    return read(_due(takes_over, one_way=way is not None).rows(session, asked))
 
 
 @cache
-def _due(takes_over: bool, one_way: bool) -> Select[Any]:  # noqa: FBT001 - of this module
+def _due(takes_over: bool, *, one_way: bool) -> Ready:  # noqa: FBT001 - of this module
     """What is due, locked: made once each."""
-    now = bindparam("now", type_=UtcDateTime())
-    due = _table.c.organization_id == bindparam("owner"), _OPEN, _table.c.due_at <= now
-    return (
+    due = _table.c.organization_id == bindparam("owner"), _OPEN, _table.c.due_at <= _NOW
+    return Ready(
         select(*COLUMNS)
-        .where(*due, _is_free(now) if takes_over else _table.c.status == "pending")
+        .where(*due, _is_free(_NOW) if takes_over else _table.c.status == "pending")
         .where(_table.c.channel == bindparam("way") if one_way else true())
         .order_by(_table.c.due_at, _table.c.id)
         .limit(bindparam("room"))
@@ -203,11 +221,6 @@ def _set_aside(message: Message, now: datetime, error: Exception) -> Judgement:
     if now >= message.expires_at:
         return Drop("expired_unsent", why)
     return PutOff(min(now + SET_ASIDE, message.expires_at), why)
-
-
-def _is_free(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """Nobody holds it, or nobody alive."""
-    return or_(_table.c.status == "pending", _table.c.lease_until <= now)
 
 
 def _change(message: Message, judgement: Judgement, lease_until: datetime, token: UUID) -> dict[str, Any]:

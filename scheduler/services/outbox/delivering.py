@@ -21,6 +21,7 @@ from scheduler.services.outbox.falling import refused
 from scheduler.services.outbox.judging import outdated_by
 from scheduler.services.outbox.letters import Letter, Outcome
 from scheduler.services.outbox.parting import part
+from scheduler.services.ready import Ready
 
 # Once before and once after each delivery: Core on the tables, which costs half of what the mapped classes do.
 _message = cast("Table", Message.__table__).c
@@ -44,8 +45,10 @@ _PATIENT: ColumnElement[int | None] = literal_column(
     Integer(),
 )
 _visit = cast("Table", Appointment.__table__).c
-_BESIDE = select(_visit.id, _visit.sequence, _visit.status, _visit.outcome).where(
-    _visit.organization_id == bindparam("owner"), among(_visit.id, "visits")
+_BESIDE = Ready(
+    select(_visit.id, _visit.sequence, _visit.status, _visit.outcome).where(
+        _visit.organization_id == bindparam("owner"), among(_visit.id, "visits")
+    )
 )
 
 
@@ -66,7 +69,7 @@ _OURS = (
 )
 _ONE_MORE = case((among(_message.id, "again"), literal_column("0")), else_=literal_column("1"))
 # Made once: to make them costs more than to send them.
-_BEGIN = (
+_BEGIN = Ready(
     _update.where(*_OURS, _message.called_off_at.is_(None), _message.lease_until > bindparam("since"))
     .values(lease_until=bindparam("until"), attempts=_message.attempts + _ONE_MORE)
     .returning(
@@ -139,7 +142,7 @@ def _begun(
     numbers = {letter.to for letter in letters}
     until = call.now + lease
     ours = _ours(letters) | {"since": until - JUDGED_FOR, "until": until, "numbers": numbers, "again": again}
-    rows = session.connection().execute(_BEGIN, ours).all()
+    rows = _BEGIN.rows(session, ours)
     held = {key: (standing, revision) for key, standing, revision, _ in rows}
     if len(held) < len(letters):
         # Called off while another worker had begun them, or claimed too long ago; those of another's lease are let be.
@@ -164,7 +167,7 @@ def _beside(session: Session, call: Call, letters: Sequence[Letter]) -> Mapping[
     if not wanted:
         return {}
     asked = {"owner": call.organization_id, "visits": wanted}
-    return {key: tuple(rest) for key, *rest in session.connection().execute(_BESIDE, asked)}
+    return {key: tuple(rest) for key, *rest in _BESIDE.rows(session, asked)}
 
 
 def _is_stale(letter: Letter, revision: int | None, stands: Mapping[UUID, tuple[Any, ...]]) -> bool:

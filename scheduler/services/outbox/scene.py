@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, namedtuple
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.due import COLUMNS, read
 from scheduler.services.outbox.person import Clocks, Person
 from scheduler.services.patient_links import Links
+from scheduler.services.ready import Ready
 
 Row = TypeVar("Row", Appointment, Course, Location, Patient)
 
@@ -37,17 +38,19 @@ _COLUMNS: dict[type[Any], str] = {
     Location: "id name address",
     Patient: "id time_zone locale contacts consents preferences revision",
 }
-#: What these rows are read into: of what SQLAlchemy hands out, each look at a column costs as much as a whole such row.
-_PLAIN: dict[type[Any], Any] = {model: namedtuple(model.__name__, names) for model, names in _COLUMNS.items()}  # noqa: PYI024
 _organization = cast("Table", Organization.__table__).c
-_ORGANIZATION = select(*(_organization[name] for name in _COLUMNS[Organization].split())).where(
-    _organization.id == bindparam("owner")
+_ORGANIZATION = Ready(
+    select(*(_organization[name] for name in _COLUMNS[Organization].split())).where(
+        _organization.id == bindparam("owner")
+    )
 )
 # Made once: to make these costs more than to send them. Of tables and not of mapped classes, which cost more than all
 # that is done with what they hold.
-_ROWS: dict[type[Any], Any] = {
-    model: select(*(table.c[name] for name in names.split())).where(
-        table.c.organization_id == bindparam("owner"), among(table.c.id, "ids")
+_ROWS: dict[type[Any], Ready] = {
+    model: Ready(
+        select(*(table.c[name] for name in names.split())).where(
+            table.c.organization_id == bindparam("owner"), among(table.c.id, "ids")
+        )
     )
     for model, names in _COLUMNS.items()
     if model is not Organization
@@ -65,21 +68,26 @@ _SOON = and_(
 )
 # Two statements: of one with both conditions SQLite makes a walk through all that an organization was ever owed.
 _SAID_BY, _WAITING = (
-    select(*COLUMNS).where(_MINE, *conditions).with_for_update(skip_locked=True, key_share=True)
+    Ready(select(*COLUMNS).where(_MINE, *conditions).with_for_update(skip_locked=True, key_share=True))
     for conditions in ((among(_message.merged_into, "here"), _message.merged_into.is_not(None)), (_SOON,))
 )
-_HELD = select(_hold.patient_id).where(
-    _hold.organization_id == bindparam("owner"), among(_hold.patient_id, "patients"), _hold.released_at.is_(None)
+_HELD = Ready(
+    select(_hold.patient_id).where(
+        _hold.organization_id == bindparam("owner"), among(_hold.patient_id, "patients"), _hold.released_at.is_(None)
+    )
 )
-_TEXTS = select(_message.patient_id, _message.sent_at).where(
-    _MINE,
-    among(_message.patient_id, "patients"),
-    _message.channel.in_(sorted(COUNTED)),
-    _message.due_at > bindparam("since"),
-    or_(
-        _message.status.in_(("sent", "delivered")),
-        and_(_message.status == "sending", _message.lease_until > bindparam("now")),
-    ),
+_TEXTS = Ready(
+    select(_message.patient_id, _message.sent_at).where(
+        _MINE,
+        among(_message.patient_id, "patients"),
+        or_(*(_message.channel == channel for channel in sorted(COUNTED))),
+        _message.due_at > bindparam("since"),
+        or_(
+            _message.status == "sent",
+            _message.status == "delivered",
+            and_(_message.status == "sending", _message.lease_until > bindparam("now")),
+        ),
+    )
 )
 
 #: Messages that can say another's as well, and how close the two must be.
@@ -238,17 +246,15 @@ def was_of(entry: Mapping[str, Any]) -> datetime | None:
 
 
 def _organization_of(session: Session, call: Call) -> Organization:
-    found = session.connection().execute(_ORGANIZATION, {"owner": call.organization_id}).one()
-    return cast("Organization", _PLAIN[Organization]._make(found))
+    (found,) = _ORGANIZATION.rows(session, {"owner": call.organization_id})
+    return cast("Organization", found)
 
 
 def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID]) -> dict[UUID, Row]:
     if not ids:
         return {}
-    asked = {"owner": call.organization_id, "ids": ids}
     # To be read like the mapped class, and for nothing else.
-    plain, found = _PLAIN[table]._make, session.connection().execute(_ROWS[table], asked).all()
-    return {row.id: cast("Row", row) for row in map(plain, found)}
+    return {row.id: row for row in _ROWS[table].rows(session, {"owner": call.organization_id, "ids": ids})}
 
 
 def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[UUID, list[Appointment]]:
@@ -282,10 +288,9 @@ def _beside(
         "since": call.now - MERGED_WITHIN,
         "until": call.now + MERGED_WITHIN,
     }
-    connection = session.connection()
-    beside = read(connection.execute(_SAID_BY, {name: asked[name] for name in ("owner", "here")}))
+    beside = read(_SAID_BY.rows(session, {name: asked[name] for name in ("owner", "here")}))
     if hosts:
-        beside += read(connection.execute(_WAITING, asked))
+        beside += read(_WAITING.rows(session, asked))
     open_ones = [one for one in messages if _may_be_said_by_another(one, call.now) and one.patient_id in hosts]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
@@ -304,7 +309,7 @@ def _may_be_said_by_another(message: Message, now: datetime) -> bool:
 def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
     """Which of the patients may not be dosed for the time being."""
     asked = {"owner": call.organization_id, "patients": patient_ids}
-    return frozenset(session.connection().scalars(_HELD, asked))
+    return frozenset([row.patient_id for row in _HELD.rows(session, asked)])
 
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
@@ -316,6 +321,6 @@ def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[
         "now": call.now,
     }
     found: dict[UUID, list[datetime]] = defaultdict(list)
-    for patient_id, sent_at in session.connection().execute(_TEXTS, asked).all():
+    for patient_id, sent_at in _TEXTS.rows(session, asked):
         found[patient_id].append(sent_at or call.now)
     return found
