@@ -41,7 +41,12 @@ class Database:
     def analyze(self) -> None:
         """Let the database look at what it holds, as its own housekeeping would in time."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE" if self.dialect == "postgresql" else "ANALYZE"))
+            if self.dialect == "sqlite":
+                connection.execute(text("ANALYZE"))
+                return
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("VACUUM ANALYZE"))
+            connection.execute(text("RESET statement_timeout"))
 
 
 @contextmanager

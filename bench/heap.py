@@ -7,6 +7,8 @@ must not serve for all. Ids grow as time does, like those of an installation.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -66,10 +68,14 @@ class Heap:
                 Patient: _values(session, Patient, visit.patient_id),
                 Appointment: _values(session, Appointment, visit.id),
             }
+        known = 0
         for since in range(0, count, _AT_ONCE):
-            with self.engine.begin() as connection:
-                if connection.dialect.name == "postgresql":  # an installation's is for requests
-                    connection.execute(text("SET LOCAL statement_timeout = 0"))
+            if since >= 2 * known:
+                # A server plans how it looks for what a foreign key names once for each connection, and anew only when
+                # it is told how large the tables have become: by a plan for empty ones a million would take hours.
+                self._database.analyze()
+                known = since or _AT_ONCE // 2
+            with self._unhurried() as connection:
                 size = min(_AT_ONCE, count - since)
                 people = [new_id() for _ in range(-(-size // self._each))]
                 visits = {whose: new_id() for whose in people}
@@ -103,13 +109,21 @@ class Heap:
 
     def refill(self) -> None:
         """Let all that was sent be due again, as if it never had been."""
-        with self.engine.begin() as connection:
+        with self._unhurried() as connection:
             connection.execute(
                 update(Message)
                 .where(Message.status.in_(("sent", "sending")))
                 .values(status="pending", token=None, lease_until=None, sent_at=None, body=None)
             )
         self._database.analyze()
+
+    @contextmanager
+    def _unhurried(self) -> Iterator[Connection]:
+        """A transaction that may take its time: an installation's patience is for requests."""
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+            yield connection
 
     def _message(self, whose: UUID, visit: UUID, number: int, due: datetime) -> dict[str, Any]:
         return {
