@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint as PlainBlueprint
 from flask import Response, current_app, request, url_for
 
-from scheduler.api import limits
+from scheduler.api import address, limits
 from scheduler.api.fields import Choice, Id, Instant, Text
 from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endpoint
 from scheduler.api.kept import Mark
@@ -64,7 +64,8 @@ def create_calendar_feed(session: Session, call: Call, body: dict[str, Any]) -> 
     """Make a feed of a practitioner, room, device or patient."""
     row, token = feeds.create(session, call, **body)
     kept = {name: getattr(row, name) for name in FeedSchema().fields}
-    return kept | {"revision": row.revision, "url": url_for("calendars.show_calendar", token=token, _external=True)}
+    url = address.base() + url_for("calendars.show_calendar", token=token)
+    return kept | {"revision": row.revision, "url": url}
 
 
 @blp.get("/calendar-feeds")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, current_app, request
 
+from scheduler.api import address
 from scheduler.api.http import unkeyed
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid
@@ -157,7 +158,7 @@ def receive_key(provider: str) -> Response:
     what = Pressed(provider, told.provider_id, told.called, told.key, heard=request.args.get("after") == "words")
     said = transact(db.session(), _call(organization_id), lambda s, c: calls.pressed(s, c, message_id, what))
     about = {"organization": organization_id, "message": message_id, "after": said.next}
-    action = f"{_base()}{request.path}?{urlencode(about)}" if said.next else ""
+    action = f"{address.base()}{request.path}?{urlencode(about)}" if said.next else ""
     kind, body = incoming.spoken(provider, said.words, said.locale, action)
     return Response(body, content_type=kind)
 
@@ -170,16 +171,11 @@ def _about() -> tuple[UUID, UUID]:
     return organization_id, message_id
 
 
-def _base() -> str:
-    public: str = current_app.extensions["settings"].public_url
-    return public.rstrip("/") or request.host_url.rstrip("/")
-
-
 def _opened(provider: str) -> Told:
     settings = current_app.extensions["settings"]
     secret = {"http": settings.sms_http_secret, "twilio": settings.twilio_token}.get(provider, "")
     query = request.query_string.decode("ascii", "replace")
-    url = f"{_base()}{request.path}" + (f"?{query}" if query else "")
+    url = f"{address.base()}{request.path}" + (f"?{query}" if query else "")
     return incoming.opened(provider, secret, url=url, headers=dict(request.headers), body=request.get_data(cache=False))
 
 

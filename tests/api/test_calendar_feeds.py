@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -141,3 +142,14 @@ def test_looks_are_written_down_once_a_day(alice: Person, client: FlaskClient, w
         client.get(address)
     looks = alice.get(f"/v1/audit-events?subject_id={made_feed['id']}&action=calendar_feed.read").json["items"]
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_its_address_is_the_installations_own(alice: Person) -> None:
+    """Not what a proxy or a caller says of the host."""
+    settings = alice.app.extensions["settings"]
+    alice.app.extensions["settings"] = replace(settings, public_url="https://visits.example.org/")
+    patient_id = patient(alice)
+    headers = {"Host": "evil.example.com"}
+    answer = alice.post("/v1/calendar-feeds", json={"resource_id": patient_id}, headers=headers)
+    assert answer.json["url"].startswith("https://visits.example.org/calendars/")
