@@ -51,6 +51,8 @@ _BUMP_CALENDARS = (
     .where(_RESOURCES.organization_id == bindparam("organization"), _RESOURCES.id.in_(bindparam("ids", expanding=True)))
     .values(calendar_revision=_RESOURCES.calendar_revision + 1)
 )
+#: Longer than any search; the usual half minute ends what hangs.
+_PONDER = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
 _TAKE_RESOURCES = Ready(_THESE_RESOURCES)
 _IN_ORDER = _THESE_RESOURCES.cte("taken")
 # Each row is locked by the inner SELECT, in id order, before the UPDATE comes to it; it then sees the row as it is
@@ -174,6 +176,15 @@ def _note(_mapper: object, _connection: object, resource: Resource) -> None:
 def _forget(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(_CHANGED, None)
+
+
+def take_time(session: Session) -> None:
+    """Let this transaction compute for minutes, as a search on a busy machine may: the database would end it.
+
+    Not for one that holds what others want: whoever hangs must not keep them waiting.
+    """
+    if not _one_writer(session):
+        session.connection().exec_driver_sql(_PONDER)
 
 
 def _named(call: Call, ids: Collection[UUID]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_among
+from scheduler.services.locks import take_time
 from scheduler.services.problems import (
     ROW_MINUTES,
     clinics_of,
@@ -259,6 +260,8 @@ def set_up(
     `ignoring` are appointments whose occupancies do not count: those of this course may be moved. `span` widens the
     time that is looked at, which `look` chooses.
     """
+    if look != "standing":
+        take_time(session)
     layout = layout_of(session, call, course, through=through, ignoring=ignoring)
     extent = extent_of(call, course, layout, look)
     spans = [(extent.start, extent.end), *([span] if span is not None else [])]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.models import Location, Organization, Resource, new_id
+from scheduler.services import planning
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
+from tests.coursework import approve, course, open_course_clinic, protocol
 
 NOW = datetime(2030, 3, 4, 12, tzinfo=UTC)
 
@@ -111,3 +115,26 @@ def test_a_bump_is_seen_by_readers_but_not_by_clients(engine: Engine, call: Call
         session.commit()
         found = session.execute(select(Resource.calendar_revision, Resource.revision).order_by(Resource.id)).all()
     assert [tuple(row) for row in found] == [(2, 1), (2, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_search_may_take_its_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database ends a transaction in which nothing is said for long, but not one that looks for a plan."""
+    clinic = open_course_clinic(engine)
+    approve(clinic, protocol())
+    asked = course(clinic).id
+
+    def slowly(desk: Any, *args: Any, **more: Any) -> Any:
+        time.sleep(0.3)
+        return solve(desk, *args, **more)
+
+    solve = planning.solve
+    monkeypatch.setattr(planning, "solve", slowly)
+
+    def plan(session: Session, call: Call) -> Any:
+        session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '100ms'"))
+        found = planning.make_plans(session, call, asked)
+        session.execute(text("SELECT 1"))
+        return found
+
+    assert clinic.do(plan)
