@@ -15,7 +15,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import InUse, Invalid, refuse
 from scheduler.core.hours import closure_faults, hours_faults, validity_faults
-from scheduler.models import Appointment, Course, Location, Resource
+from scheduler.models import Appointment, Course, Hold, Location, Resource
 from scheduler.services import consequences, disclosing, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations
@@ -81,7 +81,7 @@ def listing(session: Session, call: Call, *, limit: int = 50, cursor: str | None
 def change(session: Session, call: Call, location_id: UUID, revision: int, values: Mapping[str, Any]) -> LocationView:
     """Change some fields; lists are replaced. The answer names the visits that no longer fit.
 
-    Raises NotFound, StaleRevision, Invalid, and InUse when the zone would change under visits that are booked.
+    Raises NotFound, StaleRevision, Invalid, and InUse when the zone would change under what is booked or held.
     """
     lock_locations(session, call, [location_id], share=False)
     row = records.find(session, call, KIND, location_id)
@@ -126,7 +126,7 @@ def remove(session: Session, call: Call, location_id: UUID, revision: int) -> No
         Course.status.in_(("draft", "active", "on-hold")),
     )
     counts = {
-        "booked visits": _booked(session, call, location_id),
+        "visits or holds ahead": _booked(session, call, location_id),
         "rooms and devices": len(session.execute(things).all()),
         "running courses": len(session.execute(courses).all()),
     }
@@ -154,19 +154,25 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def _booked(session: Session, call: Call, location_id: UUID) -> int:
-    """How many visits are ahead there."""
+    """How many visits are ahead there, and times that are held for some."""
     visits = select(Appointment.id).where(
         Appointment.organization_id == call.organization_id,
         Appointment.location_id == location_id,
         Appointment.ends_at > call.now,
         Appointment.status.in_(sorted(impact.AHEAD)),
     )
-    return len(session.execute(visits).all())
+    holds = select(Hold.id).where(
+        Hold.organization_id == call.organization_id,
+        Hold.location_id == location_id,
+        Hold.ended_at.is_(None),
+        Hold.expires_at > call.now,
+    )
+    return len(session.execute(visits.union_all(holds)).all())
 
 
 def _refuse_while_used(count: int, what: str) -> None:
     if count:
-        detail = f"Visits are booked there ({count}), so {what}."
+        detail = f"Visits or holds are ahead there ({count}), so {what}."
         raise InUse(detail)
 
 

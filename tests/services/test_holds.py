@@ -12,10 +12,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Invalid, NotFound, NotTheHolder, Refused, StaleRevision
+from scheduler.core.errors import InUse, Invalid, NotFound, NotTheHolder, Refused, StaleRevision
 from scheduler.core.localgrid import Wish
 from scheduler.models import Appointment, AuditEvent, Hold, Occupancy, new_id
-from scheduler.services import access, appointments, availability, booking, holds, organizations
+from scheduler.services import access, appointments, availability, booking, holds, locations, organizations
 from scheduler.services.holds import HoldView
 from tests.clinic import Clinic
 from tests.desk import book, count, open_clinic, refused, wanted
@@ -242,3 +242,13 @@ def test_a_dry_run_holds_nothing(clinic: Clinic) -> None:
     asked = wanted(clinic, None, "talk", NINE)  # type: ignore[arg-type]
     clinic.do(lambda s, c: holds.create(s, c, asked), dry_run=True)
     assert count(clinic, Hold) == count(clinic, Occupancy) == 0
+
+
+def test_the_clock_of_its_place_stays_while_it_lasts(clinic: Clinic) -> None:
+    """As under a visit: what was held at nine would be booked at eight."""
+    hold(clinic)
+    central = {"time_zone": "America/Chicago"}
+    with pytest.raises(InUse, match=r"ahead there \(1\)"):
+        clinic.do(lambda s, c: locations.change(s, c, clinic.location_id, 1, central))
+    over = clinic.later(minutes=5)
+    assert clinic.do(lambda s, c: locations.change(s, c, clinic.location_id, 1, central), now=over).revision == 2

@@ -161,7 +161,7 @@ def test_a_calendar_change_is_seen_by_whoever_caches_the_calendars_there(scene: 
 def test_the_zone_stays_while_visits_are_booked(scene: Scene) -> None:
     site = scene.location()
     scene.visit(site.id, "2030-03-05T09:00")
-    with pytest.raises(InUse, match=r"booked there \(1\)"):
+    with pytest.raises(InUse, match=r"ahead there \(1\)"):
         scene.do(locations.change, site.id, 1, {"time_zone": "America/Chicago"})
     moved = scene.at(local("2030-03-05T10:00")).do(locations.change, site.id, 1, {"time_zone": "America/Chicago"})
     assert moved.time_zone == "America/Chicago"
@@ -171,7 +171,7 @@ def test_a_location_goes_when_nothing_is_left_there(scene: Scene) -> None:
     site = scene.location()
     room = scene.room(site.id)
     scene.visit(site.id, "2030-03-05T09:00", (room.id, "room:infusion"))
-    with pytest.raises(InUse, match=r"booked visits \(1\), rooms and devices \(1\)"):
+    with pytest.raises(InUse, match=r"visits or holds ahead \(1\), rooms and devices \(1\)"):
         scene.do(locations.remove, site.id, 1)
     empty = scene.location(name="Empty")
     with pytest.raises(StaleRevision):
