@@ -46,6 +46,9 @@ CANCELLING = frozenset({"cancelled", "correction"})
 #: What is said in a call where it is not about one visit that takes place.
 _CALLS = {**dict.fromkeys(CANCELLING, "voice_cancelled"), "course_changed": "voice_changed"}
 
+#: The parts that a text has over each channel.
+_NEEDED: Mapping[str, frozenset[str]] = {"sms": frozenset({"sms"}), "email": frozenset({"subject", "body"})}
+
 #: By locale, a clinic's own texts for one kind: {"es": {"subject": ..., "body": ..., "sms": ...}}.
 Custom = Mapping[str, Mapping[str, str]]
 
@@ -122,9 +125,9 @@ def render(
     if channel == "voice":
         call = speak(kind, facts, locales)
         return Text("", call.opening, call.locale, quiet(facts.sender_name))
-    needed = {"sms"} if channel == "sms" else {"subject", "body"}
+    needed = _NEEDED["sms" if channel == "sms" else "email"]
     for tag in locale_chain(locales):
-        own = (custom or {}).get(tag)
+        own = custom.get(tag) if custom else None
         own = own if own and needed <= own.keys() else None
         if own is None and tag not in shipped_locales():
             continue
@@ -157,7 +160,7 @@ class _Saying:
 
     def __init__(self, kind: str, facts: Facts, manner: str, language: str, own: Mapping[str, str] | None) -> None:
         self._kind, self._language, self._locale, self._own = kind, language, manner, own
-        self._words = words_of(language if language in shipped_locales() else LAST_RESORT)
+        self._words = _words(language)
         self._facts = facts
 
     def email(self) -> Text:
@@ -190,11 +193,11 @@ class _Saying:
         return Spoken(" ".join(said.split()), machine, self._locale, opening, confirm, confirmed, stopped)
 
     def _values(self) -> Values:
-        return Values(self._facts, Phrases(self._locale, self._words), self._words)
+        return Values(self._facts, _phrases(self._locale, self._language), self._words)
 
     def _spacious(self) -> Values:
         """Where there is room for it, days by their whole names and the phone number as people read it."""
-        values = Values(self._facts, Phrases(self._locale, self._words, whole=True), self._words)
+        values = Values(self._facts, _phrases(self._locale, self._language, whole=True), self._words)
         values["phone"] = grouped(values["phone"])
         return values
 
@@ -219,6 +222,17 @@ class _Saying:
 
     def _shipped(self, name: str, values: Values) -> str:
         return "".join(_shipped(name)(_Named(values)))
+
+
+@lru_cache(maxsize=256)
+def _phrases(locale: str, language: str, *, whole: bool = False) -> Phrases:
+    """Made once: message after message is said in the same few."""
+    return Phrases(locale, _words(language), whole=whole)
+
+
+@cache
+def _words(language: str) -> Mapping[str, str]:
+    return words_of(language if language in shipped_locales() else LAST_RESORT)
 
 
 def _cut(name: str, length: int) -> str:

@@ -19,12 +19,26 @@ from scheduler.messaging.phrases import Phrases
 #: No name, address or number is longer.
 _LONGEST = 500
 
+#: At first a text is said with all its words.
+_AT_FIRST: Mapping[str, Any] = {"brief": 0}
+#: What is said of a visit that asks for no fasting: shipped texts ask for all of it, and most are about such visits.
+_NO_FASTING: Mapping[str, Any] = {
+    **_AT_FIRST,
+    **{f"{what}_{when}": "" for what in ("food", "liquids", "alcohol") for when in ("until", "since")},
+    "food_bare": "",
+    "liquids_bare": "",
+    "food_over": False,
+    "liquids_over": False,
+    "alcohol_over": False,
+}
+
 
 class Values(dict[str, Any]):
     """The values of one message in one language by their names. What is set replaces what would be made."""
 
     def __init__(self, facts: Facts, phrases: Phrases, words: Mapping[str, str]) -> None:
-        super().__init__(brief=0)
+        fasts = facts.food_until or facts.liquids_until or facts.alcohol_until
+        super().__init__(_AT_FIRST if fasts else _NO_FASTING)
         self.facts, self.phrases, self.words = facts, phrases, words
 
     def __missing__(self, name: str) -> Any:
@@ -125,6 +139,8 @@ def _previous(values: Values, said: Callable[[datetime], str]) -> str:
 
 
 def _also_short(values: Values) -> str:
+    if not values.facts.also:
+        return ""
     offset = values.facts.starts_at.utcoffset()
     times = (each.starts_at for each in values.facts.also)
     return ", ".join(values.phrases.short(time, named=time.utcoffset() != offset) for time in times)
@@ -138,7 +154,7 @@ def _first_new(values: Values) -> str:
 _MADE: dict[str, Callable[[Values], Any]] = {
     "sender": _sender,
     "phone": lambda v: one_line(v.facts.phone, _LONGEST),
-    "link": lambda v: "" if disclosures(v.facts.link) else v.facts.link,
+    "link": lambda v: "" if not v.facts.link or disclosures(v.facts.link) else v.facts.link,
     "visit": lambda v: v.neutral(v.facts.visit),
     "place": lambda v: ", ".join(filter(None, map(quiet, (v.facts.location, v.facts.address)))),
     "when": lambda v: v.full(v.facts.starts_at),

@@ -7,7 +7,7 @@ way to what a patient must know; the law's gives way to nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -47,10 +47,9 @@ def below(caps: Caps, days: Iterable[date], today: date) -> bool:
     return fits(caps.per_day, today) and fits(caps.per_week, today - timedelta(days=6))
 
 
-def route(one: Sendable, reach: Iterable[str], basis: Basis, caps: Caps, days: Iterable[date], today: date) -> Route:
+def route(one: Sendable, reach: Collection[str], basis: Basis, caps: Caps, days: Iterable[date], today: date) -> Route:
     """By which channel a message goes now."""
-    usable = set(reach)
-    order = [name for name in one.channels if name in usable]
+    order = [name for name in one.channels if name in reach]
     if not order:
         return Route(None, "no_channel")
     other = next((name for name in order if name not in COUNTED), None)

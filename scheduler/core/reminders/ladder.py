@@ -22,7 +22,7 @@ _OWED_AHEAD = frozenset({"visit", "booked", "course"})
 @lru_cache(maxsize=256)
 def in_order(channels: tuple[str, ...], preferred: str | None) -> tuple[str, ...]:
     """The channels of a rule, the one that the patient prefers first if it is among them."""
-    return tuple(sorted(channels, key=lambda name: name != preferred))
+    return channels if preferred is None else tuple(sorted(channels, key=lambda name: name != preferred))
 
 
 def reach(rule: Rule, recipient: Recipient) -> tuple[str, ...]:

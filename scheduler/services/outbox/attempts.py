@@ -5,7 +5,6 @@ All that a round has to say of its deliveries is one statement on PostgreSQL, wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 from uuid import UUID
@@ -114,7 +113,7 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
     told = {
         "owner": call.organization_id,
         "at": call.now,
-        "begun": as_text([dict(zip(_BEGUN, _begin(letter), strict=True)) for letter in begun]),
+        "begun": as_text([_begin_as_text(letter) for letter in begun]),
         "ended": as_text({str(each.letter.id): _end_as_text(each) for each in ended}),
         "whose": [each.letter.id for each in ended],
         "accepted": [each.letter.id for each in accepted],
@@ -136,7 +135,7 @@ def _one_by_one(
     if not accepted:
         return 0
     sends = [
-        (at, each.provider_id, letter.to, json.dumps(_body(each)), owner, letter.id.hex, letter.token.hex)
+        (at, each.provider_id, letter.to, as_text(_body(each)), owner, letter.id.hex, letter.token.hex)
         for each in accepted
         for letter in (each.letter,)
     ]
@@ -178,11 +177,20 @@ def _end(outcome: Outcome) -> dict[str, Any]:
     return {"outcome": outcome.end, "provider_id": outcome.provider_id, "error": outcome.error[:300] or None}
 
 
+def _begin_as_text(letter: Letter) -> dict[str, Any]:
+    return {"message_id": letter.id, "number": letter.attempts + 1, "channel": letter.channel}
+
+
 def _end_as_text(outcome: Outcome) -> dict[str, Any]:
-    letter, ended = outcome.letter, {"number": outcome.letter.attempts + 1} | _end(outcome)
-    return ended if outcome.error else ended | {"token": letter.token.hex, "sent_to": letter.to, "body": _body(outcome)}
+    letter, ended = outcome.letter, _end(outcome)
+    ended["number"] = letter.attempts + 1
+    if not outcome.error:
+        ended["token"], ended["sent_to"], ended["body"] = letter.token, letter.to, _body(outcome)
+    return ended
 
 
 def _body(outcome: Outcome) -> dict[str, str]:
+    if outcome.letter.link is None:
+        return {"subject": outcome.subject, "body": outcome.body, "locale": outcome.locale}
     keeping = outcome.letter.for_keeping
     return {"subject": keeping(outcome.subject), "body": keeping(outcome.body), "locale": outcome.locale}

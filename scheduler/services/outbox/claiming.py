@@ -147,7 +147,8 @@ def claim(
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             judgement = _set_aside(message, call.now, error)
             broken.append((message.id, type(error).__name__))
-        raise_tasks(session, call, scene, message, judgement)
+        if not isinstance(judgement, Send):
+            raise_tasks(session, call, scene, message, judgement)
         judged.append((message, judgement))
     _merge(session, call, scene)
     patient_links.keep(session, call, [letter.link for letter in letters if letter.link is not None])

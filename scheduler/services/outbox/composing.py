@@ -20,11 +20,13 @@ from scheduler.services.outbox.texts import in_words
 def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> Letter:
     """The letter. It takes along what is due soon and can be said in a line of it, as far as its channel has room."""
     letter = plain_letter(scene, message, judgement, token)
-    held = [
-        other for other in scene.merged.get(message.id, ()) if unwanted(scene, other, scene.visit_of(other)) is None
-    ]
-    letter = _with(letter, [stop for other in held for stop in _lines(scene, message, other)])
-    letter = _beside(scene, letter, held)
+    if scene.merged:
+        mine = scene.merged.get(message.id, ())
+        held = [other for other in mine if unwanted(scene, other, scene.visit_of(other)) is None]
+        letter = _with(letter, [stop for other in held for stop in _lines(scene, message, other)])
+        letter = _beside(scene, letter, held)
+    if not scene.waiting:
+        return letter
     scene.handled.add(message.id)
     if message.kind not in HOSTS:
         return letter
@@ -88,7 +90,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
     person, context, organization = scene.person(message.patient_id), message.context, scene.organization
     patient = person.patient
     kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
-    told = kind.instructions
+    told, is_alone = kind.instructions, message.appointment_id is not None and "visits" not in context
     page = shows_page(scene, message, judgement.channel)
     calendar, method = calendar_of(scene, message, visit, judgement.channel)
     return Letter(
@@ -118,18 +120,18 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         sheet_minutes=told.nasal_products_minutes,
         escort=told.escort,
         no_driving=told.no_driving,
-        stops=_stops(scene, message),
-        turns=turns_of(scene, message),
+        stops=() if is_alone else _stops(scene, message),
+        turns=() if is_alone else turns_of(scene, message),
         own=scene.own.get(message.kind, {}),
         one_sms=person.basis == "exemption",
         link=link_of(scene, message, visit, judgement.channel, page=page),
         shows_page=page,
-        owed_at=message.sequence if message.appointment_id is not None and "visits" not in context else None,
+        owed_at=message.sequence if is_alone else None,
         context=context,
         calendar=calendar,
         method=method,
         patient_revision=patient.revision,
-        beside=_standing(_told_of(scene, message)),
+        beside={} if is_alone else _standing(_told_of(scene, message)),
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -172,7 +175,9 @@ def _beside(session: Session, call: Call, letters: Sequence[Letter]) -> Mapping[
 
 def _is_stale(letter: Letter, revision: int | None, stands: Mapping[UUID, tuple[Any, ...]]) -> bool:
     """Whether it was written for a patient or for other visits that are not any more as they were."""
-    return revision != letter.patient_revision or any(stands.get(key) != stood for key, stood in letter.beside.items())
+    if revision != letter.patient_revision:
+        return True
+    return bool(letter.beside) and any(stands.get(key) != stood for key, stood in letter.beside.items())
 
 
 def _may_go(
@@ -190,7 +195,7 @@ def _may_go(
         part(session, letter.organization_id, [letter.id])
         return False
     # The number or address may have said since the claim that it wants no more of these.
-    if is_stale or opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder")):
+    if is_stale or (shut and opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder"))):
         # It may still go another way, or needs a person: whoever claims it next decides.
         _write(session, letter, status="pending", attempts=letter.attempts)
         return False
@@ -203,6 +208,7 @@ def _may_go(
     return reason is None
 
 
+@lru_cache(maxsize=256)
 def _standing(said: str) -> _Standing:
     sequence, status, outcome = said.split("/")
     return _Standing(int(sequence), status, outcome or None)
@@ -233,7 +239,7 @@ def _ours(letters: Sequence[Letter]) -> dict[str, Any]:
     return {
         "owner": letters[0].organization_id,
         "ids": [letter.id for letter in letters],
-        "tokens": list({letter.token for letter in letters}),
+        "tokens": [token for token, _ in groupby(letters, attrgetter("token"))],  # of a claim they share one
     }
 
 

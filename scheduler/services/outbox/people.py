@@ -74,11 +74,15 @@ def addresses_of(patient: Patient | Addressee, now: datetime) -> Mapping[str, st
 
 def basis_of(patient: Patient | Addressee, now: datetime) -> Basis | None:
     """On what texts to this patient rest, as last recorded and not revoked; None when nothing was recorded."""
+    if not patient.consents:
+        return None
     said = [each for each in patient.consents if each["channel"] == "sms" and not _is_revoked(each, now)]
     return cast("Basis", said[-1]["basis"]) if said else None
 
 
 def _is_open(patient: Patient | Addressee, channel: str, now: datetime) -> bool:
+    if not patient.consents:
+        return True
     consents = [consent for consent in patient.consents if consent["channel"] == channel]
     return not consents or any(not _is_revoked(consent, now) for consent in consents)
 

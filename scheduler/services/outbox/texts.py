@@ -32,8 +32,8 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
     """What the letter speaks of."""
     site = zone(letter.time_zone)
 
-    def before(minutes: int | None) -> datetime | None:
-        return (letter.about - timedelta(minutes=minutes)).astimezone(site) if minutes else None
+    def before(minutes: int) -> datetime:
+        return (letter.about - timedelta(minutes=minutes)).astimezone(site)
 
     def line(stop: Stop) -> Line:
         return Line(stop.starts_at.astimezone(zone(stop.time_zone)), stop.visit)
@@ -47,11 +47,11 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
         visit=letter.visit,
         location=letter.location,
         address=letter.address,
-        arrive_at=before(letter.arrive_early_minutes),
-        food_until=before(letter.solids_minutes),
-        liquids_until=before(letter.clear_liquids_minutes),
-        alcohol_until=before(letter.alcohol_minutes),
-        sheet_from=before(letter.sheet_minutes),
+        arrive_at=before(early) if (early := letter.arrive_early_minutes) else None,
+        food_until=before(solids) if (solids := letter.solids_minutes) else None,
+        liquids_until=before(liquids) if (liquids := letter.clear_liquids_minutes) else None,
+        alcohol_until=before(alcohol) if (alcohol := letter.alcohol_minutes) else None,
+        sheet_from=before(sheet) if (sheet := letter.sheet_minutes) else None,
         ride=letter.escort,
         no_driving=letter.no_driving,
         link=letter.page,
