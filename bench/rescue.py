@@ -160,7 +160,7 @@ class Booked:
     #: The minutes that each counted week can hold.
     _room: dict[int, int] = field(default_factory=dict)
     _waiting: list[UUID] = field(default_factory=list)
-    #: Who has a single visit on which day: one at the most.
+    #: Who has a single visit on which day: one at the most, none on the days beside it, as doses keep a distance.
     _seen: set[tuple[date, UUID]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -224,8 +224,9 @@ class Booked:
         settle(session, call, places)
 
     def _next(self, day: date) -> UUID:
-        """Whoever has waited longest of those without a visit on that day."""
-        patient_id = next(each for each in self._waiting if (day, each) not in self._seen)
+        """Whoever has waited longest of those without a visit on that day and the days beside it."""
+        near = [day + timedelta(days=offset) for offset in (-1, 0, 1)]
+        patient_id = next(each for each in self._waiting if not any((beside, each) in self._seen for beside in near))
         self._waiting.remove(patient_id)
         self._waiting.append(patient_id)
         self._seen.add((day, patient_id))

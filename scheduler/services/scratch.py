@@ -6,13 +6,15 @@ again. Nothing touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
-from scheduler.core.bitmap import Timeline
+from scheduler.core.bitmap import SLOTS_PER_DAY, Timeline
+from scheduler.core.columns import Stay, Stays
 from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded
@@ -40,7 +42,7 @@ class Scratch:
             }
             self._base[location_id] = base
             self._pools[location_id] = self._without_away(loaded.site)
-            self._now[location_id] = _occupied(base, [each for takings in self._put.values() for each in takings])
+            self._now[location_id] = _occupied(base, self._all())
 
     def _without_away(self, site: Site) -> Mapping[str, RoomPool]:
         """The site's pools, in which nobody changes over to a room that is not there."""
@@ -53,23 +55,33 @@ class Scratch:
 
     def put(self, key: Hashable, takings: Sequence[Taking]) -> None:
         """Let these be taken, under a name by which they are taken away again."""
-        self._put[key] = tuple(each for each in takings if each.units != 0)
+        taken = self._put[key] = tuple(each for each in takings if each.units != 0)
+        rooms = {each.resource_id for each in taken if not each.pool}
+        if any(rooms.intersection(each.pool) for each in self._all()):  # a late visit seemed to take it up
+            self._look_anew(rooms)
+            return
         for location_id, now in self._now.items():
-            self._now[location_id] = _occupied(now, self._put[key])
+            self._now[location_id] = _occupied(now, taken)
 
     def lift(self, key: Hashable) -> tuple[Taking, ...]:
         """Give back what was put under that name; nothing when there is nothing."""
         gone = self._put.pop(key, ())
-        concerned = {each.resource_id for each in gone}.union(*(each.pool for each in gone))
-        left = [each for takings in self._put.values() for each in takings]
-        for each in left:  # which room of a pool a late visit gets depends on all of them
-            if each.pool and concerned.intersection(each.pool):
+        self._look_anew({each.resource_id for each in gone}.union(*(each.pool for each in gone)))
+        return gone
+
+    def _all(self) -> list[Taking]:
+        return [each for takings in self._put.values() for each in takings]
+
+    def _look_anew(self, concerned: set[UUID]) -> None:
+        """Work out what is left of these, and of all rooms that late visits might have instead of them."""
+        left = self._all()
+        for each in left:
+            if concerned.intersection(each.pool):
                 concerned |= set(each.pool)
         again = [each for each in left if each.resource_id in concerned]
         for location_id, base in self._base.items():
             fresh = {key: base[key] for key in concerned & base.keys()}
             self._now[location_id] = {**self._now[location_id], **_occupied(fresh, again)}
-        return gone
 
     def taken(self, key: Hashable) -> tuple[Taking, ...]:
         """What was put under that name."""
@@ -80,9 +92,9 @@ class Scratch:
         patient = loaded.site.patient
         if patient is not None:
             key = patient.resource_id
-            theirs = [each for takings in self._put.values() for each in takings if each.resource_id == key]
-            patient = _occupied({key: patient}, theirs)[key]
-        return replace(loaded.site, calendars=self._now[location_id], patient=patient, pools=self._pools[location_id])
+            patient = _occupied({key: patient}, [each for each in self._all() if each.resource_id == key])[key]
+        pools = _Pools(self._pools[location_id], self._put)
+        return replace(loaded.site, calendars=self._now[location_id], patient=patient, pools=pools)
 
     def desk(self, desk: Desk, *, bare: bool = False) -> Desk:
         """A course's desk with all that was put; `bare`: with nothing of it."""
@@ -99,8 +111,46 @@ def of_patient(patient_id: UUID, timeline: Timeline, start: datetime, end: datet
     return Taking(patient_id, PATIENT, timeline.slot(start), timeline.slot_after(end), None)
 
 
+@dataclass(frozen=True)
+class _Pools(Mapping[str, RoomPool]):
+    """Those of a site, with the stays of what was put: they change over to other rooms like all others."""
+
+    bare: Mapping[str, RoomPool]
+    put: Mapping[Hashable, tuple[Taking, ...]]
+
+    def __getitem__(self, selector: str) -> RoomPool:
+        return self._found[selector]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.bare)
+
+    def __len__(self) -> int:
+        return len(self.bare)
+
+    @cached_property
+    def _found(self) -> dict[str, RoomPool]:
+        return {selector: replace(pool, look=partial(self._stays, pool)) for selector, pool in self.bare.items()}
+
+    def _stays(self, pool: RoomPool) -> Stays:
+        mine = [
+            Stay((key, number), each.resource_id, each.start, each.end, fixed=_in_pieces(each, takings))
+            for key, takings in self.put.items()
+            for number, each in enumerate(takings)
+            if each.resource_id in pool.rooms
+        ]
+        return Stays.joined([pool.stays, Stays.of(mine)]) if mine else pool.stays
+
+
+def _in_pieces(stay: Taking, takings: Sequence[Taking]) -> bool:
+    """Whether somebody comes back to the room on that day: then it has to be that one."""
+    return any(
+        each.resource_id == stay.resource_id and 0 < abs(each.start - stay.start) < SLOTS_PER_DAY for each in takings
+    )
+
+
 def _occupied(calendars: Mapping[UUID, Calendar], takings: Sequence[Taking]) -> dict[UUID, Calendar]:
     known = [each for each in takings if each.resource_id in calendars and calendars.keys() >= set(each.pool)]
+    known.sort(key=lambda each: bool(each.pool))  # whoever has a room comes first: late visits take what is left
     return dict(occupied(Clinic(_NO_TIME, calendars), known).calendars)
 
 
