@@ -33,6 +33,11 @@ class Valve:
     spent: float = 0
     counted_at: datetime | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing holds it back: neither what leaves nor what comes to a good end changes it."""
+        return not (self.rate or self.failures or self.shut_until or self.rests or self.probing or self.spent)
+
     def room(self, now: datetime) -> int | None:
         """How many may leave now; None is any number."""
         if self.shut_until is not None and (self.probing or now < self.shut_until):

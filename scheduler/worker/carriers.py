@@ -39,11 +39,14 @@ class Carriers:
         self._since: dict[Thread, float] = {}
         self._lock = Lock()
 
-    def give(self, job: Callable[[], None]) -> None:
-        """Have it done by the next that is free. It may not raise."""
-        self._jobs.put(job)
-        if len(self._threads) < self.count or self._lacking() > 0:
-            self._hire()
+    def give(self, *jobs: Callable[[], None]) -> None:
+        """Have each done by the next that is free. They may not raise."""
+        for job in jobs:
+            self._jobs.put(job)
+            if len(self._threads) < self.count:
+                self._hire()
+        if len(self._threads) >= self.count:
+            self.relieve()
 
     def relieve(self) -> None:
         """Let others take up what would wait for those whose jobs hang."""

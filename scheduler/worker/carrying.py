@@ -131,11 +131,13 @@ class Rounds:
     def _leave(self, written: Mapping[UUID, Written], begun: Sequence[Letter]) -> None:
         looked_at = seconds_since_boot()  # a machine that slept meanwhile has looked long ago
         self._failing.clear()
+        jobs: list[Callable[[], None]] = []
         for letter in begun:
             self._ways.leaves(letter.channel)
             self._away[key := object()] = letter.id
             self._underway.begins(letter.channel, key)
-            self._carriers.give(partial(self._carry, key, letter, written[letter.id], looked_at))
+            jobs.append(partial(self._carry, key, letter, written[letter.id], looked_at))
+        self._carriers.give(*jobs)
 
     def _may_leave(self, waiting: deque[Letter]) -> bool:
         """Whether any of them may, as far as what is on its way decides."""

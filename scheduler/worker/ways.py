@@ -53,13 +53,17 @@ class Ways:
 
     def leaves(self, channel: str) -> None:
         """A message begins to leave."""
-        if channel in self._valves:
+        valve = self._valves.get(channel)
+        if valve is not None and not valve.is_idle:
             now = self._clock()
             with self._lock:
                 self._valves[channel] = self._valves[channel].left(now)
 
     def ended(self, channel: str, *, down: bool) -> None:
         """A delivery has ended; `down` means that the provider, and not the message, is at fault."""
+        valve = self._valves.get(channel)
+        if valve is not None and valve.is_idle and not down:
+            return
         with self._lock:
             before = self._valves.get(channel) or Valve(self._shares.get(channel, 0))
             after = self._valves[channel] = before.ended(self._clock(), down=down)

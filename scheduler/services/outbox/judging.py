@@ -12,6 +12,7 @@ from scheduler.core.reminders.budget import COUNTED
 from scheduler.models import Appointment, Message
 from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.passing import passed
+from scheduler.services.outbox.person import Now, Person
 from scheduler.services.outbox.scene import Scene
 from scheduler.services.outbox.telling import CORRECTION
 
@@ -64,7 +65,9 @@ def judge(scene: Scene, message: Message) -> Judgement:
     stays = _stays_until(message, visit, now)
     if stays is not None:
         return PutOff(min(stays, message.expires_at))
-    return _at_rest(scene, message, visit) or _by_channel(scene, message, visit)
+    person = scene.person(message.patient_id)
+    here = person.now_at(visit.time_zone)
+    return (_at_rest(message, here, now) if here.rests else None) or _by_channel(scene, message, person, here)
 
 
 def _stays_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:
@@ -78,10 +81,9 @@ def _stays_until(message: Message, visit: Appointment, now: datetime) -> datetim
     return over if over > now else None
 
 
-def _at_rest(scene: Scene, message: Message, visit: Appointment) -> Judgement | None:
+def _at_rest(message: Message, here: Now, now: datetime) -> Judgement | None:
     """What quiet hours make of it; None when they let it pass."""
-    now, here = scene.call.now, scene.person(message.patient_id).now_at(visit.time_zone)
-    if not here.rests or message.context.get("at_night"):
+    if message.context.get("at_night"):
         return None
     opens, by = next_open(here.anybody, now), message.context.get("arrive_by")
     is_urgent = bool(message.context.get("urgent"))
@@ -137,19 +139,20 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
     return None if status == "booked" else status
 
 
-def _by_channel(scene: Scene, message: Message, visit: Appointment) -> Judgement:
+def _by_channel(scene: Scene, message: Message, person: Person, here: Now) -> Judgement:
     """The channel that the patient prefers, or the message's own; else the next of the rule that is open and may be.
 
     One that has refused the message for good is not asked again. No telephone rings in quiet hours, whatever it is.
     """
-    person, context, now = scene.person(message.patient_id), message.context, scene.call.now
-    here, addresses = person.now_at(visit.time_zone), person.addresses(context["class"])
+    context, now, addresses = message.context, scene.call.now, person.addresses(message.context["class"])
     others = (name for name in context.get("channels", ()) if name != message.channel)
     wished = in_order((message.channel, *others), person.prefers)
     refused = context.get("failed", ())
     usable = [name for name in wished if name not in refused]
     rests = here.is_quiet and VOICE in usable
-    route = scene.route(message, visit, [name for name in usable if not (rests and name == VOICE)])
+    if rests:
+        usable.remove(VOICE)
+    route = scene.route(message, person, here, usable)
     if route.channel is None and rests and VOICE in addresses:
         opens = next_open(here.anybody, now)
         return PutOff(opens) if opens < message.expires_at else Drop("expired_unsent", "quiet_hours")

@@ -22,7 +22,7 @@ from scheduler.models.among import among
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.due import COLUMNS, read
-from scheduler.services.outbox.person import Clocks, Person
+from scheduler.services.outbox.person import Clocks, Now, Person
 from scheduler.services.patient_links import Links
 from scheduler.services.ready import Ready
 
@@ -222,11 +222,9 @@ class Scene:
         self._last = patient_id, known
         return known
 
-    def route(self, message: Message, visit: Appointment, order: Sequence[str]) -> Route:
+    def route(self, message: Message, person: Person, here: Now, order: Sequence[str]) -> Route:
         """By which channel the message goes now, by the caps of the patient's own days."""
-        context, person = message.context, self.person(message.patient_id)
-        here = person.now_at(visit.time_zone)
-        zone = here.anybody.time_zone
+        context, zone = message.context, here.anybody.time_zone
         days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(message.patient_id, ()))
         one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
         return route(one, person.addresses(one.cls), person.basis, person.caps, days, here.today)
