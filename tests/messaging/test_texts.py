@@ -259,7 +259,8 @@ def test_a_language_is_written_as_the_reader_writes_it() -> None:
     assert "13 January 2027" in render("remind_24h", "email", facts(), ["en-GB"]).body
 
 
-def test_names_that_would_give_the_patient_away_are_replaced() -> None:
+@pytest.mark.parametrize(("locale", "sender"), [("en", "Your clinic"), ("es", "Su clínica"), ("fr", "Your clinic")])
+def test_names_that_would_give_the_patient_away_are_replaced(locale: str, sender: str) -> None:
     telling = facts(
         sender_name="Manhattan Ketamine Infusions",
         visit="IV ketamine induction",
@@ -268,11 +269,12 @@ def test_names_that_would_give_the_patient_away_are_replaced() -> None:
     )
     for kind in KINDS:
         for channel in WRITTEN:
-            text = render(kind, channel, telling, ["en"])
+            text = render(kind, channel, telling, [locale])
             assert disclosures(text.subject + text.body) == []
-            assert "Your clinic" in text.body
-            assert text.sender == "Your clinic"
-    assert "12 Main Street" in render("booked", "email", telling, ["en"]).body
+            said = to_gsm7(sender) if channel == "sms" else sender
+            assert said in text.body
+            assert text.sender == said
+    assert "12 Main Street" in render("booked", "email", telling, [locale]).body
 
 
 def test_values_are_values_and_no_templates() -> None:
