@@ -102,6 +102,12 @@ class PlanSchema(Schema):
         allow_none=True,
         metadata={"description": "Whether what follows the gate has a place, as things are now; null: not looked for"},
     )
+    on_hold = Text(
+        300,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why it can't be booked yet: a clinical hold of the patient; null when none stops it"},
+    )
     starts_on = Day(required=True)
     completes_on = Day(required=True)
     sessions = List(Nested(PlannedSessionSchema), max=1000, required=True)
@@ -232,6 +238,7 @@ def plan_document(offered: OfferedPlan) -> dict[str, Any]:
         "score_parts": dict(offered.plan.plan.parts),
         "optimal": offered.plan.plan.optimal,
         "continues": offered.continues,
+        "on_hold": offered.on_hold,
         "starts_on": sessions[0].start.astimezone(where).date(),
         "completes_on": sessions[-1].start.astimezone(where).date(),
         "sessions": [

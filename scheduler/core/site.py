@@ -114,13 +114,18 @@ class Site:
         bars = [*self._time_bars(), *self._opening_bars(demand), *self._certification_bars(demand), *self.further]
         if cleared and self.patient is not None:
             bars += self._clearance_bars(visit)
-        if self.on_hold is not None and freezes(visit):
-            detail = f"A clinical hold stops the patient's dosing: {self.on_hold.replace('_', ' ')}."
-            bars.append(Bar("on_hold", detail, self.timeline.everything))
+        if (held := self.held(visit)) is not None:
+            bars.append(Bar("on_hold", held, self.timeline.everything))
         calendars = self.calendars
         if visit.video and self.region is not None:
             calendars = licensed(calendars, {thread.selector for thread in demand.threads}, self.region)
         return Clinic(self.timeline, calendars, tuple(bars), self.patient, self.pins, self.pools, self.bound)
+
+    def held(self, visit: VisitType) -> str | None:
+        """Why the patient may not have such a visit for the time being, if so."""
+        if self.on_hold is None or not freezes(visit):
+            return None
+        return f"A clinical hold stops the patient's dosing: {self.on_hold.replace('_', ' ')}."
 
     def _time_bars(self) -> Iterable[Bar]:
         timeline = self.timeline

@@ -42,6 +42,12 @@ class OfferedPlan:
     #: Whether what follows its gate could still be planned; None where nobody has looked, or nothing follows.
     continues: bool | None = None
 
+    @property
+    def on_hold(self) -> str | None:
+        """Why its booking would be refused at this moment: a clinical hold, which may be released by then."""
+        kinds = (self.desk.kinds[each.spec.visit_type] for each in self.plan.sessions)
+        return next(filter(None, map(self.desk.loaded.site.held, (kind.visit for kind in kinds))), None)
+
 
 def keep(
     session: Session,

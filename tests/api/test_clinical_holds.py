@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.api.examples import made, patient
+from tests.api.test_course_terms import Ward
 from tests.api.test_visit_day import DOSING, _hours
+from tests.coursework import protocol
 
 if TYPE_CHECKING:
+    from flask import Flask
+    from sqlalchemy import Engine
+
     from tests.api.conftest import Person
     from tests.plumbing.clock import Clock
 
@@ -51,3 +58,18 @@ def test_a_front_desk_holds_and_a_clinician_releases(alice: Person, bob: Person,
     assert bob.get(f"/v1/tasks/{task['id']}").json["closed_by"] == "Dr. Lee"
     assert bob.post(f"/v1/tasks/{task['id']}/dismiss", json={"note": "Seen."}).json["code"] == "illegal_transition"
     assert bob.post(f"/v1/appointments/{visit}/check-in", json={}).json["code"] == "checklist_incomplete"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_plan_says_that_a_hold_stops_it(app: Flask, engine: Engine) -> None:
+    """In the words by which its booking is refused. It is made all the same, for the hold may be released by then."""
+    it = Ward(app, engine, protocol(2))
+    [free] = it.desk.post(f"{it.path}/plans", json={"through": "all"}).json["plans"]
+    body = {"reason": "illness", "deadline": "2030-03-20T12:00:00Z"}
+    whom = it.desk.get(it.path).json["patient_id"]
+    placed = it.desk.post(f"/v1/patients/{whom}/holds", json=body)
+    assert placed.status_code == 201, placed.text
+    [held] = it.desk.post(f"{it.path}/plans", json={"through": "all"}).json["plans"]
+    refused = it.desk.post(f"{it.path}/bookings", json={"plan_token": held["token"]})
+    assert (free["on_hold"], refused.status_code, refused.json["code"]) == (None, 409, "on_hold")
+    assert held["on_hold"] == refused.json["reasons"][0]["detail"]
