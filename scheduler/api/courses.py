@@ -23,6 +23,7 @@ from scheduler.api.fields import (
     Whole,
 )
 from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint
+from scheduler.api.offers import JOINED, OpenGroupSchema
 from scheduler.api.schema import instance
 from scheduler.api.visits import ParticipantSchema, participants_in
 from scheduler.core.call import Call
@@ -88,6 +89,7 @@ class PlannedSessionSchema(Schema):
     end = Instant(required=True)
     time_zone = Text(64, required=True)
     participants = List(Nested(ParticipantSchema), max=1000, required=True)
+    group = Nested(OpenGroupSchema, allow_none=True, metadata=JOINED)
 
 
 class PlanSchema(Schema):
@@ -251,6 +253,7 @@ def plan_document(offered: OfferedPlan) -> dict[str, Any]:
                 "end": each.end.astimezone(where),
                 "time_zone": offered.desk.loaded.site.time_zone,
                 "participants": participants_in(plans.participations(offered.desk, each), where),
+                "group": each.group,
             }
             for each in sessions
         ],

@@ -19,7 +19,7 @@ from scheduler.api.writing import Written, instant_text
 from scheduler.core.civil import zone
 from scheduler.services.availability import Offer, Party
 
-_GROUP = {"description": "For a visit of several patients: the group that is joined, null for a new one"}
+JOINED = {"description": "For a visit of several patients: the group that is joined, null for a new one"}
 _EPOCH, _MINUTE = datetime(1970, 1, 1, tzinfo=UTC), timedelta(minutes=1)
 
 
@@ -38,7 +38,7 @@ class OfferSchema(Schema):
     end = Instant(required=True)
     time_zone = Text(64, required=True)
     participants = List(Nested(ParticipantSchema), max=1000, required=True)
-    group = Nested(OpenGroupSchema, allow_none=True, metadata=_GROUP)
+    group = Nested(OpenGroupSchema, allow_none=True, metadata=JOINED)
 
 
 def offer_document(offer: Offer) -> dict[str, Any]:

@@ -11,16 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from scheduler.core.bar import Bar
-from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved, run_from
+from scheduler.core.bitmap import Timeline, bits, dilate, erode, moved
 from scheduler.core.columns import Stay
 from scheduler.core.demand import Buffers, Demand, Stretch, Thread
-from scheduler.core.near import BLOCK, Near, digit_of, near_present, row_of
+from scheduler.core.near import BLOCK, Near, cover, digit_of, near_present, row_of
 from scheduler.core.rooms import RoomPool, rebound, some_free
 from scheduler.core.seating import Crew, Piece, Seating, crew_of, seated
 from scheduler.core.value import lightweight
+
+if TYPE_CHECKING:
+    from scheduler.core.gathering import OpenGroup
 
 
 @lightweight
@@ -106,6 +110,8 @@ class Clinic:
     pools: Mapping[str, RoomPool] = field(default_factory=dict)
     #: Selector to the only people who may serve it, as the course asks: whoever is merely present may be another.
     bound: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    #: Start slot to the groups that the visit may join then, the fullest first: what `core/gathering` makes of them.
+    groups: Mapping[int, tuple[OpenGroup, ...]] = field(default_factory=dict)
     _pools: dict[Thread, Sequence[Calendar]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _able: dict[Thread, tuple[tuple[Calendar, int], ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -273,10 +279,10 @@ def seat(demand: Demand, clinic: Clinic, slot: int, prefer: Sequence[UUID] = ())
     for thread in demand.threads:
         able = None if thread.present else clinic.digits(thread, slot)
         if able is None:
-            cover = _cover(thread, clinic.near(thread, slot), slot)
-            if cover is None:
+            found = cover(thread, clinic.near(thread, slot), slot)
+            if found is None:
                 return None
-            settled += cover
+            settled += found
         elif not able.strip("0") and thread.selector in clinic.pools and demand.counts[thread] == 1:
             late = late_room(thread, clinic, slot)
             if late is None:
@@ -335,28 +341,6 @@ def in_doubt(demand: Demand, clinic: Clinic) -> int:
         for stretch in thread.around(clinic.widest) if spoiled else ():
             found |= moved(dilate(spoiled, stretch.length), stretch.start)
     return found
-
-
-def _cover(thread: Thread, around: Near, slot: int) -> list[Piece] | None:
-    """Who is on site, minute by minute: the fewest people whose stays cover the stretch."""
-    stretch = thread.stretches[0]
-    at, end = slot + stretch.start, slot + stretch.end
-    if at < 0:
-        return None
-    cover: list[Piece] = []
-    while at < end:
-        longest, who = 0, None
-        for each, there in around.there:
-            stay = run_from(there, at - around.origin, end - around.origin)
-            if stay > longest:
-                longest, who = stay, each.resource_id
-                if at + stay == end:
-                    break
-        if who is None:
-            return None
-        cover.append((who, thread.selector, at - slot, at + longest - slot, 0, ()))
-        at += longest
-    return cover
 
 
 @dataclass(frozen=True)

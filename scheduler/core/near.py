@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scheduler.core.bitmap import moved
+from scheduler.core.bitmap import moved, run_from
 from scheduler.core.demand import Thread
 
 if TYPE_CHECKING:
     from scheduler.core.availability import Calendar
+    from scheduler.core.seating import Piece
 
 #: So many starts share one cut.
 BLOCK = 256
@@ -90,3 +91,25 @@ def near_present(thread: Thread, block: int, pool: Iterable[Calendar]) -> Near:
     wide = (1 << (block + BLOCK + stretch.end - origin)) - 1
     stays = ((each, (each.there & each.serves[thread.selector]) >> origin & wide) for each in pool)
     return Near(block, origin, there=tuple(stays))
+
+
+def cover(thread: Thread, around: Near, slot: int) -> list[Piece] | None:
+    """Who is on site, minute by minute: the fewest people whose stays cover the stretch."""
+    stretch = thread.stretches[0]
+    at, end = slot + stretch.start, slot + stretch.end
+    if at < 0:
+        return None
+    found: list[Piece] = []
+    while at < end:
+        longest, who = 0, None
+        for each, there in around.there:
+            stay = run_from(there, at - around.origin, end - around.origin)
+            if stay > longest:
+                longest, who = stay, each.resource_id
+                if at + stay == end:
+                    break
+        if who is None:
+            return None
+        found.append((who, thread.selector, at - slot, at + longest - slot, 0, ()))
+        at += longest
+    return found

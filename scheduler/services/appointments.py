@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
+from scheduler.core.gathering import Served
 from scheduler.core.visit_day import Times
 from scheduler.models import Appointment, GroupPlace, Occupancy, Series
 from scheduler.models.among import among
-from scheduler.services.group_places import Served
 from scheduler.services.groups import served_in
 from scheduler.services.locks import lock_row
 from scheduler.services.paging import Page, page

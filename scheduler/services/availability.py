@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.bitmap import SLOT, SLOT_MINUTES
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, Reason, together, whole
+from scheduler.core.gathering import OpenGroup
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
@@ -24,7 +25,6 @@ from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.course_rules import Link
 from scheduler.services.finding import Pin, Search, Wanted
-from scheduler.services.group_places import OpenGroup
 from scheduler.services.premises import Premises, premises
 
 #: The longest span one question may cover: half a year.

@@ -16,13 +16,14 @@ from scheduler.core.bitmap import SLOT_MINUTES, Timeline, counted, runs
 from scheduler.core.call import Call
 from scheduler.core.columns import Stays
 from scheduler.core.errors import NotFound
+from scheduler.core.gathering import OpenGroup
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
 from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site, Weekly
 from scheduler.services.busy import Busy, busy
 from scheduler.services.cast import Company, gather
-from scheduler.services.group_places import OpenGroup, asked_for
+from scheduler.services.group_places import asked_for
 from scheduler.services.lines import lines
 from scheduler.services.premises import Columns, Premises, premises
 from scheduler.services.public_holidays import closures_with, named

@@ -18,9 +18,10 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.gathering import OpenGroup
 from scheduler.models import Resource
 from scheduler.services.doses import VISITS, asked_for
-from scheduler.services.group_places import GROUPS, OpenGroup, found_among
+from scheduler.services.group_places import GROUPS, found_among
 from scheduler.services.locks import has_changed_calendars
 from scheduler.services.premises import Columns
 from scheduler.services.ready import Ready

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from scheduler.core.availability import Clinic, exact_starts
+from scheduler.core.availability import Clinic
 from scheduler.core.demand import Demand
+from scheduler.core.gathering import all_starts
 from scheduler.core.planner import Main, Problem
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def by_plan(desk: Desk, demand: Demand, primaries: Primaries) -> Bound:
     if not is_required(desk):
         return {}
     found = {f"role:{role}": frozenset({who}) for role, who in primaries.items()}
-    return {selector: who for selector, who in found.items() if not _together(demand, selector)}
+    return {selector: who for selector, who in found.items() if not wants_two(demand, selector)}
 
 
 def by_token(desk: Desk, entry: Mapping[str, Any]) -> Bound:
@@ -73,7 +74,7 @@ def by_others(roles: Iterable[str], demand: Demand, serving: Mapping[int, Served
     """
     others = [served for place, served in serving.items() if place != position]
     found = {f"role:{role}": frozenset[UUID]().union(*(each.get(role, ()) for each in others)) for role in roles}
-    return {selector: who for selector, who in found.items() if who and not _together(demand, selector)}
+    return {selector: who for selector, who in found.items() if who and not wants_two(demand, selector)}
 
 
 def keeping(desk: Desk, problem: Problem) -> Problem:
@@ -120,7 +121,7 @@ def without(problem: Problem, desk: Desk, clinics: Mapping[str, Clinic], unserve
 
 
 def _starts(desk: Desk, demand: Demand, clinic: Clinic, primaries: Primaries) -> int:
-    return exact_starts(demand, replace(clinic, bound=by_plan(desk, demand, primaries)))
+    return all_starts(demand, replace(clinic, bound=by_plan(desk, demand, primaries)))
 
 
 def _course_wide(desk: Desk) -> dict[str, set[UUID]]:
@@ -140,7 +141,7 @@ def _of_roles(desk: Desk, served: Mapping[str, Any]) -> Bound:
     }
 
 
-def _together(demand: Demand, selector: str) -> bool:
+def wants_two(demand: Demand, selector: str) -> bool:
     """Whether the visit wants two of the kind at once."""
     mine = {place for place, thread in enumerate(demand.threads) if thread.selector == selector and not thread.present}
     return any(demand.meeting[place] & mine for place in mine)

@@ -25,7 +25,7 @@ from scheduler.core.protocol import Protocol
 from scheduler.core.protocol.own import OwnGaps, with_own
 from scheduler.core.spacing import Booked, SessionRules, binding, session_rules
 from scheduler.core.visit import SessionGate, VisitType
-from scheduler.models import Appointment, Course, CourseSession, Gate, Occupancy
+from scheduler.models import Appointment, Course, CourseSession, Gate, GroupPlace, Occupancy
 from scheduler.services import continuity, course_facts, opening_days
 from scheduler.services.catalog import Kind, parsed, protocol_of, visit_kinds
 from scheduler.services.course_facts import PASSED, STANDING, CourseFacts
@@ -238,8 +238,8 @@ def place_of(row: Any, kinds: Mapping[str, Kind]) -> Booked:
 
 
 def serving(session: Session, call: Call, course_id: UUID) -> dict[int, dict[str, set[UUID]]]:
-    """Who serves each session that stands, by position and role."""
-    rows = session.execute(
+    """Who serves each session that stands, by position and role; in a group too, by whichever of its visits."""
+    standing = (
         select(CourseSession.position, Occupancy.role, Occupancy.resource_id)
         .join(
             Appointment,
@@ -247,15 +247,22 @@ def serving(session: Session, call: Call, course_id: UUID) -> dict[int, dict[str
             & (Appointment.course_id == CourseSession.course_id)  # by this it is found, and not among all there are
             & (Appointment.course_session_id == CourseSession.id),
         )
-        .join(
-            Occupancy,
-            (Occupancy.organization_id == Appointment.organization_id) & (Occupancy.appointment_id == Appointment.id),
-        )
         .where(
             CourseSession.organization_id == call.organization_id,
             CourseSession.course_id == course_id,
             Appointment.status.in_(LIVE),
             Occupancy.kind == "visit",
+        )
+    )
+    own = Occupancy.appointment_id == Appointment.id
+    of_group = (GroupPlace.organization_id == Appointment.organization_id) & (
+        GroupPlace.group_id == Appointment.group_id
+    )
+    theirs = Occupancy.appointment_id == GroupPlace.appointment_id
+    mine = Occupancy.organization_id == Appointment.organization_id
+    rows = session.execute(
+        standing.join(Occupancy, mine & own).union_all(
+            standing.join(GroupPlace, of_group).join(Occupancy, mine & theirs)
         )
     )
     found: dict[int, dict[str, set[UUID]]] = {}

@@ -270,7 +270,8 @@ class _Case:
 
     def relaxation(self, changes: Sequence[Rule], plan: CoursePlan, names: Mapping[UUID, str]) -> dict[str, Any]:
         """A change, or a few that help together, with what the plan that follows costs and when it is over."""
-        visits = [(each.spec, each.start, each.end, each.takings) for each in plan.sessions]
+        timeline = self._whole.site.timeline
+        visits = [(each.spec, each.start, each.end, each.attended(timeline)) for each in plan.sessions]
         stands = {index: (place.starts_at, place.ends_at) for index, place in self._desk.standing.items()}
         opened = opening_days.at_site(self._whole.specs, replace(lifted(self._whole, changes).site, open_before=None))
         texts = []

@@ -19,6 +19,7 @@ from scheduler.core.civil import Disambiguation, to_local, zone
 from scheduler.core.doses import dose_bars
 from scheduler.core.errors import Reason, Refused, together, whole
 from scheduler.core.explain import why_not
+from scheduler.core.gathering import OpenGroup, begun, fitting
 from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
@@ -26,7 +27,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_among
-from scheduler.services.group_places import OpenGroup, asked_for, joinable, stands, taken_at
+from scheduler.services.group_places import asked_for, joinable, taken_at
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
@@ -331,17 +332,14 @@ class Search:
         """Start slot to the fullest group that begins then, has a free place and all that the visit needs."""
         if self.kind.visit.group is None:
             return {}
-        timeline, minutes = loaded.site.timeline, timedelta(minutes=self.kind.visit.minutes)
-        groups, span = loaded.groups, (timeline.origin, timeline.end)
-        pinned, found = self._pins().values(), {}
-        for group in joinable(self.session, self._groups(span)) if groups is None else groups:
-            # Its visit type may have changed since it began: it goes on as it was, and nobody joins.
-            if not span[0] <= group.starts_at < span[1] or group.ends_at - group.starts_at != minutes:
-                continue
-            named = all(names & {served[0] for served in group.served} for names in pinned)
-            if named and stands(group, self.kind.demand, loaded.site):
-                found[timeline.slot(group.starts_at)] = group
-        return found
+        timeline, demand = loaded.site.timeline, self.kind.demand
+        groups = loaded.groups
+        if groups is None:
+            groups = joinable(self.session, self._groups((timeline.origin, timeline.end)))
+        pins, bound = self._pins(), self.rules.bound if self.rules is not None else {}
+        by_start = begun(groups, self.kind.visit.minutes, demand, loaded.site)
+        some = {slot: fitting(each, demand, timeline, pins, bound) for slot, each in by_start.items()}
+        return {slot: groups[0] for slot, groups in some.items() if groups}
 
 
 def by_the_clock(reasons: Sequence[Reason], time_zone: str) -> tuple[Reason, ...]:

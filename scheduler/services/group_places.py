@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from functools import reduce
-from operator import or_ as either
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,10 +11,9 @@ from sqlalchemy import ColumnElement, FromClause, Table, Uuid, and_, bindparam, 
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.demand import Demand, Thread
 from scheduler.core.errors import Reason
-from scheduler.core.site import Site
-from scheduler.models import Group, GroupPlace, Hold, Occupancy
+from scheduler.core.gathering import OpenGroup, Served
+from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
 from scheduler.models.base import UtcDateTime
 from scheduler.services.ready import Ready
 
@@ -27,26 +22,14 @@ _PLACES = cast("Table", GroupPlace.__table__)
 _TAKEN = cast("Table", Occupancy.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 
-#: (resource, selector, start, end) of who and what serves.
-Served = tuple[UUID, str, datetime, datetime]
 
+def joinable(session: Session, asked: Mapping[str, Any], left: Collection[UUID | None] = ()) -> list[OpenGroup]:
+    """The groups with a free place that begin in the span `asked_for`; in one statement.
 
-@dataclass(frozen=True)
-class OpenGroup:
-    """A group that has room for one more, and who serves it."""
-
-    id: UUID
-    starts_at: datetime
-    ends_at: datetime
-    free: int
-    maximum: int
-    served: tuple[Served, ...] = ()
-
-
-def joinable(session: Session, asked: Mapping[str, Any]) -> list[OpenGroup]:
-    """The groups with a free place that begin in the span `asked_for`; in one statement."""
+    In each of `left` some visit has a place that counts as free; where it is alone, nobody would be left to join.
+    """
     session.flush()
-    return found_among(_JOINABLE.rows(session, asked))
+    return found_among(_JOINABLE.rows(session, asked), left)
 
 
 def asked_for(
@@ -75,48 +58,42 @@ def asked_for(
     }
 
 
-def found_among(rows: Iterable[Any]) -> list[OpenGroup]:
-    """Those with a free place among the rows of `GROUPS`, the fullest last."""
+def found_among(rows: Iterable[Any], left: Collection[UUID | None] = ()) -> list[OpenGroup]:
+    """Those with a free place among the rows of `GROUPS`."""
     groups: dict[UUID, tuple[Any, list[Served]]] = {}
     for row in rows:
         served = (row.resource_id, row.role, row.begins, row.ends)
         groups.setdefault(row.id, (row, []))[1].append(served)
-    found = (
-        OpenGroup(key, row.starts_at, row.ends_at, row.free, row.maximum, tuple(served))
+    free = {key: row.free + (key in left) for key, (row, _) in groups.items()}
+    return [
+        OpenGroup(key, row.starts_at, row.ends_at, free[key], row.maximum, tuple(served))
         for key, (row, served) in groups.items()
-        if row.free
+        if free[key] and not (key in left and free[key] == row.maximum)
+    ]
+
+
+def carried_for_others(session: Session, call: Call, rows: Iterable[Appointment]) -> frozenset[UUID]:
+    """Those of the visits that take up the room and the staff of a group in which others have places too.
+
+    No statement is sent where none is in a group.
+    """
+    grouped = [row.id for row in rows if row.group_id is not None]
+    if not grouped:
+        return frozenset()
+    mine = _PLACES.alias("mine")
+    together = and_(_PLACES.c.organization_id == mine.c.organization_id, _PLACES.c.group_id == mine.c.group_id)
+    theirs = and_(_TAKEN.c.organization_id == mine.c.organization_id, _TAKEN.c.appointment_id == mine.c.appointment_id)
+    found = (
+        select(mine.c.appointment_id)
+        .join_from(mine, _PLACES, and_(together, _PLACES.c.place != mine.c.place))
+        .where(
+            mine.c.organization_id == call.organization_id,
+            mine.c.appointment_id.in_(grouped),
+            ~is_free(call),
+            exists().where(theirs, _TAKEN.c.role != "patient"),
+        )
     )
-    return sorted(found, key=lambda each: (-each.free, each.id))
-
-
-def stands(group: OpenGroup, demand: Demand, site: Site) -> bool:
-    """Whether all who serve it are there, and serve all that its visit type asks for by now."""
-    timeline, serving = site.timeline, defaultdict[str, defaultdict[UUID, int]](lambda: defaultdict(int))
-    for key, selector, begins, ends in group.served:
-        first, past = timeline.slot(begins), timeline.slot_after(ends)
-        calendar = site.calendars.get(key)
-        if calendar is None or not _lasts(calendar.there & calendar.serves.get(selector, 0), first, past):
-            return False
-        serving[selector][key] |= ((1 << past - first) - 1) << first
-    return all(
-        sum(_serves(mask, thread, timeline.slot(group.starts_at)) for mask in _shared(thread, serving)) >= count
-        for thread, count in demand.counts.items()
-    )
-
-
-def _shared(thread: Thread, serving: Mapping[str, Mapping[UUID, int]]) -> list[int]:
-    """The slots of each who serves the thread; of all together, where they may take turns."""
-    masks = list(serving[thread.selector].values())
-    return [reduce(either, masks, 0)] if thread.present else masks
-
-
-def _serves(mask: int, thread: Thread, start: int) -> bool:
-    return all(_lasts(mask, start + each.start, start + each.end) for each in thread.stretches)
-
-
-def _lasts(mask: int, first: int, past: int) -> bool:
-    full = (1 << (past - first)) - 1
-    return first >= 0 and mask >> first & full == full
+    return frozenset(key for key in session.scalars(found) if key is not None)
 
 
 def taken_at(

@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
+from scheduler.core.gathering import OpenGroup, Served
 from scheduler.core.lifecycle import LIVE
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy, Resource
-from scheduler.services.group_places import OpenGroup, Served, is_free, is_living
+from scheduler.services.group_places import is_free, is_living
 from scheduler.services.locks import bump_calendars, lock_resources
 
 _PLACES = cast("Table", GroupPlace.__table__)
@@ -78,6 +79,21 @@ def lock_at(session: Session, call: Call, location_id: UUID, visit_type: str, st
         Group.starts_at == start,
     )
     session.execute(wanted.order_by(Group.id).with_for_update(key_share=True)).all()
+
+
+def lock_at_starts(
+    session: Session, call: Call, location_id: UUID, starts: Collection[datetime], rows: Iterable[Appointment] = ()
+) -> set[UUID]:
+    """Take the groups that begin there then, and those of these visits, in id order; which begin then.
+
+    No statement is sent where there are no starts.
+    """
+    if not starts:
+        return set()
+    at = Group.location_id == location_id, Group.starts_at.in_(starts)
+    there = set(session.scalars(select(Group.id).where(Group.organization_id == call.organization_id, *at)))
+    _lock_all(session, call, there.union(row.group_id for row in rows if row.group_id is not None))
+    return there
 
 
 def lock_of(session: Session, call: Call, rows: Iterable[Appointment]) -> None:

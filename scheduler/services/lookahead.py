@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +11,7 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.planner.explain import feasible
 from scheduler.core.spacing import Booked
-from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up
+from scheduler.services.planning import CoursePlan, Desk, finer, set_up
 from scheduler.services.problems import problem_of
 
 
@@ -34,14 +33,5 @@ def _with(whole: Desk, plan: CoursePlan) -> Desk:
     places = {
         each.spec.index: Booked(to_local(each.start, zone).date(), each.start, each.end) for each in plan.sessions
     }
-    serving = {each.spec.index: _people(each) for each in plan.sessions}
+    serving = {each.spec.index: each.served for each in plan.sessions}
     return replace(whole, standing={**whole.standing, **places}, serving={**whole.serving, **serving})
-
-
-def _people(placed: Placed) -> Mapping[str, set[UUID]]:
-    found: dict[str, set[UUID]] = {}
-    for taking in placed.takings:
-        kind, _, role = taking.selector.partition(":")
-        if kind == "role":
-            found.setdefault(role, set()).add(taking.resource_id)
-    return found

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from scheduler.core.availability import Taking
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace
+from scheduler.core.gathering import Served
 from scheduler.core.packing import Held, lowest_free
 from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
-from scheduler.services.group_places import Served
 from scheduler.services.locks import Revisions, lock_resources, take_and_bump
 from scheduler.services.repacking import CHANGED, REBOUND, is_near, rebind, repacked
 from scheduler.services.sheet import Sheet

@@ -5,11 +5,12 @@ The search itself is `core/planner/batch`; nothing here touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from scheduler.core.availability import Clinic, Taking, exact_starts, thread_starts
-from scheduler.core.demand import Stretch, Thread
+from scheduler.core.demand import Demand, Stretch
+from scheduler.core.gathering import all_starts, joined_starts
 from scheduler.core.planner import Problem
 from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.explain import feasible
@@ -18,6 +19,7 @@ from scheduler.core.planner.market import Use, Uses, spread
 from scheduler.core.planner.pricing import priced
 from scheduler.core.planner.rivals import Block, Lane, Needs
 from scheduler.core.planner.trail import Prices, Trail, free_where
+from scheduler.services.plan_groups import place_in
 from scheduler.services.planning import EFFORT, CoursePlan, Desk, finer, people, solve, solve_either
 from scheduler.services.problems import problem_of, rules_of
 from scheduler.services.scratch import Scratch, of_patient
@@ -63,7 +65,7 @@ class CourseFloor:
     def open(self, course: int) -> Prices:
         """By type of visit; on which days a session may be, its trail knows."""
         now, size = self._scratch.desk(self.desks[course]), self._problem(course).grid.slots
-        starts = {code: exact_starts(kind.demand, now.clinic(kind)) for code, kind in now.kinds.items()}
+        starts = {code: all_starts(kind.demand, now.clinic(kind)) for code, kind in now.kinds.items()}
         free = {code: free_where(mask, size) for code, mask in starts.items()}
         return {session_id: free[code] for session_id, code in self._types(course)}
 
@@ -81,7 +83,7 @@ class CourseFloor:
             for taking in takings:
                 held.setdefault(taking.resource_id, []).append((other, taking))
         kinds = {
-            code: list(_needs(kind.demand.counts, bare.clinic(kind), now.clinic(kind), held))
+            code: list(_needs(kind.demand, bare.clinic(kind), now.clinic(kind), held))
             for code, kind in bare.kinds.items()
         }
         return {session_id: kinds[code] for session_id, code in self._types(course)}
@@ -89,12 +91,7 @@ class CourseFloor:
     def uses(self, course: int) -> Uses:
         """Of the people and rooms of its location."""
         bare, where = self._bare(course), self.desks[course].course.row.location_id
-        kinds = {
-            code: list(
-                _uses(where, kind.demand.counts, bare.clinic(kind), exact_starts(kind.demand, bare.clinic(kind)))
-            )
-            for code, kind in bare.kinds.items()
-        }
+        kinds = {code: list(_uses(where, kind.demand, bare.clinic(kind))) for code, kind in bare.kinds.items()}
         return {session_id: kinds[code] for session_id, code in self._types(course)}
 
     def put(self, course: int, placement: Placement) -> None:
@@ -103,6 +100,7 @@ class CourseFloor:
         desk = self.desks[course]
         timeline, patient_id = desk.loaded.site.timeline, desk.course.row.patient_id
         own = [of_patient(patient_id, timeline, each.start, each.end) for each in found.sessions]
+        own += [place_in(each.group, timeline) for each in found.sessions if each.group is not None]
         self._taken[course] = tuple(taking for each in found.sessions for taking in each.takings)
         self._scratch.put(course, [*own, *self._taken[course]])
 
@@ -125,10 +123,11 @@ class CourseFloor:
         return [(str(desk.session_id(spec)), spec.visit_type) for spec in desk.wanted]
 
 
-def _uses(location_id: UUID, threads: Mapping[Thread, int], bare: Clinic, starts: int) -> Iterator[Use]:
-    """What a visit that may start then takes up: whoever is merely present is taken up by nobody."""
-    for thread, count in threads.items():
-        if thread.present:
+def _uses(location_id: UUID, demand: Demand, bare: Clinic) -> Iterator[Use]:
+    """What a visit takes up: whoever is merely present is taken up by nobody; nothing where it may join a group."""
+    starts = exact_starts(demand, bare)
+    for thread, count in demand.counts.items():
+        if thread.present or bare.groups:
             continue
         for stretch in thread.stretches:
             slots = spread(starts, stretch.start, stretch.end)
@@ -140,9 +139,13 @@ def _uses(location_id: UUID, threads: Mapping[Thread, int], bare: Clinic, starts
             yield Use((location_id, thread.selector), stretch.start, stretch.end, offers, count)
 
 
-def _needs(threads: Collection[Thread], bare: Clinic, now: Clinic, held: Held) -> Iterator[Sequence[Lane]]:
-    """Who could serve each thread of a visit, alone in the clinic and now; who is merely present is nobody's rival."""
-    for thread in threads:
+def _needs(demand: Demand, bare: Clinic, now: Clinic, held: Held) -> Iterator[Sequence[Lane]]:
+    """Who could serve each thread of a visit, alone in the clinic and now; who is merely present is nobody's rival.
+
+    Nor is anybody at a start at which the visit joins a group.
+    """
+    begun = [Lane(joined_starts(demand, now), 0, ())] if now.groups else []
+    for thread in demand.counts:
         pool = bare.pools.get(thread.selector)
         if thread.present:
             continue
@@ -150,9 +153,9 @@ def _needs(threads: Collection[Thread], bare: Clinic, now: Clinic, held: Held) -
             # The rooms may change places, so that together they are one lane.
             blocks = _blocks(thread.around(pool.buffers), held, pool.rooms)
             able, free = thread_starts(thread, bare), thread_starts(thread, now)
-            yield [Lane(able, free, blocks, max(2, len(pool.rooms)))]
+            yield [*begun, Lane(able, free, blocks, max(2, len(pool.rooms)))]
             continue
-        yield [
+        yield begun + [
             Lane(
                 able,
                 now.calendars[each.resource_id].starts(thread),

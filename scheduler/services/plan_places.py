@@ -13,19 +13,21 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Calendar, Clinic, assign, occupied
+from scheduler.core.availability import Calendar, Clinic, Taking, assign, occupied
 from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
 from scheduler.core.errors import PlanStale, Reason, Refused
 from scheduler.core.explain import why_not
+from scheduler.core.gathering import OpenGroup, joined
 from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.core.visit_day import deadline
 from scheduler.models import Appointment, StoredPlan
-from scheduler.services import continuity, opening_days
+from scheduler.services import continuity, groups, opening_days, plan_groups
 from scheduler.services.booking import draft
+from scheduler.services.catalog import Kind
 from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.planning import Desk
@@ -45,23 +47,25 @@ def look(
     *,
     freed: Collection[UUID] = (),
     agreed: Collection[UUID] = (),
+    joining: Collection[UUID] = (),
 ) -> tuple[Desk, Places]:
     """The plan's visits where they fit now, under locks that keep it so, and the desk that they were seen at.
 
     `read` reads the desk; `freed` are resources that its visits had before, `agreed` the sessions whose times were
-    agreed whatever the patient wishes. The calendars are read before the locks and again only where they have changed,
-    so that nobody waits for that. Raises as `places_of` does.
+    agreed whatever the patient wishes, `joining` the groups that may be joined: they are locked. The
+    calendars are read before the locks and again only where they have changed, so that nobody waits for that. Raises as
+    `places_of` does.
     """
-    desk = read()
-    own = {*freed, *_people(stored), desk.course.row.patient_id}
+    desk, kept = read(), groups.kept(session, call, joining)
+    own = {*freed, *kept, *_people(stored), desk.course.row.patient_id}
     with session.begin_nested() as savepoint:
         seen = _locked(session, call, desk, own, read)
-        places = places_of(call, seen, stored, agreed)
+        places = places_of(call, seen, stored, agreed, joining)
         if concerned(places) <= own:
             return seen, places
         savepoint.rollback()  # the locks go with it: more of them, in order, can only be taken by whoever holds none
-    seen = _locked(session, call, desk, {*freed, *desk.loaded.rows}, read)
-    return seen, places_of(call, seen, stored, agreed)
+    seen = _locked(session, call, desk, {*freed, *kept, *desk.loaded.rows}, read)
+    return seen, places_of(call, seen, stored, agreed, joining)
 
 
 def _locked(session: Session, call: Call, desk: Desk, ids: Collection[UUID], read: Callable[[], Desk]) -> Desk:
@@ -75,8 +79,14 @@ def _people(stored: StoredPlan) -> set[UUID]:
     return {UUID(each) for entry in stored.body["sessions"] for each in (*entry["people"], *entry.get("pool", ()))}
 
 
-def places_of(call: Call, desk: Desk, stored: StoredPlan, agreed: Collection[UUID] = ()) -> Places:
-    """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates."""
+def places_of(
+    call: Call, desk: Desk, stored: StoredPlan, agreed: Collection[UUID] = (), joining: Collection[UUID] = ()
+) -> Places:
+    """Each session of the plan as a visit, checked against the calendar, its neighbors and its gates.
+
+    Of groups only those count that are `joining`.
+    """
+    desk = replace(desk, groups=plan_groups.among(desk.groups, joining))
     passed = frozenset(gate.key for gate in desk.course.gates if gate.outcome in {"passed", "waived"})
     site, timeline = desk.loaded.site, desk.loaded.site.timeline
     by_id = {desk.session_id(spec): spec for spec in desk.specs}
@@ -105,18 +115,19 @@ def places_of(call: Call, desk: Desk, stored: StoredPlan, agreed: Collection[UUI
         start = datetime.fromisoformat(entry["start"])
         slot = timeline.slot(start)
         people, same = [UUID(each) for each in entry["people"]], continuity.by_token(desk, entry)
-        takings = assign(kind.demand, replace(clinic, bound=same) if same else clinic, slot, people)
-        if same and takings is None and assign(kind.demand, clinic, slot, people) is not None:
+        prefer = [*people, UUID(entry["group"])] if entry.get("group") else people
+        group, takings = _served(kind, replace(clinic, bound=same) if same else clinic, slot, prefer)
+        if same and takings is None and _served(kind, clinic, slot, prefer)[1] is not None:
             raise _other_people(spec, same)
         if spec.index in desk.standing or takings is None:
             reasons = () if spec.index in desk.standing else why_not(kind.demand, clinic, slot)
-            raise _stale(spec, reasons)
+            raise _stale(spec, reasons, joins=bool(entry.get("group")))
         # What a visit leaves to the others is of all people, not only of those licensed for a visit by video.
         calendars = occupied(replace(clinic, calendars=calendars), takings).calendars
         course = desk.course.row
         region = desk.preferences.patient_region if kind.visit.video else None
         wanted = Wanted(course.patient_id, spec.visit_type, course.location_id, start, patient_region=region)
-        found = Found(kind, desk.loaded, to_local(start, site.time_zone), start, takings)
+        found = Found(kind, desk.loaded, to_local(start, site.time_zone), start, takings, group=group)
         appointment = draft(call, wanted, found, status="booked" if confirmed else "pending")
         appointment.course_id, appointment.course_session_id = course.id, desk.session_id(spec)
         if not confirmed:
@@ -133,13 +144,23 @@ def _clinic(
     kind = desk.kinds[spec.visit_type]
     region = desk.preferences.patient_region
     site = replace(desk.loaded.site, further=bars, calendars=calendars, region=region, asked=spec.asked)
-    return site.clinic(kind.visit, kind.demand, cleared=cleared)
+    return desk.with_groups(kind, site.clinic(kind.visit, kind.demand, cleared=cleared))
 
 
-def _stale(spec: SessionSpec, reasons: Sequence[Reason]) -> PlanStale | Refused:
+def _served(
+    kind: Kind, clinic: Clinic, slot: int, prefer: Sequence[UUID]
+) -> tuple[OpenGroup | None, tuple[Taking, ...] | None]:
+    """The group that it joins, where nobody else is taken up, or people of its own; None and None: neither."""
+    group = joined(kind.demand, clinic, slot, prefer)
+    return group, assign(kind.demand, clinic, slot, prefer) if group is None else ()
+
+
+def _stale(spec: SessionSpec, reasons: Sequence[Reason], *, joins: bool) -> PlanStale | Refused:
     lasting = [reason for reason in reasons if reason.code in _LASTING]
     if lasting:
         return Refused(lasting)
+    if joins and all(reason.role is not None for reason in reasons):
+        return PlanStale(f"Session {spec.sequence} finds no place any more in the group that it was to join.")
     why = f" {reasons[0].detail}" if reasons else " It is booked already."
     return PlanStale(f"Session {spec.sequence} no longer fits the calendar.{why}")
 

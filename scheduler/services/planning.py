@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Clinic, Taking, assign
 from scheduler.core.bar import Bar
-from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.bitmap import SLOT_MINUTES, Timeline
 from scheduler.core.call import Call
 from scheduler.core.course import SessionSpec
 from scheduler.core.doses import Dose, dose_bars
 from scheduler.core.errors import Fault, Invalid
+from scheduler.core.gathering import OpenGroup, begun, joined
 from scheduler.core.planner import Discord, Plan, Problem
 from scheduler.core.planner import alternatives as planned_alternatives
 from scheduler.core.planner.explain import feasible
@@ -28,12 +29,13 @@ from scheduler.core.serving import Visit, serve
 from scheduler.core.site import Site
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import wanted
-from scheduler.services import continuity, course_rules, courses, explaining
+from scheduler.services import continuity, course_rules, courses, explaining, group_places, plan_groups
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_among
 from scheduler.services.locks import take_time
+from scheduler.services.plan_groups import ByRole, Groups, by_role, by_role_in
 from scheduler.services.problems import (
     ROW_MINUTES,
     clinics_of,
@@ -61,6 +63,14 @@ class Placed:
     takings: tuple[Taking, ...]
     #: The appointment that is pencilled there already, and only to be confirmed.
     pencilled: UUID | None = None
+    #: The group that it joins: nobody else is taken up then.
+    group: OpenGroup | None = None
+    #: Role to whoever takes it, without those who are merely present.
+    served: ByRole = field(default_factory=dict)
+
+    def attended(self, timeline: Timeline) -> tuple[Taking, ...]:
+        """Who and what serves, whoever of a group takes that up."""
+        return self.takings if self.group is None else plan_groups.attending(self.group, timeline)
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,8 @@ class Desk:
     is_whole: bool = False
     #: Starts are looked for at these minutes of the clock.
     row_minutes: int = ROW_MINUTES
+    #: The groups with a free place.
+    groups: Groups = field(default_factory=dict)
 
     @property
     def wanted(self) -> tuple[SessionSpec, ...]:
@@ -114,9 +126,17 @@ class Desk:
     def clinic(self, kind: Kind) -> Clinic:
         """What planning such a visit sees: wishes and doses, but no clearance, which may still come."""
         site = self.site
-        return replace(site, further=(*site.further, *self.dose_bars(kind))).clinic(
-            kind.visit, kind.demand, cleared=False
+        return self.with_groups(
+            kind,
+            replace(site, further=(*site.further, *self.dose_bars(kind))).clinic(
+                kind.visit, kind.demand, cleared=False
+            ),
         )
+
+    def with_groups(self, kind: Kind, clinic: Clinic) -> Clinic:
+        """The clinic as such a visit sees it, and the groups that it may join."""
+        groups = self.groups.get(kind.visit.code)
+        return replace(clinic, groups=begun(groups, kind.visit.minutes, kind.demand, self.site)) if groups else clinic
 
     def session_id(self, spec: SessionSpec) -> UUID:
         """The stored session of a spec."""
@@ -267,6 +287,9 @@ def set_up(
     spans = [(extent.start, extent.end), *([span] if span is not None else [])]
     start, end = min(each[0] for each in spans), max(each[1] for each in spans)
     where, who, away = course.row.location_id, course.row.patient_id, tuple(ignoring)
+    moving = [row for row in course.booked.values() if row.id in ignoring and row.group_id is not None]
+    # What these carry for a group goes on without them.
+    staying = group_places.carried_for_others(session, call, moving)
     kinds = {code: layout.kinds[code] for code in dict.fromkeys(spec.visit_type for spec in layout.specs)}
     dosing = any(kind.visit.kind == "dosing" for kind in kinds.values())
     loaded = load(
@@ -276,7 +299,7 @@ def set_up(
         start=start,
         end=end,
         patient_id=who,
-        ignoring=away,
+        ignoring=tuple(each for each in away if each not in staying),
         dosing=dosing,
         since=call.now,  # what is over stands in the course itself, and the patient's doses are read besides
     )
@@ -285,13 +308,14 @@ def set_up(
         protocol=layout.protocol,
         specs=layout.specs,
         kinds=kinds,
-        loaded=loaded,
+        loaded=plan_groups.without_patient(loaded, [row for row in moving if row.id in staying]),
         preferences=course_rules.wishes_of(course.row),
         standing={index: place for index, place in layout.standing.items() if index not in layout.loose},
         serving=course_rules.serving(session, call, course.id) if layout.standing else {},
         doses=doses_among(loaded.visits, away),
         loose={index: place for index, place in layout.standing.items() if index in layout.loose},
         is_whole=extent.is_whole,
+        groups=plan_groups.joinable_by(session, call, where, kinds, loaded.site.timeline, moving),
     )
 
 
@@ -310,18 +334,24 @@ def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePla
     if continuity.is_required(desk):
         bound = {code: continuity.by_plan(desk, desk.kinds[code].demand, primaries) for code in clinics}
         clinics = {code: replace(clinic, bound=bound[code]) for code, clinic in clinics.items()}
-    visits = [
-        Visit(kind.demand, clinics[spec.visit_type], slot) for kind, (spec, slot) in zip(kinds, starts, strict=True)
+    groups = [
+        joined(kind.demand, clinics[spec.visit_type], slot, prefer)
+        for kind, (spec, slot) in zip(kinds, starts, strict=True)
     ]
-    for visit, (spec, _) in zip(visits, starts, strict=True):
+    alone = [place for place, group in enumerate(groups) if group is None]  # those who take up people of their own
+    visits = [Visit(kinds[place].demand, clinics[starts[place][0].visit_type], starts[place][1]) for place in alone]
+    for visit, place in zip(visits, alone, strict=True):
         if visit.clinic.bound and assign(visit.demand, visit.clinic, visit.slot, prefer) is None:
-            return continuity.Unserved(spec.visit_type, primaries)
+            return continuity.Unserved(starts[place][0].visit_type, primaries)
     served = serve(visits, prefer)
     if isinstance(served, frozenset):
-        return frozenset((str(desk.session_id(starts[place][0])), starts[place][1]) for place in served)
+        some = [starts[alone[place]] for place in served]
+        return frozenset((str(desk.session_id(spec)), slot) for spec, slot in some)
+    takings = dict(zip(alone, served, strict=True))
     placed = []
-    for kind, (spec, slot), takings in zip(kinds, starts, served, strict=True):
-        start = timeline.instant(slot)
+    for place, (kind, (spec, slot), group) in enumerate(zip(kinds, starts, groups, strict=True)):
+        start, taken = timeline.instant(slot), takings.get(place, ())
         end = start + timedelta(minutes=kind.visit.minutes)
-        placed.append(Placed(spec, desk.session_id(spec), start, end, takings))
+        who = by_role(taken) if group is None else by_role_in(group, kind.demand, timeline)
+        placed.append(Placed(spec, desk.session_id(spec), start, end, taken, group=group, served=who))
     return CoursePlan(plan, tuple(placed))

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, PlanStale
 from scheduler.models import Appointment, Course, StoredPlan, new_id
-from scheduler.services import audit, course_rules, courses, outbox, visit_day
+from scheduler.services import audit, course_rules, courses, groups, outbox, visit_day
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants, row_of, views
 from scheduler.services.booking import snapshot
 from scheduler.services.locks import lock_locations
@@ -61,7 +61,7 @@ def keep(
     """Store the plans for that many minutes, each under a token of its own."""
     offered = []
     for plan in plans:
-        body = {"through": through, "sessions": [stored(placed) for placed in plan.sessions]}
+        body = {"through": through, "sessions": [stored(desk, placed) for placed in plan.sessions]}
         offered.append(OfferedPlan(store(session, call, desk.course.id, body, minutes), desk, plan))
     session.flush()
     return offered
@@ -97,7 +97,8 @@ def participations(desk: Desk, placed: Placed) -> tuple[Participation, ...]:
     """Who serves each segment of a planned session."""
     timeline = desk.loaded.site.timeline
     segments = in_time(desk.kinds[placed.spec.visit_type].visit.outline(), placed.start)
-    served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in placed.takings]
+    takings = placed.attended(timeline)
+    served = [(t.resource_id, t.selector, timeline.instant(t.start), timeline.instant(t.end)) for t in takings]
     return participants(segments, served)
 
 
@@ -128,7 +129,8 @@ def book_opened(session: Session, call: Call, course: Course, stored: StoredPlan
     def desk_of() -> Desk:
         return set_up(session, call, courses.get(session, call, course_id), span=span_of(stored.body), look="standing")
 
-    desk, places = look(session, call, stored, desk_of)
+    joining = groups.lock_at_starts(session, call, course.location_id, group_starts(stored.body))
+    desk, places = look(session, call, stored, desk_of, joining=joining)
     if places:
         settle(session, call, places)
     booked = [*(appointment for appointment, _ in places), *confirmed]
@@ -170,15 +172,13 @@ def span_of(body: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
     return (min(times), max(times)) if times else None
 
 
-def stored(placed: Placed) -> dict[str, Any]:
-    """A session of a plan as it is kept."""
+def stored(desk: Desk, placed: Placed) -> dict[str, Any]:
+    """A session of a plan as it is kept; of one that is a group also which it joins, if any."""
     people = sorted({str(taking.resource_id) for taking in placed.takings})
     pool = sorted({str(key) for taking in placed.takings for key in taking.pool})
-    served: dict[str, list[str]] = {}  # role to whoever takes it, without those who are merely present
-    for taking in placed.takings:
-        kind, _, role = taking.selector.partition(":")
-        if kind == "role" and taking.units != 0 and str(taking.resource_id) not in served.setdefault(role, []):
-            served[role].append(str(taking.resource_id))
+    served = {role: [str(each) for each in who] for role, who in placed.served.items()}
+    of_several = desk.kinds[placed.spec.visit_type].visit.group is not None
+    group = {"group": str(placed.group.id) if placed.group else None} if of_several else {}
     return {
         "session_id": str(placed.session_id),
         "start": placed.start.isoformat(),
@@ -187,7 +187,13 @@ def stored(placed: Placed) -> dict[str, Any]:
         "served": served,
         **({"pool": pool} if pool else {}),
         **({"pencilled": str(placed.pencilled)} if placed.pencilled else {}),
+        **group,
     }
+
+
+def group_starts(body: Mapping[str, Any]) -> list[datetime]:
+    """When the visits of a stored plan begin that may join a group, or begin one."""
+    return [datetime.fromisoformat(entry["start"]) for entry in body["sessions"] if "group" in entry]
 
 
 def _token(plan_id: UUID, digest: str) -> str:

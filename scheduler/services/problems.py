@@ -12,15 +12,18 @@ from operator import and_
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from scheduler.core.availability import Clinic, exact_starts
+from scheduler.core.availability import Clinic
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
 from scheduler.core.course_doses import dose_caps, dose_spans, rested
 from scheduler.core.course_limits import bound_spans, caps, day_spans, gap_of
+from scheduler.core.demand import Demand
+from scheduler.core.gathering import all_starts, joined_starts, leading
 from scheduler.core.planner import Gap, Grid, Leaf, Main, Problem, Weights, Window
-from scheduler.core.planner.fullness import fullness
+from scheduler.core.planner.fullness import Fullness, fullness
 from scheduler.core.site import valid_days
+from scheduler.services import continuity
 from scheduler.services.opening_days import days_within
 
 if TYPE_CHECKING:
@@ -49,9 +52,9 @@ def problem_of(desk: Desk, clinics: Mapping[str, Clinic] | None = None) -> Probl
     """The planner's problem of that desk, with all that ranks its plans."""
     clinics = clinics_of(desk) if clinics is None else clinics
     timeline = desk.loaded.site.timeline
-    starts = {code: exact_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
+    starts = {code: all_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
     full = fullness(desk.loaded.site.calendars.values(), timeline)
-    levels = {code: full.levels(desk.kinds[code].demand) for code in clinics}
+    levels = {code: _levels(full, desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
     return _problem(desk, starts, {code: _served_by(desk, code, clinics[code]) for code in clinics}, levels)
 
 
@@ -61,10 +64,19 @@ def rules_of(desk: Desk, starts_of: StartsOf | None = None) -> Problem:
     `starts_of` knows the starts already.
     """
     clinics = clinics_of(desk) if starts_of is None or desk.preferences.continuity == "required" else {}
-    find = starts_of or (lambda code: exact_starts(desk.kinds[code].demand, clinics[code]))
+    find = starts_of or (lambda code: all_starts(desk.kinds[code].demand, clinics[code]))
     bound = desk.preferences.continuity == "required"
     by = {code: _served_by(desk, code, clinics[code]) if bound else {} for code in desk.kinds}
     return _problem(desk, {code: find(code) for code in desk.kinds}, by, {code: {} for code in desk.kinds})
+
+
+def _levels(full: Fullness, demand: Demand, clinic: Clinic) -> Levels:
+    """What a visit's starts would rise above; nothing where it joins a group, which is at work in any case."""
+    levels = full.levels(demand)
+    if not clinic.groups:
+        return levels
+    others = ~joined_starts(demand, clinic)
+    return {name: tuple(level & others for level in masks) for name, masks in levels.items()}
 
 
 def days_seen(desk: Desk) -> int:
@@ -178,7 +190,23 @@ def _served_by(desk: Desk, code: str, clinic: Clinic) -> By:
                 each.resource_id: reduce(and_, (each.starts(thread) for thread in threads)) & clinic.timeline.everything
                 for each in clinic.pool(threads[0])
             }
+            if clinic.groups:
+                served[role] = _or_in_groups(desk, desk.kinds[code].demand, clinic, role, served[role])
     return served
+
+
+def _or_in_groups(
+    desk: Desk, demand: Demand, clinic: Clinic, role: str, own: Mapping[Hashable, int]
+) -> dict[Hashable, int]:
+    """The same with the groups that can be joined, where whoever serves the group serves the visit."""
+    everywhere, selector = joined_starts(demand, clinic), f"role:{role}"
+    leads = leading(demand, clinic, selector)
+    if continuity.is_required(desk) and continuity.wants_two(demand, selector):
+        # Of two who serve at once nobody must be the same: whichever group there is will do.
+        return {who: own.get(who, 0) | everywhere for who in {*own, *_candidates(desk, role)}}
+    if not continuity.is_required(desk):  # where there is a group it is joined
+        own = {who: starts & ~everywhere for who, starts in own.items()}
+    return {who: own.get(who, 0) | leads.get(who, 0) for who in {*own, *leads}}
 
 
 def _by(desk: Desk, spec: SessionSpec, by: Mapping[str, By]) -> By:

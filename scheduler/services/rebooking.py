@@ -87,6 +87,8 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
     concerned = sorted({*moving.values(), *(change.appointment_id for change in changes)})
     rows = [row_of(session, call, key, lock=True) for key in concerned]
     freed = set().union(*(resources_of(session, call, key) for key in concerned))
+    starts = plans.group_starts(stored.body)
+    joining = groups.lock_at_starts(session, call, case.view.row.location_id, starts, rows)
     groups.lock_to_move(session, call, rows, ())
     for row in rows:  # before new places are looked for: what one of them carries goes to whoever stays in the group
         groups.leave(session, call, row)
@@ -100,7 +102,7 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
         around = set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing")
         return asked_by(allowances.widened(around, beyond), call, by)
 
-    _, places = look(session, call, stored, desk, freed=freed, agreed=_agreed(case, stored))
+    _, places = look(session, call, stored, desk, freed=freed, agreed=_agreed(case, stored), joining=joining)
     placed, was = _in_place(session, call, places, moving, by)
     if placed:
         away = [each.row.id for each in ending if each.action != "not_dosed"]

@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core import lifecycle
-from scheduler.core.availability import exact_starts
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
+from scheduler.core.gathering import all_starts
 from scheduler.core.missed import Suggestion, suggestions
 from scheduler.core.planner import Problem
 from scheduler.core.planner.explain import feasible
@@ -97,7 +97,7 @@ def propose(
             for c in changes
         ],
         "pinned": sorted(str(each) for each in pinned),
-        "sessions": [plans.stored(each) for each in moved],
+        "sessions": [plans.stored(desk, each) for each in moved],
         "beyond": allowances.stored(beyond),
         "stands": {
             str(row.id): [row.status, row.sequence] for row in case.rows.values() if row.status in lifecycle.LIVE
@@ -184,7 +184,7 @@ def _planned(session: Session, call: Call, case: Case, by: Initiator) -> tuple[D
     _refuse_held(session, call, case, by)
     desk = _desk(session, call, case, by, "far")
     narrowed = _Narrowed(case, desk)
-    starts = cache(lambda code: exact_starts(desk.kinds[code].demand, desk.clinic(desk.kinds[code])))
+    starts = cache(lambda code: all_starts(desk.kinds[code].demand, desk.clinic(desk.kinds[code])))
 
     def possible(some: Allowances) -> bool:
         return feasible(narrowed.of(rules_of(finer(allowances.widened(desk, some)), starts)), first=ROW_MINUTES)

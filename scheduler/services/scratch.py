@@ -18,6 +18,7 @@ from scheduler.core.columns import Stay, Stays
 from scheduler.core.rooms import RoomPool
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded
+from scheduler.services.plan_groups import with_taken
 from scheduler.services.planning import Desk
 
 PATIENT = "patient"
@@ -103,7 +104,8 @@ class Scratch:
             site = replace(desk.loaded.site, calendars=self._base[location_id], pools=self._pools[location_id])
         else:
             site = self.site(location_id, desk.loaded)
-        return replace(desk, loaded=replace(desk.loaded, site=site))
+        put = () if bare else (each for takings in self._put.values() for each in takings)
+        return replace(desk, loaded=replace(desk.loaded, site=site), groups=with_taken(desk.groups, put))
 
 
 def of_patient(patient_id: UUID, timeline: Timeline, start: datetime, end: datetime) -> Taking:

@@ -16,13 +16,13 @@ from scheduler.core.call import Call
 from scheduler.core.clinical_hold import freezes
 from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused
+from scheduler.core.gathering import Served
 from scheduler.core.serving import still_free
 from scheduler.models import Appointment, Hold, new_id
 from scheduler.services import groups
 from scheduler.services.calendars import Loaded, renewed
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found
-from scheduler.services.group_places import Served
 from scheduler.services.occupying import Owner, Visit, end_hold, held_by, held_group, release, sweep, take, write
 from scheduler.services.repacking import CHANGED
 from scheduler.services.sheet import Sheet, guarded

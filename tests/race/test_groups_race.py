@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,13 +11,18 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import Refused
+from scheduler.core.errors import LostRace, PlanStale, Refused
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
-from scheduler.services import booking, holds, meetings
+from scheduler.services import booking, courses, groups, holds, meetings, plan_groups, planning, plans
 from tests.clinic import Clinic
+from tests.coursework import accept, approve, course, offer
 from tests.desk import overlaps, wanted
-from tests.race.test_kept_time import at_once
+from tests.plumbing.lock_order import watching
+from tests.race.test_kept_time import Job, at_once
+from tests.race.test_whole_courses import deadlocks
 from tests.services.test_groups import START, for_circles, join
+from tests.services.test_plans_join_groups import FIRST, SECOND, THIRD, circles, sound, with_circles
+from tests.services.test_plans_join_groups import join as begun
 
 #: What is said to who comes with a hold after the group was called off or the hold given back.
 OVER = {"group_called_off", "hold_expired", "precondition_failed"}
@@ -153,3 +159,92 @@ def test_the_database_makes_no_place_beyond_the_last(clinic: Clinic) -> None:
         session.add(GroupPlace(organization_id=clinic.call.organization_id, group_id=group_id, place=3, maximum=4))
         with pytest.raises(IntegrityError):
             session.flush()
+
+
+def planned(clinic: Clinic, number: int) -> list[tuple[UUID, str]]:
+    """So many courses of one circle, each with a plan that joins the group that began."""
+    found = []
+    for _ in range(number):
+        made = course(clinic)
+        [best] = offer(clinic, made.id)
+        assert best.plan.sessions[0].group is not None
+        found.append((made.id, best.token))
+    return found
+
+
+def test_of_plans_that_want_the_last_place_of_a_group_one_is_booked(engine: Engine) -> None:
+    """The other is stale, and a fresh one has another start; beside them somebody books by hand."""
+    clinic = with_circles(engine)
+    approve(clinic, circles(most=11))
+    places = [begun(clinic), begun(clinic)]
+    offered = planned(clinic, 3)
+    jobs: list[tuple[Job, dict[str, Any]]] = [
+        (lambda s, c, course_id=course_id, token=token: plans.book(s, c, course_id, token), {})
+        for course_id, token in offered
+    ]
+    asked = wanted(clinic, clinic.patient(), "circle", FIRST)
+    results = at_once(clinic, [*jobs, (lambda s, c: booking.book(s, c, asked), {})])
+    came = [each for each in results if not isinstance(each, Exception)]
+    assert len(came) == 1
+    assert {each.code for each in results if isinstance(each, Exception)} <= {"plan_stale", "group_full"}
+    for (course_id, _), each in zip(offered, results, strict=False):
+        if isinstance(each, PlanStale):
+            [fresh] = offer(clinic, course_id)
+            accept(clinic, course_id, fresh.token)
+    with Session(clinic.engine) as session:
+        sizes = Counter(session.scalars(select(Appointment.group_id)))
+    assert sizes[places[0].row.group_id] == 3
+    sound(clinic)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_plans_and_the_desk_want_the_same_groups_and_nobody_waits_for_ever(engine: Engine) -> None:
+    """Courses of three circles each, in two groups a week, while others come, move and cancel: no deadlock."""
+    clinic = with_circles(engine, 2, 2)
+    approve(clinic, circles(3))
+    weeks = [FIRST, SECOND, THIRD]
+    begun_there = [begun(clinic, start) for start in weeks for _ in range(2)]
+    offered = planned(clinic, 4)
+    before = deadlocks(engine)
+    jobs: list[tuple[Job, dict[str, Any]]] = [
+        (lambda s, c, course_id=course_id, token=token: plans.book(s, c, course_id, token), {})
+        for course_id, token in offered
+    ]
+    for place, start in enumerate(weeks):
+        asked, left = wanted(clinic, clinic.patient(), "circle", start), begun_there[2 * place].id
+        jobs.append((lambda s, c, asked=asked: booking.book(s, c, asked), {}))
+        jobs.append((lambda s, c, left=left: booking.cancel(s, c, left, reason="ill", by="patient"), {}))
+    results = at_once(clinic, jobs)
+    odd = {each.code for each in results if isinstance(each, Exception)}
+    assert odd <= {"plan_stale", "group_full"}
+    assert deadlocks(engine) == before
+    sound(clinic)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_without_the_lock_of_the_group_its_order_is_broken(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the watch over locks is worth: the group would only be taken after the people."""
+    clinic = with_circles(engine)
+    approve(clinic, circles())
+    begun(clinic)
+    [(course_id, token)] = planned(clinic, 1)
+    monkeypatch.setattr(groups, "_lock_all", lambda *_: None)
+    with watching(engine) as watch:
+        accept(clinic, course_id, token)
+    assert any(fault.startswith("groups after resources") for fault in watch.faults)
+
+
+def test_without_the_second_look_nobody_comes_beyond_the_last_place(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that is booked as it was made, whatever became of the group, finds no place when it is entered."""
+    clinic = with_circles(engine)
+    approve(clinic, circles())
+    begun(clinic), begun(clinic)
+    [(course_id, token)] = planned(clinic, 1)
+    course_now = clinic.do(lambda s, c: planning.set_up(s, c, courses.get(s, c, course_id)))
+    begun(clinic)
+    monkeypatch.setattr(plan_groups, "joinable_by", lambda *_: course_now.groups)
+    with pytest.raises(LostRace, match="last place"):
+        accept(clinic, course_id, token)
+    sound(clinic)

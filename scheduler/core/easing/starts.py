@@ -13,6 +13,7 @@ from functools import partial
 from scheduler.core.availability import Clinic, exact_starts, in_doubt, thread_starts
 from scheduler.core.demand import Demand
 from scheduler.core.easing.rules import Rule
+from scheduler.core.gathering import joined_starts
 
 #: What forbids starts whoever serves: lifting any of these changes nobody's calendar but the patient's.
 _BARS = frozenset(
@@ -34,7 +35,7 @@ _ADDING = frozenset({"no_resource", "not_qualified"})
 
 
 class LiftedStarts:
-    """The starts of a course's visits once rules are lifted, the same as `exact_starts` finds; each part found once."""
+    """The starts of a course's visits once rules are lifted, the same as `all_starts` finds; each part found once."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, int] = {}
@@ -45,7 +46,11 @@ class LiftedStarts:
         parts = self._parts.get(rules)
         if parts is None:
             parts = self._parts[rules] = _Parts.of(rules)
-        return self._once((code, parts.bars, parts.staff), lambda: self._found(code, demand, parts, clinic()))
+        return self._once((code, parts.bars, parts.staff), lambda: self._all(code, demand, parts, clinic()))
+
+    def _all(self, code: str, demand: Demand, parts: _Parts, clinic: Clinic) -> int:
+        found = self._found(code, demand, parts, clinic)
+        return found | joined_starts(demand, clinic) if clinic.groups else found
 
     def _found(self, code: str, demand: Demand, parts: _Parts, clinic: Clinic) -> int:
         found = self._once((code, parts.bars), lambda: clinic.open_for(demand.patient_slots))

@@ -20,6 +20,7 @@ from scheduler.services import courses, impact
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
+from scheduler.services.plan_groups import without
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.premises import premises
 from scheduler.services.scratch import Scratch
@@ -68,6 +69,8 @@ def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene |
     extents = [extent_of(call, view, layout_of(session, call, view, ignoring=ignoring), "whole") for view in views]
     whole = common_span([*extents, *(_extent(call, row) for row in alone)])
     desks = {view.id: set_up(session, call, view, ignoring=ignoring, span=whole, look="whole") for view in views}
+    never = {row.visit_type for row in loose.values()}  # nobody is asked to move into a group
+    desks = {key: replace(each, groups=without(each.groups, never)) for key, each in desks.items()}
     loaded = {row.id: _loaded(session, call, row, ignoring, whole) for row in alone}
     loaded |= {row.id: desks[row.course_id].loaded for row in struck if row.course_id in desks}
     timeline = next(iter(loaded.values())).site.timeline
