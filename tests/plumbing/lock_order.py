@@ -22,6 +22,7 @@ ORDER = (
 )  # fmt: skip
 
 _LOCKING = re.compile(r"FROM (\w+)(?:(?!FROM ).)*FOR (?:NO KEY UPDATE|SHARE)", re.DOTALL)
+_WRITTEN = re.compile(r"\b[0-9a-f]{32}\b")
 _BUMPING = re.compile(r"^UPDATE (resources) SET calendar_revision")
 
 
@@ -77,6 +78,8 @@ def _ids(parameters: Any, table: str) -> Iterator[UUID]:
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, UUID):
                 yield each
+            elif isinstance(each, str):  # as a ready statement writes ids down, one or an array of them
+                yield from map(UUID, _WRITTEN.findall(each))
 
 
 @contextmanager
