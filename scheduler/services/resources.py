@@ -17,7 +17,7 @@ from scheduler.core.errors import Fault, InUse, refuse
 from scheduler.core.hours import hours_faults, validity_faults
 from scheduler.models import Hold, Location, Occupancy, Resource, ResourceUnit, new_id
 from scheduler.models.among import codes
-from scheduler.services import consequences, impact, records
+from scheduler.services import consequences, impact, records, unit_changes
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
@@ -142,9 +142,15 @@ def change(
     row = records.find(session, call, kind, resource_id)
     records.expect(row, revision)
     _check(session, call, values)
+    units = values.get("units", row.units)
+    if units < row.units:
+        unit_changes.shrink(session, call, row, units)
     _refuse_while_used(session, call, row, values)
     before = impact.roster_of(row)
-    _renumber(session, row, values.get("units", row.units))
+    _renumber(session, row, units)
+    if units > row.units:
+        session.flush()
+        unit_changes.stretch(session, call, row, units)
     view = records.change(session, call, kind, row, values)
     if not _CALENDAR & values.keys():
         return view
