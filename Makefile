@@ -28,8 +28,9 @@ test: $(VENV)/dev.stamp ## the whole suite, on SQLite and on PostgreSQL
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 .PHONY: races
-races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kills: the races at full length
-	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/race/test_one_slot.py tests/race/test_kills.py tests/race/test_whole_courses.py
+races: $(VENV)/dev.stamp ## one slot, a hundred times fifty processes; fifty kills; many hands: the races at full length
+	$(RUN) -m pytest -n 0 --hypothesis-profile=long tests/race/test_one_slot.py tests/race/test_kills.py tests/race/test_whole_courses.py \
+		tests/race/test_many_hands.py
 
 .PHONY: trial
 trial: $(VENV)/dev.stamp ## a clinician's trial of all seven templates in a clinic that is full: some four minutes
