@@ -35,6 +35,11 @@ class OpenGroup:
     maximum: int
     served: tuple[Served, ...] = ()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody has booked or held it."""
+        return True
+
 
 def begun(groups: Iterable[OpenGroup], minutes: int, demand: Demand, site: Site) -> dict[int, tuple[OpenGroup, ...]]:
     """Start slot to the groups that take newcomers then, the fullest first.

@@ -22,6 +22,7 @@ from scheduler.models import Course, Job
 from scheduler.services import courses, jobs, plans
 from scheduler.services.course_span import common_span, extent_of, layout_of
 from scheduler.services.plan_floor import CourseFloor
+from scheduler.services.planned_groups import as_offered
 from scheduler.services.planning import CoursePlan, set_up
 
 KIND = "plan_batch"
@@ -117,7 +118,7 @@ class PlanBatch:
         if placement is None:
             alone = number in self.batch.possible or self.floor.is_possible(number)
             return line | {"code": "no_place_beside_the_others" if alone else "no_feasible_plan"}
-        found: CoursePlan = placement.plan
+        found: CoursePlan = as_offered(placement.plan)
         if not found.sessions:
             return line | {"code": "nothing_to_plan"}
         offered = plans.keep(session, call, desk, [found], KEPT_MINUTES)[0]

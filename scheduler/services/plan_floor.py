@@ -20,6 +20,7 @@ from scheduler.core.planner.pricing import priced
 from scheduler.core.planner.rivals import Block, Lane, Needs
 from scheduler.core.planner.trail import Prices, Trail, free_where
 from scheduler.services.plan_groups import place_in
+from scheduler.services.planned_groups import PlannedGroups, planned
 from scheduler.services.planning import EFFORT, CoursePlan, Desk, finer, people, solve, solve_either
 from scheduler.services.problems import problem_of, rules_of
 from scheduler.services.scratch import Scratch, of_patient
@@ -34,6 +35,7 @@ class CourseFloor:
     def __init__(self, desks: Sequence[Desk]) -> None:
         self.desks = desks
         self._scratch = Scratch()
+        self._begun = PlannedGroups()
         self._taken: dict[int, tuple[Taking, ...]] = {}
         self._problems: dict[int, Problem] = {}
         for desk in desks:
@@ -41,7 +43,7 @@ class CourseFloor:
 
     def plan(self, course: int) -> Placement | None:
         """The cheapest plan beside everything that stands."""
-        return _placement(self._scratch.desk(self.desks[course]))
+        return _placement(self._now(course))
 
     def alone(self, course: int) -> Placement | None:
         """The same with nothing of the batch there."""
@@ -49,7 +51,7 @@ class CourseFloor:
 
     def plan_anywhere(self, course: int) -> Placement | None:
         """Some plan beside everything that stands, between the quarters of the hour where there is none on them."""
-        desk = self._scratch.desk(self.desks[course])
+        desk = self._now(course)
         found = solve_either(desk, effort=EFFORT, glance=True)
         return _placed(desk, found[0]) if found else None
 
@@ -64,20 +66,20 @@ class CourseFloor:
 
     def open(self, course: int) -> Prices:
         """By type of visit; on which days a session may be, its trail knows."""
-        now, size = self._scratch.desk(self.desks[course]), self._problem(course).grid.slots
+        now, size = self._now(course), self._problem(course).grid.slots
         starts = {code: all_starts(kind.demand, now.clinic(kind)) for code, kind in now.kinds.items()}
         free = {code: free_where(mask, size) for code, mask in starts.items()}
         return {session_id: free[code] for session_id, code in self._types(course)}
 
     def along(self, course: int, way: Itinerary) -> Placement | None:
         """With people and rooms."""
-        now = self._scratch.desk(self.desks[course])
+        now = self._now(course)
         found = people(now, priced(problem_of(now), way))
         return None if found is None else _placed(now, found)
 
     def needs(self, course: int) -> Mapping[str, Needs]:
         """Those who hold the people and rooms that the course would need."""
-        bare, now = self._bare(course), self._scratch.desk(self.desks[course])
+        bare, now = self._bare(course), self._now(course)
         held: Held = {}
         for other, takings in self._taken.items():
             for taking in takings:
@@ -89,9 +91,12 @@ class CourseFloor:
         return {session_id: kinds[code] for session_id, code in self._types(course)}
 
     def uses(self, course: int) -> Uses:
-        """Of the people and rooms of its location."""
+        """Of the people and rooms of its location; none of a group, which may be joined."""
         bare, where = self._bare(course), self.desks[course].course.row.location_id
-        kinds = {code: list(_uses(where, kind.demand, bare.clinic(kind))) for code, kind in bare.kinds.items()}
+        kinds = {
+            code: [] if kind.visit.group else list(_uses(where, kind.demand, bare.clinic(kind)))
+            for code, kind in bare.kinds.items()
+        }
         return {session_id: kinds[code] for session_id, code in self._types(course)}
 
     def put(self, course: int, placement: Placement) -> None:
@@ -100,14 +105,30 @@ class CourseFloor:
         desk = self.desks[course]
         timeline, patient_id = desk.loaded.site.timeline, desk.course.row.patient_id
         own = [of_patient(patient_id, timeline, each.start, each.end) for each in found.sessions]
-        own += [place_in(each.group, timeline) for each in found.sessions if each.group is not None]
-        self._taken[course] = tuple(taking for each in found.sessions for taking in each.takings)
-        self._scratch.put(course, [*own, *self._taken[course]])
+        taken: list[Taking] = []
+        for each in found.sessions:
+            group = planned(desk, each)
+            if group is not None:
+                if self._begun.enter(course, group):
+                    self._scratch.put(group.id, group.takings)
+                taken += group.takings
+            elif each.group is not None:
+                own.append(place_in(each.group, timeline))
+            else:
+                own += each.takings
+                taken += each.takings
+        self._taken[course] = tuple(taken)
+        self._scratch.put(course, own)
 
     def lift(self, course: int, placement: Placement) -> None:
-        """Give them back."""
+        """Give them back; what a group takes up when the last of its courses goes."""
         del placement, self._taken[course]
         self._scratch.lift(course)
+        for group in self._begun.leave(course):
+            self._scratch.lift(group.id)
+
+    def _now(self, course: int) -> Desk:
+        return self._begun.beside(self._scratch.desk(self.desks[course]))
 
     def _bare(self, course: int) -> Desk:
         return self._scratch.desk(self.desks[course], bare=True)
@@ -124,10 +145,10 @@ class CourseFloor:
 
 
 def _uses(location_id: UUID, demand: Demand, bare: Clinic) -> Iterator[Use]:
-    """What a visit takes up: whoever is merely present is taken up by nobody; nothing where it may join a group."""
+    """What a visit takes up: whoever is merely present is taken up by nobody."""
     starts = exact_starts(demand, bare)
     for thread, count in demand.counts.items():
-        if thread.present or bare.groups:
+        if thread.present:
             continue
         for stretch in thread.stretches:
             slots = spread(starts, stretch.start, stretch.end)

@@ -6,6 +6,7 @@ What is read for a desk, and how plans become visits, is `planning`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import reduce
 from operator import and_
@@ -75,7 +76,8 @@ def _levels(full: Fullness, demand: Demand, clinic: Clinic) -> Levels:
     levels = full.levels(demand)
     if not clinic.groups:
         return levels
-    others = ~joined_starts(demand, clinic)
+    begun = {slot: some for slot, some in clinic.groups.items() if any(each.is_begun for each in some)}
+    others = ~joined_starts(demand, replace(clinic, groups=begun))
     return {name: tuple(level & others for level in masks) for name, masks in levels.items()}
 
 

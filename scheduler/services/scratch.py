@@ -104,7 +104,7 @@ class Scratch:
             site = replace(desk.loaded.site, calendars=self._base[location_id], pools=self._pools[location_id])
         else:
             site = self.site(location_id, desk.loaded)
-        put = () if bare else (each for takings in self._put.values() for each in takings)
+        put = () if bare else self._all()
         return replace(desk, loaded=replace(desk.loaded, site=site), groups=with_taken(desk.groups, put))
 
 

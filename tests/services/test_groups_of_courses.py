@@ -114,6 +114,22 @@ def test_a_visit_alone_in_its_group_stays_where_it_is(clinic: Clinic) -> None:
     sound(clinic)
 
 
+def test_courses_of_a_batch_share_the_groups_that_they_begin(clinic: Clinic) -> None:
+    """As if each was planned and booked after the other; and whoever is booked first begins the group."""
+    approve(clinic, circles(2))
+    ids = [course(clinic).id for _ in range(4)]
+    result = planned(clinic, ids)
+    assert (result["placed"], result["total"]["unplaced"]) == (3, 1)
+    assert result["one_by_one"]["unplaced"] == 1
+    found = set()
+    for line in reversed(result["courses"]):
+        if line["plan_token"]:
+            visits = accept(clinic, UUID(line["course_id"]), line["plan_token"])
+            found |= {each.row.group_id for each in visits}
+    assert len(found) == 2
+    sound(clinic)
+
+
 def test_a_batch_gives_each_place_of_a_group_to_one_course(clinic: Clinic) -> None:
     approve(clinic, circles())
     join(clinic)
