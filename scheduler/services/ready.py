@@ -11,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID, SafeUUID
 
 from sqlalchemy import ARRAY, Connection, Dialect, Uuid
 from sqlalchemy.orm import Session
@@ -61,7 +62,7 @@ class _Told:
         self._outward = [(name, process) for name, process in outward.items() if process]
         self._prepare(compiled)
         columns = statement.exported_columns
-        inward = [each.type.dialect_impl(dialect).result_processor(dialect, None) for each in columns]
+        inward = [_inward(each.type, dialect) for each in columns]
         self._row = _row_maker(columns.keys(), inward) if inward else None
 
     def _prepare(self, _compiled: Any) -> None:
@@ -137,6 +138,23 @@ def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
     if isinstance(kind, ARRAY) and isinstance(kind.item_type, Uuid):
         return lambda ids: "{" + ",".join([f"{each.int:032x}" for each in ids]) + "}"
     return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _inward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
+    """What a value of that kind goes through on its way back."""
+    if isinstance(kind, Uuid) and dialect.name == "sqlite":
+        return _id_of
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+def _id_of(digits: str | None) -> UUID | None:
+    """What `UUID(digits)` makes, at half its price: it would look for hyphens, braces and other ways to write one."""
+    if digits is None:
+        return None
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", int(digits, 16))
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def _row_maker(names: Iterable[str], processes: Sequence[_Process | None]) -> _Process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -42,6 +43,7 @@ def test_it_writes_and_reads_what_any_statement_would(engine: Engine, row: dict[
         plain = session.execute(_SINCE, {"since": NOW}).all()
         found = _LISTED.rows(session, {"since": NOW})
         assert [tuple(each) for each in found] == [tuple(each) for each in plain]
+        assert pickle.dumps(found[0].id) == pickle.dumps(plain[0].id)
         assert {name: getattr(found[0], name) for name in row} == row
         session.rollback()
         assert list(_LISTED.rows(session, {"since": NOW})) == []
