@@ -46,6 +46,10 @@ _PEOPLE = {
 }
 _ROOM = {"description": "The room to use"}
 _DEVICE = {"description": "The device to use"}
+_MOVED = {
+    "description": "A visit that is to move: its time counts as free. Of a course's visit say `course_session_id` too, "
+    "or starts are offered that its course refuses"
+}
 _SESSION = {"description": "The session of a course that the visit is for: its gaps, gates and limits hold too"}
 _BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}
 
@@ -65,7 +69,7 @@ class AvailabilityQuery(PageQuery):
     earliest = TimeOfDay(load_default=None)
     latest = TimeOfDay(load_default=None)
     step = Step()
-    exclude_appointment = Id(load_default=None)
+    exclude_appointment = Id(load_default=None, metadata=_MOVED)
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
     patient_region = Region(load_default=None, metadata=REGION)
@@ -86,7 +90,7 @@ class ExplainQuery(Schema):
     practitioner_id = Repeated(Id(), max=50, load_default=list, metadata=_PEOPLE)
     room_id = Id(load_default=None, metadata=_ROOM)
     device_id = Id(load_default=None, metadata=_DEVICE)
-    exclude_appointment = Id(load_default=None)
+    exclude_appointment = Id(load_default=None, metadata=_MOVED)
     hold_id = Id(load_default=None, metadata=_HOLD)
     by = Choice("patient", "staff", load_default="staff", metadata=_BY)
     patient_region = Region(load_default=None, metadata=REGION)
