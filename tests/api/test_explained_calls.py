@@ -12,7 +12,7 @@ from scheduler.api import granting
 from scheduler.core.easing import WHO
 from tests.api.test_course_terms import Ward, ward
 from tests.clinic import need, segment, visit_type, week
-from tests.coursework import protocol
+from tests.coursework import DOSE, protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +105,18 @@ def another_nurse(it: Ward) -> None:
     sent(it, "POST", "/v1/practitioners", {"name": "Another", "roles": [{"code": "nurse"}], "hours": hours})
 
 
+def by_device(it: Ward) -> None:
+    """A dose takes a pump from now on, and there is none."""
+    [key] = [each["id"] for each in it.desk.get("/v1/visit-types").json["items"] if each["code"] == "dose"]
+    segments = [each | {"needs": [*each["needs"], need("device:pump")]} for each in DOSE["segments"]]
+    sent(it, "PATCH", f"/v1/visit-types/{key}", {"segments": segments})
+
+
+def a_device(it: Ward) -> None:
+    where = {"name": "Pump", "location_id": str(it.clinic.location_id), "device_type": "pump"}
+    sent(it, "POST", "/v1/devices", where)
+
+
 def another_room(it: Ward) -> None:
     where = {"name": "Another", "location_id": str(it.clinic.location_id), "room_type": "bay"}
     sent(it, "POST", "/v1/rooms", where)
@@ -122,6 +134,7 @@ CASES: dict[str, tuple[str, int, Callable[[Ward], None], str, Callable[..., None
     "off duty": ("off_duty", 7, off_duty, "POST /v1/extra-hours", shifts),
     "nurse": ("no_resource", 7, without("practitioners", "nurse"), "POST /v1/practitioners", another_nurse),
     "room": ("no_resource", 7, without("rooms", "bay"), "POST /v1/rooms", another_room),
+    "device": ("no_resource", 7, by_device, "POST /v1/devices", a_device),
 }
 
 
