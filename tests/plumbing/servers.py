@@ -61,7 +61,7 @@ class Server:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", "gunicorn", self.application, "--bind", f"fd://{number}", "--workers",
-                    str(self.workers), "--worker-class", "gthread", "--threads", str(self.threads),
+                    str(self.workers), "--threads", str(self.threads),
                     "--graceful-timeout", "5", "--log-level", "warning", "--no-control-socket",
                 ],
                 cwd=ROOT,

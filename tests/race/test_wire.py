@@ -104,6 +104,38 @@ def test_a_body_that_cannot_be_read_changes_nothing(
     assert faults(arena.engine, arena.clinic.call.organization_id) == []
 
 
+GET, HOST = b"GET /healthz HTTP/1.1\r\n", b"Host: x\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("raw", "expected", "code"),
+    [
+        (b"this is no HTTP\r\n\r\n", 400, "malformed_request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "malformed_request"),
+        (GET + HOST + b"Two Words: 1\r\n\r\n", 400, "malformed_request"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "uri_too_long"),
+        (GET + HOST + b"Expect: cake\r\n\r\n", 417, "expectation_failed"),
+        (GET + HOST + b"X-Long: " + b"x" * 20_000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (GET + HOST + b"".join(b"X-%d: 1\r\n" % n for n in range(200)) + b"\r\n", 431, "headers_too_large"),
+    ],
+    ids=["words", "TLS", "a header of two words", "a long line", "expecting", "a long header", "many headers"],
+)
+def test_what_is_no_http_is_refused_by_a_problem_document(server: Server, raw: bytes, expected: int, code: str) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(raw)
+        head, _, body = b"".join(iter(lambda: connection.recv(65_536), b"")).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    problem = json.loads(body)
+    assert (status(head), headers["content-type"]) == (expected, "application/problem+json")
+    assert (problem["status"], problem["code"], problem["type"]) == (expected, code, f"/docs/problems#{code}")
+    assert problem.keys() == {"type", "title", "status", "detail", "code", "request_id"}
+    assert headers["x-request-id"] == problem["request_id"]
+    assert int(headers["content-length"]) == len(body)
+    assert problem["request_id"] in server.log
+
+
 def test_a_chunked_body_of_the_longest_length_is_read(arena: Arena, server: Server, desk: Caller, wish: bytes) -> None:
     raw = send(desk, [b"Transfer-Encoding: chunked"], chunked(wish + b" " * (LIMIT - len(wish))))
     assert status(raw) == 201, raw[:300]
