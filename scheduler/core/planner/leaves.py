@@ -125,9 +125,9 @@ class Follow:
         first, past = start[0], end[1]
         if self._leaf.before_next and not self._leaf.same_day:
             past = np.minimum(past, self._from_day(self._days + gap))
-        soon, late = _edges(able, self._middle, line)
+        soon = _edges(able, self._middle, line)[0]
         base, above = (np.where(some, self._delay * each, 0) for each in _edges(able, self._target, INF))
-        before = self._tables.early.of(Stretch(first, np.minimum(past, late)), EVERY) + _points(base)
+        before = self._tables.early.of(Stretch(first, np.minimum(past, soon)), EVERY) + _points(base)
         after = self._tables.late.of(Stretch(np.maximum(first, soon), past), EVERY) - _points(above)
         best: Points = np.minimum(before, after)
         best[~some] = INF

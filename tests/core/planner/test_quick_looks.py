@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from scheduler.core.planner import Plan, Problem, Span, Window, plan, verify
+from scheduler.core.planner import Gap, Plan, Problem, Rest, Span, Window, plan, verify
 from scheduler.core.planner.attempt import attempt
 from scheduler.core.planner.explain import bare, feasible
 from scheduler.core.planner.glance import Glance
@@ -61,3 +62,21 @@ def test_days_at_the_very_end_of_a_span_or_a_window_are_not_ruled_out() -> None:
         assert plan(problem) is not None
         assert Glance(Planes(problem)).impossible is None
         assert feasible(problem)
+
+
+@pytest.mark.parametrize(
+    ("rest", "lawful"),
+    [
+        (Rest(edge="end", min=23 * 60, max=None), True),
+        (Rest(edge="end", min=23 * 60 + 5, max=None), False),
+        (Rest(edge="end", min=0, max=23 * 60), True),
+        (Rest(edge="end", min=0, max=23 * 60 - 5), False),
+        (Rest(edge="start", min=24 * 60, max=24 * 60), True),
+        (Rest(edge="start", min=24 * 60 + 5, max=None), False),
+    ],
+)
+def test_what_is_tried_out_rests_for_as_long_as_it_must(rest: Rest, *, lawful: bool) -> None:
+    """From nine to ten on one day, and from nine on the next."""
+    later = replace(main("b", each([1], 9)), gap=Gap(1, 1, 1, rest=rest))
+    problem = handmade.course(main("a", each([0], 9)), later)
+    assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)

@@ -12,20 +12,41 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scheduler.core.planner import Problem, plan
+from scheduler.core.planner import Preferences, Problem, Span, Weights, Window, clashes, plan
 from scheduler.core.planner.dp import Chain
 from scheduler.core.planner.leaves import Follow
 from scheduler.core.planner.outline import Outline
 from scheduler.core.planner.search import Search
 from tests.core.planner import test_exactness as exactness
-from tests.core.planner.enumeration import Best
+from tests.core.planner.enumeration import Best, enumerated
+from tests.core.planner.handmade import DAY, at, each, leaf, main
+from tests.core.planner.handmade import course as by_hand
 from tests.core.planner.instances import course, narrow, ruled
+
+
+def early(_: int) -> Problem:
+    """The talk of the early dose is two days before its target, and three before that of the late one."""
+    talk = leaf("talk", at((1, 10), (8, 10)), Window(DAY, 84 * 60, 6 * DAY, "start"))
+    weights = Weights(leaf_delay=3_000, hours=7_500)
+    return by_hand(
+        main("dose", at((0, 9), (0, 20), (5, 7)), leaf=talk), weights=weights, preferences=Preferences(earliest=8 * 60)
+    )
+
+
+def one_day_short(_: int) -> Problem:
+    """A first dose at a good hour leaves the last one a day short of its span, which the day after keeps."""
+    days = main("b", each(range(10), 9), (2, 2, 9)), main("c", each(range(10), 9), (2, 2, 9))
+    wish: Any = {"weights": Weights(hours=60), "preferences": Preferences(earliest=8 * 60)}
+    return by_hand(main("a", at((0, 7), (3, 9))), *days, spans=(Span(0, 2, max_days=9, min_days=5),), **wish)
+
 
 #: The courses, those that `test_exactness` tries, and their slow planner.
 KINDS: dict[str, tuple[Callable[[int], Problem], Any, Callable[[int], Best | None]]] = {
     "small": (course, exactness.SMALL, exactness.slow_small),
     "ruled": (ruled, exactness.RULED, exactness.slow_ruled),
     "narrow": (narrow, exactness.NARROW, exactness.slow_narrow),
+    "early": (early, range(1), lambda seed: enumerated(early(seed))),
+    "one day short": (one_day_short, range(1), lambda seed: enumerated(one_day_short(seed))),
 }
 
 
@@ -59,8 +80,10 @@ SABOTAGES = [
     Sabotage(Outline, "_steps_from", "self._planes.gaps(place)", "self._planes.gaps(place)[:-1]", "small", 16),
     Sabotage(Outline, "_steps_from", "self._planes.gaps(place)", "self._planes.gaps(place)[1:]", "small", 0),
     Sabotage(Follow, "at_least", "- _points(above)", "- _points(base)", "small", 9),
+    Sabotage(Follow, "at_least", "+ _points(base)", "+ _points(above)", "early", 0),
     Sabotage(Follow, "at_least", "self._leaf.before_next and not self._leaf.same_day", "True", "small", 9),
     Sabotage(Follow, "at_least", "first, past = start[0], end[1]", "first, past = start[1], end[0]", "small", 16),
+    Sabotage(clashes, "_further", "midnight(pivot + 1 + days)", "midnight(pivot + 2 + days)", "one day short", 0),
     Sabotage(Chain, "_narrow", "first - most, last - least", "first - most + 1, last - least", "small", 16),
     Sabotage(Chain, "_narrow", "first - most, last - least", "first - most, last - least - 1", "small", 9),
     Sabotage(Chain, "_narrow", "low + least, high + most", "low + least + 1, high + most", "small", 0),
