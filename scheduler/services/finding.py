@@ -139,7 +139,8 @@ def find(
         if found is not None:
             return replace(found, local=local)
     if wanted.override is None:
-        raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(starts_at))
+        reasons = search.why_not(loaded, clinic, slot, wanting=True)
+        raise Refused(reasons, alternatives=search.nearest(starts_at))
     lifted, reasons = lift(wanted.override, search.site(loaded), kind.visit, kind.demand, slot)
     if lifted is None:
         raise Refused(by_the_clock(reasons, loaded.site.time_zone), alternatives=search.nearest(starts_at))
@@ -316,8 +317,11 @@ class Search:
             return Found(self.kind, loaded, local, starts_at, (), group=served)
         return Found(self.kind, loaded, local, starts_at, takings_from(served, slot))
 
-    def why_not(self, loaded: Loaded, clinic: Clinic, slot: int) -> tuple[Reason, ...]:
-        """Every reason against that start; what is the matter with a group that begins then comes before its people."""
+    def why_not(self, loaded: Loaded, clinic: Clinic, slot: int, *, wanting: bool = False) -> tuple[Reason, ...]:
+        """Every reason against that start; what is the matter with a group that begins then comes before its people.
+
+        Whoever is `wanting` to book tries once more where a place of it may have been given back. Raises LostRace.
+        """
         where = loaded.site.time_zone
         reasons = by_the_clock(why_not(self.kind.demand, clinic, slot), where)
         people = [each for each in reasons if each.role is not None]
@@ -325,7 +329,7 @@ class Search:
             return reasons
         start = loaded.site.timeline.instant(slot).astimezone(zone(where))
         place = self.wanted.location_id, self.kind.visit.code, start
-        taken = taken_at(self.session, self.call, *place, own_hold=self.own_hold)
+        taken = taken_at(self.session, self.call, *place, own_hold=self.own_hold, wanting=wanting)
         return (*(each for each in reasons if each.role is None), *([taken] if taken else ()), *people)
 
     def joinable(self, loaded: Loaded) -> dict[int, OpenGroup]:

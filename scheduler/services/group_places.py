@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, Table, Uuid, and_, bindparam, 
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import Reason
+from scheduler.core.errors import LostRace, Reason
 from scheduler.core.gathering import OpenGroup, Served
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
 from scheduler.models.base import UtcDateTime
@@ -97,9 +97,20 @@ def carried_for_others(session: Session, call: Call, rows: Iterable[Appointment]
 
 
 def taken_at(
-    session: Session, call: Call, location_id: UUID, visit_type: str, start: datetime, *, own_hold: UUID | None = None
+    session: Session,
+    call: Call,
+    location_id: UUID,
+    visit_type: str,
+    start: datetime,
+    *,
+    own_hold: UUID | None = None,
+    wanting: bool = False,
 ) -> Reason | None:
-    """Why no group that begins then has a place: all are taken, some of them perhaps by holds, which end."""
+    """Why no group that begins then has a place: all are taken, some of them perhaps by holds, which end.
+
+    None where one is free and will not do. With `wanting` it may have been given back a moment ago: LostRace, until on
+    the last try nobody can.
+    """
     held = _HOLDS.alias("held")
     theirs = and_(is_living(call.now, held), held.c.id.is_distinct_from(own_hold))
     wanted = (
@@ -125,6 +136,8 @@ def taken_at(
     # The others began with a hold that is over.
     known = [row for row in session.execute(wanted) if row.free < row.maximum]
     if not known or any(row.free for row in known):
+        if known and wanting and not call.last_try:
+            raise LostRace("A place of the group was given back at the same moment.")
         return None
     most, ends = sum(row.maximum for row in known), [row.until for row in known if row.until is not None]
     detail = f"All {most} places of the group at that time are taken"
