@@ -222,6 +222,11 @@ class Taking:
     units: int | None
     pool: tuple[UUID, ...] = ()
 
+    @property
+    def slots(self) -> int:
+        """The same as a bitmap."""
+        return ((1 << (self.end - self.start)) - 1) << max(self.start, 0)
+
 
 def starts(demand: Demand, clinic: Clinic) -> int:
     """Starts that no bar forbids and every pool could serve by itself.
@@ -307,7 +312,7 @@ def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
     calendars = dict(clinic.calendars)
     for taking in takings:
         calendar = calendars[taking.resource_id]
-        slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+        slots = taking.slots
         if taking.pool:  # which room it is will be seen; what counts is that one fewer is free
             for room in (calendars[each] for each in taking.pool):
                 here = slots & room.free(None)
@@ -327,7 +332,7 @@ def in_doubt(demand: Demand, clinic: Clinic) -> int:
     """The starts at which `starts` may not be the whole truth: all, when threads that meet draw on overlapping pools.
 
     Equal threads are counted together, so they do not matter here. Counting rooms of a pool is exact where the visit
-    meets nobody, directly or by others, who is fixed.
+    meets nobody, directly or by others, who is fixed, and no room goes or comes back meanwhile.
     """
     groups = [thread for thread in demand.counts if not thread.present]
     pools = [{each.resource_id for each in clinic.pool(thread)} for thread in groups]
@@ -337,7 +342,7 @@ def in_doubt(demand: Demand, clinic: Clinic) -> int:
     found = 0
     for thread in groups:
         pool = clinic.pools.get(thread.selector)
-        spoiled = pool.spoiled if pool is not None and pool.fixed else 0
+        spoiled = 0 if pool is None else pool.spoiled
         for stretch in thread.around(clinic.widest) if spoiled else ():
             found |= moved(dilate(spoiled, stretch.length), stretch.start)
     return found

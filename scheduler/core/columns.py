@@ -175,16 +175,20 @@ class Stays(Collection[Stay]):
         """Those that share a slot with [start, end)."""
         return [self._stay(at) for at in np.flatnonzero((self.runs.first < end) & (self.runs.past > start)).tolist()]
 
-    def met_by_fixed(self) -> int:
-        """The slots of those who meet each other, one by one, as far as a fixed one; they come by start."""
+    def met_by_fixed(self, edges: Sequence[int] = ()) -> int:
+        """The slots of those who meet each other, one by one, as far as a fixed one or across an edge.
+
+        They come by start; an edge lies before its slot, and edges are in order.
+        """
         if not len(self):
             return 0
         latest = np.maximum.accumulate(self.runs.past)
         begins = np.flatnonzero(np.concatenate(([True], self.runs.first[1:] >= latest[:-1])))
-        ends = latest[np.concatenate((begins[1:], [len(self)])) - 1]
-        chosen = np.logical_or.reduceat(self.fixed, begins)
+        firsts, ends = self.runs.first[begins], latest[np.concatenate((begins[1:], [len(self)])) - 1]
+        crossed = np.searchsorted(edges, firsts, side="right") < np.searchsorted(edges, ends, side="left")
+        chosen = np.logical_or.reduceat(self.fixed, begins) | crossed
         found = 0
-        for first, past in zip(self.runs.first[begins[chosen]].tolist(), ends[chosen].tolist(), strict=True):
+        for first, past in zip(firsts[chosen].tolist(), ends[chosen].tolist(), strict=True):
             start = max(first, 0)
             found |= ((1 << (past - start)) - 1) << start
         return found

@@ -2,7 +2,8 @@
 
 Rooms of one pool (same type, location and hours) are interchangeable. Where at every instant some room is free, the
 visits can be told apart into rooms so that one is free throughout: intervals need no more rooms than ever meet. A visit
-that is fixed (pinned, checked in) spoils that; then a coloring is looked for, exactly and within bounds.
+that is fixed (pinned, checked in) spoils that, and so does a room that goes or comes back while others stay; then a
+coloring is looked for, exactly and within bounds.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from operator import or_
+from operator import and_, or_
 from uuid import UUID
 
+from scheduler.core.bitmap import bits
 from scheduler.core.columns import Stay, Stays
 
 #: How many rooms the search tries before it gives up and refuses.
@@ -31,6 +33,8 @@ class RoomPool:
     away: Mapping[UUID, int]
     #: Slots that each of the rooms needs before and after a stay.
     buffers: tuple[int, int] = (0, 0)
+    #: A slot amid each stay that is only tried out, maybe where somebody else is: nothing is counted who meets it.
+    tried: int = 0
 
     @cached_property
     def stays(self) -> Stays:
@@ -42,14 +46,23 @@ class RoomPool:
         return self.look()
 
     @cached_property
-    def fixed(self) -> bool:
-        """Whether some stay may not move to another room."""
-        return bool(self._seen.fixed.any())
+    def spoiled(self) -> int:
+        """The slots of stays that meet each other, one by one, as far as one that is fixed or tried, or across an edge.
+
+        Elsewhere counting is exact: for whoever meets nobody there, and crosses no edge.
+        """
+        edges = self.edges | self.tried
+        if not edges and not self._seen.fixed.any():
+            return 0
+        return self.stays.met_by_fixed([*bits(edges)]) | edges
 
     @cached_property
-    def spoiled(self) -> int:
-        """The slots of stays that meet each other, one by one, as far as a fixed one: elsewhere counting is exact."""
-        return self.stays.met_by_fixed()
+    def edges(self) -> int:
+        """The slots before which a room goes or comes back, unless all rooms do."""
+        away = [self.away.get(room, 0) for room in self.rooms]
+        everywhere = reduce(and_, away)
+        some = [each & ~everywhere for each in away]
+        return reduce(or_, (each ^ (each << 1) for each in some))
 
 
 def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
@@ -90,7 +103,12 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
 
     if place(0):
         return chosen
-    return None if fixed or newcomer.fixed or any(pool.away.values()) else _first_fit(pool.rooms, moving)
+    first, past = max(0, min(stay.start for stay in concerned)), max(stay.end for stay in concerned)
+    within = ((1 << (past - first)) - 1) << first
+    if fixed or newcomer.fixed or pool.edges & within & ~(1 << first):
+        return None
+    there = [room for room in pool.rooms if not pool.away.get(room, 0) & within]
+    return _first_fit(there, [stay for stay in moving if stay is newcomer or stay.room in there])
 
 
 def _barred(pool: RoomPool, stay: Stay, room: UUID, *, left: bool) -> bool:

@@ -129,7 +129,7 @@ def still_free(clinic: Clinic, takings: Iterable[Taking]) -> bool:
         if taking.pool:
             continue
         calendar = clinic.calendars[taking.resource_id]
-        slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+        slots = taking.slots
         if slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units)):
             return False
         clinic = occupied(clinic, [taking])

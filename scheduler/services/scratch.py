@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property, reduce
+from operator import or_
 from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
 from scheduler.core.bitmap import SLOTS_PER_DAY, Timeline
 from scheduler.core.columns import Stay, Stays
 from scheduler.core.rooms import RoomPool
+from scheduler.core.serving import still_free
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded
 from scheduler.services.plan_groups import with_taken
@@ -88,6 +90,14 @@ class Scratch:
         """What was put under that name."""
         return self._put.get(key, ())
 
+    def leaves(self, location_id: UUID, takings: Sequence[Taking]) -> bool:
+        """Whether all that was put leaves these where they are; late visits make way for them."""
+        wanted = {each.resource_id for each in takings} & self._base[location_id].keys()
+        others = [each for each in self._all() if each.resource_id in wanted and not each.pool]
+        base = {key: self._base[location_id][key] for key in wanted}
+        mine = [each for each in takings if each.resource_id in wanted]
+        return still_free(Clinic(_NO_TIME, _occupied(base, others)), mine)
+
     def site(self, location_id: UUID, loaded: Loaded) -> Site:
         """The site as it is with all that was put; its patient too."""
         patient = loaded.site.patient
@@ -131,16 +141,19 @@ class _Pools(Mapping[str, RoomPool]):
 
     @cached_property
     def _found(self) -> dict[str, RoomPool]:
-        return {selector: replace(pool, look=partial(self._stays, pool)) for selector, pool in self.bare.items()}
+        return {selector: self._with_put(pool) for selector, pool in self.bare.items()}
 
-    def _stays(self, pool: RoomPool) -> Stays:
+    def _with_put(self, pool: RoomPool) -> RoomPool:
         mine = [
             Stay((key, number), each.resource_id, each.start, each.end, fixed=_in_pieces(each, takings))
             for key, takings in self.put.items()
             for number, each in enumerate(takings)
-            if each.resource_id in pool.rooms
+            if each.resource_id in pool.rooms and each.start >= 0
         ]
-        return Stays.joined([pool.stays, Stays.of(mine)]) if mine else pool.stays
+        if not mine:
+            return pool
+        amid = reduce(or_, (1 << (stay.start + stay.end) // 2 for stay in mine))
+        return replace(pool, look=lambda: Stays.joined([pool.stays, Stays.of(mine)]), tried=amid)
 
 
 def _in_pieces(stay: Taking, takings: Sequence[Taking]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -126,6 +127,29 @@ def test_a_visit_that_goes_where_another_stands_waits_for_it(clinic: Clinic) -> 
 def single(clinic: Clinic, code: str, start: str) -> UUID:
     wanted = Wanted(clinic.patient(), code, clinic.location_id, clinic.at(start))
     return clinic.do(lambda s, c: booking.book(s, c, wanted)).id
+
+
+def test_where_a_visit_stands_after_the_absence_nobody_else_is_sent(clinic: Clinic) -> None:
+    """A course's first talk is struck, its second stands: whoever is back has that hour no more for another talk."""
+    approve(clinic, talks("loose", 5))
+    therapist = somebody(clinic, "therapist")
+    hours = [("03-05 13:00", "03-05 14:00"), ("03-06 13:00", "03-06 15:00"), ("03-08 13:00", "03-08 14:00")]
+    hours.append(("03-11 13:00", "03-11 14:00"))
+    for (_, gone), (back, _) in pairwise([("", "03-04 00:00"), *hours, ("04-30 00:00", "")]):
+        away(clinic, therapist, f"2030-{gone}", f"2030-{back}")
+    meanwhile = single(clinic, "talk", "2030-03-05 13:00")
+    kept = booked(clinic, code="loose")
+    other = single(clinic, "talk", "2030-03-06 14:00")
+    assert [row.starts_at for row in visits(clinic) if row.course_id == kept] == [
+        clinic.at(f"2030-{day} 13:00") for day in ("03-06", "03-08")
+    ]
+    clinic.do(lambda s, c: booking.cancel(s, c, meanwhile, reason="ill", by="patient"))
+    lines = searched(clinic, therapist, Span(clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00"))).lines
+    assert {line.course_id: line.to for line in lines} == {
+        kept: clinic.at("2030-03-05 13:00"),
+        None: clinic.at("2030-03-11 13:00"),
+    }
+    assert {line.appointment_id for line in lines if line.course_id is None} == {other}
 
 
 @pytest.mark.parametrize("first", ["loose", "tight"], ids=["the loose one is earlier", "the tight one is earlier"])

@@ -81,7 +81,7 @@ def _serves(rule: Rule, scene: Scene, taking: Taking) -> bool:
         return False
     if rule.code in {"no_resource", "not_qualified"}:
         return newcomer(taking.resource_id)
-    slots = ((1 << (taking.end - taking.start)) - 1) << max(taking.start, 0)
+    slots = taking.slots
     calendar = scene.site.calendars.get(taking.resource_id)
     if calendar is None:
         return False

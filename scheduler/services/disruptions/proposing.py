@@ -118,8 +118,16 @@ class Repair:
         return [row for row in self.scene.loose.values() if self._party(row) == party]
 
     def _stood(self, row: Appointment) -> tuple[Taking, ...]:
-        """What the visit takes up where it stands: nobody else has that before it is settled elsewhere."""
-        return tuple(each for each in self.scene.takings.get(row.id, ()) if each.resource_id != self._resource_id)
+        """What the visit takes up where it stands: nobody else has that before it is settled elsewhere.
+
+        Whoever is away keeps what they have before and after.
+        """
+        away = self.scene.scratch.away.get(self._resource_id, 0)
+        return tuple(
+            each
+            for each in self.scene.takings.get(row.id, ())
+            if each.resource_id != self._resource_id or not away & each.slots
+        )
 
     def _see_to(self, row: Appointment) -> None:
         if row.status not in OPEN:
@@ -160,7 +168,7 @@ class Repair:
         scene = self.scene
         rows = {row.course_session_id: row for row in self._rows(course_id)}
         before = {row.id: scene.scratch.lift(row.id) for row in rows.values()}
-        moved = self._moves(self._least_movement(course_id, rows), rows)
+        moved = self._moves(self._least_movement(course_id, rows), rows, before)
         for row in rows.values():
             if row.id in moved:
                 start, takings = moved[row.id]
@@ -188,13 +196,23 @@ class Repair:
         return ()
 
     def _moves(
-        self, plan: Iterable[Placed], rows: Mapping[UUID | None, Appointment]
+        self,
+        plan: Iterable[Placed],
+        rows: Mapping[UUID | None, Appointment],
+        before: Mapping[UUID, tuple[Taking, ...]],
     ) -> dict[UUID, tuple[datetime, tuple[Taking, ...]]]:
-        """The visits that the plan moves, and those that it can serve at their time after all."""
+        """The visits that the plan moves, and those that it can serve at their time after all.
+
+        Also who stays, where another visit was given the room or somebody since this one was to move.
+        """
         found = {}
         for placed in plan:
             row = rows.get(placed.session_id)
-            if row is not None and (placed.start != row.starts_at or row.id in self._unserved()):
+            if row is not None and (
+                placed.start != row.starts_at
+                or row.id in self._unserved()
+                or not self.scene.scratch.leaves(row.location_id, before[row.id])
+            ):
                 found[row.id] = placed.start, placed.takings
         return found
 
