@@ -132,7 +132,8 @@ _AGREE = (Agree(disruptions.expect_ahead, ("from", "to")),)
 def disrupt(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Repair every visit of every course that this touches, together: same time first, then the least movement.
 
-    Nothing is changed before the repair is accepted.
+    Nothing is changed before the repair is accepted. A week of somebody whom most visits need takes the request
+    some seconds: `/v1/disruptions/jobs` answers at once.
     """
     return _repair(disruptions.offer(session, call, body["resource_id"], body["from_"], body["to"], body["reason"]))
 
