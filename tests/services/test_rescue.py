@@ -18,7 +18,7 @@ from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer, open_course_clinic, protocol
-from tests.services.test_disruptions import accept, day_of, somebody, visits
+from tests.services.test_disruptions import accept, day_of, serving, somebody, therapists, visits
 
 pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
@@ -133,6 +133,7 @@ def test_where_a_visit_stands_after_the_absence_nobody_else_is_sent(clinic: Clin
     """A course's first talk is struck, its second stands: whoever is back has that hour no more for another talk."""
     approve(clinic, talks("loose", 5))
     therapist = somebody(clinic, "therapist")
+    clinic.room("consult")
     hours = [("03-05 13:00", "03-05 14:00"), ("03-06 13:00", "03-06 15:00"), ("03-08 13:00", "03-08 14:00")]
     hours.append(("03-11 13:00", "03-11 14:00"))
     for (_, gone), (back, _) in pairwise([("", "03-04 00:00"), *hours, ("04-30 00:00", "")]):
@@ -150,6 +151,25 @@ def test_where_a_visit_stands_after_the_absence_nobody_else_is_sent(clinic: Clin
         None: clinic.at("2030-03-11 13:00"),
     }
     assert {line.appointment_id for line in lines if line.course_id is None} == {other}
+
+
+def test_whoever_stays_has_somebody_else_where_theirs_was_given_to_another(clinic: Clinic) -> None:
+    """While a course is looked at anew, another visit may have come to where one of its visits stands."""
+    approve(clinic, talks("loose", 5))
+    clinic.staff("therapist")
+    clinic.room("consult")
+    course_id = booked(clinic, code="loose")
+    struck, stands = (row for row in visits(clinic) if row.course_id == course_id)
+    [therapist] = therapists(clinic) & serving(clinic, struck.id)
+    repair = searched(clinic, therapist, day_of(struck), 0)._repair
+    assert repair is not None
+    repair.lift(course_id)
+    theirs = [each for each in repair.scene.takings[stands.id] if each.resource_id in therapists(clinic)]
+    repair.scene.scratch.put("another", theirs)
+    repair.find_room(struck)
+    line = repair.lines[stands.id]
+    assert (line.outcome, line.to, line.struck) == ("kept", stands.starts_at, False)
+    assert not {each.resource_id for each in theirs} & set(line.people)
 
 
 @pytest.mark.parametrize("first", ["loose", "tight"], ids=["the loose one is earlier", "the tight one is earlier"])
