@@ -8,7 +8,7 @@ coloring is looked for, exactly and within bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import and_, or_
@@ -63,6 +63,26 @@ class RoomPool:
         everywhere = reduce(and_, away)
         some = [each & ~everywhere for each in away]
         return reduce(or_, (each ^ (each << 1) for each in some))
+
+
+@dataclass(frozen=True)
+class Pools(Mapping[str, RoomPool]):
+    """Pools by their selector, worked out when somebody first asks: mostly a room is free as it is."""
+
+    find: Callable[[], Mapping[str, RoomPool]]
+
+    def __getitem__(self, selector: str) -> RoomPool:
+        return self._found[selector]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @cached_property
+    def _found(self) -> Mapping[str, RoomPool]:
+        return self.find()
 
 
 def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from scheduler.core.errors import NotFound
 from scheduler.core.gathering import OpenGroup
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
-from scheduler.core.rooms import RoomPool
+from scheduler.core.rooms import Pools, RoomPool
 from scheduler.core.site import Site, Weekly
 from scheduler.services.busy import Busy, busy
 from scheduler.services.cast import Company, gather
@@ -117,7 +117,7 @@ def load(
         earliest=call.now + timedelta(minutes=policies.lead_minutes),
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,
-        pools=_Pools(resources, calendars, standing, timeline.slot(call.now)),
+        pools=Pools(partial(_pools, resources, calendars, standing, timeline.slot(call.now))),
         holidays=named(location.holidays, *years),
         weekly=partial(_weekly, place, resources, standing),
     )
@@ -222,43 +222,23 @@ def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
     return known
 
 
-@dataclass(frozen=True)
-class _Pools(Mapping[str, RoomPool]):
-    """Rooms of one type with the same hours and buffers that hold one visit each: they may be bound late.
-
-    Which they are is worked out when somebody asks: mostly a room is free as it is.
-    """
-
-    resources: Mapping[UUID, Columns]
-    calendars: Mapping[UUID, Calendar]
-    standing: Mapping[UUID, Busy]
-    now: int
-
-    def __getitem__(self, selector: str) -> RoomPool:
-        return self._found[selector]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    @cached_property
-    def _found(self) -> dict[str, RoomPool]:
-        resources, calendars = self.resources, self.calendars
-        groups: dict[str, list[UUID]] = {}
-        for key, row in resources.items():
-            if row.kind == "room" and row.type_code:
-                groups.setdefault(f"room:{row.type_code}", []).append(key)
-        pools = {}
-        for selector, rooms in groups.items():
-            first = calendars[rooms[0]]
-            alike = {(calendars[key].rostered, calendars[key].buffers, resources[key].units) for key in rooms}
-            if len(rooms) > 1 and alike == {(first.rostered, first.buffers, 1)}:
-                look = partial(_stays, [self.standing[key] for key in rooms], self.now)
-                away = {key: calendars[key].absent for key in rooms}
-                pools[selector] = RoomPool(tuple(rooms), look, away, first.buffers)
-        return pools
+def _pools(
+    resources: Mapping[UUID, Columns], calendars: Mapping[UUID, Calendar], standing: Mapping[UUID, Busy], now: int
+) -> dict[str, RoomPool]:
+    """Rooms of one type with the same hours and buffers that hold one visit each: they may be bound late."""
+    groups: dict[str, list[UUID]] = {}
+    for key, row in resources.items():
+        if row.kind == "room" and row.type_code:
+            groups.setdefault(f"room:{row.type_code}", []).append(key)
+    pools = {}
+    for selector, rooms in groups.items():
+        first = calendars[rooms[0]]
+        alike = {(calendars[key].rostered, calendars[key].buffers, resources[key].units) for key in rooms}
+        if len(rooms) > 1 and alike == {(first.rostered, first.buffers, 1)}:
+            look = partial(_stays, [standing[key] for key in rooms], now)
+            away = {key: calendars[key].absent for key in rooms}
+            pools[selector] = RoomPool(tuple(rooms), look, away, first.buffers)
+    return pools
 
 
 def _stays(rooms: Sequence[Busy], now: int) -> Stays:

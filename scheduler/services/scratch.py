@@ -6,17 +6,17 @@ again. Nothing touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, reduce
+from functools import reduce
 from operator import or_
 from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
 from scheduler.core.bitmap import SLOTS_PER_DAY, Timeline
 from scheduler.core.columns import Stay, Stays
-from scheduler.core.rooms import RoomPool
+from scheduler.core.rooms import Pools, RoomPool
 from scheduler.core.serving import still_free
 from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded
@@ -104,7 +104,8 @@ class Scratch:
         if patient is not None:
             key = patient.resource_id
             patient = _occupied({key: patient}, [each for each in self._all() if each.resource_id == key])[key]
-        pools = _Pools(self._pools[location_id], self._put)
+        bare, put = self._pools[location_id], dict(self._put)
+        pools = Pools(lambda: {selector: _with_put(pool, put) for selector, pool in bare.items()})
         return replace(loaded.site, calendars=self._now[location_id], patient=patient, pools=pools)
 
     def desk(self, desk: Desk, *, bare: bool = False) -> Desk:
@@ -123,37 +124,18 @@ def of_patient(patient_id: UUID, timeline: Timeline, start: datetime, end: datet
     return Taking(patient_id, PATIENT, timeline.slot(start), timeline.slot_after(end), None)
 
 
-@dataclass(frozen=True)
-class _Pools(Mapping[str, RoomPool]):
-    """Those of a site, with the stays of what was put: they change over to other rooms like all others."""
-
-    bare: Mapping[str, RoomPool]
-    put: Mapping[Hashable, tuple[Taking, ...]]
-
-    def __getitem__(self, selector: str) -> RoomPool:
-        return self._found[selector]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.bare)
-
-    def __len__(self) -> int:
-        return len(self.bare)
-
-    @cached_property
-    def _found(self) -> dict[str, RoomPool]:
-        return {selector: self._with_put(pool) for selector, pool in self.bare.items()}
-
-    def _with_put(self, pool: RoomPool) -> RoomPool:
-        mine = [
-            Stay((key, number), each.resource_id, each.start, each.end, fixed=_in_pieces(each, takings))
-            for key, takings in self.put.items()
-            for number, each in enumerate(takings)
-            if each.resource_id in pool.rooms and each.start >= 0
-        ]
-        if not mine:
-            return pool
-        amid = reduce(or_, (1 << (stay.start + stay.end) // 2 for stay in mine))
-        return replace(pool, look=lambda: Stays.joined([pool.stays, Stays.of(mine)]), tried=amid)
+def _with_put(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]]) -> RoomPool:
+    """The pool with the stays of what was put: they change over to other rooms like all others."""
+    mine = [
+        Stay((key, number), each.resource_id, each.start, each.end, fixed=_in_pieces(each, takings))
+        for key, takings in put.items()
+        for number, each in enumerate(takings)
+        if each.resource_id in pool.rooms and each.start >= 0
+    ]
+    if not mine:
+        return pool
+    amid = reduce(or_, (1 << (stay.start + stay.end) // 2 for stay in mine))
+    return replace(pool, look=lambda: Stays.joined([pool.stays, Stays.of(mine)]), tried=amid)
 
 
 def _in_pieces(stay: Taking, takings: Sequence[Taking]) -> bool:
