@@ -194,10 +194,7 @@ def _resumed(session: Session, call: Call, hold: HoldView, visits: Sequence[Appo
     found = []
     for visit in sorted(standing, key=lambda each: (each.starts_at, each.id)):
         if visit.starts_at > call.now:
-            # What was called off is owed anew: at a new sequence, as after any change that stopped messages.
-            visit.sequence += 1
-            session.flush()
-            outbox.owe_for_appointment(session, call, visit)
+            outbox.owe_again(session, call, visit, why="released")
             seen = Stopped(visit.id, *_shown(visit), _in_the_way(session, call, visit))
             found.append(seen)
             if seen.reasons:

@@ -52,9 +52,7 @@ def resume(
     """
     course = _moved(session, call, course_id, "resume", note, revision)
     for visit in _ahead(session, call, course, dosing=True):
-        visit.sequence += 1  # what was called off is owed anew, at a sequence of its own
-        session.flush()
-        outbox.owe_for_appointments(session, call, [visit])
+        outbox.owe_again(session, call, visit, why="resumed")
     return courses.get(session, call, course.id)
 
 

@@ -13,13 +13,26 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Refused
-from scheduler.models import Task
-from scheduler.services import booking, course_life, course_rules, courses, gates, planning, plans, protocols, visit_day
+from scheduler.models import Message, Task
+from scheduler.services import (
+    booking,
+    clinical_holds,
+    course_life,
+    course_rules,
+    courses,
+    gates,
+    planning,
+    plans,
+    protocols,
+    visit_day,
+)
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.course_wishes import WantedCourse
 from scheduler.services.courses import CourseView
+from scheduler.services.doctor import examine
 from scheduler.services.finding import Wanted
 from tests.clinic import WEEK, Clinic, need, segment, visit_type, week
+from tests.postroom import messages
 from tests.ward import move, refusal, row
 
 DOSE = visit_type("dose", segment("dose", 60, need("role:nurse"), need("room:bay")), kind="dosing", modality="iv")
@@ -160,6 +173,55 @@ def test_nothing_of_a_course_that_was_given_up_comes_back(booked: Booked) -> Non
     with pytest.raises(Refused) as caught:
         clinic.do(lambda s, c: booking.book(s, c, wanted))
     assert caught.value.code == "on_hold"
+
+
+class TestHolds:
+    """Of the course and of its patient: what a dose is owed when one of them ends."""
+
+    def stop(self, booked: Booked) -> UUID:
+        """Place both; the hold of the patient."""
+        clinic, patient = booked.clinic, booked.visits[1].row.patient_id
+        deadline = booked.start(0)
+        clinic.do(lambda s, c: course_life.hold(s, c, booked.course.id, reason="travels"))
+        held = clinic.do(lambda s, c: clinical_holds.place(s, c, patient, reason="illness", deadline=deadline))
+        return held.id
+
+    def resume(self, booked: Booked) -> None:
+        booked.clinic.do(lambda s, c: course_life.resume(s, c, booked.course.id))
+
+    def release(self, booked: Booked, hold: UUID) -> None:
+        patient = booked.visits[1].row.patient_id
+        booked.clinic.do(lambda s, c: clinical_holds.release(s, c, patient, hold, by="Dr. Lee", note="Well again."))
+
+    def waiting(self, booked: Booked) -> list[Message]:
+        return messages(booked.clinic, Message.appointment_id == booked.visits[1].id, Message.status == "pending")
+
+    @pytest.mark.parametrize("course_first", [True, False])
+    def test_of_two_that_end_each_leaves_every_reminder_once(self, booked: Booked, *, course_first: bool) -> None:
+        owed = [each.rule for each in self.waiting(booked)]
+        hold = self.stop(booked)
+        assert self.waiting(booked) == []
+        if course_first:
+            self.resume(booked)
+        self.release(booked, hold)
+        if not course_first:
+            self.resume(booked)
+        assert [(each.rule, each.sequence) for each in self.waiting(booked)] == [(rule, 2) for rule in owed]
+        with Session(booked.clinic.engine) as session:
+            assert [found.key for found in examine(session, booked.clinic.call) if found.count] == []
+
+    @pytest.mark.parametrize("by_course", [True, False])
+    def test_a_move_that_nobody_had_told_of_is_told_of_afterwards(self, booked: Booked, *, by_course: bool) -> None:
+        was = booked.start(1)
+        booked.clinic.do(lambda s, c: booking.reschedule(s, c, booked.visits[1].id, was + timedelta(hours=1)))
+        assert "rescheduled" in {each.kind for each in self.waiting(booked)}
+        hold = self.stop(booked)
+        if by_course:
+            self.resume(booked)
+        else:
+            self.release(booked, hold)
+        (news,) = [each for each in self.waiting(booked) if each.kind == "rescheduled"]
+        assert (news.context["previous"], news.sequence) == (was.isoformat(), 2)
 
 
 class TestNotDosed:

@@ -14,6 +14,7 @@ from scheduler.services.outbox.letters import Letter, Outcome, Stop
 from scheduler.services.outbox.misdated import set_right
 from scheduler.services.outbox.owing import (
     call_off,
+    owe_again,
     owe_anew,
     owe_change,
     owe_for_appointment,
@@ -48,6 +49,7 @@ __all__ = [
     "missing",
     "next_due",
     "organizations_due",
+    "owe_again",
     "owe_anew",
     "owe_change",
     "owe_for_appointment",

@@ -87,6 +87,22 @@ def owe_anew(session: Session, call: Call, appointment: Appointment, why: str) -
         _owe(session, call, [appointment], event, {"visit", event})
 
 
+def owe_again(session: Session, call: Call, appointment: Appointment, why: str) -> None:
+    """Owe anew, at a sequence of its own, what a hold that has ended stopped; and a move that is news still.
+
+    Another hold may have ended before, or the visit moved meanwhile: what waits by then is called off for `why`.
+    """
+    appointment.sequence += 1
+    session.flush()
+    call_off(session, call, appointment, why)
+    if telling.told_before(session, call, appointment) is None:
+        owe_for_appointments(session, call, [appointment])
+        return
+    owe_for_appointment(session, call, appointment)
+    if appointment.status == "booked":
+        owe_change(session, call, appointment, "rescheduled")
+
+
 def owe_change(
     session: Session, call: Call, appointment: Appointment, kind: Change, *, only_heard: bool = False
 ) -> None:
