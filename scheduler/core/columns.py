@@ -193,6 +193,20 @@ class Stays(Collection[Stay]):
             found |= ((1 << (past - start)) - 1) << start
         return found
 
+    def more_than(self, number: int) -> int:
+        """The slots at which more than so many stay."""
+        if not len(self):
+            return 0
+        slots = np.concatenate((self.runs.first, self.runs.past))
+        change = np.repeat((1, -1), len(self))
+        order = np.lexsort((change, slots))  # whoever goes makes room for whoever comes
+        slots, many = slots[order], np.cumsum(change[order]) > number
+        found = 0
+        for place in np.flatnonzero(many).tolist():
+            first, past = max(int(slots[place]), 0), int(slots[place + 1])
+            found |= ((1 << max(past - first, 0)) - 1) << first
+        return found
+
     def _at(self, places: Sequence[int]) -> Stays:
         keys, rooms = [self.keys[place] for place in places], [self.rooms[place] for place in places]
         chosen = np.array(places, dtype=np.int64)

@@ -33,8 +33,8 @@ class RoomPool:
     away: Mapping[UUID, int]
     #: Slots that each of the rooms needs before and after a stay.
     buffers: tuple[int, int] = (0, 0)
-    #: A slot amid each stay that is only tried out, maybe where somebody else is: nothing is counted who meets it.
-    tried: int = 0
+    #: Where stays are only tried out: the slots at which two of them are in one room, as can be between two tries.
+    tried: int | None = None
 
     @cached_property
     def stays(self) -> Stays:
@@ -47,14 +47,26 @@ class RoomPool:
 
     @cached_property
     def spoiled(self) -> int:
-        """The slots of stays that meet each other, one by one, as far as one that is fixed or tried, or across an edge.
+        """The slots of stays that meet each other, one by one, as far as a fixed one, an edge or a crowd.
 
         Elsewhere counting is exact: for whoever meets nobody there, and crosses no edge.
         """
-        edges = self.edges | self.tried
+        edges = self.edges
+        if self.tried is not None:
+            full = self.tried | self._overfull
+            edges |= full | full << 1
         if not edges and not self._seen.fixed.any():
             return 0
         return self.stays.met_by_fixed([*bits(edges)]) | edges
+
+    @cached_property
+    def _overfull(self) -> int:
+        """The slots at which more stay than there are rooms."""
+        gone: list[int] = [-1]
+        for room in self.rooms:  # gone[k]: slots at which k rooms are away, or more
+            away = self.away.get(room, 0)
+            gone = [gone[0], *(each | before & away for each, before in zip([*gone[1:], 0], gone, strict=True))]
+        return reduce(or_, (self.stays.more_than(len(self.rooms) - k) & each for k, each in enumerate(gone) if each), 0)
 
     @cached_property
     def edges(self) -> int:

@@ -80,15 +80,18 @@ class _Told:
         for name, process in self._outward:
             sent[name] = process(sent[name])
         cursor, told = self._cursor(connection), [sent[name] for name in self._asked]
-        heard = connection.engine.dispatch.before_cursor_execute
-        if heard:
-            shown = self._shown(told)
-            heard(connection, cursor, self._text, shown, None, False)  # noqa: FBT003 - SQLAlchemy's order
+        listening = connection.engine.dispatch
+        shown = self._shown(told) if listening.before_cursor_execute or listening.after_cursor_execute else None
+        if listening.before_cursor_execute:
+            listening.before_cursor_execute(connection, cursor, self._text, shown, None, False)  # noqa: FBT003
         try:
-            return self._executed(cursor, told)
+            rows = self._executed(cursor, told)
         except connection.dialect.loaded_dbapi.Error as error:
             # What SQLAlchemy does with an error of its own: says it in its words, and lets go of a broken connection.
             connection._handle_dbapi_exception(error, self._text, None, None, None)  # noqa: SLF001 - no public word
+        if listening.after_cursor_execute:
+            listening.after_cursor_execute(connection, cursor, self._text, shown, None, False)  # noqa: FBT003
+        return rows
 
     def _shown(self, told: Sequence[Any]) -> Any:
         """The values as `_text` has its parameters."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import reduce
-from operator import or_
 from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
@@ -134,8 +132,17 @@ def _with_put(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]]) -> Roo
     ]
     if not mine:
         return pool
-    amid = reduce(or_, (1 << (stay.start + stay.end) // 2 for stay in mine))
-    return replace(pool, look=lambda: Stays.joined([pool.stays, Stays.of(mine)]), tried=amid)
+    return replace(pool, look=lambda: Stays.joined([pool.stays, Stays.of(mine)]), tried=_twice(pool, put))
+
+
+def _twice(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]]) -> int:
+    """The slots at which two of those that were put are in one and the same room."""
+    seen, found = dict.fromkeys(pool.rooms, 0), 0
+    for each in (each for takings in put.values() for each in takings):
+        if each.resource_id in seen and not each.pool:
+            found |= seen[each.resource_id] & each.slots
+            seen[each.resource_id] |= each.slots
+    return found
 
 
 def _in_pieces(stay: Taking, takings: Sequence[Taking]) -> bool:

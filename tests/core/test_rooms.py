@@ -162,3 +162,34 @@ def test_what_a_fixed_stay_spoils_ends_where_nobody_meets_it() -> None:
         Stay(4, ROOMS[0], 9, 10),
     ]
     assert RoomPool(ROOMS, lambda: Stays.of(stays), {}).spoiled == 0b11111
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_counting_is_exact_beside_what_is_tried_out_where_two_are(seed: int) -> None:
+    """Between two tries a stay may lie in a room that another was given meanwhile: there nothing is counted."""
+    rng = random.Random(seed)
+    bare = replace(random_pool(rng), away={})
+    ghost = Stay("ghost", rng.choice(bare.rooms), 5, 5 + rng.randint(2, 6))
+    stays = [*bare.stays, ghost]
+    full, twice = dict.fromkeys(bare.rooms, 0), 0
+    for stay in stays:
+        assert stay.room is not None
+        slots = ((1 << (stay.end - stay.start)) - 1) << stay.start
+        twice |= full[stay.room] & slots
+        full[stay.room] |= slots
+    pool = replace(bare, look=lambda: Stays.of(stays), tried=twice)
+    start = rng.randint(0, 15)
+    newcomer = Stay(None, None, start, start + rng.randint(1, 6))
+    wanted = range(newcomer.start, newcomer.end)
+    if any(pool.spoiled >> slot & 1 for slot in wanted):
+        return
+    counted = all(any(not full[room] >> slot & 1 for room in pool.rooms) for slot in wanted)
+    assert (rebound(pool, newcomer) is not None) == counted
+
+
+def test_more_stay_than_there_are_rooms_where_one_is_closed() -> None:
+    stays = [Stay(1, ROOMS[0], 0, 4), Stay(2, ROOMS[1], 2, 6), Stay(3, ROOMS[2], 3, 9)]
+    closed = RoomPool(ROOMS, lambda: Stays.of(stays), {ROOMS[2]: 0b11111000}, tried=0)
+    assert Stays.of(stays).more_than(2) == 0b1000
+    assert closed._overfull == 0b1000
+    assert replace(closed, away={})._overfull == 0

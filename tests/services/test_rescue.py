@@ -161,12 +161,14 @@ def test_whoever_stays_has_somebody_else_where_theirs_was_given_to_another(clini
     course_id = booked(clinic, code="loose")
     struck, stands = (row for row in visits(clinic) if row.course_id == course_id)
     [therapist] = therapists(clinic) & serving(clinic, struck.id)
-    repair = searched(clinic, therapist, day_of(struck), 0)._repair
+    search = searched(clinic, therapist, day_of(struck), 0)
+    repair = search._repair
     assert repair is not None
+    assert repair.displaced(course_id) is None
     repair.lift(course_id)
     theirs = [each for each in repair.scene.takings[stands.id] if each.resource_id in therapists(clinic)]
     repair.scene.scratch.put("another", theirs)
-    repair.find_room(struck)
+    search._settle(course_id)
     line = repair.lines[stands.id]
     assert (line.outcome, line.to, line.struck) == ("kept", stands.starts_at, False)
     assert not {each.resource_id for each in theirs} & set(line.people)

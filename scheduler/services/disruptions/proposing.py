@@ -92,6 +92,18 @@ class Repair:
         """What was settled for a party."""
         return [self.lines[row.id] for row in self._rows(party) if row.id in self.lines]
 
+    def displaced(self, party: UUID) -> Appointment | None:
+        """One of the party's visits that stands where it stood, though another was sent there meanwhile."""
+        scratch = self.scene.scratch
+        standing = {row.id: row for row in self._rows(party) if row.id not in self.lines}
+        for key, row in standing.items():
+            takings = scratch.lift(key)
+            leaves = scratch.leaves(row.location_id, takings)
+            scratch.put(key, takings)
+            if not leaves:
+                return row
+        return None
+
     def lift(self, party: UUID, *, gone: bool = False) -> dict[UUID, Settled]:
         """Let all visits of a party stand where they stood, or be gone; what was settled for them, to be put back."""
         found = {}
@@ -187,7 +199,7 @@ class Repair:
         """The course's plan; where it has none, without as few as can be of those that nobody serves."""
         desk = within(self.scene.scratch.desk(self.scene.desks[course_id]))
         waiting = sorted((row for row in rows.values() if row.id in self._unserved()), key=self._slack, reverse=True)
-        some = (left for number in range(len(waiting)) for left in combinations(waiting, number))
+        some = (left for number in range(max(1, len(waiting))) for left in combinations(waiting, number))
         for left in islice(some, MOST_TRIED):
             some_of_it = _without(desk, {row.course_session_id for row in left})
             found = solve_either(some_of_it, partial(continuity.keeping, desk), glance=True)

@@ -159,12 +159,18 @@ class Search:
         lifted = self._lift([wanted, *others])
         for party in (wanted, *others):
             self._settle(party)
-        if self.total > before:
+        if self.total > before or any(map(self._displaced, (wanted, *others))):
             self._put_back(lifted)
 
     def _settle(self, party: UUID) -> None:
         if not self._stand_in(party):
             self._find_room(party)
+        displaced = self._displaced(party)
+        if displaced is not None and self._repair is not None:
+            self._repair.find_room(displaced)
+
+    def _displaced(self, party: UUID) -> Appointment | None:
+        return self._repair.displaced(party) if self._repair else None
 
     def _stand_in(self, party: UUID) -> bool:
         """Whether others serve all of its visits at their time; those of which that is so are settled."""
