@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
@@ -31,6 +31,9 @@ class AbsenceView:
     revision: int
     created_at: datetime
     affected_appointments: tuple[Affected, ...] = ()
+
+
+_WHY = "Somebody or something that the visit needs is away."
 
 
 def _view(row: Absence) -> AbsenceView:
@@ -72,11 +75,9 @@ def create(
     session.add(_occupancy(absence))
     session.flush()
     bump_calendars(session, call, [resource_id], locked=True)
-    span = Span(absence.starts_at, absence.ends_at)
-    affected = impact.by_absence(session, call, impact.roster_of(row), absence.id, span)
-    why = "Somebody or something that the visit needs is away."
+    affected = _affected(session, call, absence, row)
     return replace(
-        view, affected_appointments=consequences.owe(session, call, affected, cause=str(absence.id), why=why)
+        view, affected_appointments=consequences.owe(session, call, affected, cause=str(absence.id), why=_WHY)
     )
 
 
@@ -120,7 +121,26 @@ def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> Non
     session.delete(row)
     records.note_removal(session, call, KIND, row)
     bump_calendars(session, call, [row.resource_id], locked=True)
-    consequences.withdraw(session, call, str(absence_id))
+    eased = consequences.withdraw(session, call, str(absence_id))
+    if eased:
+        _blame_others(session, call, row, eased)
+
+
+def _blame_others(session: Session, call: Call, gone: Absence, eased: set[UUID]) -> None:
+    """Owe a task for visits that lack somebody still: other absences came when nobody was there any more.
+
+    One is enough for a visit; first of whoever was to be back.
+    """
+    wanted = select(Absence).where(
+        Absence.organization_id == call.organization_id,
+        Absence.starts_at < gone.ends_at,
+        Absence.ends_at > gone.starts_at,
+    )
+    for each in session.scalars(wanted.order_by(Absence.resource_id != gone.resource_id, Absence.id)).all():
+        who = session.get_one(Resource, (call.organization_id, each.resource_id))
+        left = [visit for visit in _affected(session, call, each, who) if visit.id in eased]
+        consequences.owe(session, call, left, cause=str(each.id), why=_WHY)
+        eased = eased - {visit.id for visit in left}
 
 
 def check_span(call: Call, start: datetime, end: datetime) -> None:
@@ -138,6 +158,11 @@ def sites(session: Session, call: Call, row: Resource) -> set[UUID]:
     found = {UUID(location_id) for location_id in impact.roster_of(row).location_ids}
     found |= {location_id for location_id, _ in impact.shifts_of(session, call, row.id)}
     return found | {row.location_id} if row.location_id else found
+
+
+def _affected(session: Session, call: Call, absence: Absence, who: Resource) -> tuple[Affected, ...]:
+    span = Span(absence.starts_at, absence.ends_at)
+    return impact.by_absence(session, call, impact.roster_of(who), absence.id, span)
 
 
 def _occupancy(absence: Absence) -> Occupancy:

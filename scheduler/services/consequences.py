@@ -56,10 +56,10 @@ def owe(
     return tuple(affected)
 
 
-def withdraw(session: Session, call: Call, cause: str) -> None:
-    """The cause is gone, and what was still to be done about it."""
+def withdraw(session: Session, call: Call, cause: str) -> set[UUID]:
+    """The cause is gone, and what was still to be done about it; for which visits that was."""
     wanted = Task.kind == AFFECTED, Task.key.endswith(f"/{cause}", autoescape=True)
-    tasks.withdraw(session, call, "The reason for it is gone.", *wanted)
+    return tasks.withdraw(session, call, "The reason for it is gone.", *wanted)
 
 
 def mended(session: Session, call: Call, source: UUID, lacking: Callable[[Collection[UUID]], Collection[UUID]]) -> None:

@@ -144,14 +144,16 @@ def close(session: Session, call: Call, *, kind: str, key: str, by: str | None =
         _end(session, call, row, "done", by, note)
 
 
-def withdraw(session: Session, call: Call, why: str, *conditions: Any) -> None:
+def withdraw(session: Session, call: Call, why: str, *conditions: Any) -> set[UUID]:
     """There is nothing to do any more: the open tasks that fulfil the conditions (on `Task`) go, in order of id.
 
-    Owed again under the same key they come back.
+    Owed again under the same key they come back. Returns the visits that they were about.
     """
-    for row in _locked(session, call, Task.status == "open", *conditions):
+    rows = _locked(session, call, Task.status == "open", *conditions)
+    for row in rows:
         row.withdrawn = True
         _end(session, call, row, "dismissed", None, why)
+    return {row.appointment_id for row in rows if row.appointment_id is not None}
 
 
 def reopen(session: Session, call: Call, *, kind: str, key: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
-from scheduler.models import Absence, Occupancy, Resource, new_id
+from scheduler.models import Absence, Occupancy, Resource, Task, new_id
 from scheduler.services import absences
 from tests.plumbing.clock import NOON
 from tests.plumbing.scene import Scene, local, weekly
@@ -127,6 +127,25 @@ def test_the_last_one_who_had_to_be_present(scene: Scene) -> None:
     assert ids(away(scene, second.id, "2030-03-05T09:25", "2030-03-05T09:30")) == [visit]
     # It is not said twice: nobody was there any more.
     assert ids(away(scene, first.id, "2030-03-05T09:25", "2030-03-05T09:30")) == []
+
+
+def test_who_is_away_twice_is_missed_when_one_of_the_absences_is_taken_back(scene: Scene) -> None:
+    site = scene.location()
+    first, second = scene.practitioner(site.id, "prescriber"), scene.practitioner(site.id, "prescriber")
+    visit = scene.visit(site.id, "2030-03-05T09:00", present=[(first.id, "role:prescriber")])
+    morning = "2030-03-05T09:00", "2030-03-05T12:00"
+    away(scene, second.id, *morning)
+    told = away(scene, first.id, *morning)
+    again = away(scene, first.id, *morning)
+    assert (ids(told), ids(again)) == ([visit], [])  # nobody was there any more
+
+    def owed() -> list[str]:
+        return [task.key for task in scene.all(Task) if task.status == "open"]
+
+    scene.do(absences.remove, told.id, 1)
+    assert owed() == [f"{visit}/{again.id}"]
+    scene.do(absences.remove, again.id, 1)
+    assert owed() == []
 
 
 def test_somebody_of_another_site_covers_nothing_here(scene: Scene) -> None:
