@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from operator import and_, or_
 from uuid import UUID
 
-from scheduler.core.bitmap import bits
+from scheduler.core.bitmap import bits, counted
 from scheduler.core.columns import Stay, Stays
 
 #: How many rooms the search tries before it gives up and refuses.
@@ -62,11 +62,9 @@ class RoomPool:
     @cached_property
     def _overfull(self) -> int:
         """The slots at which more stay than there are rooms."""
-        gone: list[int] = [-1]
-        for room in self.rooms:  # gone[k]: slots at which k rooms are away, or more
-            away = self.away.get(room, 0)
-            gone = [gone[0], *(each | before & away for each, before in zip([*gone[1:], 0], gone, strict=True))]
-        return reduce(or_, (self.stays.more_than(len(self.rooms) - k) & each for k, each in enumerate(gone) if each), 0)
+        # away[k]: the slots at which k rooms are away, or more
+        away = (-1, *counted((self.away.get(room, 0) for room in self.rooms), len(self.rooms)))
+        return reduce(or_, (self.stays.more_than(len(self.rooms) - k) & each for k, each in enumerate(away) if each), 0)
 
     @cached_property
     def edges(self) -> int:
