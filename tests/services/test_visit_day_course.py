@@ -31,8 +31,9 @@ from scheduler.services.course_wishes import WantedCourse
 from scheduler.services.courses import CourseView
 from scheduler.services.doctor import examine
 from scheduler.services.finding import Wanted
+from scheduler.services.outbox import Letter
 from tests.clinic import WEEK, Clinic, need, segment, visit_type, week
-from tests.postroom import messages
+from tests.postroom import begin, claim, messages, settle
 from tests.ward import move, refusal, row
 
 DOSE = visit_type("dose", segment("dose", 60, need("role:nurse"), need("room:bay")), kind="dosing", modality="iv")
@@ -222,6 +223,42 @@ class TestHolds:
             self.release(booked, hold)
         (news,) = [each for each in self.waiting(booked) if each.kind == "rescheduled"]
         assert (news.context["previous"], news.sequence) == (was.isoformat(), 2)
+
+    @pytest.mark.parametrize("error", ["", "busy"])
+    def test_what_is_leaving_as_a_hold_ends_goes_on_and_is_not_taken_back(self, booked: Booked, error: str) -> None:
+        later = booked.start(1) + timedelta(hours=1)
+        booked.clinic.do(lambda s, c: booking.reschedule(s, c, booked.visits[1].id, later))
+        hold = self.stop(booked)
+        self.resume(booked)
+        news, leaving = self.begun_news(booked)
+        self.release(booked, hold)
+        settle(booked.clinic, leaving, news.due_at, error)
+        told = {each.rule: each for each in self.of_visit(booked) if each.sequence == 3}
+        assert (told["rescheduled"].id, told["rescheduled"].status) == (news.id, "pending" if error else "sent")
+        assert told["rescheduled+email"].status == "pending", "what goes beside it is not taken away either"
+        assert "correction" not in {each.kind for each in self.of_visit(booked)}
+        if error:
+            assert self.begun_news(booked)[0].id == news.id, "and it is tried again"
+
+    def test_what_has_not_left_as_a_hold_ends_is_judged_anew(self, booked: Booked) -> None:
+        later = booked.start(1) + timedelta(hours=1)
+        booked.clinic.do(lambda s, c: booking.reschedule(s, c, booked.visits[1].id, later))
+        hold = self.stop(booked)
+        self.resume(booked)
+        news, leaving = self.begun_news(booked)
+        self.release(booked, hold)
+        assert not begin(booked.clinic, leaving, news.due_at), "it is owed at another sequence by now"
+        assert self.begun_news(booked)[0].id == news.id
+
+    def begun_news(self, booked: Booked) -> tuple[Message, Letter]:
+        """The move that a worker tells of in this moment."""
+        (news,) = [each for each in self.waiting(booked) if each.rule == "rescheduled"]
+        (letter,) = [each for each in claim(booked.clinic, news.due_at) if each.id == news.id]
+        assert begin(booked.clinic, letter, news.due_at)
+        return news, letter
+
+    def of_visit(self, booked: Booked) -> list[Message]:
+        return messages(booked.clinic, Message.appointment_id == booked.visits[1].id)
 
 
 class TestNotDosed:

@@ -21,7 +21,7 @@ from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
 from scheduler.services.outbox.asking import owe_task
 from scheduler.services.outbox.falling import refused
-from scheduler.services.outbox.judging import outdated_by
+from scheduler.services.outbox.judging import SUPERSEDED, outdated_by
 from scheduler.services.outbox.letters import Letter, Outcome
 from scheduler.services.outbox.parting import part
 from scheduler.services.ready import Ready
@@ -194,14 +194,16 @@ def _may_go(
         owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
         part(session, letter.organization_id, [letter.id])
         return False
+    reason = None
+    if letter.owed_at is not None and standing is not None:
+        reason = outdated_by(letter.kind, letter.context, letter.owed_at, _standing(standing))
     # The number or address may have said since the claim that it wants no more of these.
-    if is_stale or (shut and opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder"))):
-        # It may still go another way, or needs a person: whoever claims it next decides.
+    is_shut = shut and opt_outs.is_closed(shut.get(letter.to, ()), letter.context.get("class", "reminder"))
+    if is_stale or is_shut or reason == SUPERSEDED:
+        # It may still go another way, belong to another sequence by now (`owing`), or need a person: whoever claims it
+        # next decides.
         _write(session, letter, status="pending", attempts=letter.attempts)
         return False
-    if letter.owed_at is None or standing is None:
-        return True
-    reason = outdated_by(letter.kind, letter.context, letter.owed_at, _standing(standing))
     if reason is not None:
         _write(session, letter, status="suppressed", reason=reason)
         part(session, letter.organization_id, [letter.id])

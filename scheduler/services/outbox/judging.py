@@ -16,6 +16,8 @@ from scheduler.services.outbox.person import Now, Person
 from scheduler.services.outbox.scene import Scene
 from scheduler.services.outbox.telling import CORRECTION
 
+#: The visit is not any more where the message says.
+SUPERSEDED = "superseded"
 #: What is meant for after a visit looks again so soon whether the patient has left.
 STILL_HERE = timedelta(minutes=15)
 
@@ -127,7 +129,7 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
     """Why the visit as it stands makes a message pointless that was owed at `sequence`, or None."""
     status, outcome = visit.status, visit.outcome
     if visit.sequence != sequence:
-        return "superseded"
+        return SUPERSEDED
     if kind in {"cancelled", CORRECTION}:
         return None
     if context.get("class") == "staff_task":

@@ -5,8 +5,10 @@ One message for several changes at once is owed in `digest`; how rows are planne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -94,13 +96,47 @@ def owe_again(session: Session, call: Call, appointment: Appointment, why: str) 
     """
     appointment.sequence += 1
     session.flush()
-    call_off(session, call, appointment, why)
+    call_off(session, call, appointment, why, keeping=_take_along(session, call, appointment))
     if telling.told_before(session, call, appointment) is None:
         owe_for_appointments(session, call, [appointment])
         return
     owe_for_appointment(session, call, appointment)
     if appointment.status == "booked":
         owe_change(session, call, appointment, "rescheduled")
+
+
+def _take_along(session: Session, call: Call, appointment: Appointment) -> Collection[UUID]:
+    """Let what is leaving in this moment and tells of the visit as it stands belong to its present sequence.
+
+    So it is neither taken back nor owed a second time, and tried again when it fails. What goes beside it and what it
+    says as well go along.
+    """
+    mine = (
+        Message.organization_id == call.organization_id,
+        Message.appointment_id == appointment.id,
+        Message.sequence == appointment.sequence - 1,
+    )
+    is_open = Message.status.in_(("pending", "sending")), Message.called_off_at.is_(None)
+    held = select(Message.id, Message.rule, Message.kind, Message.context).where(*mine, *is_open)
+    true = {
+        row.id: row
+        for row in session.execute(held.with_for_update(key_share=True))
+        if row.kind not in {telling.DIGEST, telling.CORRECTION}
+        and datetime.fromisoformat(row.context["about"]) == appointment.starts_at
+    }
+    leaving = attempts.under_way(session, call, true)
+    rules = {true[key].rule for key in leaving}
+    leaving |= {key for key, row in true.items() if row.context.get("copies") in rules}
+    if not leaving:
+        return ()
+    along = (
+        update(Message)
+        .where(*mine, Message.id.in_(leaving) | Message.merged_into.in_(leaving))
+        .values(sequence=appointment.sequence)
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(along).all()
 
 
 def owe_change(
@@ -155,8 +191,10 @@ def owe_for_course(session: Session, call: Call, owner: Course | Series, appoint
     write(batch, rules, "course", owner=owner, sequence=0 if before is None else before + 1)
 
 
-def call_off(session: Session, call: Call, appointment: Appointment, why: str) -> None:
-    """Nothing owed for the visit so far may start to leave any more, for the reason `why` (one word).
+def call_off(
+    session: Session, call: Call, appointment: Appointment, why: str, *, keeping: Collection[UUID] = ()
+) -> None:
+    """Nothing owed for the visit so far may start to leave any more but `keeping`, for the reason `why` (one word).
 
     What is on its way in this moment can't be called back, nor can what was tried and not answered: the patient is owed
     a correction, which goes with the news of the change where there is any (`correcting`). A message for several
@@ -173,6 +211,7 @@ def call_off(session: Session, call: Call, appointment: Appointment, why: str) -
         .where(
             *mine,
             Message.kind != telling.DIGEST,
+            Message.id.not_in(keeping),
             Message.status.in_(("pending", "sending")) | (Message.status == "suppressed") & said_by_these,
             Message.called_off_at.is_(None),
         )
