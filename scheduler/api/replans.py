@@ -10,6 +10,7 @@ from flask import current_app
 from scheduler.api.course_documents import BrokenSchema, CourseSchema, course_document
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text
 from scheduler.api.http import Agree, Blueprint, Schema, Session, endpoint
+from scheduler.api.offers import JOINED, OpenGroupSchema
 from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.errors import IllegalTransition, Invalid, NoFeasiblePlan, NotFound, Refused
@@ -50,6 +51,7 @@ class MovedSchema(Schema):
     session_id = Id(required=True)
     from_ = Instant(data_key="from", attribute="was", required=True, allow_none=True)
     to = Instant(attribute="start", required=True)
+    group = Nested(OpenGroupSchema, allow_none=True, metadata=JOINED)
     why = Text(200, required=True)
 
 
@@ -202,6 +204,7 @@ def replan_document(found: Replan) -> dict[str, Any]:
                     "session_id": each.session_id,
                     "was": each.was.astimezone(where) if each.was else None,
                     "start": each.start.astimezone(where),
+                    "group": each.group,
                     "why": each.why,
                 }
                 for each in found.moved

@@ -17,7 +17,7 @@ from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.course import SessionSpec
-from scheduler.core.gathering import all_starts
+from scheduler.core.gathering import OpenGroup, all_starts
 from scheduler.core.missed import Suggestion, suggestions
 from scheduler.core.planner import Problem
 from scheduler.core.planner.explain import feasible
@@ -45,11 +45,12 @@ _WHY: Mapping[Action, str] = {
 
 @dataclass(frozen=True)
 class Moved:
-    """A session at its new time; `was` is None for one that had no visit."""
+    """A session at its new time; `was` is None for one that had no visit, `group` the one that it joins, if any."""
 
     session_id: UUID
     was: datetime | None
     start: datetime
+    group: OpenGroup | None
     why: str
 
 
@@ -285,7 +286,7 @@ def _told(call: Call, case: Case, desk: Desk, moved: Sequence[Placed], token: st
         desk=desk,
         kept={desk.session_id(spec): case.standing[spec.index].starts_at for spec in desk.specs if spec.index in stay},
         moved=tuple(
-            Moved(each.session_id, _was(case, place), each.start, _why(case, desk, place, new))
+            Moved(each.session_id, _was(case, place), each.start, each.group, _why(case, desk, place, new))
             for place, each in new.items()
         ),
         broken=tuple(broken(desk.specs, stands, over, opening_days.at_site(desk.specs, desk.loaded.site), unclosed)),
