@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, and_, bindparam, literal_column, select
+from sqlalchemy import Table, Text, Uuid, and_, bindparam, literal_column, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from scheduler.models import Appointment, VisitTypeRow
 from scheduler.models.base import UtcDateTime
 from scheduler.services.catalog import kind_of
 from scheduler.services.premises import Columns
+from scheduler.services.ready import unseen
 
 _REACH = timedelta(days=LONGEST_LIMIT_DAYS + 1)
 
@@ -40,8 +41,8 @@ VISITS = (
     )
     .where(
         _ROWS.organization_id == bindparam("organization"),
-        _ROWS.patient_id == bindparam("dosed"),
-        _ROWS.starts_at > bindparam("since", type_=UtcDateTime()),
+        _ROWS.patient_id == unseen(bindparam("dosed", type_=Uuid())),
+        _ROWS.starts_at > unseen(bindparam("since", type_=UtcDateTime())),
         _ROWS.status.in_([literal_column(f"'{each}'", Text()) for each in sorted(LIVE)]),  # their number is known
         _ROWS.outcome.is_distinct_from(NOT_DOSED),
     )

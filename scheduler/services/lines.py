@@ -37,7 +37,7 @@ from scheduler.core.taken import piles, read
 from scheduler.models import Absence, ExtraHours, Hold, Occupancy, Resource
 from scheduler.models.base import UtcDateTime
 from scheduler.models.slots import ids_of, runs_of
-from scheduler.services.ready import Ready
+from scheduler.services.ready import Ready, unseen
 
 #: No blocking occupancy is longer (a constraint says so): how far back an overlap can begin.
 LONGEST = timedelta(hours=24)
@@ -54,6 +54,7 @@ _HOLDS = cast("Table", Hold.__table__).c
 _ABSENCES = cast("Table", Absence.__table__).c
 _SHIFTS = cast("Table", ExtraHours.__table__).c
 _RESOURCES = cast("Table", Resource.__table__).c
+_SINCE, _ORIGIN, _END = (unseen(bindparam(each, type_=UtcDateTime())) for each in ("since", "origin", "end"))
 
 
 class Line(NamedTuple):
@@ -143,7 +144,7 @@ _Among = Callable[[ColumnElement[UUID], str], ColumnElement[bool]]
 
 
 def _one_of(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
-    return column == any_(bindparam(name, type_=ARRAY(Uuid())))
+    return column == any_(unseen(bindparam(name, type_=ARRAY(Uuid()))))
 
 
 def _listed(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
@@ -162,9 +163,9 @@ def _statement(among: _Among, *, apart: bool, one_by_one: bool) -> Any:
         # As good as `blocking`, but not what the guard's index is about: it knows people and no time, and the planner
         # of a database without statistics would take it.
         _ROWS.blocking.is_not(false()),
-        _ROWS.starts_at > bindparam("since", type_=UtcDateTime()),
-        _ROWS.starts_at < bindparam("end", type_=UtcDateTime()),
-        _ROWS.ends_at > bindparam("origin", type_=UtcDateTime()),
+        _ROWS.starts_at > _SINCE,
+        _ROWS.starts_at < _END,
+        _ROWS.ends_at > _ORIGIN,
     )
     its = _ROWS.resource_id == wanted.c.id
     if one_by_one:
@@ -231,8 +232,8 @@ def _besides(what: str, table: Any, place: Any, wanted: Any, nothing: int) -> An
         .where(
             table.resource_id.in_(select(wanted.c.id)),  # a join would have SQLite read what everybody has
             table.organization_id == bindparam("organization"),
-            table.ends_at > bindparam("origin", type_=UtcDateTime()),
-            table.starts_at < bindparam("end", type_=UtcDateTime()),
+            table.ends_at > _ORIGIN,
+            table.starts_at < _END,
         )
         .group_by(table.resource_id, *([] if place is None else [place]))
     )

@@ -13,8 +13,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID, SafeUUID
 
-from sqlalchemy import ARRAY, Connection, Dialect, Uuid
+from sqlalchemy import ARRAY, ColumnElement, Connection, Dialect, Uuid
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 #: What a value goes through on its way to the driver, or from it.
@@ -23,6 +26,33 @@ _Process = Callable[[Any], Any]
 _CURSORS = "ready"
 #: A parameter in the words of SQLAlchemy's dialect, or a per cent sign.
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
+
+
+class unseen(FunctionElement[Any]):  # noqa: N801 - it reads as the function that it is
+    """A parameter whose value PostgreSQL does not see when it plans, so that one plan serves all values.
+
+    It weighs a plan for any values against plans for the very ones, each time, and where many rows are stored the days
+    or people asked for are always fewer than it would guess: a booking's statements were planned anew for each. It can
+    be said only where the plan is to be the same for any values, and never of what a partial index is about.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, parameter: ColumnElement[Any]) -> None:
+        super().__init__(parameter)
+        self.type = parameter.type
+
+
+@compiles(unseen)
+def _plain(element: unseen, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.clauses, **more)
+
+
+@compiles(unseen, "postgresql")
+def _by_itself(element: unseen, compiler: SQLCompiler, **more: Any) -> str:
+    """A subquery of its own. With its type, or `ANY` would look for rows in it instead of an array."""
+    kind = compiler.dialect.type_compiler_instance.process(element.type)
+    return f"(SELECT {compiler.process(element.clauses, **more)})::{kind}"
 
 
 class Ready:
