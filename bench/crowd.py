@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-#: A client: made in its process from its orders, then asked to do one job after the other; says how each ended.
+#: A client: made in its process, then asked to do one job after the other; says how each ended.
 Client = Callable[[Any], str]
 #: Makes a client from what all of them share.
 Maker = Callable[[Any], Client]
@@ -37,13 +37,17 @@ class Did:
         return self.ends[OK] / self.lasted
 
 
-def crowd(maker: Maker, shared: Any, orders: Sequence[Sequence[Any]], seconds: float) -> Did:
-    """One client for each list of orders, all beginning together; each stops when its time or its list is over."""
+def crowd(maker: Maker, shared: Any, orders: Sequence[Any], clients: int, seconds: float) -> Did:
+    """So many clients, all beginning together; each stops when its time is over, or when no order is left.
+
+    The clients of one process take the next order of all that it has: a server may serve some of them much sooner.
+    """
     context = multiprocessing.get_context("fork")  # whoever calls has closed its connections
-    shares = [orders[place::_PROCESSES] for place in range(min(_PROCESSES, len(orders)))]
+    many = min(_PROCESSES, clients)
+    shares = [(list(orders[place::many]), len(range(place, clients, many))) for place in range(many)]
     gate, results = context.Barrier(len(shares) + 1), context.Queue()
     processes = [
-        context.Process(target=_process, args=(maker, shared, share, seconds, gate, results)) for share in shares
+        context.Process(target=_process, args=(maker, shared, *share, seconds, gate, results)) for share in shares
     ]
     for process in processes:
         process.start()
@@ -60,28 +64,25 @@ def crowd(maker: Maker, shared: Any, orders: Sequence[Sequence[Any]], seconds: f
     return did
 
 
-def _process(maker: Maker, shared: Any, orders: Sequence[Sequence[Any]], seconds: float, gate: Any, out: Any) -> None:
+def _process(maker: Maker, shared: Any, orders: list[Any], many: int, seconds: float, gate: Any, out: Any) -> None:
     ends: list[str] = []
     spent: list[float] = []
-    left: list[Any] = []
-    clients = [maker(shared) for _ in orders]
+    clients = [maker(shared) for _ in range(many)]
     begin = threading.Event()
 
-    def work(client: Client, wishes: Sequence[Any]) -> None:
+    def work(client: Client) -> None:
         begin.wait()
         until = time.perf_counter() + seconds
-        for place, wish in enumerate(wishes):
-            began = time.perf_counter()
-            if began >= until:
-                left.extend(wishes[place:])
+        while (began := time.perf_counter()) < until:
+            try:
+                order = orders.pop()
+            except IndexError:
+                ends.append(OUT)
                 return
-            ends.append(client(wish))
+            ends.append(client(order))
             spent.append(time.perf_counter() - began)
-        ends.append(OUT)
 
-    threads = [
-        threading.Thread(target=work, args=(client, wishes)) for client, wishes in zip(clients, orders, strict=True)
-    ]
+    threads = [threading.Thread(target=work, args=(client,)) for client in clients]
     for thread in threads:
         thread.start()
     gate.wait()
@@ -89,7 +90,7 @@ def _process(maker: Maker, shared: Any, orders: Sequence[Sequence[Any]], seconds
     begin.set()
     for thread in threads:
         thread.join()
-    out.put((ends, spent, left, time.perf_counter() - began))
+    out.put((ends, spent, orders, time.perf_counter() - began))
 
 
 def http_client(shared: dict[str, Any]) -> Client:
