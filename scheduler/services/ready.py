@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID, SafeUUID
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Dialect, Uuid
+import orjson
+from sqlalchemy import ARRAY, JSON, ColumnElement, Connection, Dialect, Uuid
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -24,6 +25,8 @@ from sqlalchemy.types import TypeEngine
 _Process = Callable[[Any], Any]
 #: Under which name a connection keeps its cursors.
 _CURSORS = "ready"
+#: Of an id nobody knows how it was made. To ask the enumeration each time costs as much as to make the id.
+_UNKNOWN = SafeUUID.unknown
 #: A parameter in the words of SQLAlchemy's dialect, or a per cent sign.
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 
@@ -175,18 +178,23 @@ def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
 
 def _inward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
     """What a value of that kind goes through on its way back."""
-    if isinstance(kind, Uuid) and dialect.name == "sqlite":
-        return _id_of
+    if dialect.name == "sqlite":
+        if isinstance(kind, Uuid):
+            return _id_of
+        if isinstance(kind, JSON):
+            return orjson.loads  # as `database` would have it, without being asked what it reads
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
-def _id_of(digits: str | None) -> UUID | None:
-    """What `UUID(digits)` makes, at half its price: it would look for hyphens, braces and other ways to write one."""
-    if digits is None:
-        return None
+@lru_cache(maxsize=4096)
+def _id_of(digits: str) -> UUID:
+    """What `UUID(digits)` makes, at half its price: it would look for hyphens, braces and other ways to write one.
+
+    Remembered: rows that are read together name each other, and two that are one object need not be compared.
+    """
     made = object.__new__(UUID)
     object.__setattr__(made, "int", int(digits, 16))
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
     return made
 
 
@@ -199,7 +207,9 @@ def _row_maker(names: Iterable[str], processes: Sequence[_Process | None]) -> _P
     def processed(values: Sequence[Any]) -> Any:
         row = list(values)
         for place, process in needed:
-            row[place] = process(row[place])
+            value = row[place]
+            if value is not None:
+                row[place] = process(value)
         return make(row)
 
     return processed if needed else make

@@ -246,7 +246,7 @@ class Worker(Hands):
         if isinstance(written, str):
             return Outcome(letter, written)
         text, envelope = written
-        taken = hand_over(self._channels[letter.channel], envelope, f"message {letter.id}")
+        taken = hand_over(self._channels[letter.channel], envelope, f"message {envelope.message_id}")
         if isinstance(taken, DeliveryError):
             return Outcome(letter, taken.detail, permanent=taken.permanent, down=taken.down, unsure=taken.unsure)
         return Outcome(letter, provider_id=taken, subject=text.subject, body=text.body, locale=text.locale)

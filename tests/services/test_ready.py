@@ -49,6 +49,14 @@ def test_it_writes_and_reads_what_any_statement_would(engine: Engine, row: dict[
         assert list(_LISTED.rows(session, {"since": NOW})) == []
 
 
+@pytest.mark.parametrize("after", [None, [], {}, "7", "", "null"], ids=repr)
+def test_any_document_comes_back_as_it_went(engine: Engine, row: dict[str, Any], after: Any) -> None:
+    with Session(engine) as session:
+        _ADD.rows(session, row | {"after": after})
+        (ours,), (theirs,) = _LISTED.rows(session, {"since": NOW}), session.execute(_SINCE, {"since": NOW})
+        assert (ours.after, type(ours.after)) == (theirs.after, type(theirs.after)) == (after, type(after))
+
+
 def test_an_error_is_as_any_statement_would_say_it(engine: Engine, row: dict[str, Any]) -> None:
     with Session(engine) as session:
         _ADD.rows(session, row)
