@@ -121,6 +121,10 @@ class Search:
         further = node.cost + FIRST_DAYS * (weights.finish + weights.begin)
         return min(further if node.limit is None else node.limit, self._most())
 
+    def _far(self, node: Node) -> int:
+        """The price up to which persons are compared: that of the best plan, or a first look while there is none."""
+        return self._within(node) if self._known is None else self._most()
+
     def _forecast(self, node: Node) -> int:
         """The effort spent once the node is made smaller, at most."""
         lanes, limit = 1, self._within(node)
@@ -133,7 +137,7 @@ class Search:
 
     def _dive(self, node: Node) -> None:
         """Look at the persons whom the node's own, lawful plan sees most, so that a good plan is known early."""
-        days = self._outline(node).days(self._most())
+        days = self._outline(node).days(self._far(node))
         if days is None:
             return
         lanes = tuple(dict.fromkeys(zip(*self._most_seen(node), strict=True)))
@@ -185,7 +189,7 @@ class Search:
         place = node.choice.index(OPEN)
         people = self._problem.candidates[self._planes.roles[place]]
         lanes = tuple((*node.choice[:place], who, *node.choice[place + 1 :]) for who in range(len(people)))
-        limit = self._within(node) if self._known is None else self._most()
+        limit = self._far(node)
         days = self._outline(node).days(limit)
         if days is not None:
             yield from self._with_lanes(node, lanes, days, limit)

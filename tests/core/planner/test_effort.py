@@ -8,7 +8,10 @@ from dataclasses import replace
 import pytest
 
 from scheduler.core.planner import Problem, plan, verify
-from tests.core.planner.instances import course, long_course, ruled
+from scheduler.core.planner.search import Search
+from tests.core.planner.handmade import course as handmade
+from tests.core.planner.handmade import each, main, people
+from tests.core.planner.instances import course, grid, long_course, ruled
 
 
 def undecided(seed: int) -> Problem:
@@ -41,3 +44,19 @@ def test_an_early_end_is_an_early_end() -> None:
 
 def test_the_same_end_gives_the_same_plan() -> None:
     assert plan(undecided(3), effort=200) == plan(undecided(3), effort=200)
+
+
+def test_how_far_the_grid_goes_costs_a_course_of_the_same_person_nothing() -> None:
+    """Who is the best person to keep is found near the best plan, not in all the days after it."""
+
+    def effort(days: int) -> int:
+        where = grid(days=days)
+        free = each(range(days), 9, 11, 14, where=where)
+        by = people("prescriber", dict.fromkeys("abcd", free))
+        doses = [main(f"dose {n}", free, (2, 3, 9) if n else None, by=by) for n in range(4)]
+        candidates = {"prescriber": tuple("abcd")}
+        search = Search(handmade(*doses, grid=where, candidates=candidates, continuity="required"))
+        assert search.run() is not None
+        return search._planes.effort
+
+    assert effort(60) == effort(240)
