@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.models import Location, Organization, Resource, new_id
 from scheduler.services import planning
-from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
+from scheduler.services.locks import Revisions, bump_calendars, lock_locations, lock_resources, take_and_bump
 from tests.coursework import approve, course, open_course_clinic, protocol
 
 NOW = datetime(2030, 3, 4, 12, tzinfo=UTC)
@@ -115,6 +116,41 @@ def test_a_bump_is_seen_by_readers_but_not_by_clients(engine: Engine, call: Call
         session.commit()
         found = session.execute(select(Resource.calendar_revision, Resource.revision).order_by(Resource.id)).all()
     assert [tuple(row) for row in found] == [(2, 1), (2, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_who_waited_is_told_of_the_revisions_as_they_are_under_the_lock(
+    engine: Engine, call: Call, resource_ids: list[UUID]
+) -> None:
+    first, *_, last = sorted(resource_ids)
+
+    def wait() -> dict[UUID, Revisions]:
+        with Session(engine) as waiting, waiting.begin():
+            return take_and_bump(waiting, call, [*reversed(resource_ids), new_id()])
+
+    with Session(engine) as one, impatient(engine) as other, ThreadPoolExecutor() as pool:
+        take_and_bump(one, call, [last])
+        told = pool.submit(wait)
+        _until(
+            engine,
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        with pytest.raises(OperationalError, match="lock timeout"):  # in the order of the ids: it has that of the first
+            lock_resources(other, call, [first])
+        one.commit()
+        assert told.result() == {key: Revisions(1, 2 if key == last else 1) for key in resource_ids}
+        found = one.execute(select(Resource.id, Resource.calendar_revision)).all()
+    assert {row.id: row.calendar_revision for row in found} == {key: 3 if key == last else 2 for key in resource_ids}
+
+
+def _until(engine: Engine, counted: str) -> None:
+    """Wait until that statement counts something."""
+    for _ in range(500):
+        with engine.connect() as connection:
+            if connection.scalar(text(counted)):
+                return
+        time.sleep(0.01)
+    pytest.fail("nobody came to wait")
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
