@@ -49,7 +49,7 @@ class UnderWay:
     def moving(self, keys: Iterable[Hashable]) -> int:
         """How many of these do not hang."""
         since = self._hangs_since()
-        return sum(self._since[key][0] > since for key in keys)
+        return sum([self._since[key][0] > since for key in keys])
 
     def stuck(self) -> dict[str, int]:
         """The channels of which so many hang that no more may begin, each with no room."""

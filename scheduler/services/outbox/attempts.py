@@ -45,8 +45,8 @@ _SAYS_IT = _attempt.organization_id == bindparam("owner")
 _HOLDS_IT = _message.organization_id == bindparam("owner"), _message.status == "sending"
 
 # One by one, as SQLite likes it, and in its own words: to turn each row into them costs SQLAlchemy more than SQLite to
-# write it. A transaction whose commit went through though its answer was lost is done again, and has recorded already
-# what begins.
+# write it. Ids are written out where they stand, with no call for each. A transaction whose commit went through though
+# its answer was lost is done again, and has recorded already what begins.
 _BEGIN_EACH = f"""
     INSERT INTO message_attempts (organization_id, began_at, {", ".join(_BEGUN)}) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""  # noqa: S608 - our own columns
@@ -125,17 +125,27 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
 def _one_by_one(
     connection: Connection, call: Call, begun: Sequence[Letter], ended: Sequence[Outcome], accepted: Sequence[Outcome]
 ) -> int:
-    owner, at = call.organization_id.hex, UtcDateTime().process_bind_param(call.now, connection.dialect)
+    owner, at = f"{call.organization_id.int:032x}", UtcDateTime().process_bind_param(call.now, connection.dialect)
     if begun:
-        begins = [(owner, at, key.hex, number, channel) for key, number, channel in map(_begin, begun)]
+        begins = [(owner, at, f"{each.id.int:032x}", each.attempts + 1, each.channel) for each in begun]
         connection.exec_driver_sql(_BEGIN_EACH, begins)
     if ended:
-        ends = [(at, *_end(each).values(), owner, each.letter.id.hex, each.letter.attempts + 1) for each in ended]
+        ends = [
+            (at, *_end(each).values(), owner, f"{each.letter.id.int:032x}", each.letter.attempts + 1) for each in ended
+        ]
         connection.exec_driver_sql(_END_EACH, ends)
     if not accepted:
         return 0
     sends = [
-        (at, each.provider_id, letter.to, as_text(_body(each)), owner, letter.id.hex, letter.token.hex)
+        (
+            at,
+            each.provider_id,
+            letter.to,
+            as_text(_body(each)),
+            owner,
+            f"{letter.id.int:032x}",
+            f"{letter.token.int:032x}",
+        )
         for each in accepted
         for letter in (each.letter,)
     ]
@@ -165,11 +175,6 @@ def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAt
     """All attempts at one message, the first one first."""
     mine = MessageAttempt.organization_id == call.organization_id, MessageAttempt.message_id == message_id
     return list(session.scalars(select(MessageAttempt).where(*mine).order_by(MessageAttempt.number)))
-
-
-def _begin(letter: Letter) -> tuple[UUID, int, str]:
-    """What `_BEGUN` names."""
-    return letter.id, letter.attempts + 1, letter.channel
 
 
 def _end(outcome: Outcome) -> dict[str, Any]:

@@ -156,12 +156,13 @@ def _begun(
     shut: Mapping[str, Collection[str]] = {}
     if any(some_shut for *_, some_shut in rows):
         shut = opt_outs.closed(session, call.organization_id, numbers)
-    return tuple(
+    may_go = [
         letter
         for letter in letters
         if (found := held.get(letter.id)) is not None
         and _may_go(session, call, letter, found[0], shut, is_stale=_is_stale(letter, found[1], stands))
-    )
+    ]
+    return tuple(may_go)
 
 
 def _beside(session: Session, call: Call, letters: Sequence[Letter]) -> Mapping[UUID, tuple[Any, ...]]:
