@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import select
 import sqlite3
@@ -20,10 +21,12 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from scheduler.core.call import Call
-from scheduler.core.errors import LostRace
-from scheduler.models import Base
+from scheduler.core.errors import LostRace, SlotTaken
+from scheduler.models import NO_DOUBLE_BOOKING, Base
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class _Session(FlaskSession):
@@ -203,14 +206,19 @@ def transact(session: Session, call: Call, work: Callable[[Session, Call], T], *
     `work` must be repeatable: it is run again when it lost a race, on a serialization failure or deadlock, up to TRIES
     times, the last time with `call.last_try`. What it returns must not need the session any more. With
     `dry_run` everything is done and nothing kept.
+
+    Whom the guard refuses looked before somebody else wrote: the next look says why, or finds another way. On a last
+    try nobody else can have written, so that law and guard contradict each other then: that is a fault of ours.
     """
     for attempt in range(1, TRIES + 1):
         last = attempt == TRIES
         try:
             with _transaction(session, keep=not dry_run):
                 return work(session, replace(call, last_try=True) if last else call)
-        except LostRace:
+        except (LostRace, SlotTaken) as lost:
             if last:
+                if isinstance(lost, SlotTaken):
+                    log.exception("what the calendar allowed was refused by the guard, %s", NO_DOUBLE_BOOKING)
                 raise
         except DBAPIError as error:
             if last or not _may_try_again(error):

@@ -180,10 +180,10 @@ class Refused(SchedulingError):
 
 
 class SlotTaken(Refused):
-    """The database's own guard, `no_double_booking`, refused the write."""
+    """The database's own guard, `no_double_booking`, refused the write. `database.transact` looks and tries again."""
 
     def __init__(self) -> None:
-        super().__init__([Reason("resource_busy", "Someone else took this time a moment ago.")])
+        super().__init__([Reason("resource_busy", "Something that the visit needs is taken at this time.")])
 
 
 class LostRace(SchedulingError):

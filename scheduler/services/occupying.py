@@ -240,7 +240,8 @@ class _Pen:
         if units is None:
             self.look_again()
             near, units = repacked(self.session, self.call, taking.resource_id, total, start, end, wanted)
-            mine[:] = [each for each in mine if not is_near(each, start, end)] + near
+            # Extra units are numbered by themselves.
+            mine[:] = [each for each in mine if each.unit >= total or not is_near(each, start, end)] + near
         mine += [Held(unit, start, end) for unit in units]
         self.add(owner, taking.resource_id, units, start, end, taking.selector, fixed=fixed)
 

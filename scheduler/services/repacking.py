@@ -83,6 +83,7 @@ def rebind(
     timeline = loaded.site.timeline
     start, end = timeline.instant(taking.start), timeline.instant(taking.end)
     rows = _pool_rows(session, call, taking.pool, start, end)
+    # What overlaps by an override has a unit beyond the room's own, and stays where it is.
     seated = Stays.of(_stay(row, timeline) for row in rows if row.unit == 0).settled(timeline.slot(call.now))
     away = {room: loaded.site.calendars[room].absent for room in taking.pool}
     pool = RoomPool(taking.pool, lambda: seated, away)
@@ -90,16 +91,17 @@ def rebind(
     chosen = rebound(pool, Stay(None, wanted, taking.start, taking.end, fixed))
     if chosen is None:
         raise LostRace(CHANGED)
-    moving = [row for row in rows if chosen.get(_owner(row), row.resource_id) != row.resource_id]
+    room_of = {row.id: row.resource_id if row.unit else chosen.get(_owner(row), row.resource_id) for row in rows}
+    moving = [row for row in rows if room_of[row.id] != row.resource_id]
     mine = _ROWS.c.organization_id == call.organization_id
     ids = [row.id for row in moving]
     session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=False))
     for row in moving:
-        session.execute(update(_ROWS).where(mine, _ROWS.c.id == row.id).values(resource_id=chosen[_owner(row)]))
+        session.execute(update(_ROWS).where(mine, _ROWS.c.id == row.id).values(resource_id=room_of[row.id]))
     guarded(session, lambda: session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
     now = {room: [each for each in held.get(room, ()) if not is_near(each, start, end)] for room in taking.pool}
     for row in rows:
-        now[chosen.get(_owner(row), row.resource_id)].append(Held(row.unit, row.starts_at, row.ends_at))
+        now[room_of[row.id]].append(Held(row.unit, row.starts_at, row.ends_at))
     return chosen[None], {**held, **now}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -43,10 +44,11 @@ def settle(
     All places share one look (`loaded`). `freed` are resources that the visits had before; appointments that are
     already stored give their old occupancies back first, and so do those that are `ending` with it and the `hold` that
     is used up. Whoever has changed meanwhile is looked at once more, under the locks. With `sheet`, new rows wait on
-    it for others. Returns who serves each visit, as far as that is known without reading it. Raises LostRace or
-    SlotTaken; nothing may be kept then.
+    it for others. Returns who serves each visit, as far as that is known without reading it. Raises Refused when the
+    visits contradict each other, LostRace or SlotTaken; nothing may be kept then.
     """
     if len(places) > 1:
+        _mind_each_others_times(places)
         _mind_each_others_doses(session, call, places)
     visits = [_visit(appointment, found) for appointment, found in places]
     own_group = None if hold is None else held_group(hold)
@@ -125,6 +127,17 @@ def _takings(found: Found) -> tuple[Taking, ...]:
 def concerned(places: Sequence[tuple[Appointment, Found]]) -> set[UUID]:
     """Everyone and everything whose units these visits take, the patients too."""
     return set[UUID]().union(*(_visit(appointment, found).resource_ids for appointment, found in places))
+
+
+def _mind_each_others_times(places: Sequence[tuple[Appointment, Found]]) -> None:
+    """Hold visits that are written together to one place at a time for a patient. Raises Refused (`patient_busy`)."""
+    until: dict[UUID, datetime] = {}
+    for row, found in sorted(places, key=lambda place: place[1].starts_at):
+        busy = until.get(row.patient_id, found.starts_at)
+        if busy > found.starts_at:
+            detail = "Two of the visits would come at the same time."
+            raise Refused([Reason("patient_busy", detail, start=found.starts_at, end=min(busy, found.ends_at))])
+        until[row.patient_id] = found.ends_at
 
 
 def _mind_each_others_doses(session: Session, call: Call, places: Sequence[tuple[Appointment, Found]]) -> None:

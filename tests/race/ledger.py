@@ -38,7 +38,7 @@ def unjust(did: Did) -> list[str]:
 
 def raced(did: Did) -> list[str]:
     """Refusals that tell of a race inside the product instead of a reason: the guard spoke, or the tries ran out."""
-    told = ("a moment ago", "same moment", "in the meantime", "has just been")
+    told = ("a moment ago", "is taken at this time", "same moment", "in the meantime", "has just been")
     return [each["detail"] for each in did if any(words in (each.get("detail") or "") for words in told)]
 
 
