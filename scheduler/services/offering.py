@@ -5,7 +5,7 @@ Rows are locked in the order opening, location, entry, offer, course, resources.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -63,12 +63,15 @@ def wanted_of(entry: WaitlistEntry, start: datetime) -> Wanted:
 def reopen(session: Session, call: Call, offer: WaitlistOffer, openings: Sequence[WaitlistOpening]) -> None:
     """Let openings go on to the next. They are locked by the caller, and so is the entry of the offer.
 
-    Whoever passed the entry by has held it until the end (`_nobody_is_answering`): what they closed is seen here.
-    Raises LostRace where that was after the openings had been locked.
+    Whoever passed the entry by has held it until the end (`_nobody_is_answering`): what they closed is seen here, and
+    no more can follow. What was closed after the openings had been locked is taken now, out of the order of all: a
+    last try waits for it. Raises LostRace where somebody else is at it.
     """
-    if not set(session.scalars(_passed_by(call, offer))) <= {opening.id for opening in openings}:
+    late = set(session.scalars(_passed_by(call, offer))) - {opening.id for opening in openings}
+    taken = _openings(session, call, late, skip_locked=not call.last_try) if late else ()
+    if len(taken) < len(late):
         raise LostRace("Another time was closed at the same moment.")
-    for opening in openings:
+    for opening in (*openings, *taken):
         opening.status = "open" if opening.ends_at > call.now else "closed"
 
 
@@ -77,9 +80,15 @@ def lock_openings(session: Session, call: Call, offer: WaitlistOffer) -> Sequenc
 
     While somebody thinks about one time, no other is offered: what was closed meanwhile they have not been asked about.
     """
-    ids = [offer.opening_id, *session.scalars(_passed_by(call, offer))]
+    return _openings(session, call, [offer.opening_id, *session.scalars(_passed_by(call, offer))])
+
+
+def _openings(
+    session: Session, call: Call, ids: Collection[UUID], *, skip_locked: bool = False
+) -> Sequence[WaitlistOpening]:
     mine = WaitlistOpening.organization_id == call.organization_id, WaitlistOpening.id.in_(ids)
-    return session.scalars(_locked(select(WaitlistOpening).where(*mine).order_by(WaitlistOpening.id))).all()
+    chosen = select(WaitlistOpening).where(*mine).order_by(WaitlistOpening.id)
+    return session.scalars(_locked(chosen, skip_locked=skip_locked)).all()
 
 
 def _passed_by(call: Call, offer: WaitlistOffer) -> Select[UUID]:
@@ -121,8 +130,9 @@ def lock_offer(session: Session, call: Call, offer_id: UUID) -> WaitlistOffer | 
     return session.scalars(_locked(select(WaitlistOffer).where(*mine))).one_or_none()
 
 
-def _locked(chosen: Select[T]) -> Select[T]:
-    return chosen.with_for_update(key_share=True).execution_options(populate_existing=True)
+def _locked(chosen: Select[T], *, skip_locked: bool = False) -> Select[T]:
+    locked = chosen.with_for_update(key_share=True, skip_locked=skip_locked)
+    return locked.execution_options(populate_existing=True)
 
 
 def _expire_one(session: Session, call: Call) -> bool:
