@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -13,7 +14,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Fault, LostRace, refuse, whole
 from scheduler.core.intervals import Span
 from scheduler.models import Absence, Occupancy, Resource, new_id
-from scheduler.services import consequences, impact, records
+from scheduler.services import appointments, consequences, impact, records
 from scheduler.services.impact import Affected
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.paging import Page
@@ -34,6 +35,7 @@ class AbsenceView:
 
 
 _WHY = "Somebody or something that the visit needs is away."
+_NOBODY = "Nobody who is on site then has a role that the visit needs."
 
 
 def _view(row: Absence) -> AbsenceView:
@@ -75,7 +77,7 @@ def create(
     session.add(_occupancy(absence))
     session.flush()
     bump_calendars(session, call, [resource_id], locked=True)
-    affected = _affected(session, call, absence, row)
+    affected = _affected(session, call, absence, row, [absence.id])
     return replace(
         view, affected_appointments=consequences.owe(session, call, affected, cause=str(absence.id), why=_WHY)
     )
@@ -129,18 +131,26 @@ def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> Non
 def _blame_others(session: Session, call: Call, gone: Absence, eased: set[UUID]) -> None:
     """Owe a task for visits that lack somebody still: other absences came when nobody was there any more.
 
-    One is enough for a visit; first of whoever was to be back.
+    One is enough for a visit; first of whoever was to be back. Where no absence alone is to blame, roles or hours were
+    lost meanwhile: then it is a matter of whoever was to be back, until that one's roles or hours change.
     """
     wanted = select(Absence).where(
         Absence.organization_id == call.organization_id,
         Absence.starts_at < gone.ends_at,
         Absence.ends_at > gone.starts_at,
     )
-    for each in session.scalars(wanted.order_by(Absence.resource_id != gone.resource_id, Absence.id)).all():
+    others = session.scalars(wanted.order_by(Absence.resource_id != gone.resource_id, Absence.id)).all()
+    for each in others:
         who = session.get_one(Resource, (call.organization_id, each.resource_id))
-        left = [visit for visit in _affected(session, call, each, who) if visit.id in eased]
+        theirs = [other.id for other in others if other.resource_id == each.resource_id]
+        left = [visit for visit in _affected(session, call, each, who, theirs) if visit.id in eased]
         consequences.owe(session, call, left, cause=str(each.id), why=_WHY)
         eased = eased - {visit.id for visit in left}
+    if eased:
+        back = session.get_one(Resource, (call.organization_id, gone.resource_id))
+        ids = impact.lacking_roster(session, call, impact.roster_of(back), eased) & eased
+        left = [impact.affected_of(appointments.row_of(session, call, each)) for each in sorted(ids)]
+        consequences.owe(session, call, left, cause=f"{back.id}/{gone.id}", why=_NOBODY)
 
 
 def check_span(call: Call, start: datetime, end: datetime) -> None:
@@ -160,9 +170,11 @@ def sites(session: Session, call: Call, row: Resource) -> set[UUID]:
     return found | {row.location_id} if row.location_id else found
 
 
-def _affected(session: Session, call: Call, absence: Absence, who: Resource) -> tuple[Affected, ...]:
+def _affected(
+    session: Session, call: Call, absence: Absence, who: Resource, ids: Collection[UUID]
+) -> tuple[Affected, ...]:
     span = Span(absence.starts_at, absence.ends_at)
-    return impact.by_absence(session, call, impact.roster_of(who), absence.id, span)
+    return impact.by_absence(session, call, impact.roster_of(who), ids, span)
 
 
 def _occupancy(absence: Absence) -> Occupancy:

@@ -131,12 +131,10 @@ def lacking_site(session: Session, call: Call, place: Place, ids: Collection[UUI
     return {duty.appointment_id for duty in set(duties) - site_holds(place, duties)}
 
 
-def by_absence(
-    session: Session, call: Call, roster: Roster, absence_id: UUID | None, span: Span
-) -> tuple[Affected, ...]:
+def by_absence(session: Session, call: Call, roster: Roster, ids: Collection[UUID], span: Span) -> tuple[Affected, ...]:
     """The visits ahead that the resource is booked for in that span, and those it was the last one to be on site for.
 
-    The absence itself is already written; without an id it is only supposed.
+    The absence, with others of the resource if they count as one, is already written; without ids it is only supposed.
     """
     roster = replace(roster, extra=shifts_of(session, call, roster.resource_id))
     meets = Occupancy.starts_at < span.end, Occupancy.ends_at > span.start
@@ -144,7 +142,7 @@ def by_absence(
     watched = _presence(session, call, roster, *meets)
     places, rosters = (_places(session, call), _practitioners(session, call)) if watched else ({}, [])
     absent = _absences(session, call, watched)
-    had_been = _absences(session, call, watched, Absence.id != absence_id) if absence_id else absent
+    had_been = _absences(session, call, watched, Absence.id.not_in(ids)) if ids else absent
     absent = absent | {roster.resource_id: [*absent.get(roster.resource_id, ()), span]}
     broken = {_duty(row) for row in rows} | {
         duty

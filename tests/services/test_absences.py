@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
 from scheduler.models import Absence, Occupancy, Resource, Task, new_id
-from scheduler.services import absences
+from scheduler.services import absences, resources
 from tests.plumbing.clock import NOON
 from tests.plumbing.scene import Scene, local, weekly
 
@@ -146,6 +146,39 @@ def test_who_is_away_twice_is_missed_when_one_of_the_absences_is_taken_back(scen
     assert owed() == [f"{visit}/{again.id}"]
     scene.do(absences.remove, again.id, 1)
     assert owed() == []
+
+
+def test_whoever_is_away_again_and_again_is_missed_until_the_last_absence_is_taken_back(scene: Scene) -> None:
+    site = scene.location()
+    first, second = scene.practitioner(site.id, "prescriber"), scene.practitioner(site.id, "prescriber")
+    visit = scene.visit(site.id, "2030-03-05T09:00", present=[(first.id, "role:prescriber")])
+    morning = "2030-03-05T09:00", "2030-03-05T12:00"
+    for _ in range(2):
+        away(scene, first.id, *morning)
+    mine = [away(scene, second.id, *morning) for _ in range(3)]
+    for each in mine:
+        assert [task.appointment_id for task in scene.all(Task, Task.status == "open")] == [visit]
+        scene.do(absences.remove, each.id, 1)
+    assert scene.all(Task, Task.status == "open") == []
+
+
+def test_a_role_that_was_lost_meanwhile_is_missed_when_the_absence_is_taken_back(scene: Scene) -> None:
+    site = scene.location()
+    only = scene.practitioner(site.id, "prescriber")
+    visit = scene.visit(site.id, "2030-03-05T09:00", present=[(only.id, "role:prescriber")])
+    told = away(scene, only.id, "2030-03-05T09:00", "2030-03-05T12:00")
+    assert ids(told) == [visit]
+
+    def roles(*codes: str) -> None:
+        revision = scene.all(Resource, Resource.id == only.id)[0].revision
+        values = {"roles": [{"code": code} for code in codes]}
+        scene.do(resources.change, resources.PRACTITIONER, only.id, revision, values)
+
+    roles()
+    scene.do(absences.remove, told.id, 1)
+    assert [task.appointment_id for task in scene.all(Task, Task.status == "open")] == [visit]
+    roles("prescriber")
+    assert scene.all(Task, Task.status == "open") == []
 
 
 def test_somebody_of_another_site_covers_nothing_here(scene: Scene) -> None:

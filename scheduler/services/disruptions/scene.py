@@ -50,7 +50,7 @@ class Scene:
 def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene | None:
     """Read everything; None when nothing is struck. The resource counts as away, though nobody has said so yet."""
     resource = session.get_one(Resource, (call.organization_id, resource_id))
-    hit = impact.by_absence(session, call, impact.roster_of(resource), None, span)
+    hit = impact.by_absence(session, call, impact.roster_of(resource), (), span)
     if not hit:
         return None
     struck = _appointments(session, call, [each.id for each in hit])

@@ -68,7 +68,7 @@ def away(session: Session, call: Call) -> Iterator[str]:
             absence = session.get_one(Absence, (call.organization_id, key))
             who = session.get_one(Resource, (call.organization_id, absence.resource_id))
             span = Span(absence.starts_at, absence.ends_at)
-            hit = impact.by_absence(session, call, impact.roster_of(who), key, span)
+            hit = impact.by_absence(session, call, impact.roster_of(who), [key], span)
             told = _told(session, call, {each.id for each in hit})
             yield from (f"{each.id} while {who.id} is away ({key})" for each in hit if each.id not in told)
         session.expunge_all()
