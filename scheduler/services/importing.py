@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_instant
-from scheduler.core.errors import Fault, Invalid, LocalTimeFault, LostRace, SchedulingError
+from scheduler.core.errors import Fault, Invalid, LocalTimeFault, LostRace, SchedulingError, SlotTaken
 from scheduler.core.lifecycle import LIVE
 from scheduler.models import Appointment, Location
 from scheduler.services import booking, patients
@@ -70,7 +70,7 @@ class _Import:
         try:
             with self.session.begin_nested():
                 yield
-        except LostRace:
+        except (LostRace, SlotTaken):
             raise
         except Invalid as error:
             self.faults += [Fault(line, each.code, f"{line}: {each.detail}") for each in error.faults]
