@@ -97,7 +97,10 @@ def get(session: Session, call: Call) -> OrganizationView:
 
 
 def change(session: Session, call: Call, revision: int, values: Mapping[str, Any]) -> OrganizationView:
-    """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision, Invalid."""
+    """Change some fields; within `policies` and `messaging` only what is named. Raises StaleRevision, Invalid.
+
+    What is in force already, a default say, is no change.
+    """
     row = _find(session, call)
     records.expect(row, revision)
     spelled = dict(values)
@@ -113,6 +116,8 @@ def change(session: Session, call: Call, revision: int, values: Mapping[str, Any
         new = merged(getattr(row, key), value) if isinstance(value, Mapping) else value
         if new != getattr(row, key):
             setattr(row, key, new)
+    if vars(_view(row)) == before:
+        session.expire(row)
     with records.written("This already exists."):
         session.flush()
     view = _view(row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -75,9 +77,10 @@ def test_a_change_keeps_what_it_does_not_name(engine: Engine, call: Call) -> Non
     assert [sorted(event.after or {}) for event in events] == [["phone", "policies"], ["policies"]]
 
 
-def test_a_change_that_changes_nothing_leaves_no_trace(engine: Engine, call: Call) -> None:
+@pytest.mark.parametrize("values", [{"name": "Harbor Clinic"}, {"policies": {"max_holds": 20}}])
+def test_a_change_that_changes_nothing_leaves_no_trace(engine: Engine, call: Call, values: dict[str, Any]) -> None:
     with Session(engine) as session:
-        view = organizations.change(session, call, 1, {"name": "Harbor Clinic"})
+        view = organizations.change(session, call, 1, values)
         found = session.scalars(select(AuditEvent).where(AuditEvent.action == "organization.update")).all()
     assert (view.revision, found) == (1, [])
 
