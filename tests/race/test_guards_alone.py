@@ -16,9 +16,12 @@ from scheduler.core.errors import Refused, SlotTaken
 from scheduler.services import booking, occupying
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.finding import Found
+from scheduler.services.repacking import CHANGED, REBOUND
 from tests.race.arena import Arena
 from tests.race.checker import faults
+from tests.race.ledger import raced
 from tests.race.test_booking_race import race
+from tests.race.test_many_hands import sick
 
 CLIENTS = 6
 CLOCKS = ("10:00", "13:00")
@@ -106,3 +109,10 @@ def test_without_both_the_checker_sees_double_bookings(arena: Arena, monkeypatch
     lost = 2 * (CLIENTS - 1)  # all but the first, of the room and of the therapist
     assert any(each.startswith(f"overlaps: {lost}, ") for each in found), found
     assert any(each.startswith("guards: ") for each in found), found
+    seen = sick(arena)  # what many hands are held against
+    assert any("overlaps" in each for each in seen), seen
+
+
+def test_the_ledger_of_many_hands_sees_what_tells_of_a_race() -> None:
+    told = [SlotTaken().detail, CHANGED, REBOUND, "Another time was closed at the same moment."]
+    assert raced({"detail": each} for each in [*told, "The clinic is closed then."]) == told
