@@ -128,24 +128,31 @@ def remove(session: Session, call: Call, absence_id: UUID, revision: int) -> Non
         _blame_others(session, call, row, eased)
 
 
+def missed(session: Session, call: Call, ids: set[UUID], span: Span, *, back: UUID | None = None) -> set[UUID]:
+    """Owe a task for those of the visits that lack somebody by absences in the span; which of them are left.
+
+    One is enough for a visit; first of whoever was to be `back`.
+    """
+    wanted = select(Absence).where(
+        Absence.organization_id == call.organization_id, Absence.starts_at < span.end, Absence.ends_at > span.start
+    )
+    there = session.scalars(wanted.order_by(Absence.resource_id.is_distinct_from(back), Absence.id)).all()
+    for each in there:
+        who = session.get_one(Resource, (call.organization_id, each.resource_id))
+        theirs = [other.id for other in there if other.resource_id == each.resource_id]
+        left = [visit for visit in _affected(session, call, each, who, theirs) if visit.id in ids]
+        consequences.owe(session, call, left, cause=str(each.id), why=_WHY)
+        ids = ids - {visit.id for visit in left}
+    return ids
+
+
 def _blame_others(session: Session, call: Call, gone: Absence, eased: set[UUID]) -> None:
     """Owe a task for visits that lack somebody still: other absences came when nobody was there any more.
 
-    One is enough for a visit; first of whoever was to be back. Where no absence alone is to blame, roles or hours were
-    lost meanwhile: then it is a matter of whoever was to be back, until that one's roles or hours change.
+    Where no absence alone is to blame, roles or hours were lost meanwhile: then it is a matter of whoever was to be
+    back, until that one's roles or hours change.
     """
-    wanted = select(Absence).where(
-        Absence.organization_id == call.organization_id,
-        Absence.starts_at < gone.ends_at,
-        Absence.ends_at > gone.starts_at,
-    )
-    others = session.scalars(wanted.order_by(Absence.resource_id != gone.resource_id, Absence.id)).all()
-    for each in others:
-        who = session.get_one(Resource, (call.organization_id, each.resource_id))
-        theirs = [other.id for other in others if other.resource_id == each.resource_id]
-        left = [visit for visit in _affected(session, call, each, who, theirs) if visit.id in eased]
-        consequences.owe(session, call, left, cause=str(each.id), why=_WHY)
-        eased = eased - {visit.id for visit in left}
+    eased = missed(session, call, eased, Span(gone.starts_at, gone.ends_at), back=gone.resource_id)
     if eased:
         back = session.get_one(Resource, (call.organization_id, gone.resource_id))
         ids = impact.lacking_roster(session, call, impact.roster_of(back), eased) & eased

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition
-from scheduler.models import Appointment, Message
+from scheduler.models import Appointment, Message, Task
 from scheduler.services import absences, booking
 from scheduler.services.visit_day import DayView, Waiver
 from tests.clinic import Clinic
@@ -180,6 +180,19 @@ class TestGivenAway:
             ward.room("chair")
         back = move(ward, "undo", visit, "2030-03-04 09:10")
         assert _room(back) == before
+
+
+def test_who_went_away_while_the_visit_was_over_is_missed_when_it_is_not(ward: Clinic) -> None:
+    visit = talk(ward)
+    for action, clock in (("check_in", "09:00"), ("start", "09:02"), ("fulfill", "09:10")):
+        move(ward, action, visit, f"2030-03-04 {clock}")
+    room, today = _room(move(ward, "get", visit)), (ward.at("2030-03-04 09:15"), ward.at("2030-03-04 12:00"))
+    away = ward.do(lambda s, c: absences.create(s, c, resource_id=room, start=today[0], end=today[1], reason="leaks"))
+    assert away.affected_appointments == ()
+    move(ward, "undo", visit, "2030-03-04 09:20")
+    with Session(ward.engine) as session:
+        keys = session.scalars(select(Task.key).where(Task.kind == "visit_affected", Task.status == "open")).all()
+    assert keys == [f"{visit}/{away.id}"]
 
 
 def _room(view: DayView) -> UUID:

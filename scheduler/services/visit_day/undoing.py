@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, Refused
+from scheduler.core.intervals import Span
 from scheduler.core.lifecycle import LIVE, MOVES, REAL_TIMES
 from scheduler.core.visit_day import unwaived
 from scheduler.models import Appointment, AuditEvent
-from scheduler.services import audit, course_rules, gates, groups, late_doses, outbox, visit_tasks
+from scheduler.services import absences, audit, course_rules, gates, groups, late_doses, outbox, visit_tasks
 from scheduler.services.booking import place, snapshot
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Pin, Search, Wanted
@@ -69,6 +70,8 @@ def undo(
     if last.action == "check-in" or (found is not None and row.checked_in_at is not None):
         keep_rooms(session, call, row, taken=row.checked_in_at is not None)
     session.flush()
+    if last.action == "fulfill":  # nobody who went away meanwhile was missed
+        absences.missed(session, call, {row.id}, Span(row.starts_at, row.ends_at))
     if last.action in _TOLD:
         _tell_anew(session, call, row, last)
     visit_tasks.settle(session, call, row, moved=last.action == "reschedule")
