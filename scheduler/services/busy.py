@@ -25,7 +25,7 @@ from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.columns import Stay, Stays
 from scheduler.core.value import lightweight
-from scheduler.services.lines import LONGEST, NOBODY, Line, Run, keys_in, lines
+from scheduler.services.lines import LONGEST, NOBODY, Line, Run, Said, keys_in, lines
 from scheduler.services.locks import has_changed_calendars
 
 __all__ = ["LONGEST", "REMEMBERED", "Busy", "Freed", "Held", "busy"]
@@ -110,6 +110,15 @@ View = tuple[UUID, Timeline, datetime]
 Known = tuple[int, Busy]
 
 
+class Taken(NamedTuple):
+    """What is taken of each resource, and by what is ignored."""
+
+    calendars: dict[UUID, Busy]
+    freed: Freed
+    #: Some were remembered, and others have changed since: they may never have been so at one moment.
+    torn: bool
+
+
 def busy(
     session: Session,
     call: Call,
@@ -118,7 +127,7 @@ def busy(
     ignoring: Collection[UUID] = (),
     *,
     since: datetime | None = None,
-) -> tuple[dict[UUID, Busy], Freed]:
+) -> Taken:
     """The busy times of resources, given with their calendars' revisions; and what the ignored appointments take.
 
     One statement for all that is not known. The revisions must have been read before, in this transaction or an earlier
@@ -132,7 +141,8 @@ def busy(
     missing = [key for key, known in zip(revisions, found, strict=True) if known is None]
     told: dict[int, list[Line]] = {}
     freed: dict[UUID, list[tuple[int, Run]]] = {}
-    for line in lines(session, call, timeline, missing, ignoring, since=first) if missing or ignoring else ():
+    said = lines(session, call, timeline, missing, ignoring, since=first) if missing or ignoring else Said([], 0)
+    for line in said.lines:
         if line.what == "freed":
             freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
         else:
@@ -141,7 +151,9 @@ def busy(
     whole = [known or _as_told(key, timeline, told.get(key.int, ())) for key, known in pairs]
     if missing:
         memory.keep(view, revisions, whole)
-    return dict(zip(revisions, whole, strict=True)), freed
+    # They only rise: equal sums are equal revisions. What was read by one statement is of one moment anyway.
+    torn = len(missing) < len(revisions) and said.revisions != sum(revisions[key] for key in missing)
+    return Taken(dict(zip(revisions, whole, strict=True)), freed, torn)
 
 
 def _as_told(key: UUID, timeline: Timeline, told: Sequence[Line]) -> Busy:

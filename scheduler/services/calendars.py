@@ -15,7 +15,7 @@ from scheduler.core.availability import Calendar
 from scheduler.core.bitmap import SLOT_MINUTES, Timeline, counted, runs
 from scheduler.core.call import Call
 from scheduler.core.columns import Stays
-from scheduler.core.errors import NotFound
+from scheduler.core.errors import LostRace, NotFound
 from scheduler.core.gathering import OpenGroup
 from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
@@ -55,6 +55,17 @@ class Loaded:
     since: datetime | None
     #: The groups that can be joined, where they were asked for.
     groups: Sequence[OpenGroup] | None
+    #: Some calendars are later ones than others, so that a visit that went from one to another may be in both.
+    torn: bool
+
+    def require_whole(self, call: Call) -> None:
+        """For who is about to refuse by it. Raises LostRace when all of this may never have been so at once.
+
+        Not on the last try, when whoever is looked at is locked; a search for plans, which locks nobody, ends there.
+        """
+        if self.torn and not call.last_try:
+            detail = "Calendars changed while they were looked at."
+            raise LostRace(detail)
 
     def held(self, key: UUID, window: int) -> list[Held]:
         """The units taken of a resource, as far as they lie among the slots of the window."""
@@ -100,7 +111,7 @@ def load(
         resources, revisions = read.rows, read.revisions
     else:
         resources, revisions = _people(read, place, patient_id, only, at)
-    standing, expired = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
+    standing, expired, torn = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     others = dict(calendars)  # a copy asks no id for its hash
     patient = others.pop(patient_id) if patient_id is not None else None
@@ -122,7 +133,7 @@ def load(
         weekly=partial(_weekly, place, resources, standing),
     )
     known = site, location, policies, revisions, standing, expired, resources, read.visits, place, ignoring, own_hold
-    return Loaded(*known, first, read.groups)
+    return Loaded(*known, first, read.groups, torn)
 
 
 def _weekly(place: Place, resources: Mapping[UUID, Columns], standing: Mapping[UUID, Busy]) -> Weekly:
@@ -142,7 +153,7 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
     Rooms that change places are left out: which of them are free is another matter by now.
     """
     site = loaded.site
-    standing, expired = _standing(
+    standing, expired, _ = _standing(
         session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold, loaded.since
     )
     fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
@@ -162,8 +173,7 @@ def rehearse(session: Session, call: Call, nobody: UUID) -> None:
     for groups in (None, asked_for(call, nobody, "", (timeline.origin, timeline.end))):
         gather(session, call, place, nobody, dosing=True, groups=groups)
     for apart in ([], [nobody]):
-        for _ in lines(session, call, timeline, [nobody], apart):
-            pass
+        lines(session, call, timeline, [nobody], apart)
 
 
 def _standing(
@@ -174,15 +184,16 @@ def _standing(
     ignoring: Sequence[UUID],
     own_hold: UUID | None,
     since: datetime | None,
-) -> tuple[dict[UUID, Busy], frozenset[UUID]]:
-    """What counts of each calendar now, and on whose some hold has expired."""
-    known, freed = busy(session, call, timeline, revisions, ignoring, since=since)
+) -> tuple[dict[UUID, Busy], frozenset[UUID], bool]:
+    """What counts of each calendar now, on whose some hold has expired, and whether the look is torn (`Taken`)."""
+    known, freed, torn = busy(session, call, timeline, revisions, ignoring, since=since)
     held = [key for key, each in known.items() if each.holds]
     if not held and not freed:
-        return known, frozenset()
+        return known, frozenset(), torn
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
     expired = (key for key in held if any(hold.expires_at <= call.now for hold in known[key].holds))
-    return {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}, frozenset(expired)
+    standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}
+    return standing, frozenset(expired), torn
 
 
 def _people(

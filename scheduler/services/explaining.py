@@ -69,8 +69,9 @@ def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFea
 
     The set is minimal: with every other rule lifted there is no plan, and without any one of them as well there is one.
     Where the course has no plan even then, that is said of its beginning up to the first session that cannot be placed.
-    The easiest change to be granted comes first.
+    The easiest change to be granted comes first. Raises LostRace where the calendars have to be looked at again.
     """
+    desk.loaded.require_whole(call)
     case = _Case(desk, planner)
     rules = case.to_blame()
     offers = case.offers(rules) if rules else []

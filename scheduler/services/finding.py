@@ -119,8 +119,8 @@ def find(
     """The place of a wanted visit in the calendar, decided by the core's law.
 
     `moving` is the appointment whose own occupancies do not count, `own_hold` a hold likewise, `at` the location when
-    it has been read before. Raises NotFound, Invalid, LocalTimeFault, or Refused with every reason and the nearest
-    starts that can be booked.
+    it has been read before. Raises NotFound, Invalid, LocalTimeFault, LostRace, or Refused with every reason and the
+    nearest starts that can be booked.
     """
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
@@ -138,6 +138,7 @@ def find(
         found = search.place(loaded, clinic, slot, search.joinable(loaded))
         if found is not None:
             return replace(found, local=local)
+    loaded.require_whole(call)
     if wanted.override is None:
         reasons = search.why_not(loaded, clinic, slot, wanting=True)
         raise Refused(reasons, alternatives=search.nearest(starts_at))

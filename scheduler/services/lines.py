@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Integer,
     Table,
@@ -79,6 +80,13 @@ class Line(NamedTuple):
     until: datetime | None = None
 
 
+class Said(NamedTuple):
+    """What a look at calendars was told, and the sum of their revisions as it was told it."""
+
+    lines: list[Line]
+    revisions: int
+
+
 def lines(
     session: Session,
     call: Call,
@@ -87,7 +95,7 @@ def lines(
     apart: Collection[UUID] = (),
     *,
     since: datetime | None = None,
-) -> list[Line]:
+) -> Said:
     """What is taken of these resources over the timeline; what the appointments `apart` take is told once more.
 
     What ended before `since` is left out.
@@ -105,7 +113,8 @@ def lines(
         },
     )
     held = [line for row in rows if row.held for line in _holds(row, timeline)]
-    return [*_lines([row for row in rows if row.runs], timeline), *held]
+    revisions = sum(row.revisions for row in rows if row.revisions is not None)
+    return Said([*_lines([row for row in rows if row.runs], timeline), *held], revisions)
 
 
 def _lines(rows: Sequence[Any], timeline: Timeline) -> Iterator[Line]:
@@ -154,7 +163,7 @@ def _listed(column: ColumnElement[UUID], name: str) -> ColumnElement[bool]:
 def _statement(among: _Among, *, apart: bool, one_by_one: bool) -> Any:
     """With `one_by_one` each resource's rows are put together by themselves, and none is sorted."""
     wanted = (
-        select(_RESOURCES.id, _RESOURCES.kind)
+        select(_RESOURCES.id, _RESOURCES.kind, _RESOURCES.calendar_revision)
         .where(_RESOURCES.organization_id == bindparam("organization"), among(_RESOURCES.id, "ids"))
         .cte("wanted")
     )
@@ -179,6 +188,7 @@ def _statement(among: _Among, *, apart: bool, one_by_one: bool) -> Any:
         resource_id.label("resource_id"),
         *values,
         as_type(null(), Uuid).label("key"),
+        as_type(null(), BigInteger).label("revisions"),
     )
     freed = (
         select(
@@ -187,12 +197,15 @@ def _statement(among: _Among, *, apart: bool, one_by_one: bool) -> Any:
             runs_of(_ROWS.unit, _ROWS.starts_at, _ROWS.ends_at),
             *[null()] * (len(values) - 1),
             _ROWS.appointment_id,
+            null(),
         )
         .where(*within, among(_ROWS.appointment_id, "apart"))
         .group_by(_ROWS.resource_id, _ROWS.appointment_id)
     )
     besides = [_besides(what, table, place, wanted, len(values) - 1) for what, table, place in _BESIDES]
-    return union_all(taken, *([freed] if apart else []), *besides)
+    revisions = as_type(func.sum(wanted.c.calendar_revision), BigInteger)
+    so_far = select(_said("revisions"), null(), *[null()] * len(values), null(), revisions)
+    return union_all(taken, *([freed] if apart else []), *besides, so_far)
 
 
 def _told(wanted: Any) -> list[Any]:
@@ -228,6 +241,7 @@ def _besides(what: str, table: Any, place: Any, wanted: Any, nothing: int) -> An
             runs_of(literal_column("0", Integer()), table.starts_at, table.ends_at),
             *[null()] * nothing,
             as_type(null(), Uuid) if place is None else place,
+            null(),
         )
         .where(
             table.resource_id.in_(select(wanted.c.id)),  # a join would have SQLite read what everybody has

@@ -111,6 +111,7 @@ def _looks(
         slot, start = timeline.slot(start), start.astimezone(civil.zone(zone))
         place = search.place(loaded, clinic, slot, groups)
         if place is None:
+            loaded.require_whole(call)
             looks.append(Look(key, start, None, search.why_not(loaded, clinic, slot)))
             continue
         clinic = occupied(clinic, place.takings)

@@ -114,6 +114,7 @@ def _found(
         slot = loaded.site.timeline.slot(targets[row.id])
         one = here.place(loaded, clinic, slot, joinable)
         if one is None or (until is not None and one.starts_at < until):
+            loaded.require_whole(call)
             raise Refused([_dated(row, reason) for reason in here.why_not(loaded, clinic, slot) or (_TWICE,)])
         calendars = occupied(clinic, one.takings).calendars
         found[row.id], until = one, one.ends_at

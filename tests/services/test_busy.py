@@ -82,7 +82,7 @@ def test_a_room_knows_whose_its_slots_are(scene: Scene) -> None:
     timeline = Timeline.covering(local("2030-03-04T08:00"), local("2030-03-04T18:00"))
     [stay] = read(scene, room.id, timeline=timeline)[room.id].stays
     assert (UUID(str(stay.key)), stay.room, stay.end - stay.start, stay.fixed) == (visit_id, room.id, 12, False)
-    _, freed = scene.do(lambda session, call: busy(session, call, timeline, {}, [visit_id]))
+    freed = scene.do(lambda session, call: busy(session, call, timeline, {}, [visit_id])).freed
     without = read(scene, room.id, timeline=timeline)[room.id].standing(NOON, {visit_id}, freed[room.id])
     assert (without.lanes, list(without.stays)) == ({0: 0}, [])
 

@@ -169,6 +169,7 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     slot = site.timeline.slot(start)
     found = search.place(loaded, clinic, slot, search.joinable(loaded))
     if found is None:
+        loaded.require_whole(call)
         raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(start))
     return _Again(wanted, original, replace(found, group=found.group or groups.own(session, call, row)))
 
