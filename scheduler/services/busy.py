@@ -25,7 +25,7 @@ from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.columns import Stay, Stays
 from scheduler.core.value import lightweight
-from scheduler.services.lines import LONGEST, NOBODY, Line, Run, Said, keys_in, lines
+from scheduler.services.lines import LONGEST, NOBODY, Answer, Line, Run, keys_in, lines
 from scheduler.services.locks import has_changed_calendars
 
 __all__ = ["LONGEST", "REMEMBERED", "Busy", "Freed", "Held", "busy"]
@@ -141,8 +141,8 @@ def busy(
     missing = [key for key, known in zip(revisions, found, strict=True) if known is None]
     told: dict[int, list[Line]] = {}
     freed: dict[UUID, list[tuple[int, Run]]] = {}
-    said = lines(session, call, timeline, missing, ignoring, since=first) if missing or ignoring else Said([], 0)
-    for line in said.lines:
+    answer = lines(session, call, timeline, missing, ignoring, since=first) if missing or ignoring else Answer([], 0)
+    for line in answer.lines:
         if line.what == "freed":
             freed.setdefault(line.resource_id, []).extend((line.unit, run) for run in line.runs)
         else:
@@ -152,7 +152,7 @@ def busy(
     if missing:
         memory.keep(view, revisions, whole)
     # They only rise: equal sums are equal revisions. What was read by one statement is of one moment anyway.
-    torn = len(missing) < len(revisions) and said.revisions != sum(revisions[key] for key in missing)
+    torn = len(missing) < len(revisions) and answer.revisions != sum(revisions[key] for key in missing)
     return Taken(dict(zip(revisions, whole, strict=True)), freed, torn)
 
 

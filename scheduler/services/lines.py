@@ -80,7 +80,7 @@ class Line(NamedTuple):
     until: datetime | None = None
 
 
-class Said(NamedTuple):
+class Answer(NamedTuple):
     """What a look at calendars was told, and the sum of their revisions as it was told it."""
 
     lines: list[Line]
@@ -95,7 +95,7 @@ def lines(
     apart: Collection[UUID] = (),
     *,
     since: datetime | None = None,
-) -> Said:
+) -> Answer:
     """What is taken of these resources over the timeline; what the appointments `apart` take is told once more.
 
     What ended before `since` is left out.
@@ -114,7 +114,7 @@ def lines(
     )
     held = [line for row in rows if row.held for line in _holds(row, timeline)]
     revisions = sum(row.revisions for row in rows if row.revisions is not None)
-    return Said([*_lines([row for row in rows if row.runs], timeline), *held], revisions)
+    return Answer([*_lines([row for row in rows if row.runs], timeline), *held], revisions)
 
 
 def _lines(rows: Sequence[Any], timeline: Timeline) -> Iterator[Line]:
