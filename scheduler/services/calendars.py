@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -51,6 +51,8 @@ class Loaded:
     #: Appointments whose occupancies do not count, and the hold that does not.
     ignoring: Sequence[UUID]
     own_hold: UUID | None
+    #: Whose time that hold keeps for others too: with them it counts.
+    kept: Collection[UUID]
     #: What is taken was read since then, where that is later than the timeline's beginning: before, all looks free.
     since: datetime | None
     #: The groups that can be joined, where they were asked for.
@@ -84,6 +86,7 @@ def load(
     patient_id: UUID | None = None,
     ignoring: Sequence[UUID] = (),
     own_hold: UUID | None = None,
+    kept: Collection[UUID] = (),
     at: Premises | None = None,
     only: frozenset[str] | None = None,
     dosing: bool = False,
@@ -93,11 +96,10 @@ def load(
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
-    `ignoring` are appointments whose occupancies do not count (the one that moves), `own_hold` a hold likewise; `at` is
-    the location when it was read before, with the patient's clearances; `only` leaves out whoever serves none of these
-    selectors; with `dosing` the patient's visits are read, with `groups` (parameters) groups; `before` is the same look
-    at another time, whose people are read; who looks at no start before `since` need not know what was taken then.
-    Raises NotFound for a location or patient that the organization does not have.
+    `ignoring` are appointments whose occupancies do not count, `own_hold` a hold likewise, but not whom it has `kept`
+    for others; `at` is the location read before, with clearances; `only` leaves out who serves none of these selectors;
+    with `dosing` the patient's visits are read, with `groups` groups; `before` is the same look at another time, whose
+    people are read; nothing need be known before `since`. Raises NotFound for an unknown location or patient.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     first = None if since is None else Timeline.covering(since - _MARGIN, since).origin
@@ -111,7 +113,7 @@ def load(
         resources, revisions = read.rows, read.revisions
     else:
         resources, revisions = _people(read, place, patient_id, only, at)
-    standing, expired, torn = _standing(session, call, timeline, revisions, ignoring, own_hold, first)
+    standing, expired, torn = _standing(session, call, timeline, revisions, ignoring, own_hold, kept, first)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     others = dict(calendars)  # a copy asks no id for its hash
     patient = others.pop(patient_id) if patient_id is not None else None
@@ -133,7 +135,7 @@ def load(
         weekly=partial(_weekly, place, resources, standing),
     )
     known = site, location, policies, revisions, standing, expired, resources, read.visits, place, ignoring, own_hold
-    return Loaded(*known, first, read.groups, torn)
+    return Loaded(*known, kept, first, read.groups, torn)
 
 
 def _weekly(place: Place, resources: Mapping[UUID, Columns], standing: Mapping[UUID, Busy]) -> Weekly:
@@ -154,7 +156,7 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
     """
     site = loaded.site
     standing, expired, _ = _standing(
-        session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold, loaded.since
+        session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold, loaded.kept, loaded.since
     )
     fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
     patient = next((fresh.pop(key) for key, each in list(fresh.items()) if each.kind == "patient"), site.patient)
@@ -183,6 +185,7 @@ def _standing(
     revisions: Mapping[UUID, int],
     ignoring: Sequence[UUID],
     own_hold: UUID | None,
+    kept: Collection[UUID],
     since: datetime | None,
 ) -> tuple[dict[UUID, Busy], frozenset[UUID], bool]:
     """What counts of each calendar now, on whose some hold has expired, and whether the look is torn (`Taken`)."""
@@ -191,8 +194,9 @@ def _standing(
     if not held and not freed:
         return known, frozenset(), torn
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
+    mine = {key: {*ignoring} for key in kept}
     expired = (key for key in held if any(hold.expires_at <= call.now for hold in known[key].holds))
-    standing = {key: each.standing(call.now, out, freed.get(key, ())) for key, each in known.items()}
+    standing = {key: each.standing(call.now, mine.get(key, out), freed.get(key, ())) for key, each in known.items()}
     return standing, frozenset(expired), torn
 
 

@@ -27,7 +27,7 @@ from scheduler.core.site import Site
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_among
-from scheduler.services.group_places import asked_for, joinable, taken_at
+from scheduler.services.group_places import asked_for, joinable, kept_for_others, taken_at
 from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
@@ -125,6 +125,8 @@ def find(
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
+    if own_hold is not None and kind.visit.group is not None:
+        search = replace(search, kept=kept_for_others(session, call, own_hold))
     if call.last_try:  # nothing may be lost any more
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
@@ -175,6 +177,8 @@ class Search:
     at: Premises | None = None
     #: Visits that move together with it: their occupancies do not count either.
     together: tuple[UUID, ...] = ()
+    #: Whom its own hold keeps for others of its group: whoever books beside that group can't have them.
+    kept: frozenset[UUID] = frozenset()
 
     @property
     def _moving(self) -> list[UUID]:
@@ -229,6 +233,7 @@ class Search:
             patient_id=self.wanted.patient_id,
             ignoring=self._moving,
             own_hold=self.own_hold,
+            kept=self.kept,
             at=self.at,
             only=self.kind.demand.selectors if narrow else None,
             dosing=self.kind.visit.kind == "dosing",

@@ -96,6 +96,23 @@ def carried_for_others(session: Session, call: Call, rows: Iterable[Appointment]
     return frozenset(key for key in session.scalars(found) if key is not None)
 
 
+def kept_for_others(session: Session, call: Call, hold_id: UUID) -> frozenset[UUID]:
+    """The room and the staff that a hold takes up for a group in which other holds have places too."""
+    mine, held = _PLACES.alias("mine"), _HOLDS.alias("held")
+    others = exists().where(
+        mine.c.organization_id == call.organization_id,
+        mine.c.hold_id == hold_id,
+        _PLACES.c.organization_id == mine.c.organization_id,
+        _PLACES.c.group_id == mine.c.group_id,
+        held.c.organization_id == _PLACES.c.organization_id,
+        held.c.id == _PLACES.c.hold_id,
+        held.c.id != hold_id,
+        is_living(call.now, held),
+    )
+    theirs = _TAKEN.c.organization_id == call.organization_id, _TAKEN.c.hold_id == hold_id
+    return frozenset(session.scalars(select(_TAKEN.c.resource_id).where(*theirs, _TAKEN.c.role != "patient", others)))
+
+
 def taken_at(
     session: Session,
     call: Call,
