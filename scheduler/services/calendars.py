@@ -194,9 +194,11 @@ def _standing(
     if not held and not freed:
         return known, frozenset(), torn
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
-    mine = {key: {*ignoring} for key in kept}
     expired = (key for key in held if any(hold.expires_at <= call.now for hold in known[key].holds))
-    standing = {key: each.standing(call.now, mine.get(key, out), freed.get(key, ())) for key, each in known.items()}
+    standing = {
+        key: each.standing(call.now, ignoring if key in kept else out, freed.get(key, ()))
+        for key, each in known.items()
+    }
     return standing, frozenset(expired), torn
 
 

@@ -125,13 +125,13 @@ def find(
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
     search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
-    if own_hold is not None and kind.visit.group is not None:
-        search = replace(search, kept=kept_for_others(session, call, own_hold))
     if call.last_try:  # nothing may be lost any more
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).rows))
         search = replace(search, at=premises_of(session, call, wanted))
+    if own_hold is not None and kind.visit.group is not None:
+        search = replace(search, kept=kept_for_others(session, call, own_hold))
     local, starts_at = whole(search.when, search.check_pins)
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
         loaded = search.load(wanted.start, wanted.start, narrow=narrow)
