@@ -25,7 +25,7 @@ LAST_RESORT = "en"
 
 #: An SMS that is too long is said again: with fewer words, under a shorter name, without the phone number, and at
 #: last without the zone, for a reader who lives in it. The templates see the step as `brief`.
-_SENDER_AT = (30, 30, 20, 20, 11)
+_SENDER_AT = (30, 30, 20, 11, 11)
 
 #: An SMS that leads to the visit's page leaves out what stands there: the phone number first, then words, at last the
 #: ride home. Where not even that fits, it leads nowhere and says the rest by itself.

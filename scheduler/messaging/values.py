@@ -27,6 +27,7 @@ _NO_FASTING: Mapping[str, Any] = {
     **{f"{what}_{when}": "" for what in ("food", "liquids", "alcohol") for when in ("until", "since")},
     "food_bare": "",
     "liquids_bare": "",
+    "clear_liquids": False,
     "food_over": False,
     "liquids_over": False,
     "alcohol_over": False,
@@ -129,6 +130,12 @@ def _first_change(values: Values) -> str:
     return values.change(first, values.brief)
 
 
+def _has_clear_liquids(values: Values) -> bool:
+    """Whether there is a time between, in which one may drink and what one drinks must be clear."""
+    food, liquids = values.facts.food_until, values.facts.liquids_until
+    return food is not None and liquids is not None and food < liquids
+
+
 def _drive(values: Values) -> str:
     return values.words[f"drive_{values.facts.no_driving}"] if values.facts.no_driving else ""
 
@@ -167,6 +174,7 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "food_until": lambda v: v.beside(v.facts.food_until),
     "food_since": lambda v: v.since(v.facts.food_until),
     "food_bare": lambda v: v.bare(v.facts.food_until),
+    "clear_liquids": _has_clear_liquids,
     "food_over": lambda v: v.is_over(v.facts.food_until),
     "liquids_over": lambda v: v.is_over(v.facts.liquids_until),
     "alcohol_over": lambda v: v.is_over(v.facts.alcohol_until),
@@ -185,6 +193,8 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "visits": lambda v: "\n".join(map(v.line, v.facts.visits)),
     "also": lambda v: "\n".join(map(v.line, v.facts.also)),
     "also_short": _also_short,
+    "also_bare": lambda v: ", ".join(v.bare(each.starts_at) for each in v.facts.also),
+    "also_count": lambda v: len(v.facts.also),
     "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
     "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
     "changes_brief": _changes_brief,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from scheduler.core.reminders import KINDS
 from scheduler.messaging import render as render_module
 from scheduler.messaging.disclosure import disclosures
-from scheduler.messaging.facts import Moved
+from scheduler.messaging.facts import Line, Moved
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.phrases import Phrases
 from scheduler.messaging.render import (
@@ -46,6 +47,16 @@ def tells_of_changes(kind: str) -> bool:
 
 
 @cache
+def tells_also(kind: str) -> bool:
+    """Whether an SMS of that kind may take other visits along."""
+    return any("also" in (TEMPLATES / locale / kind / "sms.txt").read_text() for locale in LOCALES)
+
+
+def also_of(start: datetime) -> tuple[Line, ...]:
+    return tuple(Line(start + timedelta(hours=hours), "Clinic visit") for hours in (3, 6))
+
+
+@cache
 def hard_texts(locale: str, kind: str, channel: str) -> tuple[Text, ...]:
     """With the long list of changes only where it is told: to phrase it costs more than all the rest."""
     cases = [facts(), *hard_cases()]
@@ -72,7 +83,9 @@ def test_nothing_gives_the_patient_away(locale: str, kind: str, channel: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("locale", MANNERS)
 def test_an_sms_is_one_sms(locale: str, kind: str) -> None:
-    for body in (text.body for text in hard_texts(locale, kind, "sms")):
+    merged = (one._replace(also=also_of(one.starts_at)) for one in hard_cases()) if tells_also(kind) else ()
+    with_others = (render(kind, "sms", one._replace(moved=()), [locale]) for one in merged)
+    for body in (text.body for text in (*hard_texts(locale, kind, "sms"), *with_others)):
         assert septets(body) <= LIMIT, body
         assert to_gsm7(body) == body
         assert "STOP" in body, "every SMS says how to end them"
@@ -116,7 +129,7 @@ def test_an_email_is_tidy(locale: str, kind: str) -> None:
 def test_who_must_fast_is_told_the_very_time(kind: str, channel: str) -> None:
     for link in ("", LINK):
         body = render(kind, channel, facts()._replace(link=link), ["en"]).body
-        assert "No food from 03:00" in body
+        assert ("From 03:00 clear liquids only" if channel == "sms" else "No food from 03:00") in body
         assert "07:00" in body, "when the liquids stop"
         assert "ride home" in body or "take you home" in body or (channel == "sms" and link in body)
         assert "3:00 AM" in render(kind, channel, facts()._replace(link=link), ["en-US"]).body
@@ -132,7 +145,7 @@ def test_how_long_not_to_drive_is_what_the_visit_says(locale: str, drive: str) -
 
 def test_a_fast_from_the_day_before_names_the_day() -> None:
     case = facts(food_until=START - timedelta(hours=12))
-    assert "No food from Tue 21:00" in render("night_before", "sms", case, ["en"]).body
+    assert "From Tue 21:00 clear liquids only" in render("night_before", "sms", case, ["en"]).body
     assert "No food from Tuesday 21:00" in render("night_before", "email", case, ["en"]).body
     assert "desde el martes a las 21:00" in render("night_before", "email", case, ["es"]).body, "not from the sea"
     assert "desde el martes a las 21:00" in speak("night_before", case, ["es"]).words
@@ -141,18 +154,19 @@ def test_a_fast_from_the_day_before_names_the_day() -> None:
 def test_a_fast_across_a_change_of_clocks_names_the_zone() -> None:
     start = datetime(2027, 11, 7, 7, 0, tzinfo=START.tzinfo)
     food = (start.astimezone(UTC) - timedelta(hours=7)).astimezone(START.tzinfo)
-    assert "No food from 01:00 EDT" in render("night_before", "sms", facts(start, food_until=food), ["en"]).body
+    case = facts(start, food_until=food, liquids_until=None)
+    assert "No food from 01:00 EDT" in render("night_before", "sms", case, ["en"]).body
 
 
 #: What in the reader's language stands before the hour at which the fast begins, in writing and in a call.
-FASTING = {"en": r"(No food|eat nothing) from {}", "es": r"[Nn]o coma( nada)? desde (las )?{}"}
+FASTING = {"en": r"(From|(No food|eat nothing) from) {}", "es": r"([Nn]o coma( nada)? d|D)esde (las )?{}"}
 
 
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("kind", ["booked", "remind_24h", "night_before", "rescheduled"])
 def test_a_reader_elsewhere_is_told_by_whose_clock_to_fast(kind: str, locale: str) -> None:
     """At home in Chicago 03:00 would come an hour too late."""
-    for zone, said in (("America/Chicago", "03:00 EST"), ("America/Detroit", "03:00[ ,.]")):
+    for zone, said in (("America/Chicago", "03:00 EST"), ("America/Detroit", "03:00(?! EST)")):
         case = facts(recipient_zone=zone)
         texts = [render(kind, channel, case, [locale]).body for channel in WRITTEN]
         texts += [render(kind, "sms", case._replace(link=link), [locale], one_sms=True).body for link in ("", LINK)]
@@ -183,9 +197,35 @@ def test_who_may_eat_is_not_kept_from_anything_but_drinking() -> None:
 def test_a_fast_that_has_begun_is_not_announced_as_if_it_had_not() -> None:
     late = facts(now=START - timedelta(hours=3))
     plain = late._replace(link="")
-    assert "No food since 03:00 (ate? call +1 212-555-0142)" in render("night_before", "sms", plain, ["en"]).body
-    assert "No food since 03:00 (ate? call" in render("night_before", "sms", late, ["en"]).body
+    said = "Since 03:00 clear liquids only (ate? call"
+    assert f"{said} +1 212-555-0142), from 07:00" in render("night_before", "sms", plain, ["en"]).body
+    assert said in render("night_before", "sms", late, ["en"]).body
+    assert "No food since 03:00 (" in render("night_before", "sms", late._replace(liquids_until=None), ["en"]).body
     assert "nothing since 03:00" in render("night_before", "email", late, ["en"]).body
+
+
+@pytest.mark.parametrize("kind", ["booked", "remind_24h", "night_before", "eske_nasal", "rescheduled"])
+@pytest.mark.parametrize("locale", MANNERS)
+def test_between_the_last_food_and_the_last_drink_only_clear_liquids_are_said_to_be_allowed(
+    locale: str, kind: str
+) -> None:
+    """Who is told of food and of drinks alone has milk with no bad conscience."""
+    clear = "solo l[ií]quidos claros" if locale.startswith("es") else "clear liquids only"
+    for case in (facts(), *hard_cases()):
+        if case.food_until is None:
+            continue
+        for now, link in product((case.food_until - timedelta(hours=9), case.food_until), ("", LINK)):
+            said = case._replace(now=now, link=link)
+            texts = [render(kind, channel, said, [locale]).body for channel in WRITTEN]
+            texts += [render(kind, "sms", said, [locale], one_sms=True).body, speak(kind, said, [locale]).words]
+            assert [text for text in texts if not re.search(clear, text)] == []
+    for minutes in (0, 30):  # nobody is told to drink after the last drink
+        same = facts(liquids_until=START - timedelta(hours=6, minutes=minutes))
+        texts = [
+            *(render(kind, channel, same, [locale]).body for channel in WRITTEN),
+            speak(kind, same, [locale]).words,
+        ]
+        assert [text for text in texts if re.search(clear, text)] == []
 
 
 def test_who_need_not_fast_or_ride_hears_nothing_of_it() -> None:
@@ -245,7 +285,7 @@ def test_a_reader_elsewhere_is_told_whose_clock_it_is() -> None:
     ],
 )
 def test_the_language_falls_back(locales: list[str], found: str, word: str) -> None:
-    text = render("remind_24h", "sms", facts(link=""), locales)
+    text = render("remind_72h", "sms", facts(link=""), locales)
     assert text.locale.startswith(found)
     assert word in text.body
 

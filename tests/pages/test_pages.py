@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import icalendar
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from scheduler.models import VisitTypeRow
 from tests.pages.conftest import Sent
 
 if TYPE_CHECKING:
@@ -43,6 +46,18 @@ def test_the_page_tells_the_visit_and_nothing_else(client: FlaskClient, sent: Se
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert "script" not in answer.text
     assert re.findall(r"(?:src|href|action)=\"(https?:|//)", answer.text) == []
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_who_eats_and_drinks_until_the_same_time_is_not_told_to_drink_clear_liquids_only(
+    client: FlaskClient, sent: Sent
+) -> None:
+    with Session(sent.engine) as session, session.begin():
+        (row,) = session.scalars(select(VisitTypeRow))
+        row.definition = row.definition | {"instructions": {"solids_minutes": 360, "clear_liquids_minutes": 360}}
+    page = text(client.get(sent.path))
+    assert "04:00 No food from then on. 04:00 Nothing to drink from then on." in page
+    assert "clear liquids" not in page
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -238,7 +238,7 @@ def reminders_tell_of_the_new_time(trial: Trial, phone: Page) -> None:
     start = datetime.fromisoformat(at)
     before, letters = len(trial.texts), len(trial.letters)
     trial.run(f"{start:%Y-%m-%d} 07:00")
-    (fasting,) = [text for text in trial.texts[before:] if "No coma desde" in text]
+    (fasting,) = [text for text in trial.texts[before:] if "solo liquidos claros" in text]
     # The new time has not been confirmed: so it is said by mail as well, and at last somebody is to call.
     assert len([letter for letter in trial.letters[letters:] if "comer" in letter]) == 1
     call = trial.clinic.do(lambda s, c: tasks.listed(s, c, tasks.Filter(kind="confirm_by_call"))).items[-1]

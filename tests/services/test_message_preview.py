@@ -52,7 +52,7 @@ class TestPreview:
         assert (night.septets, night.segments) == (septets(night.body or ""), 1)
         assert (night.recipient_zone, night.segments) == ("America/Chicago", 1)
         assert night.body is not None
-        assert "Mon, Mar 11 09:00 EDT. No food from 03:00 EDT" in night.body
+        assert "Mon, Mar 11 09:00 EDT. From 03:00 EDT clear liquids only" in night.body
         assert found["booked"].subject == "Your appointment on Monday, March 11, 2030"
         assert (found["day_of"].status, found["day_of"].reason) == ("suppressed", "quiet_hours")
         assert (found["arrival_no_show"].channel, found["arrival_no_show"].body) == ("task", None)

@@ -115,7 +115,7 @@ class TestMerging:
         assert only_of(clinic, "night_before").status == "pending"
         claim(clinic, clinic.at("2030-03-10 15:00"))
         (night,) = [each for each in claim(clinic, clinic.at("2030-03-10 18:00")) if each.kind == "night_before"]
-        assert "No food from 03:00" in text(night, clinic)
+        assert "From 03:00 clear liquids only" in text(night, clinic)
 
 
 class TestTasks:

@@ -105,7 +105,7 @@ class TestTheLifeOfAVisit:
         assert channels == ["email", "sms", "sms", "email", "email", "sms", "sms", "sms"]
         night = pigeon.carried[2].body
         assert night.startswith(
-            "Harbor: appointment tomorrow, Mon, Mar 11 09:00 EDT. No food from 03:00, no drinks from 07:00."
+            "Harbor: appointment tomorrow, Mon, Mar 11 09:00 EDT. From 03:00 clear liquids only, from 07:00 nothing."
         )
         assert all(disclosures(envelope.subject + envelope.body) == [] for envelope in pigeon.carried)
 
