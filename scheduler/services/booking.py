@@ -65,7 +65,7 @@ def book(
     link = whole(lambda: course_rules.link(session, call, *named), against)
     # While the course was waited for, much may have changed.
     at = premises_of(session, call, wanted) if link is not None else at
-    found = find(session, call, wanted, rules=link, own_hold=hold.id if hold else None, at=at)
+    found = find(session, call, wanted, rules=link, own_hold=hold, at=at)
     appointment = draft(call, wanted, found)
     if link is not None:
         appointment.course_id, appointment.course_session_id = link.course_id, link.session_id

@@ -51,7 +51,7 @@ class Loaded:
     #: Appointments whose occupancies do not count, and the hold that does not.
     ignoring: Sequence[UUID]
     own_hold: UUID | None
-    #: Whose time that hold keeps for others too: with them it counts.
+    #: Whose time these keep for others: with them it counts.
     kept: Collection[UUID]
     #: What is taken was read since then, where that is later than the timeline's beginning: before, all looks free.
     since: datetime | None
@@ -86,7 +86,6 @@ def load(
     patient_id: UUID | None = None,
     ignoring: Sequence[UUID] = (),
     own_hold: UUID | None = None,
-    kept: Collection[UUID] = (),
     at: Premises | None = None,
     only: frozenset[str] | None = None,
     dosing: bool = False,
@@ -96,9 +95,9 @@ def load(
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
-    `ignoring` are appointments whose occupancies do not count, `own_hold` a hold likewise, but not whom it has `kept`
-    for others; `at` is the location read before, with clearances; `only` leaves out who serves none of these selectors;
-    with `dosing` the patient's visits are read, with `groups` groups; `before` is the same look at another time, whose
+    `ignoring` are appointments whose occupancies do not count, `own_hold` a hold likewise; `at` is the location read
+    before, with clearances and whom these keep for others; `only` leaves out who serves none of these selectors; with
+    `dosing` the patient's visits are read, with `groups` groups; `before` is the same look at another time, whose
     people are read; nothing need be known before `since`. Raises NotFound for an unknown location or patient.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
@@ -113,7 +112,7 @@ def load(
         resources, revisions = read.rows, read.revisions
     else:
         resources, revisions = _people(read, place, patient_id, only, at)
-    standing, expired, torn = _standing(session, call, timeline, revisions, ignoring, own_hold, kept, first)
+    standing, expired, torn = _standing(session, call, timeline, revisions, ignoring, own_hold, at.kept, first)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     others = dict(calendars)  # a copy asks no id for its hash
     patient = others.pop(patient_id) if patient_id is not None else None
@@ -135,7 +134,7 @@ def load(
         weekly=partial(_weekly, place, resources, standing),
     )
     known = site, location, policies, revisions, standing, expired, resources, read.visits, place, ignoring, own_hold
-    return Loaded(*known, kept, first, read.groups, torn)
+    return Loaded(*known, at.kept, first, read.groups, torn)
 
 
 def _weekly(place: Place, resources: Mapping[UUID, Columns], standing: Mapping[UUID, Busy]) -> Weekly:
@@ -196,7 +195,7 @@ def _standing(
     out = {*ignoring, *([own_hold] if own_hold is not None else [])}
     expired = (key for key in held if any(hold.expires_at <= call.now for hold in known[key].holds))
     standing = {
-        key: each.standing(call.now, ignoring if key in kept else out, freed.get(key, ()))
+        key: each.standing(call.now, *(((), ()) if key in kept else (out, freed.get(key, ()))))
         for key, each in known.items()
     }
     return standing, frozenset(expired), torn

@@ -24,6 +24,7 @@ from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.site import Site
+from scheduler.models import Hold
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_among
@@ -32,6 +33,7 @@ from scheduler.services.groups import lock_at
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.objecting import check_pins, read_start
+from scheduler.services.occupying import held_group
 from scheduler.services.premises import Premises, premises
 
 #: How far around the wanted start alternatives are looked for, and how many are shown.
@@ -113,7 +115,7 @@ def find(
     *,
     rules: Rules | None = None,
     moving: UUID | None = None,
-    own_hold: UUID | None = None,
+    own_hold: Hold | None = None,
     at: Premises | None = None,
 ) -> Found:
     """The place of a wanted visit in the calendar, decided by the core's law.
@@ -124,14 +126,15 @@ def find(
     """
     at = at or premises_of(session, call, wanted)
     kind = at.asked_for
-    search = Search(session, call, kind, wanted, rules, moving, own_hold, at)
+    search = Search(session, call, kind, wanted, rules, moving, None if own_hold is None else own_hold.id, at)
     if call.last_try:  # nothing may be lost any more
         if kind.visit.group is not None:
             lock_at(session, call, wanted.location_id, wanted.visit_type, wanted.start)
         lock_resources(session, call, list(search.load(wanted.start, wanted.start).rows))
-        search = replace(search, at=premises_of(session, call, wanted))
-    if own_hold is not None and kind.visit.group is not None:
-        search = replace(search, kept=kept_for_others(session, call, own_hold))
+        at = premises_of(session, call, wanted)
+    if own_hold is not None and held_group(own_hold) is not None:
+        at = replace(at, kept=kept_for_others(session, call, own_hold.id))
+    search = replace(search, at=at)
     local, starts_at = whole(search.when, search.check_pins)
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
         loaded = search.load(wanted.start, wanted.start, narrow=narrow)
@@ -177,8 +180,6 @@ class Search:
     at: Premises | None = None
     #: Visits that move together with it: their occupancies do not count either.
     together: tuple[UUID, ...] = ()
-    #: Whom its own hold keeps for others of its group: whoever books beside that group can't have them.
-    kept: frozenset[UUID] = frozenset()
 
     @property
     def _moving(self) -> list[UUID]:
@@ -233,7 +234,6 @@ class Search:
             patient_id=self.wanted.patient_id,
             ignoring=self._moving,
             own_hold=self.own_hold,
-            kept=self.kept,
             at=self.at,
             only=self.kind.demand.selectors if narrow else None,
             dosing=self.kind.visit.kind == "dosing",

@@ -7,12 +7,27 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Table, Uuid, and_, bindparam, exists, func, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import LostRace, Reason
 from scheduler.core.gathering import OpenGroup, Served
+from scheduler.core.lifecycle import LIVE
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
 from scheduler.models.base import UtcDateTime
 from scheduler.services.ready import Ready
@@ -20,6 +35,7 @@ from scheduler.services.ready import Ready
 _GROUPS = cast("Table", Group.__table__)
 _PLACES = cast("Table", GroupPlace.__table__)
 _TAKEN = cast("Table", Occupancy.__table__)
+_VISITS = cast("Table", Appointment.__table__)
 _HOLDS = cast("Table", Hold.__table__)
 
 
@@ -44,7 +60,7 @@ def asked_for(
     """The parameters of `GROUPS`.
 
     The place of the appointment that moves, or of the caller's own hold, counts as free. A group that is served by
-    whoever the appointment that moves takes up is none: there would be nobody left in it.
+    whoever the appointment that moves takes up is none where nobody would be left in it.
     """
     return {
         "organization": call.organization_id,
@@ -73,44 +89,27 @@ def found_among(rows: Iterable[Any], left: Collection[UUID | None] = ()) -> list
 
 
 def carried_for_others(session: Session, call: Call, rows: Iterable[Appointment]) -> frozenset[UUID]:
-    """Those of the visits that take up the room and the staff of a group in which others have places too.
+    """Those of the visits that take up the room and the staff of a group which goes on without them.
 
     No statement is sent where none is in a group.
     """
     grouped = [row.id for row in rows if row.group_id is not None]
     if not grouped:
         return frozenset()
-    mine = _PLACES.alias("mine")
-    together = and_(_PLACES.c.organization_id == mine.c.organization_id, _PLACES.c.group_id == mine.c.group_id)
-    theirs = and_(_TAKEN.c.organization_id == mine.c.organization_id, _TAKEN.c.appointment_id == mine.c.appointment_id)
-    found = (
-        select(mine.c.appointment_id)
-        .join_from(mine, _PLACES, and_(together, _PLACES.c.place != mine.c.place))
-        .where(
-            mine.c.organization_id == call.organization_id,
-            mine.c.appointment_id.in_(grouped),
-            ~is_free(call),
-            exists().where(theirs, _TAKEN.c.role != "patient"),
-        )
+    theirs = _TAKEN.c.organization_id == _PLACES.c.organization_id, _TAKEN.c.appointment_id == _PLACES.c.appointment_id
+    found = select(_PLACES.c.appointment_id).where(
+        _PLACES.c.organization_id == call.organization_id,
+        _PLACES.c.appointment_id.in_(grouped),
+        _goes_on(_PLACES, call.now),
+        exists().where(*theirs, _TAKEN.c.role != "patient"),
     )
     return frozenset(key for key in session.scalars(found) if key is not None)
 
 
 def kept_for_others(session: Session, call: Call, hold_id: UUID) -> frozenset[UUID]:
-    """The room and the staff that a hold takes up for a group in which other holds have places too."""
-    mine, held = _PLACES.alias("mine"), _HOLDS.alias("held")
-    others = exists().where(
-        mine.c.organization_id == call.organization_id,
-        mine.c.hold_id == hold_id,
-        _PLACES.c.organization_id == mine.c.organization_id,
-        _PLACES.c.group_id == mine.c.group_id,
-        held.c.organization_id == _PLACES.c.organization_id,
-        held.c.id == _PLACES.c.hold_id,
-        held.c.id != hold_id,
-        is_living(call.now, held),
-    )
-    theirs = _TAKEN.c.organization_id == call.organization_id, _TAKEN.c.hold_id == hold_id
-    return frozenset(session.scalars(select(_TAKEN.c.resource_id).where(*theirs, _TAKEN.c.role != "patient", others)))
+    """The room and the staff that a hold takes up for a group which goes on without it."""
+    asked = {"organization": call.organization_id, "moving": None, "own_hold": hold_id, "now": call.now}
+    return frozenset(row.resource_id for row in _KEPT.rows(session, asked))
 
 
 def taken_at(
@@ -187,6 +186,50 @@ def _is_free(now: Any, appointment_id: Any, own_hold: Any) -> ColumnElement[bool
     return nobody if appointment_id is None else or_(nobody, _PLACES.c.appointment_id == appointment_id)
 
 
+def _goes_on(mine: FromClause, now: Any) -> ColumnElement[bool]:
+    """Whether somebody else has a place in the group of that place, and what serves it passes on: `groups.leave`."""
+    other, held = _PLACES.alias("other"), _HOLDS.alias("held")
+    coming = [literal_column(f"'{each}'", Text()) for each in sorted(LIVE - {"fulfilled"})]
+    comes = exists().where(
+        _VISITS.c.organization_id == other.c.organization_id,
+        _VISITS.c.id == other.c.appointment_id,
+        _VISITS.c.status.in_(coming),
+    )
+    keeps = exists().where(
+        held.c.organization_id == other.c.organization_id, held.c.id == other.c.hold_id, is_living(now, held)
+    )
+    return exists().where(
+        other.c.organization_id == mine.c.organization_id,
+        other.c.group_id == mine.c.group_id,
+        other.c.place != mine.c.place,
+        or_(comes, keeps),
+    )
+
+
+def _kept() -> Any:
+    """Whom and what the appointment that moves takes up, or the caller's own hold, for a group that goes on without.
+
+    Parameters may be None.
+    """
+    moving, own_hold = (bindparam(name, type_=Uuid()) for name in ("moving", "own_hold"))
+    return union_all(
+        *(
+            select(_TAKEN.c.resource_id)
+            .join_from(_PLACES, _TAKEN, and_(_TAKEN.c.organization_id == _PLACES.c.organization_id, taken == place))
+            .where(
+                _PLACES.c.organization_id == bindparam("organization"),
+                place == whose,
+                _TAKEN.c.role != "patient",
+                _goes_on(_PLACES, bindparam("now", type_=UtcDateTime())),
+            )
+            for place, taken, whose in (
+                (_PLACES.c.appointment_id, _TAKEN.c.appointment_id, moving),
+                (_PLACES.c.hold_id, _TAKEN.c.hold_id, own_hold),
+            )
+        )
+    )
+
+
 def _staffed() -> Any:
     """Each group that begins in a span with who and what serves it, a row for each.
 
@@ -198,7 +241,8 @@ def _staffed() -> Any:
     living = exists().where(
         held.c.organization_id == place.c.organization_id, held.c.id == place.c.hold_id, is_living(now, held)
     )
-    by_visit = _TAKEN.c.appointment_id == place.c.appointment_id, _TAKEN.c.appointment_id.is_distinct_from(moving)
+    stays = or_(place.c.appointment_id.is_distinct_from(moving), _goes_on(place, now))
+    by_visit = _TAKEN.c.appointment_id == place.c.appointment_id, stays
     by_hold = _TAKEN.c.hold_id == place.c.hold_id, living
     return union_all(
         *(
@@ -248,5 +292,5 @@ def _free_places(now: Any, moving: Any) -> Any:
     )
 
 
-GROUPS = _staffed()
-_JOINABLE = Ready(GROUPS)
+GROUPS, KEPT = _staffed(), _kept()
+_JOINABLE, _KEPT = Ready(GROUPS), Ready(KEPT)

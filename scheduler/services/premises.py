@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Row, Table, Text, and_, bindparam, func, select, true
+from sqlalchemy import BigInteger, Row, Table, Text, and_, bindparam, func, literal_column, select, true
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,7 @@ from scheduler.models import (
 from scheduler.services.audit import LISTENING
 from scheduler.services.catalog import Kind, kind_of, unknown_kind
 from scheduler.services.course_facts import PARTS, CourseFacts
+from scheduler.services.group_places import KEPT
 from scheduler.services.jointly import Jointly
 from scheduler.services.locks import turn_at
 from scheduler.services.message_rules import IN_FORCE
@@ -43,7 +44,7 @@ _ORGANIZATIONS = cast("Table", Organization.__table__)
 _VISIT_TYPES = cast("Table", VisitTypeRow.__table__)
 _CLEARANCES = cast("Table", Clearance.__table__)
 _HOLDS = cast("Table", ClinicalHold.__table__)
-_KEPT = cast("Table", Hold.__table__)
+_OWN = cast("Table", Hold.__table__)
 _RESOURCES = cast("Table", Resource.__table__)
 _PATIENTS = cast("Table", Patient.__table__)
 _APPOINTMENTS = cast("Table", Appointment.__table__)
@@ -81,6 +82,8 @@ class Premises:
     moving: str | None = None
     #: The hold that was asked about; None when there is none, over or not.
     hold_id: UUID | None = None
+    #: Whom and what that hold, or the appointment, takes up for a group that goes on without: they are not free.
+    kept: frozenset[UUID] = frozenset()
     #: What its course says of the session that was asked about; None when there is none.
     course: CourseFacts | None = None
     #: To whom a visit would be told, when the location was to be shared.
@@ -120,16 +123,17 @@ def premises(
         "patient": patient_id,
         "moving": moving,
     }
+    looked = asked | {"own_hold": hold_id, "now": call.now}
     course = None
     if share and session.get_bind().dialect.name == "postgresql":
         rows = _IN_TURN.rows(session, asked | {"turn": turn_at(call, location_id)})
     elif share:
         rows = _TOLD.rows(session, asked)
     elif course_session_id is None:
-        rows = _STATEMENT.rows(session, asked | {"hold": hold_id})
+        rows = _STATEMENT.rows(session, looked)
     else:
         session.flush()
-        told = _WITH_COURSE.rows(session, asked | {"hold": hold_id, "course_session": course_session_id})
+        told = _WITH_COURSE.rows(session, looked | {"course_session": course_session_id})
         rows = sorted(told["premises"], key=lambda row: row.clearance_id or NOBODY)
         course = CourseFacts.of(told)
     return _told(rows, location_id, visit_type, course, share=share)
@@ -156,6 +160,7 @@ def _told(
         patient_revision=row.patient_revision,
         moving=row.moving,
         hold_id=None if share else row.hold_id,
+        kept=frozenset(map(UUID, row.kept.split(","))) if not share and row.kept else frozenset(),
         course=course,
         addressee=_addressee(row) if share else None,
         listening=bool(share and row.listening),
@@ -250,12 +255,16 @@ _TURN = select(
 #: What the location says is as it is under the lock.
 _IN_TURN = Ready(_WITH_ADDRESSEE.join(_TURN, true()).with_for_update(read=True, of=_LOCATIONS))
 _TOLD = Ready(_WITH_ADDRESSEE)
-#: For who only looks: with the hold whose time is to count as free.
+_COMMA: Any = literal_column("','", Text())
+#: For who only looks: with the hold whose time is to count as free, and what of it is not.
 _LOOK = _PREMISES.add_columns(
-    select(_KEPT.c.id)
-    .where(_KEPT.c.organization_id == bindparam("organization"), _KEPT.c.id == bindparam("hold"))
+    select(_OWN.c.id)
+    .where(_OWN.c.organization_id == bindparam("organization"), _OWN.c.id == bindparam("own_hold"))
     .scalar_subquery()
-    .label("hold_id")
+    .label("hold_id"),
+    select(func.aggregate_strings(as_type(KEPT.subquery("kept").c.resource_id, Text), _COMMA))
+    .scalar_subquery()
+    .label("kept"),
 )
 _STATEMENT = Ready(_LOOK)
 #: With the course of a session too: rows come in any order then.
