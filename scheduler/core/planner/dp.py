@@ -15,7 +15,7 @@ import numpy as np
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner import effort
-from scheduler.core.planner.grid import Ints
+from scheduler.core.planner.grid import Bools, Ints
 from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
 from scheduler.core.planner.memory import FORBIDDEN, Memory
 from scheduler.core.planner.planes import INF, QUARTER, Bars, Choice, Planes, Points, Sheet
@@ -177,7 +177,7 @@ class Chain:
         here, there = self._stages[place], self._stages[place + 1]
         shape = len(here.sheet.minute), here.last - here.first + 1, self._lanes * self._memory.widths[place]
         best: Points = np.full(shape, INF, dtype=np.int32)
-        near = self._nearest(place)
+        near = self._nearest(place, self._ahead[place + 1])
         for gap in self._planes.gaps(place):
             first, last = max(here.first, there.first - gap), min(here.last, there.last - gap)
             if first > last:
@@ -186,19 +186,18 @@ class Chain:
             if self._clock_matters(place, gap, first, last):
                 points = self._by_the_clock(place, gap, days)
             else:
-                points = self._memory.recalled(place, gap, days, near[:, there.within(first + gap, last + gap)])
-                if here.follow is not None:
-                    told = self._planes.told(place, gap)
-                    leaf = here.follow.after(told, here.columns(first, last), self._expected[here.follow])
-                    points = points + self._memory.spread(place, leaf)
+                points = self._by_the_day(place, gap, days, near[:, there.within(first + gap, last + gap)])
             part = best[:, here.within(first, last)]
             price = np.asarray(self._planes.price_of_gap(place, gap, days), dtype=np.int32)
             np.minimum(part, points + price[..., np.newaxis], out=part)
         return best
 
-    def _nearest(self, place: int) -> Points:
-        """[rows, days of the next] the best start of the next main session on each day, seen from each row of this."""
-        prices, after = self._time_of_day(place), self._ahead[place + 1]
+    def _nearest(self, place: int, after: Points) -> Points:
+        """[rows, days of the next] the best start of the next main session on each day, seen from each row of this.
+
+        `after`: the price of each of its starts, with all that comes from there on.
+        """
+        prices = self._time_of_day(place)
         if not prices.any():
             any_row: Points = after.min(axis=0, keepdims=True)
             return any_row
@@ -232,18 +231,28 @@ class Chain:
             quarters *= 2
         return np.minimum(best, wide, out=best)
 
+    def _by_the_day(self, place: int, gap: int, days: Ints, near: Points) -> Points:
+        """The step where the day alone tells what may follow: `near` is the best start of the next session on each."""
+        here = self._stages[place]
+        points = self._memory.recalled(place, gap, days, near)
+        if here.follow is None:
+            return points
+        told, columns = self._planes.told(place, gap), here.columns(int(days[0]), int(days[-1]))
+        return points + self._memory.spread(place, here.follow.after(told, columns, self._expected[here.follow]))
+
     def _by_the_clock(self, place: int, gap: int, days: Ints) -> Points:
-        """The step where the day alone does not tell what may follow: each start of the next session by itself."""
+        """The step where the day alone does not tell what may follow: such starts of the next session one by one."""
         here, there = self._stages[place], self._stages[place + 1]
         first, last = int(days[0]), int(days[-1])
-        cells = (slice(None), here.columns(first, last))
+        columns = here.columns(first, last)
         starts = there.sheet.slot[:, there.columns(first + gap, last + gap)]
         after = self._ahead[place + 1][:, there.within(first + gap, last + gap)]
-        after = self._memory.recalled(place, gap, days, after)
+        close = self._close(place, gap, columns, (starts, starts))[..., np.newaxis]
+        best = self._by_the_day(place, gap, days, self._nearest(place, np.where(close, np.int32(INF), after)))
+        after = self._memory.recalled(place, gap, days, np.where(close, after, np.int32(INF)))
         prices = self._time_of_day(place)
-        best: Points = np.full((1,), INF, dtype=np.int32)
         for row in np.nonzero((after < INF).any(axis=(1, 2)))[0]:
-            between = self._memory.spread(place, self._between(place, gap, cells, starts[row]))
+            between = self._memory.spread(place, self._between(place, gap, (EVERY, columns), starts[row]))
             best = np.minimum(best, between + prices[:, row, np.newaxis, np.newaxis] + after[row])
         return best
 
@@ -310,16 +319,25 @@ class Chain:
     def _matters(self, place: int, gap: int, first: int, last: int) -> bool:
         if first > last:
             return False
-        here, there = self._stages[place], self._stages[place + 1]
-        columns, following = here.columns(first, last), there.columns(first + gap, last + gap)
-        least, most = self._distance(place)
-        soonest, latest = there.sheet.soonest[following], there.sheet.latest[following]
-        used = (soonest < INF) & (here.sheet.soonest[columns] < INF)
-        too_soon = here.sheet.latest[columns] + least > soonest
-        if (used & (too_soon | (here.sheet.soonest[columns] + most < latest))).any():
-            return True
-        told = self._planes.told(place, gap)
-        return here.follow is not None and told is not None and here.follow.may_run_into(told, columns, soonest)
+        here, there = self._stages[place].sheet, self._stages[place + 1].sheet
+        columns = self._stages[place].columns(first, last)
+        following = self._stages[place + 1].columns(first + gap, last + gap)
+        soonest, latest = there.soonest[following], there.latest[following]
+        used = (soonest < INF) & (here.soonest[columns] < INF)
+        return bool((used & self._close(place, gap, columns, (soonest, latest))).any())
+
+    def _close(self, place: int, gap: int, columns: slice, starts: tuple[Ints, Ints]) -> Bools:
+        """[..., days] whether, of some starts of the next main session, the first may be too soon or the last too late.
+
+        That is: for some start of this main session on that day, or for its leaf, though the days are lawful.
+        """
+        here, (least, most) = self._stages[place], self._distance(place)
+        soonest, latest = starts
+        over, told = here.sheet.latest[columns] + least, self._planes.told(place, gap)
+        if here.follow is not None and told is not None:
+            over = np.maximum(over, here.follow.over(told, columns))
+        close: Bools = (over > soonest) | (here.sheet.soonest[columns] + most < latest)
+        return close
 
     def _distance(self, place: int) -> tuple[int, int]:
         """How many slots the next main session starts after this one, at least and at most."""

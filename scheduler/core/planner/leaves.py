@@ -166,16 +166,17 @@ class Follow:
                 found.append((int(points[best]), int(self._options.slot[part][best])))
         return min(found)[1]
 
-    def may_run_into(self, gap: int, columns: slice, next_start: Ints) -> bool:
-        """Whether days alone do not tell that the leaf is over when, `gap` days later, the next main session starts.
+    def over(self, gap: int, columns: slice) -> Ints:
+        """[days] the slot by which it is over whichever of its starts it takes, as far as days tell: -INF with none.
 
-        `next_start`: the first slot at which that may start, for each column.
+        `gap`: days to the next main session; -INF as well where it never runs into that.
         """
         if self.keeps_off:
-            return False
-        start, end = self._stretches((slice(None), columns), gap, None)[0]
+            return np.full(len(self._days[columns]), -INF)
+        start, end = self._stretches((EVERY, columns), gap, None)[0]
         last = self._options.slot[np.maximum(end - 1, 0)] + self._leaf.minutes // SLOT_MINUTES
-        return bool(((end > start) & (last > next_start)).any())
+        ends: Ints = np.where(end > start, last, -INF).max(axis=0)
+        return ends
 
     def _over_by_midnight(self, planes: Planes) -> bool:
         """Whether it ends on the day on which it begins, whenever that is."""

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.core.planner import Problem, plan, verify
+from scheduler.core.planner import Problem, Window, plan, verify
+from scheduler.core.planner.dp import Chain
 from scheduler.core.planner.search import Search
 from tests.core.planner.handmade import course as handmade
-from tests.core.planner.handmade import each, main, people
+from tests.core.planner.handmade import each, leaf, main, people
 from tests.core.planner.instances import course, grid, long_course, ruled
 
 
@@ -60,3 +61,21 @@ def test_how_far_the_grid_goes_costs_a_course_of_the_same_person_nothing() -> No
         return search._planes.effort
 
     assert effort(60) == effort(240)
+
+
+def test_day_and_night_only_starts_near_midnight_are_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A talk of three quarters that begins late in the evening runs into doses of the next day's first half hour."""
+    where = grid(days=12, row_minutes=15)
+    always = each(range(12), *(quarter / 4 for quarter in range(96)), where=where)
+    talk = leaf("talk", always, Window(1440, 2880, 4320, "end"), minutes=45)
+    looks: list[int] = []
+    between = Chain._between
+    monkeypatch.setattr(
+        Chain, "_between", lambda chain, place, *rest: looks.append(place) or between(chain, place, *rest)
+    )
+    problem = handmade(main("a", always, leaf=talk), main("b", always, (2, 2, 3)), grid=where)
+    found = plan(problem)
+    assert found is not None
+    assert verify(problem, found) == []
+    in_two_gaps, to_follow_the_plan = 2 * 2, 1
+    assert len(looks) == in_two_gaps + to_follow_the_plan
