@@ -144,6 +144,10 @@ def _read_need(item: Node, earlier: list[Segment]) -> Need:
     mode = cast("Mode", item.choice("mode", _MODES))
     if mode != "shared" and item.has("units"):
         item.fault("units", "units_not_shared", f"Only a shared need counts units; this one is {mode}.")
+    if mode == "present":  # whoever is there: nobody in particular, and one is enough
+        for key in ("count", "same_as"):
+            if item.has(key):
+                item.fault(key, "only_present", f"Who is only to be present takes no '{key}'.")
     need = Need(
         kind=_NEED_KEYS[named[0]] if named else "role",
         code=item.code(named[0]) if named else "",
@@ -152,7 +156,7 @@ def _read_need(item: Node, earlier: list[Segment]) -> Need:
         count=item.whole("count", least=1, most=MOST_OF_A_KIND, default=1) or 1,
         same_as=item.optional_code("same_as"),
     )
-    if need.same_as is not None:
+    if need.same_as is not None and mode != "present":
         _check_same_as(item, need, earlier)
     return need
 
@@ -161,18 +165,20 @@ def _check_same_as(item: Node, need: Need, earlier: list[Segment]) -> None:
     like = next((segment for segment in earlier if segment.name == need.same_as), None)
     if like is None:
         item.fault("same_as", "unknown_segment", f"There is no earlier segment '{need.same_as}'.")
-    elif all(other.selector != need.selector for other in like.needs):
-        detail = f"Segment '{like.name}' has no need for {need.selector}, so nobody there can be the same."
+    elif all(other.selector != need.selector or other.mode == "present" for other in like.needs):
+        detail = f"Segment '{like.name}' takes up nobody for {need.selector}, so nobody there can be the same."
         item.fault("same_as", "no_such_need", detail)
 
 
 def _check_needs_once(node: Node, index: int, segment: Segment) -> None:
-    seen: set[tuple[str, str]] = set()
+    """What takes somebody up is one need for each role or type: two could not be told apart in the next segment."""
+    seen: set[tuple[str, bool]] = set()
     for place, need in enumerate(segment.needs):
-        if need.code and (need.selector, need.mode) in seen:
+        way = need.selector, need.mode == "present"
+        if need.code and way in seen:
             where = ("segments", index, "needs", place)
-            node.fault(where, "duplicate_need", f"{need.selector} is needed twice in the same way: use count.")
-        seen.add((need.selector, need.mode))
+            node.fault(where, "duplicate_need", f"{need.selector} is needed twice in this segment: use count.")
+        seen.add(way)
 
 
 def _check_patient_span(node: Node, segments: list[Segment]) -> None:
