@@ -20,6 +20,7 @@ from scheduler.core.doses import dose_bars
 from scheduler.core.errors import Reason, Refused, together, whole
 from scheduler.core.explain import why_not
 from scheduler.core.gathering import OpenGroup, begun, fitting
+from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
@@ -274,13 +275,14 @@ class Search:
         }
 
     def nearest(self, starts_at: datetime) -> list[datetime]:
-        """Up to five starts that can be booked, the nearest to the wanted one, or to the bounds that it is beyond."""
+        """Up to five starts that can be booked as they are written, the nearest to the wanted one or its bounds."""
         now, at = self.call.now, self.at or premises_of(self.session, self.call, self.wanted)
         earliest, latest = at.policies.starts(now, self.wanted.by)
         centre = min(max(starts_at, earliest), latest)
         loaded = self.load(max(centre - NEARBY[0], now), centre + NEARBY[1])
         middle = loaded.site.timeline.slot(starts_at)
-        found = islice(self.seats(loaded, order=lambda slot: (abs(slot - middle), slot)), ALTERNATIVES)
+        plain = wished_starts(Wish(), loaded.site.time_zone, loaded.site.timeline)
+        found = islice(self.seats(loaded, plain, order=lambda slot: (abs(slot - middle), slot)), ALTERNATIVES)
         where = zone(loaded.site.time_zone)
         return sorted(loaded.site.timeline.instant(slot).astimezone(where) for slot, _ in found)
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.civil import to_instant, to_local, zone
-from scheduler.core.errors import LocalTimeFault
+from scheduler.core.errors import LocalTimeFault, Refused
 from scheduler.core.localgrid import Wish
 from scheduler.models import Appointment, Message
 from scheduler.services import availability, booking, holds, series
@@ -156,12 +156,24 @@ def comes_through(clinic: Clinic, change: Change) -> None:
     moving = at(clinic, change.wall + timedelta(minutes=5)).start
     with pytest.raises(LocalTimeFault):
         clinic.do(lambda s, c: booking.reschedule(s, c, visit.id, moving))
+    instead_of_what_is_taken(clinic, change)
     long = book(clinic, at(clinic, change.wall - timedelta(minutes=5), "long"))
     assert long.ends_at - long.starts_at == timedelta(minutes=135), "two hours of watching are two real hours"
     shift = to_local(long.ends_at, change.zone) - to_local(long.starts_at, change.zone) - timedelta(minutes=135)
     assert shift == timedelta(minutes=-change.minutes if change.back else change.minutes)
     expires(clinic, change)
     stays_weekly(clinic, change)
+
+
+def instead_of_what_is_taken(clinic: Clinic, change: Change) -> None:
+    """What a refusal offers can be sent back as it is written."""
+    taken = change.wall - timedelta(minutes=65)
+    book(clinic, at(clinic, taken))
+    with pytest.raises(Refused) as caught:
+        book(clinic, at(clinic, taken))
+    assert len(caught.value.alternatives) == 5
+    for start in caught.value.alternatives:
+        assert would_start(clinic, Wanted(clinic.patient(), "talk", clinic.location_id, start)) == start
 
 
 def expires(clinic: Clinic, change: Change) -> None:
