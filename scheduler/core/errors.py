@@ -182,8 +182,9 @@ class Refused(SchedulingError):
 class SlotTaken(Refused):
     """The database's own guard, `no_double_booking`, refused the write. `database.transact` looks and tries again."""
 
-    def __init__(self) -> None:
-        super().__init__([Reason("resource_busy", "Something that the visit needs is taken at this time.")])
+    def __init__(self, reason: Reason | None = None) -> None:
+        detail = "Something that the visit needs is taken at this time."
+        super().__init__([reason or Reason("resource_busy", detail)])
 
 
 class LostRace(SchedulingError):

@@ -239,7 +239,8 @@ class _Pen:
         units = lowest_free(mine, total, start, end, wanted)
         if units is None:
             self.look_again()
-            near, units = repacked(self.session, self.call, taking.resource_id, total, start, end, wanted)
+            where = self.loaded.site.time_zone
+            near, units = repacked(self.session, self.call, taking.resource_id, total, start, end, wanted, where)
             # Extra units are numbered by themselves.
             mine[:] = [each for each in mine if each.unit >= total or not is_near(each, start, end)] + near
         mine += [Held(unit, start, end) for unit in units]
@@ -299,5 +300,6 @@ class _Pen:
 
     def put_down(self) -> None:
         """What is pending goes onto the sheet."""
+        self.sheet.time_zone = self.loaded.site.time_zone
         self.sheet.add(_ROWS, sorted(self.rows, key=lambda row: (row["resource_id"], row["unit"], row["starts_at"])))
         self.rows.clear()

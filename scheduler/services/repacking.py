@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -38,16 +39,24 @@ def is_near(held: Held, start: datetime, end: datetime) -> bool:
 
 
 def repacked(
-    session: Session, call: Call, resource_id: UUID, total: int, start: datetime, end: datetime, wanted: int
+    session: Session,
+    call: Call,
+    resource_id: UUID,
+    total: int,
+    start: datetime,
+    end: datetime,
+    wanted: int,
+    time_zone: str = "UTC",
 ) -> tuple[list[Held], list[int]]:
     """Number the resource's units anew around [start, end) so that `wanted` whole ones are free; says which.
 
     Other visits keep their times and people; only the book-keeping changes. The guard looks at each row by itself, so
-    the rows are set aside (`blocking` false), renumbered, and set back.
+    the rows are set aside (`blocking` false), renumbered, and set back. Should it refuse all the same, it does so in
+    times of that zone.
     """
     mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.resource_id == resource_id
     rows = session.execute(
-        select(_ROWS.c.id, _ROWS.c.unit, _ROWS.c.starts_at, _ROWS.c.ends_at).where(
+        select(_ROWS).where(
             *mine,
             _ROWS.c.blocking,
             _ROWS.c.unit < total,
@@ -67,7 +76,9 @@ def repacked(
     session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=False))
     for row in moving:
         session.execute(update(_ROWS).where(*mine, _ROWS.c.id == row.id).values(unit=chosen[row.id]))
-    guarded(session, lambda: session.execute(update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
+    back = update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=True)
+    theirs = [{**row._asdict(), "unit": chosen[row.id]} for row in moving]
+    guarded(session, partial(session.execute, back), theirs, time_zone)
     held = [Held(chosen.get(row.id, row.unit), row.starts_at, row.ends_at) for row in rows]
     return held, [chosen[ordinal] for ordinal in range(wanted)]
 
@@ -98,7 +109,9 @@ def rebind(
     session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=False))
     for row in moving:
         session.execute(update(_ROWS).where(mine, _ROWS.c.id == row.id).values(resource_id=room_of[row.id]))
-    guarded(session, lambda: session.execute(update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=True)))
+    back = update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=True)
+    theirs = [{**row._asdict(), "resource_id": room_of[row.id]} for row in moving]
+    guarded(session, partial(session.execute, back), theirs, loaded.site.time_zone)
     now = {room: [each for each in held.get(room, ()) if not is_near(each, start, end)] for room in taking.pool}
     for row in rows:
         now[room_of[row.id]].append(Held(row.unit, row.starts_at, row.ends_at))
@@ -115,16 +128,7 @@ def _owner(row: Row[Any]) -> UUID:
 
 
 def _pool_rows(session: Session, call: Call, rooms: tuple[UUID, ...], start: datetime, end: datetime) -> list[Row[Any]]:
-    chosen = select(
-        _ROWS.c.id,
-        _ROWS.c.resource_id,
-        _ROWS.c.unit,
-        _ROWS.c.starts_at,
-        _ROWS.c.ends_at,
-        _ROWS.c.appointment_id,
-        _ROWS.c.hold_id,
-        _ROWS.c.fixed,
-    ).where(
+    chosen = select(_ROWS).where(
         _ROWS.c.organization_id == call.organization_id,
         _ROWS.c.resource_id.in_(rooms),
         _ROWS.c.blocking,

@@ -16,12 +16,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import manager_of_class
 
-from scheduler.core.errors import LostRace, SlotTaken
-from scheduler.models import NO_DOUBLE_BOOKING, Base
+from scheduler.core.errors import LostRace
+from scheduler.models import NO_DOUBLE_BOOKING, Base, Occupancy
+from scheduler.services.collisions import collision
 from scheduler.services.given import as_text, given
 from scheduler.services.ready import Ready
 
 Row = TypeVar("Row", bound=Base)
+
+_OCCUPANCIES = cast("Table", Occupancy.__table__)
 
 
 class _Part(NamedTuple):
@@ -38,6 +41,8 @@ class Sheet:
     def __init__(self) -> None:
         self._parts: dict[_Part, list[Mapping[str, Any]]] = {}
         self._new: list[Base] = []
+        #: In whose offset a refusal tells its times.
+        self.time_zone = "UTC"
 
     def add(self, table: Table, rows: Sequence[Mapping[str, Any]], *, once: bool = False) -> None:
         """Rows of one table, alike in their columns; no default is filled in."""
@@ -57,7 +62,8 @@ class Sheet:
     def put_down(self, session: Session) -> None:
         """Write all that waits. Raises SlotTaken or LostRace; nothing of the transaction may be kept then."""
         if self._parts:
-            guarded(session, lambda: self._write(session))
+            taking = [row for part, rows in self._parts.items() if part.table is _OCCUPANCIES for row in rows]
+            guarded(session, lambda: self._write(session), taking, self.time_zone)
         for row in self._new:
             make_transient_to_detached(row)
             session.add(row)
@@ -79,8 +85,16 @@ def unwritten(of: type[Row], **values: Any) -> Row:
     return made
 
 
-def guarded(session: Session, act: Callable[[], object]) -> None:
-    """Run a write; the names of two guards, and only those, become SlotTaken and LostRace."""
+def guarded(
+    session: Session,
+    act: Callable[[], object],
+    taking: Sequence[Mapping[str, Any]] = (),
+    time_zone: str = "UTC",
+) -> None:
+    """Run a write; the names of two guards, and only those, become SlotTaken and LostRace.
+
+    `taking` are the rows of occupancies in it, and the zone is that of the times in a refusal.
+    """
     try:
         act()
         session.flush()
@@ -88,7 +102,7 @@ def guarded(session: Session, act: Callable[[], object]) -> None:
         said = str(error.orig)
         # A sharded database appends a number to the constraint's name.
         if NO_DOUBLE_BOOKING in said:
-            raise SlotTaken from error
+            raise collision(session, error, [row for row in taking if row["blocking"]], time_zone) from error
         if "live_session" in said or "appointments.course_session_id" in said:
             detail = "That session of the course has just been booked."
             raise LostRace(detail) from error

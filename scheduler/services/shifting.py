@@ -6,6 +6,7 @@ Whether anything stands in the way is decided here, under the caller's locks; wh
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -52,7 +53,8 @@ def shift(session: Session, call: Call, appointment_id: UUID, delta: timedelta) 
             unit = _unit(session, call, row, whose, start, end)
         moved = update(_ROWS).where(*mine, _ROWS.c.id == row.id)
         values = {"starts_at": start, "ends_at": end, "unit": unit, "blocking": row.blocking}
-        guarded(session, lambda moved=moved, values=values: session.execute(moved.values(values)))  # type: ignore[misc]
+        arriving = moved.values(values)
+        guarded(session, partial(session.execute, arriving), [{**row._asdict(), **values}])
 
 
 def _is_away(session: Session, call: Call, resource_id: UUID, start: datetime, end: datetime) -> bool:

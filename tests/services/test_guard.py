@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, Table, insert, select, update
@@ -16,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import SlotTaken
 from scheduler.models import Appointment, Occupancy, new_id
-from scheduler.services import finding
+from scheduler.services import booking, finding, repacking
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.calendars import Loaded
-from tests.clinic import Clinic
+from tests.clinic import Clinic, segment, visit_type
 from tests.desk import book, count, open_clinic
 
 _ROWS = cast("Table", Occupancy.__table__)
@@ -101,13 +102,43 @@ class TestTheDatabaseItself:
         def blind(*args: Any, **kwargs: Any) -> Loaded:
             loaded = look(*args, **kwargs)
             empty = {key: replace(each, taken=(0,) * each.units) for key, each in loaded.site.calendars.items()}
+            patient = loaded.site.patient and replace(loaded.site.patient, taken=(0,))
             nothing = {key: replace(each, lanes={}) for key, each in loaded.standing.items()}
-            return replace(loaded, site=replace(loaded.site, calendars=empty), standing=nothing)
+            return replace(loaded, site=replace(loaded.site, calendars=empty, patient=patient), standing=nothing)
 
         monkeypatch.setattr(finding, "load", blind)
-        with pytest.raises(SlotTaken):
-            book(clinic, clinic.patient(), "talk", "2030-03-04 10:30")
+        asked: list[tuple[UUID, str, set[str | None]]] = [
+            (clinic.patient(), "talk", {"therapist", "consult"}),
+            (taken.row.patient_id, "alone", {None}),
+        ]
+        clinic.visit(visit_type("alone", segment("alone", 60)))
+        for who, code, roles in asked:
+            with pytest.raises(SlotTaken) as caught:
+                book(clinic, who, code, "2030-03-04 10:30")
+            [reason] = caught.value.reasons  # who is in the way, and for how long, as any other conflict says it
+            named = {(part.role, part.resource_id) for part in taken.participants} | {(None, None)}
+            assert reason.role in roles
+            assert (reason.role, reason.resource_id) in named
+            assert (reason.start, reason.end) == (taken.row.starts_at, taken.row.ends_at)
+            assert reason.start is not None
+            assert reason.start.utcoffset() == timedelta(hours=-5), "by the clinic's clock"
+            assert caught.value.code == ("resource_busy" if reason.role else "patient_busy")
         assert count(clinic, Appointment) == 1
+
+    def test_what_is_numbered_anew_onto_somebody_says_onto_whom(
+        self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Sabotage: everybody who is numbered anew gets the first unit."""
+        nurse = clinic.staff("nurse", units=2)
+        for _ in range(3):
+            clinic.room("bay")
+        made = [book(clinic, clinic.patient(), "watch", f"2030-03-04 {start}") for start in ("09:30", "10:00")]
+        clinic.do(lambda s, c: booking.cancel(s, c, made[0].id, reason="ill", by="patient"))
+        book(clinic, clinic.patient(), "watch", "2030-03-04 09:00")
+        monkeypatch.setattr(repacking, "repack", lambda spans, _: dict.fromkeys([each[0] for each in spans], 0))
+        with pytest.raises(SlotTaken) as caught:
+            book(clinic, clinic.patient(), "watch", "2030-03-04 09:30")
+        assert caught.value.reasons[0].resource_id == nurse
 
     def _offer(self, session: Session, rows: list[dict[str, Any]]) -> None:
         """Insert each row by itself; those that are refused are passed over."""
