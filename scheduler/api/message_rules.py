@@ -141,7 +141,7 @@ def get_message_rules(session: Session, call: Call) -> Any:
     scope="messages:write", takes=MessageRulesPut, gives=MessageRulesSchema, refuses=(NotFound,), if_match="optional"
 )
 def put_message_rules(session: Session, call: Call, body: dict[str, Any], *, revision: int | None) -> Any:
-    """Put a new version of all rules in force. Every fault in them is named. Booked visits follow within a day."""
+    """Put a new version of all rules in force. Every fault in them is named. Booked visits follow within the hour."""
     return _document(session, call, message_rules.change(session, call, body.get("rules"), revision))
 
 

@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, bindparam, select
+from sqlalchemy import Table, Text, bindparam, delete, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision, refuse
 from scheduler.core.reminders import Rule, parse_rules
-from scheduler.models import MessageRules, Organization, new_id
+from scheduler.models import MessageReview, MessageRules, Organization, new_id
 from scheduler.services import audit, shipped
 from scheduler.services.catalog import visit_kinds
 
@@ -90,7 +90,7 @@ def version(session: Session, call: Call, version_id: UUID | None) -> tuple[Rule
 
 
 def change(session: Session, call: Call, items: Any, revision: int | None = None) -> RuleSet:
-    """Put a whole new version in force. Visits that are booked follow it when they are next looked at, within a day.
+    """Put a whole new version in force. Visits that are booked follow it when they are next looked at, within the hour.
 
     Raises Invalid with every fault, StaleRevision.
     """
@@ -107,6 +107,8 @@ def change(session: Session, call: Call, items: Any, revision: int | None = None
     if documents == held.items:
         return held
     _add(session, call, held.revision + 1, documents)
+    # All are looked at anew, those too that were today.
+    session.execute(delete(MessageReview).where(MessageReview.organization_id == call.organization_id))
     audit.note(
         session,
         call,

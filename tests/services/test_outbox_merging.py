@@ -193,6 +193,42 @@ class TestReview:
         assert (owed["day_of"].status, owed["day_of"].reason) == ("suppressed", "rule_changed")
         assert owed["booked"].status == "pending", "news is the change's own"
 
+    def test_a_rule_that_comes_back_brings_its_messages_back(self, clinic: Clinic) -> None:
+        """Taken out by mistake, the word on when to stop eating must not stay away from all who are booked already."""
+        book(clinic, clinic.patient(), "fasted", "2030-03-11 09:00")
+        self.review(clinic)
+        before = {row.rule: (row.due_at, row.status) for row in messages(clinic)}
+        without = [r | {"enabled": r["key"] not in {"night_before", "remind_72h"}} for r in shipped.message_rules()]
+        for rules, gone in ((without, True), (shipped.message_rules(), False)):
+            clinic.do(lambda s, c, rules=rules: message_rules.change(s, c, rules))
+            self.review(clinic)  # of the same day
+            owed = by_rule(clinic)
+            assert (owed["remind_72h"].reason == "rule_changed") is gone
+            assert (owed["night_before"].status, owed["night_before+call"].status) == (
+                ("suppressed",) * 2 if gone else ("pending",) * 2
+            )
+        assert {row.rule: (row.due_at, row.status) for row in messages(clinic)} == before
+        assert [row.called_off_at for row in messages(clinic) if row.status == "pending" and row.called_off_at] == []
+
+    def test_what_was_not_sent_for_a_rule_s_sake_is_sent_by_another_rule(self, clinic: Clinic) -> None:
+        patient = clinic.patient()
+        book(clinic, patient, "session", "2030-03-04 09:30")
+        owed = by_rule(clinic)
+        assert (owed["remind_72h"].reason, owed["day_of"].reason) == ("past", "quiet_hours")
+        rules = shipped.message_rules()
+        next(rule for rule in rules if rule["key"] == "remind_72h")["at"] = {"anchor": "start", "days": -2}
+        day_of = next(rule for rule in rules if rule["key"] == "day_of")
+        day_of |= {"at": {"anchor": "start", "minutes": -15}, "expires": {"anchor": "start"}}
+        clinic.do(lambda s, c: message_rules.change(s, c, rules))
+        self.review(clinic)
+        owed = by_rule(clinic)
+        assert (owed["remind_72h"].status, owed["remind_72h"].due_at) == ("pending", clinic.at("2030-03-02 09:30"))
+        assert (owed["day_of"].status, owed["day_of"].due_at) == ("pending", clinic.at("2030-03-04 09:15"))
+        cancel(clinic, owed["day_of"].appointment_id)
+        clinic.do(lambda s, c: message_rules.change(s, c, shipped.message_rules()))
+        self.review(clinic)
+        assert {row.status for row in messages(clinic, Message.rule.in_(("remind_72h", "day_of")))} == {"suppressed"}
+
 
 def only_id(clinic: Clinic, letter: Letter) -> Message:
     return messages(clinic, Message.id == letter.id)[0]

@@ -48,7 +48,7 @@ def reminders(session: Session, call: Call) -> Iterator[str]:
 def _settled(session: Session, call: Call) -> tuple[Sequence[Rule], Sequence[Rule]]:
     """The rules in force by which every visit has its messages: a near one, and one that no review has come to yet.
 
-    Of those that were edited, the review brings near visits in line within a day, the others when they come nearer.
+    Of those that were edited, the review brings near visits in line within the hour, the others when they come nearer.
     What depends on other visits of the course is left out: it changes with them.
     """
     versions = select(_RULES.c.id, _RULES.c.created_at).where(_RULES.c.organization_id == call.organization_id)

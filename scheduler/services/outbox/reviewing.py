@@ -31,6 +31,8 @@ _BEGIN = {
     "postgresql": postgresql.insert(_REVIEWS).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(_REVIEWS).on_conflict_do_nothing(),
 }
+#: Why a message is not sent that would be, were the rules or the patient's quiet hours others.
+_DECIDED_BY_RULES = frozenset({"rule_changed", "quiet_hours", "past", "too_late"})
 _MENDED = ("kind", "channel", "due_at", "expires_at", "context")
 
 
@@ -59,9 +61,9 @@ def repair(session: Session, call: Call, visits: Sequence[Appointment]) -> None:
         lost += _omitted(wanted, there)
         for key, row in there.items():
             base, follows, _ = key.partition("+")
-            if follows and (base not in there or there[base].status != "pending"):
+            if follows and (base not in there or not _may_wait(there[base])):
                 continue  # it follows what has left, and keeps its distance
-            if row.status == "pending" and row.attempts == 0 and base not in news:
+            if _may_wait(row) and row.attempts == 0 and base not in news:
                 _mend(session, call, row, wanted.get(key))
     if lost:
         insert(session, lost)
@@ -94,10 +96,21 @@ def _omitted(wanted: Mapping[str, dict[str, Any]], there: Collection[str]) -> It
     yield from (row for key, row in wanted.items() if key not in there and row["reason"] != "past")
 
 
+def _may_wait(row: Message) -> bool:
+    """Whether it waits, or would but for the rules and quiet hours of the day on which that was decided."""
+    return row.status == "pending" or (row.status == "suppressed" and row.reason in _DECIDED_BY_RULES)
+
+
 def _mend(session: Session, call: Call, row: Message, wanted: dict[str, Any] | None) -> None:
-    """Bring a message that still waits in line with what is wanted."""
-    if wanted is None:
-        new: dict[str, Any] = {"status": "suppressed", "reason": "rule_changed", "called_off_at": call.now}
+    """Bring a message that still waits, or may again, in line with what is wanted."""
+    new: dict[str, Any]
+    if row.status == "suppressed":
+        if wanted is None or wanted["status"] != "pending":
+            return
+        new = {"status": "pending", "reason": None, "called_off_at": None}
+        new |= {name: wanted[name] for name in _MENDED}
+    elif wanted is None:
+        new = {"status": "suppressed", "reason": "rule_changed", "called_off_at": call.now}
     # One that is due now, or was put off, is the worker's.
     elif row.due_at <= call.now or row.reason is not None or wanted["status"] != "pending":
         return
@@ -105,7 +118,7 @@ def _mend(session: Session, call: Call, row: Message, wanted: dict[str, Any] | N
         new = {name: wanted[name] for name in _MENDED if getattr(row, name) != wanted[name]}
     if new:
         # A worker may have taken it since it was read: then it is as it was.
-        untouched = _ROWS.c.status == "pending", _ROWS.c.attempts == 0, _ROWS.c.due_at == row.due_at
+        untouched = _ROWS.c.status == row.status, _ROWS.c.attempts == 0, _ROWS.c.due_at == row.due_at
         mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.id == row.id
         session.execute(update(_ROWS).where(*mine, *untouched).values(new))
 
