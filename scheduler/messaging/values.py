@@ -194,7 +194,6 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "also": lambda v: "\n".join(map(v.line, v.facts.also)),
     "also_short": _also_short,
     "also_bare": lambda v: ", ".join(v.bare(each.starts_at) for each in v.facts.also),
-    "also_count": lambda v: len(v.facts.also),
     "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
     "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
     "changes_brief": _changes_brief,

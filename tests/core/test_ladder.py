@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.core.civil import to_local
 from scheduler.core.errors import Invalid
 from scheduler.core.reminders import CALL, Owed, Recipient, Visit, parse_rules, plan_messages
 from scheduler.services import shipped
@@ -89,10 +90,28 @@ def test_whom_nothing_reaches_a_person_calls_at_once() -> None:
 def test_it_keeps_quiet_hours_and_ends_where_it_is_of_no_use() -> None:
     sleepy = planned(Recipient("America/New_York", BOTH, time(16), time(9)))
     assert sleepy["ask+email"].due_at == datetime(2027, 1, 12, 14, tzinfo=UTC), "the morning after"
+    assert sleepy["ask+call"].due_at == datetime(2027, 1, 12, 17, tzinfo=UTC), "and nobody is rung before that"
     short = planned(expires={"anchor": "start", "minutes": -69 * 60})
     assert {rule: each.suppressed for rule, each in short.items()} == {
         "ask": None, "ask+email": "too_late", "ask+call": "too_late",
     }  # fmt: skip
+
+
+def test_nobody_is_rung_at_night_unless_the_fast_begins_before_the_morning() -> None:
+    """A visit at half past midnight is spoken of the evening before last: the call comes after the e-mail, by day."""
+    rules, who = parse_rules(shipped.message_rules()), Recipient("America/New_York", BOTH)
+
+    def climbs(start: datetime) -> list[tuple[str, str]]:
+        visit = Visit(start, start + 2 * HOUR, "America/New_York", "dosing", "iv", 360)
+        found = plan_messages(rules, visit, who, NOW)
+        told = [each for each in found if each.rule.partition("+")[0] in {"remind_24h", "night_before"}]
+        return [(each.channel, to_local(each.due_at, "America/New_York").strftime("%a %H:%M")) for each in told]
+
+    assert climbs(datetime(2027, 1, 14, 5, 30, tzinfo=UTC)) == [
+        ("sms", "Tue 19:57"), ("email", "Wed 09:00"), ("task", "Wed 10:00"),
+    ]  # fmt: skip
+    who = replace(who, quiet_from=time(18, 15))
+    assert climbs(START - 5 * HOUR) == [("sms", "Wed 18:00"), ("task", "Wed 18:30"), ("email", "Thu 09:00")]
 
 
 def test_what_was_never_asked_is_not_followed_up() -> None:

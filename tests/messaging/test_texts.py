@@ -47,16 +47,6 @@ def tells_of_changes(kind: str) -> bool:
 
 
 @cache
-def tells_also(kind: str) -> bool:
-    """Whether an SMS of that kind may take other visits along."""
-    return any("also" in (TEMPLATES / locale / kind / "sms.txt").read_text() for locale in LOCALES)
-
-
-def also_of(start: datetime) -> tuple[Line, ...]:
-    return tuple(Line(start + timedelta(hours=hours), "Clinic visit") for hours in (3, 6))
-
-
-@cache
 def hard_texts(locale: str, kind: str, channel: str) -> tuple[Text, ...]:
     """With the long list of changes only where it is told: to phrase it costs more than all the rest."""
     cases = [facts(), *hard_cases()]
@@ -83,9 +73,7 @@ def test_nothing_gives_the_patient_away(locale: str, kind: str, channel: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("locale", MANNERS)
 def test_an_sms_is_one_sms(locale: str, kind: str) -> None:
-    merged = (one._replace(also=also_of(one.starts_at)) for one in hard_cases()) if tells_also(kind) else ()
-    with_others = (render(kind, "sms", one._replace(moved=()), [locale]) for one in merged)
-    for body in (text.body for text in (*hard_texts(locale, kind, "sms"), *with_others)):
+    for body in (text.body for text in hard_texts(locale, kind, "sms")):
         assert septets(body) <= LIMIT, body
         assert to_gsm7(body) == body
         assert "STOP" in body, "every SMS says how to end them"
@@ -226,6 +214,14 @@ def test_between_the_last_food_and_the_last_drink_only_clear_liquids_are_said_to
             speak(kind, same, [locale]).words,
         ]
         assert [text for text in texts if re.search(clear, text)] == []
+
+
+@pytest.mark.parametrize(("locale", "also"), [("en", "Also: 15:00."), ("es", "También: 15:00.")])
+def test_another_visit_is_told_with_its_time_as_short_as_can_be(locale: str, also: str) -> None:
+    other = Line(START + timedelta(hours=6), "Clinic visit")
+    body = render("remind_24h", "sms", facts(also=(other,), phone="", liquids_until=None), [locale]).body
+    assert ("15:00" in body, septets(body) <= LIMIT) == (True, True)
+    assert also in render("remind_24h", "sms", facts(also=(other,), link=""), [locale]).body
 
 
 def test_who_need_not_fast_or_ride_hears_nothing_of_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from scheduler.core.reminders.quiet import next_open
@@ -50,18 +50,27 @@ def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterat
         suppressed=min(unless & visit.passed, default=None),
         note=f"unless somebody has confirmed{' since' if instructs else ''}",
     )  # fmt: skip
-    for place, channel in enumerate(channels[1:], start=1):
-        due = next_open(recipient, first.due_at + place * step)
+    told = first.due_at
+    for channel in channels[1:]:
+        due = next_open(recipient, told + step)
         late = "too_late" if due >= first.expires_at else None
+        told = told if late else due
         yield replace(
             rung, rule=f"{rule.key}+{channel}", channel=channel, channels=(channel,), due_at=due,
             suppressed=rung.suppressed or late,
         )  # fmt: skip
-    due = first.due_at + len(channels) * step
+    due = _call_at(visit, recipient, first, told + step if channels else told)
     yield replace(
         rung, rule=f"{rule.key}+call", kind=CALL, cls="staff_task", channel=TASK, channels=(TASK,), due_at=due,
         suppressed=rung.suppressed or ("too_late" if due >= first.expires_at else None),
     )  # fmt: skip
+
+
+def _call_at(visit: Visit, recipient: Recipient, first: Owed, moment: datetime) -> datetime:
+    """That moment; in quiet hours the morning after, unless the fast would have begun or the visit be near by then."""
+    opens = next_open(recipient, moment)
+    ends = [end for end in (first.arrive_by, visit.fast_start, first.expires_at) if end is not None and end > moment]
+    return opens if opens < min(ends, default=moment) else moment
 
 
 def unreached(rules: Sequence[Rule], owed: Sequence[Owed]) -> Iterator[Owed]:
