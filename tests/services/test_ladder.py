@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.models import Message, Task
-from scheduler.services import message_acts, message_rules, outbox, patients, shipped, visit_day
+from scheduler.services import message_acts, message_rules, organizations, outbox, patients, shipped, visit_day
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import begin, by_rule, claim, messages, only, open_postroom, settle
@@ -91,6 +91,24 @@ def test_what_is_refused_for_good_climbs_at_once_and_is_not_said_twice(clinic: C
     assert send(clinic, "2030-03-08 17:00") == []
     assert open_tasks(clinic) == []
     assert send(clinic, "2030-03-08 20:00") == []
+    assert open_tasks(clinic) == ["confirm_by_call"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("why", ["no consent", "preference"])
+def test_what_goes_another_way_is_not_said_twice_by_that(clinic: Clinic, why: str, late: bool) -> None:  # noqa: FBT001
+    """Half an hour later the same letter would come again, though it is on the ladder as the next way."""
+    visit = booked(clinic)
+    if why == "no consent":
+        clinic.do(lambda s, c: organizations.change(s, c, 2, {"messaging": {"basis": "exemption"}}))
+    else:
+        patient_id = messages(clinic, Message.appointment_id == visit)[0].patient_id
+        clinic.do(lambda s, c: patients.change(s, c, patient_id, 1, {"preferences": {"channel": "email"}}))
+    first = "2030-03-08 17:30" if late else "2030-03-08 14:00"
+    assert send(clinic, first) == [("remind_72h", "email")]
+    assert only(clinic, "remind_72h+email").reason == "merged"
+    assert send(clinic, "2030-03-08 17:30") == []
+    send(clinic, "2030-03-08 20:00")
     assert open_tasks(clinic) == ["confirm_by_call"]
 
 

@@ -21,6 +21,7 @@ from scheduler.services import patient_links
 from scheduler.services.outbox.asking import raise_tasks
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.due import COLUMNS, read
+from scheduler.services.outbox.falling import say_once
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send, judge
 from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.mailbox import MAIL, owe_copies
@@ -144,6 +145,8 @@ def claim(
             judgement = _within(left, judge(scene, message), message, call.now)
             if isinstance(judgement, Send):
                 letters.append(letter_of(scene, message, judgement, token))
+                if judgement.channel != message.channel:
+                    _say_once(session, message, judgement.channel, messages)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             judgement = _set_aside(message, call.now, error)
             broken.append((message.id, type(error).__name__))
@@ -160,6 +163,15 @@ def claim(
     if any(scene.merged.get(key) for key in dropped):
         part(session, call.organization_id, dropped)
     return Claimed(tuple(letters), len(messages), tuple(broken))
+
+
+def _say_once(session: Session, message: Message, channel: str, batch: Sequence[Message]) -> None:
+    """It goes by a way by which it was to be said again later: that is said by now, in this batch as elsewhere."""
+    say_once(session, message, channel)
+    place = message.appointment_id, message.sequence, f"{message.rule}+{channel}"
+    for other in batch:
+        if (other.appointment_id, other.sequence, other.rule) == place:
+            other.merged_into = message.id
 
 
 def _merge(session: Session, call: Call, scene: Scene) -> None:

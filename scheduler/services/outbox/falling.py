@@ -45,7 +45,7 @@ def fall(session: Session, call: Call, row: Message, channel: str, why: str) -> 
     if other is not None and call.now < row.expires_at:
         row.status, row.channel, row.due_at = "pending", other, call.now
         session.flush()
-        _say_once(session, row, other)
+        say_once(session, row, other)
         return
     row.status = "failed"
     session.flush()
@@ -66,7 +66,7 @@ def _next(session: Session, call: Call, row: Message) -> str | None:
     return None
 
 
-def _say_once(session: Session, row: Message, channel: str) -> None:
+def say_once(session: Session, row: Message, channel: str) -> None:
     """What would say the same over that channel, because nobody has confirmed, has nothing more to say."""
     session.execute(
         update(Message)
