@@ -203,6 +203,15 @@ def test_each_fault_alone_is_named_where_it_is(where: str, value: object, pointe
     assert all(fault.detail.endswith((".", "?")) for fault in found)
 
 
+def test_one_who_is_only_present_may_be_counted_as_one() -> None:
+    need = (
+        parse_visit_type(changed(("/segments/2/needs/1", {**ON_SITE, "count": 1, "same_as": None})), {})
+        .segments[2]
+        .needs[1]
+    )
+    assert (need.mode, need.count, need.same_as) == ("present", 1, None)
+
+
 def test_a_visit_without_the_patient_is_none() -> None:
     doc = changed(("/segments", [{"name": "cleaning", "minutes": 10, "patient": False}]), ("/observation", GONE))
     assert [(fault.pointer, fault.code) for fault in faults_of(doc)] == [("/segments", "no_patient_segment")]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,13 +13,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import CheckConstraint, create_engine, inspect, text
+from sqlalchemy import CheckConstraint, create_engine, inspect, select, text
 from sqlalchemy.pool import NullPool
 
 from scheduler import create_app
 from scheduler.config import Settings
+from scheduler.core.visit import parse_visit_type
 from scheduler.database import db
-from scheduler.models import Base
+from scheduler.models import Base, Organization, VisitTypeRow, new_id
 from scheduler.models.base import there_on
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -84,6 +87,42 @@ def test_down_to_nothing_and_up_again(bare: Flask, empty_database_url: str) -> N
     assert set(inspect(db.engine).get_table_names()) == {"alembic_version"}
     upgrade(str(MIGRATIONS))
     assert (set(inspect(db.engine).get_table_names()), guards(empty_database_url)) == before
+
+
+def test_stored_visit_types_are_rid_of_what_is_refused_now(bare: Flask) -> None:
+    def segment(name: str, *needs: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "minutes": 30, "patient": True, "needs": list(needs)}
+
+    nurse = {"role": "nurse", "mode": "shared"}
+    definition = {
+        "code": "odd",
+        "name": "Odd",
+        "public_name": "Visit",
+        "kind": "follow_up",
+        "segments": [
+            segment(
+                "one", {**nurse, "mode": "exclusive"}, {**nurse, "units": 2}, {"role": "prescriber", "mode": "present"}
+            ),
+            segment("two", {**nurse, "same_as": "one"}, {"role": "prescriber", "mode": "shared", "same_as": "one"}),
+            segment("three", {"role": "nurse", "mode": "present", "count": 2, "same_as": "two"}),
+            {"name": "four", "minutes": 10},
+        ],
+    }
+    upgrade(str(MIGRATIONS))
+    house, at = new_id(), datetime(2026, 3, 2, tzinfo=UTC)
+    db.session.add(Organization(id=house, name="House", sender_name="House", created_at=at))
+    db.session.flush()
+    db.session.add(VisitTypeRow(organization_id=house, id=new_id(), code="odd", definition=definition, created_at=at))
+    db.session.commit()
+    downgrade(str(MIGRATIONS), revision="0024")
+    upgrade(str(MIGRATIONS))
+    visit = parse_visit_type(db.session.execute(select(VisitTypeRow.definition)).scalar_one(), {})
+    assert [[(need.code, need.mode, need.count, need.same_as) for need in each.needs] for each in visit.segments] == [
+        [("nurse", "exclusive", 1, None), ("prescriber", "present", 1, None)],
+        [("nurse", "shared", 1, "one"), ("prescriber", "shared", 1, None)],
+        [("nurse", "present", 1, None)],
+        [],
+    ]
 
 
 def test_there_is_one_head_and_the_head_file_names_it() -> None:

@@ -144,10 +144,6 @@ def _read_need(item: Node, earlier: list[Segment]) -> Need:
     mode = cast("Mode", item.choice("mode", _MODES))
     if mode != "shared" and item.has("units"):
         item.fault("units", "units_not_shared", f"Only a shared need counts units; this one is {mode}.")
-    if mode == "present":  # whoever is there: nobody in particular, and one is enough
-        for key in ("count", "same_as"):
-            if item.has(key):
-                item.fault(key, "only_present", f"Who is only to be present takes no '{key}'.")
     need = Need(
         kind=_NEED_KEYS[named[0]] if named else "role",
         code=item.code(named[0]) if named else "",
@@ -156,7 +152,11 @@ def _read_need(item: Node, earlier: list[Segment]) -> Need:
         count=item.whole("count", least=1, most=MOST_OF_A_KIND, default=1) or 1,
         same_as=item.optional_code("same_as"),
     )
-    if need.same_as is not None and mode != "present":
+    if mode == "present":  # whoever is there: nobody in particular, and one is enough
+        for key, asked in (("count", need.count > 1), ("same_as", need.same_as is not None)):
+            if asked:
+                item.fault(key, "only_present", f"Who is only to be present takes no '{key}'.")
+    elif need.same_as is not None:
         _check_same_as(item, need, earlier)
     return need
 
