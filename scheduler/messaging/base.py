@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 from urllib.parse import urlencode
 
 from email_validator import EmailNotValidError, validate_email
 
 from scheduler.core.calendar_entry import Entry, Method
+from scheduler.core.value import lightweight
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-@dataclass(frozen=True)
+@lightweight
 class Envelope:
     """One finished message to one recipient.
 

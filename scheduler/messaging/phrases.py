@@ -79,8 +79,8 @@ class Phrases:
 
     def until(self, moment: datetime, now: datetime) -> str:
         """How far ahead it is: in 5 hours, today, tomorrow, in 3 days; "now" when past. Hours are rounded down."""
-        # Two times of one zone would subtract by the wall clock.
-        ahead = moment.astimezone(UTC) - now.astimezone(UTC)
+        # Of two times of one zone the clocks would be subtracted, of two zones the instants are.
+        ahead = moment - now.astimezone(UTC)
         if ahead < timedelta(minutes=1):
             return self._words["now"]
         if ahead < _HOUR:
@@ -88,10 +88,10 @@ class Phrases:
         if ahead < _SOON:
             return self._in(ahead // _HOUR, "hour")
         days = (moment.date() - now.astimezone(moment.tzinfo).date()).days
-        return {0: self._words["today"], 1: self._words["tomorrow"]}.get(days) or self._in(days, "day")
+        return self._in(days, "day") if days > 1 else self._words["tomorrow" if days else "today"]
 
     def _in(self, count: int, unit: str) -> str:
-        return self._words["in"].format(_count(self._tag, count, unit))
+        return _ahead(self._tag, self._words["in"], count, unit)
 
 
 # What a due hour's messages say is mostly the same few days, times and zones, and Babel takes its time over each.
@@ -126,8 +126,8 @@ def _day(tag: str, day: date) -> str:
 
 
 @lru_cache(maxsize=2048)
-def _count(tag: str, count: int, unit: str) -> str:
-    return format_unit(count, f"duration-{unit}", "long", locale=tag)
+def _ahead(tag: str, said: str, count: int, unit: str) -> str:
+    return said.format(format_unit(count, f"duration-{unit}", "long", locale=tag))
 
 
 class _Zone(NamedTuple):

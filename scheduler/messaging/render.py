@@ -126,19 +126,17 @@ def render(
         call = speak(kind, facts, locales)
         return Text("", call.opening, call.locale, quiet(facts.sender_name))
     needed = _NEEDED["sms" if channel == "sms" else "email"]
-    for tag in locale_chain(locales):
-        own = custom.get(tag) if custom else None
+    for tongue in _tongues(tuple(locales)):
+        own = custom.get(tongue.tag) if custom else None
         own = own if own and needed <= own.keys() else None
-        if own is None and tag not in shipped_locales():
+        if own is None and not tongue.is_shipped:
             continue
-        manner = _manner(tag, tuple(locales))
-        language = tag.partition("-")[0]
-        said = _Saying(kind, facts, manner, language, own)
+        said = _Saying(kind, facts, tongue.manner, tongue.language, own)
         text = said.sms(phone_first=one_sms) if channel == "sms" else said.email()
         if own and one_sms and channel == "sms" and septets(text.body) > LIMIT:
-            if tag not in shipped_locales():
+            if not tongue.is_shipped:
                 continue
-            text = _Saying(kind, facts, manner, language, None).sms(phone_first=True)
+            text = _Saying(kind, facts, tongue.manner, tongue.language, None).sms(phone_first=True)
         return text
     raise AssertionError  # pragma: no cover - English is always there
 
@@ -147,6 +145,22 @@ def speak(kind: str, facts: Facts, locales: Sequence[str]) -> Spoken:
     """The words for a call about a visit: what must be known of it, and nothing to whoever else picks up."""
     language = next(tag for tag in locale_chain(locales) if tag in shipped_locales())
     return _Saying(kind, facts, _manner(language, tuple(locales)), language, None).call()
+
+
+class _Tongue(NamedTuple):
+    """One locale to look for texts in: its language, and the manner in which dates and times are written."""
+
+    tag: str
+    language: str
+    manner: str
+    is_shipped: bool
+
+
+# Made once: message after message is written for the same few.
+@lru_cache(maxsize=1024)
+def _tongues(locales: tuple[str, ...]) -> tuple[_Tongue, ...]:
+    chain = ((tag, tag.partition("-")[0]) for tag in locale_chain(locales))
+    return tuple(_Tongue(tag, language, _manner(tag, locales), tag in shipped_locales()) for tag, language in chain)
 
 
 @lru_cache(maxsize=1024)
@@ -172,7 +186,7 @@ class _Saying:
         """In 160 characters: said with fewer words until it fits."""
         text = ""
         values = self._values()
-        sender = to_gsm7(values["sender"])
+        sender = _in_gsm7(values["sender"])
         for changes in self._steps(values, sender, phone_first=phone_first):
             values.update(changes)
             text = to_gsm7(self._part("sms", values))
@@ -203,14 +217,16 @@ class _Saying:
 
     def _steps(self, values: Values, sender: str, *, phone_first: bool) -> Iterator[dict[str, Any]]:
         """What is said with ever fewer words: first with the link, where the text has one, then without."""
-        phone = values["phone"]
-        if self._own is None and self._kind in LINKED["sms"] and values["link"]:
+        phone, link = values["phone"], values["link"]
+        if self._own is None and link and self._kind in LINKED["sms"]:
             for brief, length in enumerate(_SENDER_WITH_LINK[: 1 if phone_first else None]):
                 yield {"brief": brief, "sender": _cut(sender, length), "phone": "" if brief else phone}
+        kept = "" if self._own is None else link
         for brief, length in enumerate(_SENDER_AT):
-            changes = {"brief": brief, "sender": _cut(sender, length), "phone": phone}
-            changes |= {"when_short": values["when_brief"]} if brief == len(_SENDER_AT) - 1 else {}
-            yield changes if self._own is not None else changes | {"link": ""}
+            changes = {"brief": brief, "sender": _cut(sender, length), "phone": phone, "link": kept}
+            if brief == len(_SENDER_AT) - 1:
+                changes["when_short"] = values["when_brief"]
+            yield changes
 
     def _part(self, name: str, values: Values) -> str:
         if self._own is not None:
@@ -233,6 +249,10 @@ def _phrases(locale: str, language: str, *, whole: bool = False) -> Phrases:
 @cache
 def _words(language: str) -> Mapping[str, str]:
     return words_of(language if language in shipped_locales() else LAST_RESORT)
+
+
+# Message after message is sent under the same few names.
+_in_gsm7 = lru_cache(maxsize=256)(to_gsm7)
 
 
 def _cut(name: str, length: int) -> str:

@@ -39,7 +39,7 @@ class Values(dict[str, Any]):
 
     def __init__(self, facts: Facts, phrases: Phrases, words: Mapping[str, str]) -> None:
         fasts = facts.food_until or facts.liquids_until or facts.alcohol_until
-        super().__init__(_AT_FIRST if fasts else _NO_FASTING)
+        super().__init__(_AT_FIRST if fasts else _NO_FASTING, ride=facts.ride)
         self.facts, self.phrases, self.words = facts, phrases, words
 
     def __missing__(self, name: str) -> Any:
@@ -108,6 +108,11 @@ def _sayable(sender: str) -> str:
     return "" if disclosures(name) or not to_gsm7(name) else name
 
 
+@lru_cache(maxsize=256)
+def _number(phone: str) -> str:
+    return one_line(phone, _LONGEST)
+
+
 def _changes_brief(values: Values) -> str:
     return "; ".join(values.change(each, values.brief) for each in values.facts.moved)
 
@@ -160,7 +165,7 @@ def _first_new(values: Values) -> str:
 
 _MADE: dict[str, Callable[[Values], Any]] = {
     "sender": _sender,
-    "phone": lambda v: one_line(v.facts.phone, _LONGEST),
+    "phone": lambda v: _number(v.facts.phone),
     "link": lambda v: "" if not v.facts.link or disclosures(v.facts.link) else v.facts.link,
     "visit": lambda v: v.neutral(v.facts.visit),
     "place": lambda v: ", ".join(filter(None, map(quiet, (v.facts.location, v.facts.address)))),
@@ -183,7 +188,6 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "liquids_since": lambda v: v.since(v.facts.liquids_until),
     "liquids_bare": lambda v: v.bare(v.facts.liquids_until),
     "alcohol_since": lambda v: v.since(v.facts.alcohol_until),
-    "ride": lambda v: v.facts.ride,
     "sheet_from": lambda v: v.beside(v.facts.sheet_from),
     "sheet_since": lambda v: v.since(v.facts.sheet_from),
     "drive": _drive,

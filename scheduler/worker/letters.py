@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from scheduler.config import Settings
 from scheduler.messaging import Channel, Envelope, open_channel
@@ -71,12 +72,16 @@ def write_letter(letter: Letter, now: datetime) -> tuple[Text, Envelope]:
         subject=text.subject,
         body=text.body,
         locale=text.locale,
-        organization_id=str(letter.organization_id),
+        organization_id=_written(letter.organization_id),
         headers=_headers(letter, now),
         calendar=letter.calendar,
         method=letter.method,
         again=telephone.calls_made(letter.context),
     )
+
+
+# An organization's stands in each of its letters.
+_written = lru_cache(maxsize=256)(str)
 
 
 def _headers(letter: Letter, now: datetime) -> dict[str, str]:
