@@ -66,8 +66,8 @@ class TestClaiming:
         assert (letter.time_zone, letter.recipient_zone) == ("America/New_York", "America/Chicago")
         assert letter.locales == ("es-MX", "en")
         assert (letter.sender_name, letter.phone) == ("Harbor", "+12125550142")
-        assert (letter.solids_minutes, letter.clear_liquids_minutes) == (360, 120)
-        assert (letter.arrive_early_minutes, letter.escort) == (15, True)
+        assert (letter.told.solids_minutes, letter.told.clear_liquids_minutes) == (360, 120)
+        assert (letter.told.arrive_early_minutes, letter.told.escort) == (15, True)
         assert (letter.visit, letter.location) == ("Clinic visit", "Main")
 
     def test_what_one_holds_no_other_gets_until_the_lease_runs_out(self, clinic: Clinic) -> None:

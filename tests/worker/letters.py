@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from scheduler.core.visit import Instructions
 from scheduler.services.outbox import Letter
 
 
@@ -29,12 +30,6 @@ def letter(key: UUID, organization_id: UUID, token: UUID, due_at: datetime) -> L
         visit="Visit",
         location="Main",
         address="1 Main Street",
-        arrive_early_minutes=0,
-        solids_minutes=None,
-        clear_liquids_minutes=None,
-        alcohol_minutes=None,
-        sheet_minutes=None,
-        escort=False,
-        no_driving=None,
+        told=Instructions(),
         patient_revision=1,
     )

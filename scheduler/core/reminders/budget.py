@@ -52,9 +52,9 @@ def route(one: Sendable, reach: Collection[str], basis: Basis, caps: Caps, days:
     order = [name for name in one.channels if name in reach]
     if not order:
         return Route(None, "no_channel")
-    other = next((name for name in order if name not in COUNTED), None)
     if order[0] not in COUNTED:
         return Route(order[0])
+    other = next((name for name in order if name not in COUNTED), None) if len(order) > 1 else None
     must = one.urgent or one.cls == "instruction"
     # Without an address for mail, what a patient must know is still a health care message.
     if basis == "exemption" and not one.exempt and (other is not None or not must):

@@ -88,9 +88,8 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
     visit = scene.visit_of(message)
     assert visit is not None  # noqa: S101 - judged before
     person, context, organization = scene.person(message.patient_id), message.context, scene.organization
-    patient = person.patient
-    kind, location = scene.kind_of(visit), scene.locations[visit.location_id]
-    told, is_alone = kind.instructions, message.appointment_id is not None and "visits" not in context
+    patient, location = person.patient, scene.locations[visit.location_id]
+    is_alone = message.appointment_id is not None and "visits" not in context
     page = shows_page(scene, message, judgement.channel)
     calendar, method = calendar_of(scene, message, visit, judgement.channel)
     return Letter(
@@ -113,13 +112,7 @@ def plain_letter(scene: Scene, message: Message, judgement: Send, token: UUID) -
         visit=scene.name_of(visit),
         location=location.name,
         address=location.address,
-        arrive_early_minutes=told.arrive_early_minutes,
-        solids_minutes=told.solids_minutes,
-        clear_liquids_minutes=told.clear_liquids_minutes,
-        alcohol_minutes=told.alcohol_minutes,
-        sheet_minutes=told.nasal_products_minutes,
-        escort=told.escort,
-        no_driving=told.no_driving,
+        told=scene.kind_of(visit).instructions,
         stops=() if is_alone else _stops(scene, message),
         turns=() if is_alone else turns_of(scene, message),
         own=scene.own.get(message.kind, {}),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from scheduler.core.reminders import HELD_CLASSES, TASK, VOICE, in_order, next_open
 from scheduler.core.reminders.budget import COUNTED
+from scheduler.core.value import lightweight
 from scheduler.models import Appointment, Message
 from scheduler.services.outbox import mailbox
 from scheduler.services.outbox.passing import passed
@@ -22,7 +23,7 @@ SUPERSEDED = "superseded"
 STILL_HERE = timedelta(minutes=15)
 
 
-@dataclass(frozen=True)
+@lightweight
 class Send:
     """It goes out, over this channel to this address."""
 
@@ -147,10 +148,11 @@ def _by_channel(scene: Scene, message: Message, person: Person, here: Now) -> Ju
     One that has refused the message for good is not asked again. No telephone rings in quiet hours, whatever it is.
     """
     context, now, addresses = message.context, scene.call.now, person.addresses(message.context["class"])
-    others = (name for name in context.get("channels", ()) if name != message.channel)
-    wished = in_order((message.channel, *others), person.prefers)
-    refused = context.get("failed", ())
-    usable = [name for name in wished if name not in refused]
+    known, refused = context.get("channels"), context.get("failed")
+    others = [name for name in known if name != message.channel] if known else ()
+    usable = list(in_order((message.channel, *others), person.prefers))
+    if refused:
+        usable = [name for name in usable if name not in refused]
     rests = here.is_quiet and VOICE in usable
     if rests:
         usable.remove(VOICE)

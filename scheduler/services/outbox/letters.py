@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from scheduler.core.calendar_entry import Entry, Method
+from scheduler.core.visit import Instructions
 from scheduler.services.patient_links import Link
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -40,8 +41,8 @@ class Turn:
 class Letter(NamedTuple):
     """One claimed message, held by `token` until its lease runs out. A tuple: of as many fields, far cheaper to make.
 
-    Instants are aware UTC, `time_zone` is the site's. `about` is the time of which it speaks. Minutes of fasting are
-    before that time; None does not apply. `locales` are the recipient's and the organization's. `also` are other
+    Instants are aware UTC, `time_zone` is the site's. `about` is the time of which it speaks, and before which `told`
+    tells what is to be done. `locales` are the recipient's and the organization's. `also` are other
     visits whose reminders it takes along, `turns` what changed, `own` the organization's texts for its kind by locale;
     with `one_sms` a text must fit into one. `link` opens the visit's page, which the text names when `shows_page`;
     `calendar` are the visits for the patient's calendar, which takes them by `method`. `owed_at` is the sequence of the
@@ -68,13 +69,7 @@ class Letter(NamedTuple):
     visit: str
     location: str
     address: str
-    arrive_early_minutes: int
-    solids_minutes: int | None
-    clear_liquids_minutes: int | None
-    alcohol_minutes: int | None
-    sheet_minutes: int | None
-    escort: bool
-    no_driving: str | None
+    told: Instructions
     stops: tuple[Stop, ...] = ()
     also: tuple[Stop, ...] = ()
     turns: tuple[Turn, ...] = ()

@@ -299,9 +299,10 @@ def _beside(
 
 
 def _may_be_said_by_another(message: Message, now: datetime) -> bool:
+    if message.merged_into is None and not message.context.get("merges"):
+        return False
     is_open = message.status == "pending" and message.called_off_at is None
-    may_be = message.merged_into is not None or bool(message.context.get("merges"))
-    return may_be and is_open and message.due_at > now - MERGED_WITHIN
+    return is_open and message.due_at > now - MERGED_WITHIN
 
 
 def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:

@@ -30,7 +30,7 @@ def spoken(letter: Letter, now: datetime) -> str:
 
 def facts_of(letter: Letter, now: datetime) -> Facts:
     """What the letter speaks of."""
-    site = zone(letter.time_zone)
+    site, told = zone(letter.time_zone), letter.told
 
     def before(minutes: int) -> datetime:
         return (letter.about - timedelta(minutes=minutes)).astimezone(site)
@@ -47,13 +47,13 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
         visit=letter.visit,
         location=letter.location,
         address=letter.address,
-        arrive_at=before(early) if (early := letter.arrive_early_minutes) else None,
-        food_until=before(solids) if (solids := letter.solids_minutes) else None,
-        liquids_until=before(liquids) if (liquids := letter.clear_liquids_minutes) else None,
-        alcohol_until=before(alcohol) if (alcohol := letter.alcohol_minutes) else None,
-        sheet_from=before(sheet) if (sheet := letter.sheet_minutes) else None,
-        ride=letter.escort,
-        no_driving=letter.no_driving,
+        arrive_at=before(early) if (early := told.arrive_early_minutes) else None,
+        food_until=before(solids) if (solids := told.solids_minutes) else None,
+        liquids_until=before(liquids) if (liquids := told.clear_liquids_minutes) else None,
+        alcohol_until=before(alcohol) if (alcohol := told.alcohol_minutes) else None,
+        sheet_from=before(sheet) if (sheet := told.nasal_products_minutes) else None,
+        ride=told.escort,
+        no_driving=told.no_driving,
         link=letter.page,
         previous_starts_at=letter.previous and letter.previous.astimezone(site),
         visits=tuple(map(line, letter.stops)),
