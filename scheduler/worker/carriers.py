@@ -96,11 +96,12 @@ class Arrivals(Generic[T]):
     def __init__(self) -> None:
         self._here: list[T] = []
         self._wanted = 1
-        self._changed = Condition()
+        self._lock = Lock()
+        self._changed = Condition(self._lock)
 
     def put(self, one: T) -> None:
         """One more has ended."""
-        with self._changed:
+        with self._lock:  # the condition's own, without its ceremony
             self._here.append(one)
             if len(self._here) >= self._wanted:
                 self._changed.notify()

@@ -11,10 +11,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import Event
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -45,8 +45,7 @@ _LONGEST_LINGERING = 0.05
 LAST_WORDS = 5.0
 
 
-@dataclass(frozen=True)
-class _Carried:
+class _Carried(NamedTuple):
     """A letter that a carrier is done with: how its delivery went and how long it took, None when it did not leave."""
 
     key: object

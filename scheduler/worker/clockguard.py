@@ -35,9 +35,12 @@ BACK = timedelta(minutes=1)
 APART = 60.0
 
 
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def seconds_since_boot() -> float:
     """A clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_SINCE_BOOT)
 
 
 class ClockGuard:

@@ -62,7 +62,7 @@ class Ways:
     def ended(self, channel: str, *, down: bool) -> None:
         """A delivery has ended; `down` means that the provider, and not the message, is at fault."""
         valve = self._valves.get(channel)
-        if valve is not None and valve.is_idle and not down:
+        if not down and (valve is None or valve.is_idle):
             return
         with self._lock:
             before = self._valves.get(channel) or Valve(self._shares.get(channel, 0))
