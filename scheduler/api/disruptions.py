@@ -40,6 +40,7 @@ class StruckVisitSchema(Schema):
     appointment_id = Id(required=True)
     session_id = Id(required=True, allow_none=True)
     course_id = Id(required=True, allow_none=True)
+    group_id = Id(required=True, allow_none=True)
     patient_id = Id(required=True)
     location_id = Id(required=True)
     visit_type = Text(60, required=True)
@@ -50,7 +51,7 @@ _AFTER = "Visits of the repair that stand there for now: accept them as well, or
 
 
 class RepairKeptSchema(StruckVisitSchema):
-    """It stays at its time; others serve it."""
+    """It stays at its time; others serve it, and the whole group if it is in one."""
 
     start = Instant(required=True)
     resource_ids = List(Id(), max=100, required=True, metadata={"description": "Who and what would serve it"})
@@ -132,7 +133,8 @@ _AGREE = (Agree(disruptions.expect_ahead, ("from", "to")),)
 def disrupt(session: Session, call: Call, body: dict[str, Any]) -> Any:
     """Repair every visit of every course that this touches, together: same time first, then the least movement.
 
-    Nothing is changed before the repair is accepted. A week of somebody whom most visits need takes the request
+    A group is served by others at its time, all of it, or each of its visits is `broken`. Nothing is changed before the
+    repair is accepted. A week of somebody whom most visits need takes the request
     some seconds: `/v1/disruptions/jobs` answers at once.
     """
     return _repair(disruptions.offer(session, call, body["resource_id"], body["from_"], body["to"], body["reason"]))
@@ -178,7 +180,8 @@ def accept_disruption(
 ) -> Any:
     """Carry out the repair, or a part of it, whole or not at all; the absence is written down with the first part.
 
-    What stays open becomes a task of the staff, visit by visit.
+    The moves of one course are accepted together, and so are the visits of one group. What stays open becomes a task
+    of the staff, visit by visit.
     """
     if not (body["session_ids"] or body["appointment_ids"] or body["all"]):
         raise Invalid([Fault("/all", "nothing_chosen", "Say which visits are accepted, or all.")])
@@ -227,6 +230,7 @@ def _line(line: Line) -> dict[str, Any]:
         "appointment_id": line.appointment_id,
         "session_id": line.session_id,
         "course_id": line.course_id,
+        "group_id": line.group_id,
         "patient_id": line.patient_id,
         "location_id": line.location_id,
         "visit_type": line.visit_type,

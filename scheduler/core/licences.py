@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from functools import reduce
+from operator import and_
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +42,21 @@ def licensed(calendars: Mapping[UUID, Calendar], selectors: Iterable[str], regio
                 serves[selector] = days
         found[key] = replace(calendar, serves=serves)
     return found
+
+
+def licensed_in_all(
+    calendars: Mapping[UUID, Calendar], selectors: Iterable[str], regions: Iterable[str]
+) -> dict[UUID, Calendar]:
+    """The same for several patients who are seen at once, each in a region of their own."""
+    wanted = list(selectors)
+    some = [licensed(calendars, wanted, region) for region in regions]
+    return {
+        key: replace(
+            calendar,
+            serves={each: reduce(and_, (other[key].serves.get(each, 0) for other in some)) for each in wanted},
+        )
+        for key, calendar in calendars.items()
+    }
 
 
 def holds_license(

@@ -61,6 +61,16 @@ def as_it_stands(desk: Desk | None, session_id: UUID | None) -> Bound:
     return _of_roles(desk, {} if index is None else desk.serving.get(index, {}))
 
 
+def in_group(members: Iterable[tuple[Desk | None, UUID | None]], demand: Demand) -> Bound:
+    """Those who serve a group now, as far as the course of somebody in it requires that they stay.
+
+    `members` are the courses and sessions of its visits. Whoever joined it was bound by nobody where the visit wants
+    two of a role at once, and so it remains.
+    """
+    found = [as_it_stands(desk, session_id) for desk, session_id in members]
+    return {selector: who for each in found for selector, who in each.items() if not wants_two(demand, selector)}
+
+
 def by_repair(desk: Desk | None, session_id: UUID | None, people: Collection[UUID]) -> Bound:
     """Those of the repair's people for a session who serve the course now, or else who serves it where it stands."""
     now = _of_roles(desk, _course_wide(desk)) if desk is not None else {}

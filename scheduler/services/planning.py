@@ -272,13 +272,15 @@ def set_up(
     *,
     through: str = "all",
     ignoring: Collection[UUID] = (),
+    restaffing: Collection[UUID] = (),
     span: tuple[datetime, datetime] | None = None,
     look: Look = "far",
 ) -> Desk:
     """Read what planning this course needs, in a constant number of statements.
 
-    `ignoring` are appointments whose occupancies do not count: those of this course may be moved. `span` widens the
-    time that is looked at, which `look` chooses.
+    `ignoring` are appointments whose occupancies do not count: those of this course may be moved. Nor do those of
+    `restaffing`, which stay at their time: what becomes of them is the caller's affair. `span` widens the time that is
+    looked at, which `look` chooses.
     """
     if look != "standing":
         take_time(session)
@@ -299,7 +301,7 @@ def set_up(
         start=start,
         end=end,
         patient_id=who,
-        ignoring=tuple(each for each in away if each not in staying),
+        ignoring=(*(each for each in away if each not in staying), *restaffing),
         dosing=dosing,
         since=call.now,  # what is over stands in the course itself, and the patient's doses are read besides
     )

@@ -6,7 +6,7 @@ again. Nothing touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -26,9 +26,13 @@ PATIENT = "patient"
 
 @dataclass
 class Scratch:
-    """Sites over one timeline. `away` are slots at which a resource is not there, whatever its calendar says."""
+    """Sites over one timeline. `away` are slots at which a resource is not there, whatever its calendar says.
+
+    `fixed` are names under which rooms are put that are not changed for others of their pool.
+    """
 
     away: Mapping[UUID, int] = field(default_factory=dict)
+    fixed: Collection[Hashable] = ()
     _base: dict[UUID, dict[UUID, Calendar]] = field(default_factory=dict)
     _now: dict[UUID, dict[UUID, Calendar]] = field(default_factory=dict)
     _pools: dict[UUID, Mapping[str, RoomPool]] = field(default_factory=dict)
@@ -103,7 +107,7 @@ class Scratch:
             key = patient.resource_id
             patient = _occupied({key: patient}, [each for each in self._all() if each.resource_id == key])[key]
         bare, put = self._pools[location_id], dict(self._put)
-        pools = Pools(lambda: {selector: _with_put(pool, put) for selector, pool in bare.items()})
+        pools = Pools(lambda: {selector: _with_put(pool, put, self.fixed) for selector, pool in bare.items()})
         return replace(loaded.site, calendars=self._now[location_id], patient=patient, pools=pools)
 
     def desk(self, desk: Desk, *, bare: bool = False) -> Desk:
@@ -122,10 +126,10 @@ def of_patient(patient_id: UUID, timeline: Timeline, start: datetime, end: datet
     return Taking(patient_id, PATIENT, timeline.slot(start), timeline.slot_after(end), None)
 
 
-def _with_put(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]]) -> RoomPool:
+def _with_put(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]], fixed: Collection[Hashable] = ()) -> RoomPool:
     """The pool with the stays of what was put: they change over to other rooms like all others."""
     mine = [
-        Stay((key, number), each.resource_id, each.start, each.end, fixed=_in_pieces(each, takings))
+        Stay((key, number), each.resource_id, each.start, each.end, fixed=key in fixed or _in_pieces(each, takings))
         for key, takings in put.items()
         for number, each in enumerate(takings)
         if each.resource_id in pool.rooms and each.start >= 0

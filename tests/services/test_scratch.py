@@ -93,3 +93,19 @@ def test_what_was_put_changes_over_only_where_its_other_room_is_there(
         return bays.seat(session, call, scratch, loaded, "10:00") is not None
 
     assert bays.clinic.do(try_out) is finds
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_room_that_is_not_changed_for_another_is_left_by_nobody(engine: Engine, *, fixed: bool) -> None:
+    """The same with the first of them in a room that it keeps: then only the other could move, and its own is taken."""
+    bays = Bays(engine, 2)
+    bays.away(0, "12:00", "13:00")
+
+    def try_out(session: Session, call: Call) -> bool:
+        loaded, scratch = bays.loaded(session, call), Scratch(fixed={"before"} if fixed else ())
+        scratch.add(bays.clinic.location_id, loaded)
+        scratch.put("before", bays.stay(loaded, 0, "09:00", "10:30"))
+        scratch.put("after", bays.stay(loaded, 1, "10:30", "12:30"))
+        return bays.seat(session, call, scratch, loaded, "10:00") is not None
+
+    assert bays.clinic.do(try_out) is not fixed

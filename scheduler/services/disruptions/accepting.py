@@ -5,9 +5,10 @@ The first acceptance writes the absence down, which owes the staff a task for ea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.errors import LostRace, PlanStale
+from scheduler.core.lifecycle import OPEN
 from scheduler.core.second_look import broken
 from scheduler.core.spacing import Booked, binding, session_rules
 from scheduler.models import Appointment, Course, Disruption, Resource
@@ -28,6 +30,7 @@ from scheduler.services import (
     continuity,
     course_rules,
     courses,
+    groups,
     opening_days,
     openings,
     outbox,
@@ -36,6 +39,7 @@ from scheduler.services.booking import pins_of, place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
+from scheduler.services.disruptions import restaffing
 from scheduler.services.disruptions.choosing import choose
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
@@ -70,9 +74,9 @@ def accept(
 ) -> Accepted:
     """Carry out these lines of the repair, in one transaction; the others stay open.
 
-    A visit that moves takes the moves of its course with it. Raises NotFound, StaleRevision, Invalid for visits that
-    are not in the repair, for which there is no way or which wait for others of it, PlanStale when one of them no
-    longer fits: then nothing is changed.
+    A visit that moves takes the moves of its course with it, and one that stays in a group that whole group. Raises
+    NotFound, StaleRevision, Invalid for visits that are not in the repair, for which there is no way or which wait for
+    others of it, PlanStale when one of them no longer fits: then nothing is changed.
     """
     row = opened(session, call, token)
     expect(row, revision)
@@ -130,15 +134,28 @@ def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], 
     )
     for course_id in sorted({line.course_id for line in chosen if line.course_id}):
         lock_row(session, call, Course, course_id)
-    ids = {row.resource_id}
+    visits = []
     for line in sorted(chosen, key=lambda each: each.appointment_id):
         visit = lock_row(session, call, Appointment, line.appointment_id)
-        if visit is None or visit.starts_at != line.start or visit.status not in {"proposed", "pending", "booked"}:
+        place = None if visit is None else (visit.starts_at, visit.group_id)
+        if visit is None or visit.status not in OPEN or place != (line.start, line.group_id):
             raise PlanStale(f"The visit of {line.when} has changed since.")
+        visits.append(visit)
+    groups.lock_of(session, call, visits)
+    _expect_whole(session, call, chosen)
+    ids = {row.resource_id}
+    for line in chosen:
         ids |= {line.patient_id, *line.people} | resources_of(session, call, line.appointment_id)
     wanted = select(Resource.id).where(Resource.organization_id == call.organization_id, Resource.kind == "room")
     at = {line.location_id for line in chosen}
     return ids | set(session.scalars(wanted.where(Resource.location_id.in_(at))))  # rooms may be bound anew
+
+
+def _expect_whole(session: Session, call: Call, chosen: Sequence[Line]) -> None:
+    """Raises PlanStale unless those who are in a group, which is locked, are those of the repair."""
+    mine = {line.appointment_id for line in chosen if line.group_id is not None}
+    if mine and restaffing.living(session, call, {line.group_id for line in chosen if line.group_id}) != mine:
+        raise PlanStale("Somebody joined a group of the repair, or left it, since.")
 
 
 def _write_absence(session: Session, call: Call, row: Disruption) -> UUID:
@@ -153,9 +170,12 @@ class _Stage:
 
     def __init__(self, session: Session, call: Call, row: Disruption, lines: Sequence[Line]) -> None:
         self._session, self._call, self._row = session, call, row
-        self._lines = sorted(lines, key=lambda line: (line.to or line.start, line.appointment_id))
+        # Groups first: whoever is in one has no time then, and is not asked.
+        self._lines = sorted(lines, key=lambda it: (it.group_id is None, it.to or it.start, it.appointment_id))
         self._kinds = visit_kinds(session, call)
-        self._ids = tuple(line.appointment_id for line in lines)
+        self._ids = tuple(line.appointment_id for line in lines if line.group_id is None)
+        self._gathered = tuple(line.appointment_id for line in lines if line.group_id is not None)
+        self._carriers = restaffing.carriers(session, call, self._gathered)
         self._visits = {
             line.appointment_id: session.get_one(Appointment, (call.organization_id, line.appointment_id))
             for line in lines
@@ -169,13 +189,16 @@ class _Stage:
         desks, loaded = self._look()
         for each_desk in desks.values():
             self._expect_lawful(each_desk)
-        scratch = Scratch()
+        scratch = Scratch(fixed=self._gathered)
         for each in loaded.values():
             scratch.add(self._lines[0].location_id, each)
         places = []
         for line in self._lines:
             mine, desk = loaded[line.appointment_id], desks.get(line.course_id) if line.course_id else None
-            found = self._fits(line, mine, desk, scratch)
+            if line.group_id is None:
+                found = self._fits(line, mine, desk, scratch)
+            else:
+                found = self._goes_on(line, mine, desks, scratch)
             start, end = found.starts_at, found.starts_at + (line.end - line.start)
             own = of_patient(line.patient_id, mine.site.timeline, start, end)
             scratch.put(line.appointment_id, (own, *found.takings))
@@ -192,14 +215,12 @@ class _Stage:
         layouts = [layout_of(self._session, self._call, view, ignoring=self._ids) for view in views]
         stands = [extent_of(self._call, *each, "standing") for each in zip(views, layouts, strict=True)]
         whole = common_span([*stands, Extent(min(starts), max(starts) + timedelta(days=1))])
-        desks = {
-            view.id: set_up(self._session, self._call, view, ignoring=self._ids, span=whole, look="standing")
-            for view in views
-        }
+        how: Any = {"ignoring": self._ids, "restaffing": self._gathered, "span": whole, "look": "standing"}
+        desks = {view.id: set_up(self._session, self._call, view, **how) for view in views}
         loaded = {
             line.appointment_id: desks[line.course_id].loaded
             if line.course_id in desks
-            else load_one(self._session, self._call, line, self._ids, whole)
+            else load_one(self._session, self._call, line, (*self._ids, *self._gathered), whole)
             for line in self._lines
         }
         return desks, loaded
@@ -217,6 +238,21 @@ class _Stage:
         if takings is None:
             raise PlanStale(f"The visit of {line.when} no longer fits where it was to go.")
         return Found(kind, loaded, to_local(start, site.time_zone), start, takings)
+
+    def _goes_on(self, line: Line, loaded: Loaded, desks: Mapping[UUID, Desk], scratch: Scratch) -> Found:
+        """The visit in its group at its time; who carries the group takes up who serves it now. Raises PlanStale."""
+        kind, site = self._kinds[line.visit_type], scratch.site(line.location_id, loaded)
+        found = Found(kind, loaded, to_local(line.start, site.time_zone), line.start, ())
+        if line.appointment_id not in self._carriers:
+            return found
+        together = [each for each in self._lines if each.group_id == line.group_id]
+        members = [(desks.get(each.course_id) if each.course_id else None, each.session_id) for each in together]
+        rows = [self._visits[each.appointment_id] for each in together]
+        bound = continuity.in_group(members, kind.demand)
+        takings = restaffing.served(kind, site, rows, bound, line.people)
+        if takings is None:
+            raise PlanStale(f"The group of {line.when} finds nobody any more who could serve it.")
+        return replace(found, takings=takings)
 
     def _bars(self, line: Line, kind: Kind, desk: Desk | None) -> tuple[Bar, ...]:
         if desk is None:
@@ -271,6 +307,8 @@ class _Stage:
                 row.moves = {**row.moves, "clinic": row.moves.get("clinic", 0) + 1}
             place(row, wanted, found)
             pinned = frozenset(pin.selector for pin in pins)
+            if row.group_id is not None:  # the room of a group is not changed for another
+                pinned |= {taking.selector for taking in found.takings}
             owner = Owner(appointment_id=row.id)
             visits.append(Visit(owner, row.patient_id, found.starts_at, found.ends_at, found.takings, pinned))
         ids = ids.union(*(visit.resource_ids for visit in visits))

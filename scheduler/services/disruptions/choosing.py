@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from scheduler.core.errors import Fault, Invalid
@@ -10,7 +10,7 @@ from scheduler.services.disruptions.lines import Line
 
 
 def choose(lines: Sequence[Line], named: Mapping[str, Collection[UUID]], *, everything: bool) -> list[Line]:
-    """The lines that are meant, with the moves of the same courses. Raises Invalid naming each that cannot be.
+    """The lines that are meant, and those that go with them. Raises Invalid naming each that cannot be.
 
     `named` are ids of sessions or visits, by the name of the list in which they came.
     """
@@ -19,13 +19,8 @@ def choose(lines: Sequence[Line], named: Mapping[str, Collection[UUID]], *, ever
         return open_lines
     places = {f"/{name}/{place}": key for name, ids in named.items() for place, key in enumerate(ids)}
     meant = {pointer: _line(lines, key) for pointer, key in places.items()}
-    wanted = {line.appointment_id for line in meant.values() if line is not None}
-    moving = {line.course_id for line in lines if line.appointment_id in wanted and line.outcome == "moved"} - {None}
-    chosen = [
-        line
-        for line in open_lines
-        if line.appointment_id in wanted or (line.outcome == "moved" and line.course_id in moving)
-    ]
+    wanted = {_party(line) for line in meant.values() if line is not None}
+    chosen = [line for line in open_lines if _party(line) in wanted]
     waiting = {line.appointment_id: line for line in open_lines if line not in chosen}
     faults = [fault for pointer, line in meant.items() for fault in _faults(pointer, line, chosen, waiting)]
     if faults:
@@ -37,6 +32,13 @@ def _line(lines: Sequence[Line], key: UUID) -> Line | None:
     return next((each for each in lines if key in (each.session_id, each.appointment_id)), None)
 
 
+def _party(line: Line) -> Hashable:
+    """What it goes together with: the moves of its course, its group, or nothing but itself."""
+    if line.outcome == "moved" and line.course_id is not None:
+        return line.course_id
+    return line.group_id or line.appointment_id
+
+
 def _faults(pointer: str, line: Line | None, chosen: Sequence[Line], waiting: Mapping[UUID, Line]) -> Iterator[Fault]:
     """What is wrong with naming that line; those in whose way others stand are told with the one that is named."""
     if line is None:
@@ -45,8 +47,7 @@ def _faults(pointer: str, line: Line | None, chosen: Sequence[Line], waiting: Ma
     if line.outcome == "broken":
         yield Fault(pointer, "no_way", line.detail)
         return
-    course = {line.course_id} - {None} if line.outcome == "moved" else set()
-    with_it = [each for each in chosen if each is line or (each.outcome == "moved" and each.course_id in course)]
+    with_it = [each for each in chosen if _party(each) == _party(line)]
     for key in dict.fromkeys(key for each in with_it for key in each.after if key in waiting):
         detail = f"The visit of {waiting[key].when} still stands there: accept {key} as well."
         yield Fault(pointer, "stands_there", detail)

@@ -11,7 +11,7 @@ from scheduler.core.civil import to_local
 
 Outcome = Literal["kept", "moved", "broken"]
 
-_IDS = ("appointment_id", "session_id", "course_id", "patient_id", "location_id")
+_IDS = ("appointment_id", "session_id", "course_id", "group_id", "patient_id", "location_id")
 _LISTS = ("people", "after")
 _TIMES = ("start", "end", "to")
 
@@ -22,7 +22,7 @@ class Line:
 
     `people` are those who would serve it, rooms among them. `struck` is false for a visit that has to make room for
     others of its course. `after` are the visits that stand where it would go: they are accepted as well, or before.
-    `done` once it was accepted.
+    Those of one `group_id` are accepted together. `done` once it was accepted.
     """
 
     appointment_id: UUID
@@ -41,6 +41,7 @@ class Line:
     people: tuple[UUID, ...] = ()
     struck: bool = True
     after: tuple[UUID, ...] = ()
+    group_id: UUID | None = None
     done: bool = False
 
     @property
@@ -65,7 +66,7 @@ class Line:
         """The line of a stored document."""
         found = dict(stored)
         for name in _IDS:
-            found[name] = None if found[name] is None else UUID(found[name])
+            found[name] = None if found.get(name) is None else UUID(found[name])
         for name in _TIMES:
             found[name] = None if found[name] is None else datetime.fromisoformat(found[name])
         for name in _LISTS:

@@ -20,11 +20,12 @@ from scheduler.core.civil import to_local
 from scheduler.core.lifecycle import OPEN
 from scheduler.models import Appointment
 from scheduler.services import continuity
+from scheduler.services.disruptions import restaffing
 from scheduler.services.disruptions.lines import Line, Outcome
 from scheduler.services.disruptions.scene import Scene, within
 from scheduler.services.planning import Desk, Placed, solve_either
 from scheduler.services.problems import ROW_MINUTES
-from scheduler.services.scratch import of_patient
+from scheduler.services.scratch import PATIENT, of_patient
 
 _NO_LIMIT = 10**6
 _DAY = 24 * 60
@@ -55,7 +56,7 @@ class Repair:
                 self._see_to(row)
 
     def parties(self) -> dict[UUID, list[Appointment]]:
-        """Those who are settled together, the most urgent first: a course's struck visits, or one that has none."""
+        """Those who are settled together, the most urgent first: a group, a course's struck visits, or one without."""
         found: dict[UUID, list[Appointment]] = {}
         for row in sorted(self.scene.struck, key=lambda row: (self._slack(row), row.starts_at, row.id)):
             if row.id in self.scene.loose:
@@ -64,14 +65,27 @@ class Repair:
 
     def told(self) -> list[Line]:
         """All lines, each with the visits that stand for now where it would go."""
-        settled = {key: self.scene.scratch.taken(key) for key, line in self.lines.items() if line.to is not None}
-        stood = {key: self._stood(self.scene.loose[key]) for key in settled}
+        with_it = {key: self._company(key) for key, line in self.lines.items() if line.to is not None}
+        settled = {
+            key: [each for one in some for each in self.scene.scratch.taken(one)] for key, some in with_it.items()
+        }
+        stood = {key: self._stood(self.scene.loose[key]) for key in with_it}
         return [
-            replace(line, after=tuple(each for each in stood if each != key and self._meet(settled[key], stood[each])))
-            if key in settled
+            replace(
+                line,
+                after=tuple(
+                    each for each in stood if each not in with_it[key] and self._meet(settled[key], stood[each])
+                ),
+            )
+            if key in with_it
             else line
             for key, line in self.lines.items()
         ]
+
+    def _company(self, key: UUID) -> list[UUID]:
+        """The visits of its group, or it alone."""
+        group_id = self.scene.loose[key].group_id
+        return [key] if group_id is None else [row.id for row in self._rows(group_id)]
 
     def _meet(self, ones: Iterable[Taking], others: Sequence[Taking]) -> bool:
         """Whether somebody who is in one place at a time would be in both."""
@@ -124,6 +138,8 @@ class Repair:
                 self.lines[key] = line
 
     def _party(self, row: Appointment) -> UUID:
+        if row.group_id is not None:
+            return row.group_id
         return row.course_id if row.course_id is not None and row.course_id in self.scene.desks else row.id
 
     def _rows(self, party: UUID) -> list[Appointment]:
@@ -142,12 +158,50 @@ class Repair:
         )
 
     def _see_to(self, row: Appointment) -> None:
-        if row.status not in OPEN:
-            self._broken(row, "under_way", "The visit is under way: whoever is there has to see to it.")
-        else:
-            self._broken(row, "group", "A group moves as a whole: its session has to be seen to.")
+        whose = "The visit is" if row.status not in OPEN else "Another visit of its group is"
+        self._broken(row, "under_way", f"{whose} under way: whoever is there has to see to it.")
 
-    def stays(self, row: Appointment) -> bool:
+    def stand_in(self, rows: Sequence[Appointment]) -> bool:
+        """Whether others serve all visits of a party at their time; those of which that is so are settled."""
+        if rows[0].group_id is not None:
+            return self._restaffed(rows)
+        stays = [self._stays(row) for row in rows]
+        return all(stays)
+
+    def _restaffed(self, rows: Sequence[Appointment]) -> bool:
+        """Whether others serve the group, all of it; then that is settled."""
+        takings = self._of_group(rows, self._bound(rows))
+        if takings is None:
+            return False
+        carrier = next(row for row in rows if any(each.selector != PATIENT for each in self.scene.takings[row.id]))
+        for row in rows:
+            self.scene.scratch.lift(row.id)
+            self._put(row, takings if row is carrier else (), row.starts_at)
+            self._write(row, "kept", "stands_in", _STANDS_IN, row.starts_at, takings)
+        return True
+
+    def _give_up(self, rows: Sequence[Appointment]) -> None:
+        """Say of each visit of a group why it is left to the staff."""
+        kind, unbound = self.scene.kinds[rows[0].visit_type], self._of_group(rows, {})
+        for row in rows:
+            self._broken(row, *restaffing.why_not(kind, row, unbound, bound=bool(self._bound([row]))))
+
+    def _of_group(self, rows: Sequence[Appointment], bound: continuity.Bound) -> tuple[Taking, ...] | None:
+        """Who could serve the group beside all the others; nothing is settled."""
+        scene, row = self.scene, rows[0]
+        before = {each.id: scene.scratch.lift(each.id) for each in rows}
+        site = scene.scratch.site(row.location_id, scene.loaded[row.id])
+        stood = [each.resource_id for one in rows for each in self._stood(one)]
+        takings = restaffing.served(scene.kinds[row.visit_type], site, rows, bound, stood)
+        for key, theirs in before.items():
+            scene.scratch.put(key, theirs)
+        return takings
+
+    def _bound(self, rows: Sequence[Appointment]) -> continuity.Bound:
+        demand = self.scene.kinds[rows[0].visit_type].demand
+        return continuity.in_group([(self._desk_of(row), row.course_session_id) for row in rows], demand)
+
+    def _stays(self, row: Appointment) -> bool:
         """Whether somebody or something else can serve it at its time; then that is settled."""
         scene, kind = self.scene, self.scene.kinds[row.visit_type]
         before = scene.scratch.lift(row.id)
@@ -169,8 +223,13 @@ class Repair:
         return True
 
     def find_room(self, row: Appointment) -> None:
-        """Another time for it: in its course with all the visits of it that have to move, or by itself."""
-        if row.course_id is not None and row.course_id in self.scene.desks:
+        """Another time for it: in its course with all the visits of it that have to move, or by itself.
+
+        There is none for a group, which moves as a whole.
+        """
+        if row.group_id is not None:
+            self._give_up(self._rows(row.group_id))
+        elif row.course_id is not None and row.course_id in self.scene.desks:
             self._replan(row.course_id)
         else:
             self._nearest(row)
@@ -309,6 +368,7 @@ class Repair:
             appointment_id=row.id,
             session_id=row.course_session_id,
             course_id=row.course_id,
+            group_id=row.group_id,
             patient_id=row.patient_id,
             location_id=row.location_id,
             visit_type=row.visit_type,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -20,6 +21,7 @@ from scheduler.services import courses, impact
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
+from scheduler.services.disruptions import restaffing
 from scheduler.services.plan_groups import without
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.premises import premises
@@ -31,7 +33,10 @@ DAYS = 28
 
 @dataclass(frozen=True)
 class Scene:
-    """Visits by id. `loose` may be moved; `desks` are the courses of the struck ones, by id."""
+    """Visits by id. `loose` may be moved, or served by others; `desks` are the courses of the struck ones, by id.
+
+    Those of a group stay at their time: they are served by others together, or not at all.
+    """
 
     struck: tuple[Appointment, ...]
     loose: Mapping[UUID, Appointment]
@@ -65,16 +70,21 @@ def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene |
             if row.status in OPEN and row.group_id is None and row.starts_at >= soonest[view.id]
         }
     ignoring = tuple(sorted(loose))
+    never = {row.visit_type for row in loose.values()}  # nobody is asked to move into a group
+    groups = restaffing.to_come(session, call, struck)
+    gathered = {row.id: row for row in struck if row.group_id in groups}
     alone = [row for row in struck if row.course_id not in policies]
     extents = [extent_of(call, view, layout_of(session, call, view, ignoring=ignoring), "whole") for view in views]
     whole = common_span([*extents, *(_extent(call, row) for row in alone)])
-    desks = {view.id: set_up(session, call, view, ignoring=ignoring, span=whole, look="whole") for view in views}
-    never = {row.visit_type for row in loose.values()}  # nobody is asked to move into a group
+    how: Any = {"ignoring": ignoring, "restaffing": tuple(sorted(gathered)), "span": whole, "look": "whole"}
+    desks = {view.id: set_up(session, call, view, **how) for view in views}
+    loose |= gathered
+    ignoring = tuple(sorted(loose))
     desks = {key: replace(each, groups=without(each.groups, never)) for key, each in desks.items()}
     loaded = {row.id: _loaded(session, call, row, ignoring, whole) for row in alone}
     loaded |= {row.id: desks[row.course_id].loaded for row in struck if row.course_id in desks}
     timeline = next(iter(loaded.values())).site.timeline
-    scratch = Scratch(away={resource_id: timeline.touched([span])})
+    scratch = Scratch(away={resource_id: timeline.touched([span])}, fixed=gathered.keys())
     for row in struck:
         scratch.add(row.location_id, loaded[row.id])
     for desk in desks.values():

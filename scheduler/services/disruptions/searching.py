@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import NamedTuple
 from uuid import UUID
@@ -71,7 +72,7 @@ class Search:
             return
         self._parties = self._repair.parties()
         self._rank = {row.id: place for place, rows in enumerate(reversed(self._parties.values())) for row in rows}
-        by_time = sorted(self._parties, key=lambda party: (self._parties[party][0].starts_at, party))
+        by_time = sorted(self._parties, key=self._turn)
         for party in by_time:
             self._settle(party)
         self.one_by_one, before = self.total, self._lift(by_time)
@@ -80,6 +81,11 @@ class Search:
             self._find_room(party)
         if self.total > self.one_by_one:
             self._put_back(before)
+
+    def _turn(self, party: UUID) -> tuple[datetime, int, UUID]:
+        """By time; of those who begin together the largest group comes first."""
+        rows = self._parties[party]
+        return rows[0].starts_at, -len(rows) if rows[0].group_id is not None else 0, party
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -130,7 +136,7 @@ class Search:
         self.alone = Total(*map(sum, zip(*found, strict=True)))
 
     def _seen_to(self) -> list[Line]:
-        """The lines that nothing can be done about: under way, or a group."""
+        """The lines that nothing can be done about: of what is under way."""
         settled = {row.id for rows in self._parties.values() for row in rows}
         lines = self._repair.lines.values() if self._repair else ()
         return [line for line in lines if line.appointment_id not in settled and line.struck]
@@ -175,8 +181,7 @@ class Search:
     def _stand_in(self, party: UUID) -> bool:
         """Whether others serve all of its visits at their time; those of which that is so are settled."""
         assert self._repair is not None  # noqa: S101 - there are no parties without
-        stays = [self._repair.stays(row) for row in self._parties[party]]
-        return all(stays)
+        return self._repair.stand_in(self._parties[party])
 
     def _find_room(self, party: UUID) -> None:
         assert self._repair is not None  # noqa: S101 - there are no parties without
