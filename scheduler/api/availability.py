@@ -29,7 +29,7 @@ from scheduler.api.kept import Region, raise_each
 from scheduler.api.offers import OfferSchema, offer_document
 from scheduler.api.visits import ObstacleSchema, obstacle
 from scheduler.core.call import Call
-from scheduler.core.errors import AlreadyExists, Fault, Invalid, LocalTimeFault, NotFound
+from scheduler.core.errors import AlreadyExists, Fault, Invalid, LocalTimeFault, NotFound, Refused
 from scheduler.core.hours import WEEKDAYS
 from scheduler.core.localgrid import Wish
 from scheduler.core.waitlist import window_faults
@@ -40,7 +40,7 @@ from scheduler.services.objecting import check_start
 blp = Blueprint("availability", __name__, url_prefix="/v1", description="Finding a time")
 
 _REFUSES = (NotFound, Invalid, AlreadyExists)
-_HOLD = {"description": "A hold of yours: its time counts as free"}
+_HOLD = {"description": "A living hold of yours: its time counts as free"}
 _PEOPLE = {
     "description": "Who is to serve. Of several with one role any will do; a role that none of them has stays open"
 }
@@ -109,7 +109,14 @@ _START = (Agree(check_start, ("location_id", "start"), asks=True), REGION_AGREES
 
 
 @blp.get("/availability")
-@endpoint(scope="scheduling:read", query=AvailabilityQuery, gives=OfferSchema, many=True, refuses=_REFUSES, agree=_SPAN)
+@endpoint(
+    scope="scheduling:read",
+    query=AvailabilityQuery,
+    gives=OfferSchema,
+    many=True,
+    refuses=(*_REFUSES, Refused),
+    agree=_SPAN,
+)
 def list_availability(session: Session, call: Call, query: dict[str, Any]) -> Any:
     """Every start that can be booked at once, earliest first; a span of at most 26 weeks."""
     question = Question(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import SLOT, SLOT_MINUTES
 from scheduler.core.call import Call
-from scheduler.core.errors import Fault, Invalid, NotFound, Reason, together, whole
+from scheduler.core.errors import Fault, Invalid, NotFound, Reason, Refused, together, whole
 from scheduler.core.gathering import OpenGroup
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.policies import Initiator
@@ -25,6 +25,7 @@ from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.course_rules import Link
 from scheduler.services.finding import Pin, Search, Wanted
+from scheduler.services.objecting import expect_patient, refuse_over
 from scheduler.services.premises import Premises, premises
 
 #: The longest span one question may cover: half a year.
@@ -103,7 +104,8 @@ class Explanation:
 def search(session: Session, call: Call, question: Question, *, limit: int) -> tuple[list[Offer], datetime | None]:
     """Up to `limit` offers, earliest first, and the start from which to go on (None when there are no more).
 
-    Raises Invalid for a span that is empty or longer than 26 weeks, NotFound for an unknown location or patient.
+    Raises Invalid for a span that is empty or longer than 26 weeks or a hold for somebody else, NotFound for an unknown
+    location or patient, Refused (`hold_expired`, `group_called_off`) for a hold that is over.
     """
     whole(
         lambda: check_span(call, question.since, question.until),
@@ -194,7 +196,10 @@ def explain(session: Session, call: Call, question: Question) -> Explanation:
 
     Raises LocalTimeFault as booking does, Invalid off the grid.
     """
-    look, loaded = _look(session, call, question, question.since, question.since, exact=True)
+    try:
+        look, loaded = _look(session, call, question, question.since, question.since, exact=True)
+    except Refused as refusal:  # the hold asked with is over
+        return Explanation(bookable=False, reasons=refusal.reasons)
     _, start = look.when()
     clinic, slot = look.clinic(loaded), loaded.site.timeline.slot(start)
     if look.place(loaded, clinic, slot, look.joinable(loaded)) is not None:
@@ -279,8 +284,13 @@ def _expect_known(look: Search) -> None:
 
 
 def _expect_hold(question: Question, look: Search) -> None:
-    if question.hold_id is not None and look.at is not None and look.at.hold_id is None:
+    if question.hold_id is None or look.at is None:
+        return
+    if look.at.hold is None:
         raise NotFound("There is no such hold.")
+    if question.patient_id is not None:
+        expect_patient(look.at.hold, question.patient_id)
+    refuse_over(look.call, look.at.hold)
 
 
 def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:

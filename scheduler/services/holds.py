@@ -24,7 +24,7 @@ from scheduler.services import audit, booking, course_rules, groups, overrides, 
 from scheduler.services.appointments import AppointmentView, Participation, in_time, participants
 from scheduler.services.finding import Found, Wanted, find
 from scheduler.services.locks import bump_calendars, lock_locations
-from scheduler.services.objecting import objections
+from scheduler.services.objecting import expect_patient, objections, refuse_over
 from scheduler.services.occupying import Owner, Visit, end_hold, held_group, lock_held, sweep, write
 from scheduler.services.paging import Page, page
 from scheduler.services.settling import take_up
@@ -147,9 +147,8 @@ def _held(session: Session, call: Call, wanted: Wanted, hold_id: UUID, token: st
     if row is None:
         raise Invalid([Fault("/hold_id", "unknown_hold", "There is no such hold.")])
     _expect_holder(call, row, token)
-    _refuse_over(call, row)
-    if row.patient_id not in (None, wanted.patient_id):
-        raise Invalid([Fault("/patient_id", "not_the_holds_patient", "The hold is for another patient.")])
+    refuse_over(call, row)
+    expect_patient(row, wanted.patient_id)
     return row
 
 
@@ -174,7 +173,7 @@ def extend(
     ids = lock_held(session, call, hold_id, also=groups.kept(session, call, [group_id] if group_id else []))
     row = _row(session, call, hold_id)
     records.expect(row, revision)
-    _refuse_over(call, row)
+    refuse_over(call, row)
     if row.extended:
         raise Refused([Reason("already_extended", "A hold is extended once.")])
     before = _snapshot(row)
@@ -276,13 +275,6 @@ def _expect_holder(call: Call, row: Hold, token: str | None) -> None:
         holds = hmac.compare_digest(_digest(token), row.token_hash)
     if not holds:
         raise NotTheHolder("This is not the token of that hold, or the hold was made with another key.")
-
-
-def _refuse_over(call: Call, row: Hold) -> None:
-    if row.body.get("called_off"):
-        raise Refused([Reason("group_called_off", "The group of this hold was called off: ask for another time.")])
-    if row.ended_at is not None or row.expires_at <= call.now:
-        raise Refused([Reason("hold_expired", "The hold is over: ask for the time again.")])
 
 
 def _refuse_hoarding(session: Session, call: Call) -> None:

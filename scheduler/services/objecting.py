@@ -11,14 +11,15 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, intent, on_grid
-from scheduler.core.errors import Fault, Invalid, refuse, together
+from scheduler.core.errors import Fault, Invalid, Reason, Refused, refuse, together
 from scheduler.services.appointments import row_of
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kind
 from scheduler.services.licences import expect_region
-from scheduler.services.premises import premises
+from scheduler.services.premises import OwnHold, premises
 
 if TYPE_CHECKING:
+    from scheduler.models import Hold
     from scheduler.services.finding import Pin, Wanted
 
 
@@ -47,6 +48,20 @@ def read_start(
     if not on_grid(starts_at):
         raise Invalid([Fault("/start", "not_on_grid", "Visits start on the five-minute grid.")])
     return local, starts_at
+
+
+def refuse_over(call: Call, hold: Hold | OwnHold) -> None:
+    """Raises Refused for a hold that keeps nothing any more."""
+    if hold.body.get("called_off"):
+        raise Refused([Reason("group_called_off", "The group of this hold was called off: ask for another time.")])
+    if hold.ended_at is not None or hold.expires_at <= call.now:
+        raise Refused([Reason("hold_expired", "The hold is over: ask for the time again.")])
+
+
+def expect_patient(hold: Hold | OwnHold, patient_id: UUID | None) -> None:
+    """Raises Invalid for another patient than the hold is for."""
+    if hold.patient_id not in (None, patient_id):
+        raise Invalid([Fault("/patient_id", "not_the_holds_patient", "The hold is for another patient.")])
 
 
 def check_region(session: Session, call: Call, visit_type: str, patient_region: str | None) -> None:

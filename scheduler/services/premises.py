@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -54,6 +55,15 @@ _APPOINTMENTS = cast("Table", Appointment.__table__)
 NOBODY = UUID(int=0)
 
 
+class OwnHold(NamedTuple):
+    """A hold as whoever looks with it needs it known: whose it is, and whether it is over."""
+
+    patient_id: UUID | None
+    expires_at: datetime
+    ended_at: datetime | None
+    body: Any
+
+
 class Addressee(NamedTuple):
     """A patient as messages see them, with the organization's manners and the id of its rules in force."""
 
@@ -80,8 +90,8 @@ class Premises:
     patient_revision: int | None = None
     #: How it stands with the appointment that was asked about; None when there is none.
     moving: str | None = None
-    #: The hold that was asked about; None when there is none, over or not.
-    hold_id: UUID | None = None
+    #: The hold that was asked about, over or not; None when there is none.
+    hold: OwnHold | None = None
     #: Whom and what that hold, or the appointment, takes up for a group that goes on without: they are not free.
     kept: frozenset[UUID] = frozenset()
     #: What its course says of the session that was asked about; None when there is none.
@@ -159,7 +169,7 @@ def _told(
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
         moving=row.moving,
-        hold_id=None if share else row.hold_id,
+        hold=None if share or row.hold_id is None else OwnHold(*(getattr(row, each) for each in OwnHold._fields)),
         kept=frozenset(map(UUID, row.kept.split(","))) if not share and row.kept else frozenset(),
         course=course,
         addressee=_addressee(row) if share else None,
@@ -258,14 +268,12 @@ _TOLD = Ready(_WITH_ADDRESSEE)
 _COMMA: Any = literal_column("','", Text())
 #: For who only looks: with the hold whose time is to count as free, and what of it is not.
 _LOOK = _PREMISES.add_columns(
-    select(_OWN.c.id)
-    .where(_OWN.c.organization_id == bindparam("organization"), _OWN.c.id == bindparam("own_hold"))
-    .scalar_subquery()
-    .label("hold_id"),
+    _OWN.c.id.label("hold_id"),
+    *(_OWN.c[name] for name in OwnHold._fields),
     select(func.aggregate_strings(as_type(KEPT.subquery("kept").c.resource_id, Text), _COMMA))
     .scalar_subquery()
     .label("kept"),
-)
+).outerjoin(_OWN, and_(_OWN.c.organization_id == bindparam("organization"), _OWN.c.id == bindparam("own_hold")))
 _STATEMENT = Ready(_LOOK)
 #: With the course of a session too: rows come in any order then.
 _WITH_COURSE = Jointly(premises=_LOOK.add_columns(_CLEARANCES.c.id.label("clearance_id")).order_by(None), **PARTS)

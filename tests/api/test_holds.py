@@ -85,6 +85,28 @@ def test_availability_counts_ones_own_hold_as_free(bob: Person, held: dict[str, 
     assert own.json == {"bookable": True, "reasons": []}
 
 
+def test_who_looks_with_one_that_is_over_hears_it(bob: Person, held: dict[str, Any], where: str, clock: Clock) -> None:
+    """The law: what is offered books. With such a hold nothing does."""
+    asked = {"visit_type": "talk", "location_id": where, "hold_id": held["id"]}
+    span = {"from": START, "to": "2030-03-05T12:00:00-05:00"}
+    assert bob.get("/v1/availability", query_string=asked | span).json["items"][0]["start"] == START
+    clock.move(timedelta(minutes=2))
+    refused = booking(bob, where, hold_id=held["id"]).json
+    explained = bob.get("/v1/availability/explain", query_string=asked | {"start": START}).json
+    assert explained == {"bookable": False, "reasons": refused["reasons"]}
+    assert_problem(bob.get("/v1/availability", query_string=asked | span), 409, "hold_expired")
+
+
+def test_who_looks_with_one_for_somebody_else_is_told_so(bob: Person, where: str) -> None:
+    theirs = bob.post("/v1/holds", json=KEPT | {"location_id": where, "patient_id": patient(bob)}).json
+    asked = {"visit_type": "talk", "location_id": where, "hold_id": theirs["id"], "patient_id": patient(bob)}
+    wrong = {("/patient_id", "not_the_holds_patient")}
+    assert faults(booking(bob, where, hold_id=theirs["id"])) == wrong
+    assert faults(bob.get("/v1/availability/explain", query_string=asked | {"start": START})) == wrong
+    span = {"from": START, "to": "2030-03-05T12:00:00-05:00"}
+    assert faults(bob.get("/v1/availability", query_string=asked | span)) == wrong
+
+
 def test_extended_once(alice: Person, bob: Person, clock: Clock, held: dict[str, Any]) -> None:
     clock.move(timedelta(minutes=1))
     path = f"/v1/holds/{held['id']}/extend"
