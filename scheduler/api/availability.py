@@ -47,8 +47,8 @@ _PEOPLE = {
 _ROOM = {"description": "The room to use"}
 _DEVICE = {"description": "The device to use"}
 _MOVED = {
-    "description": "A visit that is to move: its time counts as free. Of a course's visit say `course_session_id` too, "
-    "or starts are offered that its course refuses"
+    "description": "A visit that is to move: its time counts as free, its `pins` hold unless somebody is asked for. "
+    "Of a course's visit say `course_session_id` too, or starts are offered that its course refuses"
 }
 _SESSION = {"description": "The session of a course that the visit is for: its gaps, gates and limits hold too"}
 _BY = {"description": "For whom: patients may have a lead time and a horizon of their own"}

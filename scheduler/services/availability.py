@@ -24,8 +24,8 @@ from scheduler.services.appointments import Participation, as_what, cut, in_time
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.course_rules import Link
-from scheduler.services.finding import Pin, Search, Wanted
-from scheduler.services.objecting import expect_patient, refuse_over
+from scheduler.services.finding import Pin, Search, Wanted, pins_of
+from scheduler.services.objecting import check_pins, expect_patient, refuse_over
 from scheduler.services.premises import Premises, premises
 
 #: The longest span one question may cover: half a year.
@@ -247,9 +247,11 @@ def _look(
     whole(partial(_check, question, look, exact=exact), linked)
     look = replace(look, rules=linked())
     asked = question.practitioner_ids or question.room_id or question.device_id  # whose names may be wrong
-    narrow = finding and not asked and kind.visit.group is None
+    kept = () if asked else pins_of(at)  # by a move, too, the old ones stay unless others are named
+    narrow = finding and not asked and not kept and kind.visit.group is None
     loaded = look.load(start, end, narrow=narrow, groups_until=max(question.until, end) + SLOT)
-    return replace(look, wanted=replace(wanted, pins=_pins(question, kind, loaded))), loaded
+    check_pins(loaded, kind, kept)
+    return replace(look, wanted=replace(wanted, pins=kept or _pins(question, kind, loaded))), loaded
 
 
 def _linked(session: Session, call: Call, question: Question, at: Premises) -> Link | None:

@@ -33,7 +33,7 @@ from scheduler.services import (
     visit_tasks,
 )
 from scheduler.services.appointments import AppointmentView, row_of, view
-from scheduler.services.finding import Found, Pin, Wanted, find, premises_of
+from scheduler.services.finding import Found, Pin, Wanted, find, pins_of, premises_of
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.objecting import objections
 from scheduler.services.occupying import (
@@ -251,11 +251,6 @@ def _at(wanted: Wanted, found: Found) -> dict[str, Any]:
         "patient_region": wanted.patient_region,
         "pins": [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins],
     }
-
-
-def pins_of(row: Appointment) -> tuple[Pin, ...]:
-    """The pins that the appointment was booked with."""
-    return tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in row.pins)
 
 
 def snapshot(row: Appointment) -> dict[str, Any]:

@@ -19,9 +19,8 @@ from scheduler.core.clinical_hold import freezes
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, Reason
 from scheduler.models import Appointment, ClinicalHold, new_id
 from scheduler.services import audit, course_rules, outbox, patients, records, tasks
-from scheduler.services.booking import pins_of
 from scheduler.services.catalog import visit_kind, visit_kinds
-from scheduler.services.finding import Search, Wanted
+from scheduler.services.finding import Search, Wanted, pins_of
 from scheduler.services.held import is_held
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.paging import Page

@@ -25,7 +25,7 @@ from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.site import Site
-from scheduler.models import Hold
+from scheduler.models import Appointment, Hold
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_among
@@ -51,6 +51,11 @@ class Pin:
 
     selector: str
     resource_id: UUID
+
+
+def pins_of(row: Appointment | Premises) -> tuple[Pin, ...]:
+    """The pins that the appointment was booked with."""
+    return tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in row.pins)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -90,6 +90,8 @@ class Premises:
     patient_revision: int | None = None
     #: How it stands with the appointment that was asked about; None when there is none.
     moving: str | None = None
+    #: The pins of that appointment, as its row has them, where it is such a visit at this location.
+    pins: Sequence[Mapping[str, Any]] = ()
     #: The hold that was asked about, over or not; None when there is none.
     hold: OwnHold | None = None
     #: Whom and what that hold, or the appointment, takes up for a group that goes on without: they are not free.
@@ -169,6 +171,7 @@ def _told(
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
         moving=row.moving,
+        pins=() if share else row.pins or (),
         hold=None if share or row.hold_id is None else OwnHold(*(getattr(row, each) for each in OwnHold._fields)),
         kept=frozenset(map(UUID, row.kept.split(","))) if not share and row.kept else frozenset(),
         course=course,
@@ -268,6 +271,15 @@ _TOLD = Ready(_WITH_ADDRESSEE)
 _COMMA: Any = literal_column("','", Text())
 #: For who only looks: with the hold whose time is to count as free, and what of it is not.
 _LOOK = _PREMISES.add_columns(
+    select(_APPOINTMENTS.c.pins)
+    .where(
+        _APPOINTMENTS.c.organization_id == bindparam("organization"),
+        _APPOINTMENTS.c.id == bindparam("moving"),
+        _APPOINTMENTS.c.visit_type == bindparam("code"),
+        _APPOINTMENTS.c.location_id == bindparam("location"),
+    )
+    .scalar_subquery()
+    .label("pins"),
     _OWN.c.id.label("hold_id"),
     *(_OWN.c[name] for name in OwnHold._fields),
     select(func.aggregate_strings(as_type(KEPT.subquery("kept").c.resource_id, Text), _COMMA))

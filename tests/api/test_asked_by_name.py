@@ -135,6 +135,29 @@ def _meets(start: str, *edges: str) -> bool:
     return start.startswith("2030-03-05") and any(first < clock < last for first, last in pairs)
 
 
+def test_who_was_asked_for_by_name_stays_when_the_visit_moves(alice: Person, where: str) -> None:
+    """A move keeps whoever it does not name anew, and so does the look for it."""
+    [mine] = [each["id"] for each in alice.get("/v1/practitioners").json["items"]]
+    shifts = [{**day, "location_id": where} for day in WEEK]
+    other = made(alice, "/v1/practitioners", name="Other", roles=[{"code": "therapist"}], hours=shifts)
+    pins = [{"role": "therapist", "resource_id": mine}]
+    who = patient(alice)
+    visit = made(alice, "/v1/appointments", **BOOKING | {"location_id": where, "patient_id": who, "pins": pins})
+    away = {"start": "2030-03-05T13:00:00-05:00", "end": "2030-03-05T15:00:00-05:00"}
+    made(alice, "/v1/absences", resource_id=mine, **away)
+    moving = {"exclude_appointment": visit, "patient_id": who}
+    start = "2030-03-05T13:30:00-05:00"
+    refused = alice.post(f"/v1/appointments/{visit}/reschedule", json={"start": start})
+    asked = {"visit_type": "talk", "location_id": where, "start": start, **moving}
+    told = alice.get("/v1/availability/explain", query_string=asked).json
+    assert told == {"bookable": False, "reasons": assert_problem(refused, 409, "resource_absent")["reasons"]}
+    assert all(serves(each, mine) for each in offers(alice, where, **moving))
+    assert start not in {each["start"] for each in offers(alice, where, **moving)}
+    assert start in {each["start"] for each in offers(alice, where, **moving, practitioner_id=other)}
+    renamed = {"start": start, "pins": [{"role": "therapist", "resource_id": other}]}
+    assert alice.post(f"/v1/appointments/{visit}/reschedule", json=renamed).status_code == 200
+
+
 def test_what_is_no_device_of_the_visit_is_told(alice: Person, where: str) -> None:
     asked = {"visit_type": "talk", "location_id": where, **DAYS}
     pump = made(alice, "/v1/devices", name="one", location_id=where, device_type="pump", units=1)

@@ -35,7 +35,7 @@ from scheduler.services import (
     openings,
     outbox,
 )
-from scheduler.services.booking import pins_of, place, snapshot
+from scheduler.services.booking import place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
@@ -43,7 +43,7 @@ from scheduler.services.disruptions import restaffing
 from scheduler.services.disruptions.choosing import choose
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
-from scheduler.services.finding import Found, Wanted
+from scheduler.services.finding import Found, Wanted, pins_of
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
 from scheduler.services.planning import Desk, set_up

@@ -21,9 +21,9 @@ from scheduler.core.visit_day import merged, waived
 from scheduler.models import Appointment
 from scheduler.services import access, audit, course_rules, records
 from scheduler.services.appointments import row_of
-from scheduler.services.booking import pins_of, snapshot
+from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Rules, Search, Wanted
+from scheduler.services.finding import Rules, Search, Wanted, pins_of
 from scheduler.services.locks import lock_locations
 from scheduler.services.visit_day.viewing import DayView, open_items, shown
 
