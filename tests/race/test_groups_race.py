@@ -11,16 +11,18 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import LostRace, PlanStale, Refused
+from scheduler.core.call import Call
+from scheduler.core.errors import LostRace, PlanStale, Refused, SlotTaken
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
 from scheduler.services import booking, courses, finding, groups, holds, meetings, plan_groups, planning, plans
+from scheduler.services.finding import Pin, Wanted
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer
 from tests.desk import book, overlaps, wanted
 from tests.plumbing.lock_order import watching
 from tests.race.test_kept_time import Job, at_once
 from tests.race.test_whole_courses import deadlocks
-from tests.services.test_groups import START, for_circles, join
+from tests.services.test_groups import START, carriers, for_circles, join, keep
 from tests.services.test_plans_join_groups import FIRST, SECOND, THIRD, circles, sound, with_circles
 from tests.services.test_plans_join_groups import join as begun
 
@@ -103,6 +105,37 @@ def test_a_place_that_is_given_back_while_its_refusal_is_explained_is_taken(
     joined = book(clinic, clinic.patient(), "circle", START)
     assert str(joined.row.group_id) == held[0].row.body["group_id"]
     assert len(held) == 2
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_who_joins_a_hold_before_the_locks_of_a_last_try_is_seen_under_them(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder asks for another room: the two facilitators were the holder's alone, and are kept for both by now."""
+    clinic = for_circles(engine)
+    mine = keep(clinic, 15)
+    pin = Pin("room:group", clinic.room("group"))
+    asked = Wanted(mine.row.patient_id, "circle", clinic.location_id, clinic.at(START), pins=(pin,))
+    joined: list[UUID] = []
+    locked = finding.lock_at
+
+    def meanwhile(*args: Any) -> None:
+        joined.append(keep(clinic).id)
+        locked(*args)
+
+    def at_last(session: Session, call: Call) -> object:
+        if not call.last_try:
+            detail = "Somebody was faster."
+            raise LostRace(detail)
+        return holds.book(session, call, asked, mine.id, mine.token)
+
+    monkeypatch.setattr(finding, "lock_at", meanwhile)
+    with pytest.raises(Refused) as caught:
+        clinic.do(at_last)
+    assert len(joined) == 1
+    assert not isinstance(caught.value, SlotTaken), "the law says no, before the guard has to"
+    assert {each.role for each in caught.value.reasons} == {"therapist"}
+    assert mine.id in carriers(clinic)
 
 
 def test_a_group_is_over_when_all_give_their_holds_back_at_one_moment(clinic: Clinic) -> None:
