@@ -37,7 +37,7 @@ from scheduler.services.planning import Desk, set_up
 from scheduler.services.records import Revision
 from scheduler.services.replanning import asked_by
 from scheduler.services.settling import settle
-from scheduler.services.visit_day import cut_short
+from scheduler.services.visit_day import cut_short, shorten
 
 _EVENTS: Mapping[Action, str] = {"cancel": "cancel", "noshow": "no-show", "not_dosed": "not-dosed"}
 
@@ -104,8 +104,12 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
 
     _, places = look(session, call, stored, desk, freed=freed, agreed=_agreed(case, stored), joining=joining)
     placed, was = _in_place(session, call, places, moving, by)
+    undosed = [each.row for each in ending if each.action == "not_dosed"]
+    for row in undosed:  # what is left of it is free for who comes instead
+        kind = visit_kind(session, call, row.visit_type).visit
+        (shorten if placed else cut_short)(session, call, row, kind, call.now)
     if placed:
-        away = [each.row.id for each in ending if each.action != "not_dosed"]
+        away = [each.row.id for each in ending if each.row not in undosed]
         settle(session, call, placed, freed=freed, ending=away)
     _close(session, call, ending)
     _tell(session, call, [row for row, _ in placed], was, ending)
@@ -194,11 +198,9 @@ def _in_place(
 
 
 def _close(session: Session, call: Call, ending: Sequence[_Ending]) -> None:
-    """Give back what is left of the visits that were not dosed, and write each ending down."""
+    """Write each ending down."""
+    session.flush()
     for each in ending:
-        if each.action == "not_dosed":
-            cut_short(session, call, each.row, visit_kind(session, call, each.row.visit_type).visit, call.now)
-        session.flush()
         action = f"appointment.{_EVENTS[each.action]}"
         after = snapshot(each.row)
         audit.note(session, call, action, "appointment", each.row.id, before=each.before, after=after)

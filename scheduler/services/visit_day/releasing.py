@@ -36,6 +36,12 @@ def cut_short(session: Session, call: Call, row: Appointment, kind: VisitType, a
     """Free what is left of the visit from `at` on, up to the grid; what turns over afterwards still gets its time."""
     groups.hand_over(session, call, row)
     ids = lock_own(session, call, row.id)
+    shorten(session, call, row, kind, at)
+    bump_calendars(session, call, ids, locked=True)
+
+
+def shorten(session: Session, call: Call, row: Appointment, kind: VisitType, at: datetime) -> None:
+    """The same for a visit that carries no group, where the caller has locked all that it takes up and bumps it."""
     after = (segment for segment, start, _ in kind.offsets() if start >= kind.minutes)
     trailing = {need.selector for segment in after for need in segment.needs}
     stop = _on_grid(at)
@@ -49,7 +55,6 @@ def cut_short(session: Session, call: Call, row: Appointment, kind: VisitType, a
             session.execute(delete(_ROWS).where(*mine, _ROWS.c.id == held.id))
         elif end < held.ends_at:
             session.execute(update(_ROWS).where(*mine, _ROWS.c.id == held.id).values(ends_at=end))
-    bump_calendars(session, call, ids, locked=True)
 
 
 def keep_rooms(session: Session, call: Call, row: Appointment, *, taken: bool) -> None:
