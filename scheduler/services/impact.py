@@ -131,10 +131,19 @@ def lacking_site(session: Session, call: Call, place: Place, ids: Collection[UUI
     return {duty.appointment_id for duty in set(duties) - site_holds(place, duties)}
 
 
-def by_absence(session: Session, call: Call, roster: Roster, ids: Collection[UUID], span: Span) -> tuple[Affected, ...]:
+def by_absence(
+    session: Session,
+    call: Call,
+    roster: Roster,
+    ids: Collection[UUID],
+    span: Span,
+    *,
+    together: bool = False,
+) -> tuple[Affected, ...]:
     """The visits ahead that the resource is booked for in that span, and those it was the last one to be on site for.
 
     The absence, with others of the resource if they count as one, is already written; without ids it is only supposed.
+    With `together` it counts as one with everybody's.
     """
     roster = replace(roster, extra=shifts_of(session, call, roster.resource_id))
     meets = Occupancy.starts_at < span.end, Occupancy.ends_at > span.start
@@ -143,6 +152,7 @@ def by_absence(session: Session, call: Call, roster: Roster, ids: Collection[UUI
     places, rosters = (_places(session, call), _practitioners(session, call)) if watched else ({}, [])
     absent = _absences(session, call, watched)
     had_been = _absences(session, call, watched, Absence.id.not_in(ids)) if ids else absent
+    had_been = {} if together else had_been
     absent = absent | {roster.resource_id: [*absent.get(roster.resource_id, ()), span]}
     broken = {_duty(row) for row in rows} | {
         duty

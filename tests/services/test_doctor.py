@@ -35,8 +35,9 @@ from scheduler.services import absences, booking, gates, holds, visit_types, web
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.doctor import CHECKS, examine
 from scheduler.services.finding import Wanted
-from tests.clinic import Clinic, need, segment, visit_type
+from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+from tests.desk import book
 
 CIRCLE = visit_type(
     "circle",
@@ -300,3 +301,35 @@ def lose_ground(clinic: Clinic) -> None:
     clinic.do(lambda s, c: gates.decide(s, c, made, "review", outcome="failed", by="A Clinician"))
     week = {"start": clinic.at("2030-03-04 00:00"), "end": clinic.at("2030-03-29 00:00")}
     clinic.do(lambda s, c: absences.create(s, c, resource_id=who, **week))
+
+
+#: Hours of those who may be on site, the whole visit or the one after the other.
+WHOLE, EARLY, LATE = ("08:00", "18:00"), ("08:00", "10:30"), ("10:30", "18:00")
+
+
+@pytest.mark.parametrize(
+    ("hours", "gone", "bare"),
+    [
+        ([WHOLE, WHOLE], [0], False),
+        ([WHOLE, WHOLE], [0, 1], True),
+        ([WHOLE], [0, 0], True),
+        ([EARLY, LATE], [0, 1], True),
+    ],
+    ids=["one of two", "both", "the same twice", "both who take turns"],
+)
+def test_whom_several_absences_leave_alone_together_is_found(
+    engine: Engine, hours: list[tuple[str, str]], gone: list[int], *, bare: bool
+) -> None:
+    """Without one of them the visit may be bare all the same, by the others."""
+    clinic = Clinic(engine)
+    clinic.visit(visit_type("watch", segment("watch", 60, need("role:nurse"), need("role:prescriber", "present"))))
+    clinic.staff("nurse")
+    there = [clinic.staff("prescriber", hours=week(*each)) for each in hours]
+    visit = book(clinic, clinic.patient(), "watch", "2030-03-04 10:00").row
+    of = {"organization_id": clinic.call.organization_id, "reason": "", "revision": 1, "created_at": PAST}
+    of |= {"starts_at": visit.starts_at, "ends_at": visit.ends_at}
+    with engine.begin() as connection:
+        for place in gone:
+            connection.execute(insert(table(Absence)), [of | {"id": new_id(), "resource_id": there[place]}])
+    with Session(engine) as session:
+        assert broken(session, clinic) == ({"away"} if bare else set())

@@ -59,7 +59,10 @@ def _without(visit_id: UUID | None, missing: set[tuple[str, str]]) -> Iterator[s
 
 
 def away(session: Session, call: Call) -> Iterator[str]:
-    """Visits ahead that rest on somebody or something that is away then, of which nobody was told."""
+    """Visits ahead that rest on somebody or something that is away then, of which nobody was told.
+
+    Where nobody is on site who must be, all who are away are to blame together: none of them may be alone.
+    """
     ahead = select(_ABSENCES.c.id).where(
         _ABSENCES.c.organization_id == call.organization_id, _ABSENCES.c.ends_at > call.now
     )
@@ -68,7 +71,7 @@ def away(session: Session, call: Call) -> Iterator[str]:
             absence = session.get_one(Absence, (call.organization_id, key))
             who = session.get_one(Resource, (call.organization_id, absence.resource_id))
             span = Span(absence.starts_at, absence.ends_at)
-            hit = impact.by_absence(session, call, impact.roster_of(who), [key], span)
+            hit = impact.by_absence(session, call, impact.roster_of(who), [key], span, together=True)
             told = _told(session, call, {each.id for each in hit})
             yield from (f"{each.id} while {who.id} is away ({key})" for each in hit if each.id not in told)
         session.expunge_all()
