@@ -21,7 +21,7 @@ from scheduler.core.packing import Held, lowest_free
 from scheduler.models import Hold, Occupancy, ResourceUnit, new_id
 from scheduler.services.calendars import Loaded
 from scheduler.services.locks import Revisions, lock_resources, take_and_bump
-from scheduler.services.repacking import CHANGED, REBOUND, is_near, rebind, repacked
+from scheduler.services.repacking import CHANGED, REBOUND, rebind, repacked
 from scheduler.services.sheet import Sheet
 
 _ROWS = cast("Table", Occupancy.__table__)
@@ -239,10 +239,10 @@ class _Pen:
         units = lowest_free(mine, total, start, end, wanted)
         if units is None:
             self.look_again()
-            where = self.loaded.site.time_zone
-            near, units = repacked(self.session, self.call, taking.resource_id, total, start, end, wanted, where)
-            # Extra units are numbered by themselves.
-            mine[:] = [each for each in mine if each.unit >= total or not is_near(each, start, end)] + near
+            who, where = taking.resource_id, self.loaded.site.time_zone
+            mine[:], units = repacked(
+                self.session, self.call, who, total, start, end, wanted, held=mine, time_zone=where
+            )
         mine += [Held(unit, start, end) for unit in units]
         self.add(owner, taking.resource_id, units, start, end, taking.selector, fixed=fixed)
 

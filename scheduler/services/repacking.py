@@ -6,7 +6,8 @@ concerned are set aside (`blocking` false), rewritten, and set back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -20,9 +21,10 @@ from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.columns import Stay, Stays
 from scheduler.core.errors import LostRace
+from scheduler.core.intervals import Span
 from scheduler.core.packing import Held, connected, repack
 from scheduler.core.rooms import RoomPool, rebound
-from scheduler.models import Occupancy
+from scheduler.models import Absence, Occupancy
 from scheduler.services.busy import LONGEST
 from scheduler.services.calendars import Loaded
 from scheduler.services.sheet import guarded
@@ -32,10 +34,21 @@ _ROWS = cast("Table", Occupancy.__table__)
 CHANGED = "Someone else booked the same people or room at the same moment."
 REBOUND = "The visit was given another room at the same moment."
 
+#: How often a look is widened, by a day or two each time: that nothing is free for so long is no clinic's day.
+_WIDER = 30
 
-def is_near(held: Held, start: datetime, end: datetime) -> bool:
-    """Whether re-packing around [start, end) looks at it."""
-    return held.start < end + LONGEST and start - LONGEST < held.end
+
+@dataclass(frozen=True)
+class Near:
+    """What was looked at: all that is taken in [first, past), and so all that hangs together with the visit."""
+
+    first: datetime
+    past: datetime
+    rows: Sequence[Row[Any]]
+
+    def without(self, held: Iterable[Held]) -> list[Held]:
+        """Those that were not looked at."""
+        return [each for each in held if each.end <= self.first or self.past <= each.start]
 
 
 def repacked(
@@ -46,25 +59,19 @@ def repacked(
     start: datetime,
     end: datetime,
     wanted: int,
+    *,
+    held: Sequence[Held] = (),
     time_zone: str = "UTC",
 ) -> tuple[list[Held], list[int]]:
-    """Number the resource's units anew around [start, end) so that `wanted` whole ones are free; says which.
+    """Number the units anew so that `wanted` whole ones are free in [start, end): what is held now, and these.
 
-    Other visits keep their times and people; only the book-keeping changes. The guard looks at each row by itself, so
-    the rows are set aside (`blocking` false), renumbered, and set back. Should it refuse all the same, it does so in
-    times of that zone.
+    What was `held` stands where nothing was looked at. Other visits keep their times and people; only the book-keeping
+    changes. The guard looks at each row by itself, so the rows are set aside (`blocking` false), renumbered, and set
+    back. Should it refuse all the same, it does so in times of that zone.
     """
     mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.resource_id == resource_id
-    rows = session.execute(
-        select(_ROWS).where(
-            *mine,
-            _ROWS.c.blocking,
-            _ROWS.c.unit < total,
-            _ROWS.c.starts_at < end + LONGEST,
-            _ROWS.c.starts_at > start - 2 * LONGEST,
-            _ROWS.c.ends_at > start - LONGEST,
-        )
-    ).all()
+    near = _near(session, call, [resource_id], start, end)
+    rows = [row for row in near.rows if row.unit < total]  # extra units are numbered by themselves
     spans: list[tuple[UUID | int, datetime, datetime]] = [(row.id, row.starts_at, row.ends_at) for row in rows]
     # The newcomer is numbered with the others; plain integers are its keys.
     cluster = connected([*spans, *((ordinal, start, end) for ordinal in range(wanted))], start, end)
@@ -79,8 +86,8 @@ def repacked(
     back = update(_ROWS).where(*mine, _ROWS.c.id.in_(ids)).values(blocking=True)
     theirs = [{**row._asdict(), "unit": chosen[row.id]} for row in moving]
     guarded(session, partial(session.execute, back), theirs, time_zone)
-    held = [Held(chosen.get(row.id, row.unit), row.starts_at, row.ends_at) for row in rows]
-    return held, [chosen[ordinal] for ordinal in range(wanted)]
+    now = [Held(chosen.get(row.id, row.unit), row.starts_at, row.ends_at) for row in near.rows]
+    return [*near.without(held), *now], [chosen[ordinal] for ordinal in range(wanted)]
 
 
 def rebind(
@@ -91,15 +98,19 @@ def rebind(
     All rooms of the pool are locked by the caller. When it is `fixed`, the taking's own room is freed. Raises LostRace
     when no way is found any more.
     """
-    timeline = loaded.site.timeline
-    start, end = timeline.instant(taking.start), timeline.instant(taking.end)
-    rows = _pool_rows(session, call, taking.pool, start, end)
+    known = loaded.site.timeline
+    start, end = known.instant(taking.start), known.instant(taking.end)
+    near = _near(session, call, taking.pool, start, end)
+    rows = near.rows
+    away, timeline = {room: loaded.site.calendars[room].absent for room in taking.pool}, known
+    if near.first < known.origin or known.end < near.past:
+        timeline = Timeline.covering(near.first, near.past)
+        away = _away(session, call, taking.pool, timeline)
     # What overlaps by an override has a unit beyond the room's own, and stays where it is.
     seated = Stays.of(_stay(row, timeline) for row in rows if row.unit == 0).settled(timeline.slot(call.now))
-    away = {room: loaded.site.calendars[room].absent for room in taking.pool}
     pool = RoomPool(taking.pool, lambda: seated, away)
     wanted = taking.resource_id if fixed else None
-    chosen = rebound(pool, Stay(None, wanted, taking.start, taking.end, fixed))
+    chosen = rebound(pool, Stay(None, wanted, timeline.slot(start), timeline.slot_after(end), fixed))
     if chosen is None:
         raise LostRace(CHANGED)
     room_of = {row.id: row.resource_id if row.unit else chosen.get(_owner(row), row.resource_id) for row in rows}
@@ -112,7 +123,7 @@ def rebind(
     back = update(_ROWS).where(mine, _ROWS.c.id.in_(ids)).values(blocking=True)
     theirs = [{**row._asdict(), "resource_id": room_of[row.id]} for row in moving]
     guarded(session, partial(session.execute, back), theirs, loaded.site.time_zone)
-    now = {room: [each for each in held.get(room, ()) if not is_near(each, start, end)] for room in taking.pool}
+    now = {room: near.without(held.get(room, ())) for room in taking.pool}
     for row in rows:
         now[room_of[row.id]].append(Held(row.unit, row.starts_at, row.ends_at))
     return chosen[None], {**held, **now}
@@ -127,13 +138,42 @@ def _owner(row: Row[Any]) -> UUID:
     return row.appointment_id or row.hold_id  # type: ignore[no-any-return]
 
 
-def _pool_rows(session: Session, call: Call, rooms: tuple[UUID, ...], start: datetime, end: datetime) -> list[Row[Any]]:
-    chosen = select(_ROWS).where(
-        _ROWS.c.organization_id == call.organization_id,
-        _ROWS.c.resource_id.in_(rooms),
-        _ROWS.c.blocking,
-        _ROWS.c.starts_at < end + LONGEST,
-        _ROWS.c.starts_at > start - 2 * LONGEST,
-        _ROWS.c.ends_at > start - LONGEST,
+def _near(session: Session, call: Call, ids: Sequence[UUID], start: datetime, end: datetime) -> Near:
+    """What these resources have taken around [start, end), as far as it hangs together with that, and some more.
+
+    Where visits overlap each other for days, those at the edge of a look would be given what others have beyond it.
+    """
+    first, past = start - LONGEST, end + LONGEST
+    for _ in range(_WIDER):
+        rows = session.execute(
+            select(_ROWS)
+            .where(
+                _ROWS.c.organization_id == call.organization_id,
+                _ROWS.c.resource_id.in_(ids),
+                _ROWS.c.blocking,
+                _ROWS.c.starts_at < past,
+                _ROWS.c.starts_at > first - LONGEST,
+                _ROWS.c.ends_at > first,
+            )
+            .order_by(_ROWS.c.starts_at)
+        ).all()
+        cluster = connected([(row.id, row.starts_at, row.ends_at) for row in rows], start, end)
+        low, high = min((each[1] for each in cluster), default=start), max((each[2] for each in cluster), default=end)
+        if first <= low and high <= past:
+            break
+        first, past = min(first, low - LONGEST), max(past, high + LONGEST)
+    return Near(first, past, rows)
+
+
+def _away(session: Session, call: Call, rooms: Sequence[UUID], timeline: Timeline) -> dict[UUID, int]:
+    """When each of the rooms is not to be had."""
+    wanted = select(Absence.resource_id, Absence.starts_at, Absence.ends_at).where(
+        Absence.organization_id == call.organization_id,
+        Absence.resource_id.in_(rooms),
+        Absence.ends_at > timeline.origin,
+        Absence.starts_at < timeline.end,
     )
-    return list(session.execute(chosen.order_by(_ROWS.c.starts_at)))
+    spans: dict[UUID, list[Span]] = {room: [] for room in rooms}
+    for row in session.execute(wanted):
+        spans[row.resource_id].append(Span(row.starts_at, row.ends_at))
+    return {room: timeline.touched(each) for room, each in spans.items()}
