@@ -316,8 +316,9 @@ def occupied(clinic: Clinic, takings: Sequence[Taking]) -> Clinic:
         if taking.pool:  # which room it is will be seen; what counts is that one fewer is free
             for room in (calendars[each] for each in taking.pool):
                 here = slots & room.free(None)
-                calendars[room.resource_id] = replace(room, taken=(room.taken[0] | here,))
-                slots &= ~here
+                if here:  # a calendar that stays remembers what was asked of it
+                    calendars[room.resource_id] = replace(room, taken=(room.taken[0] | here,))
+                    slots &= ~here
             continue
         rungs = list(calendar.taken)
         for _ in range(calendar.units if taking.units is None else taking.units):

@@ -6,7 +6,7 @@ again. Nothing touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -62,7 +62,7 @@ class Scratch:
         """Let these be taken, under a name by which they are taken away again."""
         taken = self._put[key] = tuple(each for each in takings if each.units != 0)
         rooms = {each.resource_id for each in taken if not each.pool}
-        if any(rooms.intersection(each.pool) for each in self._all()):  # a late visit seemed to take it up
+        if not all(map(rooms.isdisjoint, _pools_of(self._all()))):  # a late visit seemed to take it up
             self._look_anew(rooms)
             return
         for location_id, now in self._now.items():
@@ -80,9 +80,9 @@ class Scratch:
     def _look_anew(self, concerned: set[UUID]) -> None:
         """Work out what is left of these, and of all rooms that late visits might have instead of them."""
         left = self._all()
-        for each in left:
-            if concerned.intersection(each.pool):
-                concerned |= set(each.pool)
+        for pool in _pools_of(left):
+            if not concerned.isdisjoint(pool):
+                concerned |= set(pool)
         again = [each for each in left if each.resource_id in concerned]
         for location_id, base in self._base.items():
             fresh = {key: base[key] for key in concerned & base.keys()}
@@ -154,6 +154,11 @@ def _in_pieces(stay: Taking, takings: Sequence[Taking]) -> bool:
     return any(
         each.resource_id == stay.resource_id and 0 < abs(each.start - stay.start) < SLOTS_PER_DAY for each in takings
     )
+
+
+def _pools_of(takings: Iterable[Taking]) -> Collection[tuple[UUID, ...]]:
+    """The pools of late visits, the same object once: comparing them asks each id of each."""
+    return {id(each.pool): each.pool for each in takings if each.pool}.values()
 
 
 def _occupied(calendars: Mapping[UUID, Calendar], takings: Sequence[Taking]) -> dict[UUID, Calendar]:

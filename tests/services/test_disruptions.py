@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,9 +18,9 @@ from scheduler.core.civil import to_local
 from scheduler.core.errors import Invalid, NotFound, PlanStale
 from scheduler.core.intervals import Span
 from scheduler.models import Absence, Appointment, Disruption, Message, Occupancy, Resource, Task, new_id
-from scheduler.services import booking, disruptions
+from scheduler.services import booking, calendars, disruptions
 from scheduler.services.consequences import AFFECTED
-from scheduler.services.disruptions import Accepted, Offer
+from scheduler.services.disruptions import Accepted, Offer, scene
 from scheduler.services.finding import Pin, Wanted
 from tests.clinic import Clinic
 from tests.coursework import accept as book
@@ -148,6 +149,30 @@ def test_a_visit_outside_courses_goes_to_the_nearest_free_time(clinic: Clinic) -
     assert (line.appointment_id, line.outcome, line.to) == (made.id, "moved", clinic.at("2030-03-05 11:00"))
     accept(clinic, found.token, everything=True)
     assert [(row.starts_at, row.sequence) for row in visits(clinic)] == [(line.to, 1)]
+
+
+def test_each_patient_keeps_what_else_is_booked_for_them_and_everybody_else_is_read_once(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patients = [clinic.patient() for _ in range(3)]
+    for patient, hour in zip(patients, (9, 10, 11), strict=True):
+        wanted = Wanted(patient, "talk", clinic.location_id, clinic.at(f"2030-03-05 {hour:02}:00"))
+        clinic.do(partial(booking.book, wanted=wanted))
+    # Twelve is the nearest time for the second, but this patient is here then.
+    later = Wanted(patients[1], "dose", clinic.location_id, clinic.at("2030-03-05 12:30"))
+    clinic.do(partial(booking.book, wanted=later))
+    looks: list[Any] = []
+    monkeypatch.setattr(
+        scene, "load", lambda *args, **asked: looks.append(asked["only"]) or calendars.load(*args, **asked)
+    )
+    away = Span(clinic.at("2030-03-05 09:00"), clinic.at("2030-03-05 12:00"))
+    found = propose(clinic, somebody(clinic, "consult"), away, "The ceiling leaks.")
+    [dose] = visits(clinic, "dose")
+    to = {line.patient_id: line.to for line in found.lines if line.struck and line.to}
+    assert to.keys() == set(patients)
+    assert to[patients[1]] >= dose.ends_at
+    assert looks == [None, frozenset(), frozenset()]
+    assert len(accept(clinic, found.token, everything=True).done) == len(patients)
 
 
 def test_stages_leave_the_rest_and_the_same_token_goes_on(clinic: Clinic) -> None:

@@ -81,7 +81,7 @@ def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene |
     loose |= gathered
     ignoring = tuple(sorted(loose))
     desks = {key: replace(each, groups=without(each.groups, never)) for key, each in desks.items()}
-    loaded = {row.id: _loaded(session, call, row, ignoring, whole) for row in alone}
+    loaded = _loaded(session, call, alone, loose, whole)
     loaded |= {row.id: desks[row.course_id].loaded for row in struck if row.course_id in desks}
     timeline = next(iter(loaded.values())).site.timeline
     scratch = Scratch(away={resource_id: timeline.touched([span])}, fixed=gathered.keys())
@@ -146,14 +146,26 @@ def _extent(call: Call, row: Appointment) -> Extent:
 
 
 def _loaded(
-    session: Session, call: Call, row: Appointment, ignoring: tuple[UUID, ...], span: tuple[datetime, datetime]
-) -> Loaded:
-    return load(
-        session,
-        call,
-        location_id=row.location_id,
-        start=span[0],
-        end=span[1],
-        patient_id=row.patient_id,
-        ignoring=ignoring,
-    )
+    session: Session,
+    call: Call,
+    rows: Sequence[Appointment],
+    loose: Mapping[UUID, Appointment],
+    span: tuple[datetime, datetime],
+) -> dict[UUID, Loaded]:
+    """What each of these visits sees: its patient, and once for each location all who are there."""
+    found: dict[UUID, dict[UUID, Loaded]] = {}
+    for row in rows:
+        here = found.setdefault(row.location_id, {})
+        if row.patient_id not in here:
+            own = (key for key, each in loose.items() if not here or each.patient_id == row.patient_id)
+            here[row.patient_id] = load(
+                session,
+                call,
+                location_id=row.location_id,
+                start=span[0],
+                end=span[1],
+                patient_id=row.patient_id,
+                ignoring=tuple(sorted(own)),
+                only=frozenset() if here else None,
+            )
+    return {row.id: found[row.location_id][row.patient_id] for row in rows}
