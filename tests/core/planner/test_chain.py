@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -165,3 +166,26 @@ def test_a_later_first_day_may_be_only_just_better() -> None:
     starts = each([27], 8, where=where) | each([28], 10, where=where)
     problem = course(main("a", starts), grid=where, preferences=Preferences(earliest=9 * 60))
     assert read(problem, plan(problem)) == {"a": "28 10:00"}
+
+
+@pytest.mark.parametrize("edge", ["start", "end"])
+def test_a_rest_that_is_not_whole_slots_ends_with_the_slot_before(edge: Any) -> None:
+    """From nine to ten on one day, and then from nine or from five past nine on the next."""
+    where, hour = grid(row_minutes=5), 0 if edge == "end" else 60
+    for start, lawful in ((9, True), (9 + 1 / 12, False)):
+        second = main("b", at((1, start), where=where), (1, 1, 1))
+        rested = replace(second, gap=Gap(1, 1, 1, Rest(0, 23 * 60 + hour + 4, edge)))
+        assert (plan(course(main("a", each([0], 9, where=where)), rested, grid=where)) is not None) == lawful
+
+
+def test_a_long_night_is_looked_at_anew_for_whatever_follows() -> None:
+    """Two sessions alike last until two; one follows at one or at three, and the other has always been far away."""
+    night = each([0, 2], 22)
+    mains = (
+        main("a", night, minutes=240),
+        main("b", each([1], 1, 3), (1, 1, 1)),
+        main("c", night, (1, 1, 1), minutes=240),
+        main("d", each([3], 12), (1, 1, 1)),
+    )
+    found = read(course(*mains), plan(course(*mains)))
+    assert found == {"a": "0 22:00", "b": "1 03:00", "c": "2 22:00", "d": "3 12:00"}

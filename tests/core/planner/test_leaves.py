@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -141,3 +142,13 @@ def test_the_last_leaf_needs_its_window_only() -> None:
     problem = course(main("a", each([0], 9)), main("b", each([2], 9), (2, 2, 2), leaf=leaf("talk", at((5, 9)), AFTER)))
     assert talked(problem) == "5 09:00"
     assert slot(WHERE, 5, 9) - slot(WHERE, 2, 10) < 3 * 288
+
+
+@pytest.mark.parametrize("edge", ["start", "end"])
+def test_a_window_that_is_not_whole_slots_begins_with_the_next_and_ends_with_the_one_before(edge: Any) -> None:
+    where, after = grid(row_minutes=5), 600 if edge == "end" else 540
+    for minute, lawful in ((0, False), (5, True), (10, True), (15, False)):
+        window = Window(DAY + 1, DAY + 1, DAY + 14, edge)
+        talk = leaf("talk", at((1, (after + minute) / 60), where=where), window)
+        found = plan(course(main("dose", each([0], 9, where=where), leaf=talk), grid=where))
+        assert (found is not None) == lawful, minute

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from scheduler.core.planner import Gap, Plan, Problem, Rest, Span, Window, plan, verify
+from scheduler.core.planner import Cap, Gap, Plan, Problem, Rest, Span, Window, blocked, plan, verify
 from scheduler.core.planner.attempt import attempt
 from scheduler.core.planner.explain import bare, feasible
 from scheduler.core.planner.glance import Glance
 from scheduler.core.planner.planes import Planes
 from tests.core.planner import handmade
 from tests.core.planner.handmade import each, leaf, main
-from tests.core.planner.instances import course, ruled
+from tests.core.planner.instances import course, grid, ruled, slot
 
 SEEDS = range(80)
 
@@ -41,6 +43,31 @@ def test_neither_look_contradicts_the_search() -> None:
             assert all("cost" in fault or "points" in fault for fault in faults), (seed, faults)
     assert seen["ruled out"] > 20, "most courses without a plan are told by their days"
     assert seen["come across"] > 5
+
+
+def plain(problem: Problem) -> Problem:
+    """Without what the quick try leaves to the search."""
+    mains = [replace(m, gap=m.gap and replace(m.gap, clinic_days=False)) for m in problem.mains]
+    mains = [replace(m, leaf=m.leaf and replace(m.leaf, before_next=True)) for m in mains]
+    return replace(bare(problem), mains=tuple(mains), continuity="none", pinned={}, discords=())
+
+
+def test_whatever_is_come_across_keeps_every_rule() -> None:
+    seen: Counter[str] = Counter()
+    for make, seeds in ((course, range(120)), (ruled, range(240))):
+        for seed in seeds:
+            problem = plain(make(seed))
+            _, slots = looked(problem)
+            if slots is not None:
+                starts = tuple(sorted(slots.items(), key=lambda start: (start[1], start[0])))
+                faults = verify(problem, Plan(starts, 0, {}, {}))
+                assert all("cost" in fault or "points" in fault for fault in faults), (seed, faults)
+                seen["leaf"] += any(main.leaf for main in problem.mains)
+                seen["cap of a week"] += any(cap.days is None for cap in problem.caps)
+                seen["cap of days"] += any(cap.days is not None for cap in problem.caps)
+                seen["span"] += bool(problem.spans)
+    assert min(seen.values()) >= 8, seen
+    assert len(seen) == 4
 
 
 @pytest.mark.parametrize("seed", SEEDS[:30])
@@ -80,3 +107,115 @@ def test_what_is_tried_out_rests_for_as_long_as_it_must(rest: Rest, *, lawful: b
     later = replace(main("b", each([1], 9)), gap=Gap(1, 1, 1, rest=rest))
     problem = handmade.course(main("a", each([0], 9)), later)
     assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
+
+
+def leaping() -> Problem:
+    """The talk comes after the next session."""
+    talk = leaf("talk", each([3], 9), Window(0, 0, 96 * 60, "end"), before_next=False)
+    return handmade.course(main("a", each([0], 9), leaf=talk), main("b", each([1], 9), (1, 1, 1)))
+
+
+def long_after() -> Problem:
+    """The talk stands where its window would not have it, and before the next session."""
+    talk = leaf("talk", each([6], 9), Window(0, 0, 24 * 60, "end"))
+    mains = main("a", each([0], 9), leaf=talk), main("b", each([8], 9), (1, 8, 9))
+    return handmade.course(*mains, pinned={"a": slot(handmade.WHERE, 0, 9), "talk": slot(handmade.WHERE, 6, 9)})
+
+
+def talk_and_next_stand() -> Problem:
+    """The next session stands on the day of the talk that ought to come before it."""
+    talk = leaf("talk", each([1], 9), Window(0, 0, 48 * 60, "end"))
+    mains = main("a", each([0], 9), leaf=talk), main("b", each([1], 12), (1, 1, 9))
+    return handmade.course(*mains, pinned={"talk": slot(handmade.WHERE, 1, 9), "b": slot(handmade.WHERE, 1, 12)})
+
+
+def both_stand_too_far_apart() -> Problem:
+    """What stands is not judged: neither the gap nor the span between two sessions that both stand."""
+    mains = main("a", each([0], 9)), main("b", each([5], 9), (1, 1, 2)), main("c", each([7], 9), (1, 1, 2))
+    pinned = {"a": slot(handmade.WHERE, 0, 9), "b": slot(handmade.WHERE, 5, 9)}
+    return handmade.course(*mains, spans=(Span(0, 1, 3),), pinned=pinned)
+
+
+def on_the_same_day() -> Problem:
+    """A talk of the same day, and the next session on that day too."""
+    talk = leaf("talk", each([0], 10), Window(0, 0, 60, "end"), same_day=True)
+    return handmade.course(main("a", each([0], 9), leaf=talk), main("b", each([0], 11), (0, 0, 0)))
+
+
+def least_of_a_span() -> Problem:
+    return handmade.course(main("a", each([0], 9)), main("b", each([4], 9), (1, 5, 9)), spans=(Span(0, 1, 9, 4),))
+
+
+def before_the_grid() -> Problem:
+    """The first session stood on the day before the first that is looked at."""
+    mains = main("a", 0), main("b", each([1], 9), (2, 2, 2)), main("c", each([3], 9), (2, 2, 2))
+    return handmade.course(*mains, spans=(Span(0, 2, 4),), pinned={"a": slot(handmade.WHERE, -1, 9)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        leaping,
+        long_after,
+        talk_and_next_stand,
+        both_stand_too_far_apart,
+        on_the_same_day,
+        least_of_a_span,
+        before_the_grid,
+    ],
+)
+def test_days_rule_out_nothing_that_is_lawful(make: Callable[[], Problem]) -> None:
+    glance, _ = looked(make())
+    assert plan(make()) is not None
+    assert glance.impossible is None
+    assert feasible(make())
+    assert blocked(make()) is None
+
+
+@pytest.mark.parametrize(
+    ("cap", "day", "lawful"),
+    [
+        (Cap(0, 1, 1, None), 6, False),  # from a Monday to the Sunday after it
+        (Cap(0, 1, 1, None), 7, True),
+        (Cap(0, 1, 1, 3), 2, False),
+        (Cap(0, 1, 1, 3), 3, True),
+        (Cap(1, 1, 1, 3), 2, True),
+    ],
+)
+def test_what_is_tried_out_is_below_every_cap(cap: Cap, day: int, *, lawful: bool) -> None:
+    problem = handmade.course(main("a", each([0], 9)), main("b", each([day], 9), (1, 5, 9)), caps=(cap,))
+    assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
+
+
+@pytest.mark.parametrize("edge", ["start", "end"])
+@pytest.mark.parametrize(("hour", "lawful"), [(10 + 11 / 12, False), (11, True), (12, True), (12 + 1 / 12, False)])
+def test_what_is_tried_out_has_its_talk_within_the_window(edge: Any, hour: float, *, lawful: bool) -> None:
+    """From nine to ten, and then from one to two hours after that, whichever edge is spoken of."""
+    where, earlier = grid(row_minutes=5), 0 if edge == "end" else 60
+    window = Window(60 + earlier, 60 + earlier, 120 + earlier, edge)
+    talk = leaf("talk", each([0], hour, where=where), window, same_day=True)
+    problem = handmade.course(main("a", each([0], 9, where=where), leaf=talk), grid=where)
+    assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
+
+
+@pytest.mark.parametrize(
+    ("same_day", "day", "hour", "lawful"),
+    [(True, 1, 10, True), (True, 1, 9 + 11 / 12, False), (False, 1, 10, False), (False, 2, 9, True)],
+)
+def test_what_is_tried_out_has_its_talk_before_the_next_session(
+    day: int, hour: float, *, same_day: bool, lawful: bool
+) -> None:
+    """The talk is from nine to ten on the day after."""
+    where = grid(row_minutes=5)
+    talk = leaf("talk", each([1], 9, where=where), Window(0, 0, 48 * 60, "end"), same_day=same_day)
+    mains = main("a", each([0], 9, where=where), leaf=talk), main("b", each([day], hour, where=where), (1, 1, 2))
+    problem = handmade.course(*mains, grid=where)
+    assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
+
+
+def test_a_window_that_is_over_before_the_visit_is_leaves_no_talk() -> None:
+    talk = leaf("talk", each([0], 9, 9.5, 10), Window(0, 0, 30, "start"), same_day=True)
+    problem = handmade.course(main("a", each([0], 9, 9.5), leaf=talk))
+    assert looked(problem)[1] is None
+    assert not feasible(problem)
+    assert plan(problem) is None
