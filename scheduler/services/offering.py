@@ -253,6 +253,7 @@ def _place(
     link = course_rules.link(session, call, entry.course_session_id, entry.patient_id, entry.visit_type)
     wanted = wanted_of(entry, opening.starts_at)
     search = Search(session, call, kind, wanted, link)
+    search.agrees()  # it may be off by now, or by video
     first = opening.starts_at - timedelta(minutes=kind.visit.minutes)
     loaded = search.load(first, opening.ends_at)
     if call.last_try:

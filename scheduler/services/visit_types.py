@@ -71,7 +71,7 @@ def change(
     """Replace some keys of the document; null takes one away. What is booked already keeps the segments it has.
 
     Raises NotFound, StaleRevision, Invalid (also for another code), InUse when a published protocol would break, and
-    for another kind or modality when one rests on it or a visit ahead is of it.
+    for another kind or modality when one rests on it or a visit ahead is of it, who must stay by video or in a group.
     """
     row = records.find(session, call, KIND, visit_type_id)
     records.expect(row, revision)
@@ -121,11 +121,15 @@ def _parsed(definition: Mapping[str, Any], new: Mapping[str, Any]) -> VisitType:
 
 
 def _refuse_turning_into_another(session: Session, call: Call, row: VisitTypeRow, visit: VisitType) -> None:
-    """Kind and modality say which floors, holds and distances between doses hold: what is in use would escape them."""
+    """Kind and modality say which floors, holds and distances between doses hold: what is in use would escape them.
+
+    Of visits ahead it is known where the patient will be if they are by video, and with which others if in a group.
+    """
     was = parse_visit_type(row.definition, {})
-    if (was.kind, was.modality) == (visit.kind, visit.modality):
+    stays = (was.kind, was.modality) == (visit.kind, visit.modality)
+    if stays and (was.video, was.group is None) == (visit.video, visit.group is None):
         return
-    for protocol in _published(session, call):
+    for protocol in () if stays else _published(session, call):
         if visit.code in {step["visit_type"] for phase in protocol.definition["phases"] for step in phase["steps"]}:
             detail = f"Version {protocol.version} of the protocol '{protocol.code}' rests on what the visit type is"
             raise InUse(f"{detail}: its kind and modality stay. Make another visit type.")
@@ -135,7 +139,8 @@ def _refuse_turning_into_another(session: Session, call: Call, row: VisitTypeRow
         .where(Appointment.status.in_(sorted(LIVE - {"fulfilled"})))
     )
     if session.scalars(ahead.limit(1)).first() is not None:
-        raise InUse("Visits ahead are of this type: its kind and modality stay. Make another visit type.")
+        what = "its kind and modality stay, and whether it is by video or for a group"
+        raise InUse(f"Visits ahead are of this type: {what}. Make another visit type.")
 
 
 def _refuse_breaking_protocols(session: Session, call: Call, visit: VisitType) -> None:

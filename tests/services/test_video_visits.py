@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.core.errors import Invalid, Refused
+from scheduler.core.errors import InUse, Invalid, Refused
 from scheduler.core.visit import parse_visit_type
-from scheduler.services import availability, booking, resources, shipped, visit_day
+from scheduler.services import availability, booking, resources, shipped, visit_day, visit_types
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Question
 from scheduler.services.finding import Wanted
@@ -111,3 +111,17 @@ def test_no_room_and_no_coach(clinic: Clinic) -> None:
     assert {fault.code for fault in caught.value.faults} == {"no_room_by_video", "not_licensed"}
     video = next(each for each in shipped.visit_types() if each["code"] == "integration_video")
     assert parse_visit_type(video, {}).video
+
+
+@pytest.mark.parametrize(
+    "other", [{"video": False, "psychotherapy": False}, {"kind": "group", "group": {"maximum": 3}}]
+)
+def test_visits_ahead_stay_by_video_and_alone(clinic: Clinic, other: dict[str, Any]) -> None:
+    """Or they could move no more: where the patient will be would be too much, or too little."""
+    therapist(clinic, "US-NY")
+    ahead = book(clinic, "US-NY")
+    (kind,) = clinic.do(visit_types.listing).items
+    with pytest.raises(InUse, match="whether it is by video"):
+        clinic.do(lambda s, c: visit_types.change(s, c, kind.id, 1, other))
+    clinic.do(lambda s, c: booking.cancel(s, c, ahead.id, reason="x", by="staff"))
+    clinic.do(lambda s, c: visit_types.change(s, c, kind.id, 1, other))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Invalid, LostRace, NotFound, Refused, StaleRevision
 from scheduler.models import AuditEvent, Hold, Occupancy, WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
-from scheduler.services import booking, offering, organizations, waitlist
+from scheduler.services import booking, offering, organizations, visit_types, waitlist
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.waitlist import EntryView
 from tests.clinic import Clinic
@@ -220,6 +220,15 @@ class TestNever:
         cancel(clinic, full)
         sweep(clinic)
         assert offers(clinic, entry) == (["offered"] if offered else [])
+
+    def test_of_a_visit_type_that_is_off_by_now(self, clinic: Clinic, full: AppointmentView) -> None:
+        """Nobody could accept it, and others would be kept away for so long."""
+        entry = wait(clinic)
+        (talk,) = (each for each in clinic.do(visit_types.listing).items if each.code == "talk")
+        clinic.do(lambda s, c: visit_types.change(s, c, talk.id, talk.revision, {"enabled": False}))
+        cancel(clinic, full)
+        sweep(clinic)
+        assert offers(clinic, entry) == []
 
     def test_in_the_past(self, clinic: Clinic, full: AppointmentView) -> None:
         entry = wait(clinic)
