@@ -70,6 +70,8 @@ class Duty:
     certifications: tuple[str, ...] = ()
     #: Where the patient is, for a visit by video.
     region: str | None = None
+    #: Who was asked for by name to be present: nobody else will do.
+    by_name: frozenset[UUID] = frozenset()
 
 
 def site_holds(place: Place, duties: Collection[Duty]) -> set[Duty]:
@@ -99,11 +101,11 @@ def roster_holds(roster: Roster, places: Mapping[UUID, Place], duties: Collectio
 
 
 def covered(duty: Duty, place: Place, rosters: Iterable[Roster], absences: Mapping[UUID, Sequence[Span]]) -> bool:
-    """Whether at every instant of the duty somebody with its role is on site, in turn if need be."""
+    """Whether at every instant of the duty somebody with its role who will do is on site, in turn if need be."""
     days = _days(place.time_zone, [duty])
     there: list[Span] = []
     for roster in rosters:
-        if qualified(roster, place, duty):
+        if (not duty.by_name or roster.resource_id in duty.by_name) and qualified(roster, place, duty):
             there += subtract(stays(roster, place, *days), absences.get(roster.resource_id, ()))
     return _container(union(there))(duty.span)
 

@@ -300,7 +300,7 @@ def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:
 
     Raises NotFound for someone who does not work at this location, Invalid when they can serve nothing in the visit.
     """
-    needed = {thread.selector for thread in kind.demand.threads if not thread.present}
+    taken = {thread.selector for thread in kind.demand.threads if not thread.present}
     pins = []
     for name, prefix, resource_id in (
         *(("practitioner_id", "role:", each) for each in question.practitioner_ids),
@@ -311,7 +311,8 @@ def _pins(question: Question, kind: Kind, loaded: Loaded) -> tuple[Pin, ...]:
         if calendar is None:
             detail = f"There is no resource {resource_id} at this location."
             raise NotFound(detail)
-        served = sorted(each for each in needed & calendar.serves.keys() if each.startswith(prefix))
+        able = {each for each in kind.demand.selectors & calendar.serves.keys() if each.startswith(prefix)}
+        served = sorted(able & taken or able)  # whoever serves need not be the one who is present as well
         if not served:
             detail = f"Resource {resource_id} serves nothing that this visit needs."
             raise Invalid([Fault(f"/{name}", "no_such_need", detail)])

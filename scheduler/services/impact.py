@@ -211,6 +211,7 @@ def _rows(session: Session, call: Call, *conditions: ColumnElement[bool]) -> lis
             Appointment.ends_at.label("visit_ends_at"),
             Appointment.time_zone,
             Appointment.patient_region,
+            Appointment.pins,
             Appointment.course_id,
             Resource.kind.label("resource_kind"),
             Resource.hours.is_(None).label("hourless"),
@@ -308,6 +309,7 @@ def _duty(row: Row[Any], certifications: tuple[str, ...] = ()) -> Duty:
         keeps_site_hours=row.resource_kind == "patient" or (row.resource_kind != "practitioner" and row.hourless),
         certifications=certifications,
         region=row.patient_region,
+        by_name=frozenset(UUID(pin["resource_id"]) for pin in row.pins if pin["selector"] == row.role),
     )
 
 

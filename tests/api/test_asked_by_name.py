@@ -135,6 +135,24 @@ def _meets(start: str, *edges: str) -> bool:
     return start.startswith("2030-03-05") and any(first < clock < last for first, last in pairs)
 
 
+def test_who_is_only_to_be_present_is_asked_for_by_name_too(alice: Person, where: str) -> None:
+    """As a booking pins them: esketamine needs its prescriber for nothing but being there."""
+    needs = [{"role": "therapist", "mode": "exclusive"}, {"role": "prescriber", "mode": "present"}]
+    segments = [{"name": "dose", "minutes": 60, "needs": needs}]
+    made(alice, "/v1/visit-types", **VISIT_TYPE | {"code": "watched", "segments": segments})
+    ids = []
+    for start, end in (("09:00", "12:00"), ("11:00", "15:00")):
+        shifts = [{"weekday": "wed", "start": start, "end": end, "location_id": where}]
+        ids.append(made(alice, "/v1/practitioners", name=start, roles=[{"code": "prescriber"}], hours=shifts))
+    for who, first, last in ((ids[0], "09:00", "11:00"), (ids[1], "11:00", "14:00")):
+        found = offers(alice, where, "watched", practitioner_id=who)
+        assert (found[0]["start"][11:16], found[-1]["start"][11:16]) == (first, last)
+        assert all(serves(each, who) for each in found)
+        body = BOOKING | {"visit_type": "watched", "location_id": where, "patient_id": patient(alice)}
+        body |= {"start": found[-1]["start"], "pins": [{"role": "prescriber", "resource_id": who}]}
+        assert alice.post("/v1/appointments?dry_run=true", json=body).status_code == 201
+
+
 def test_who_was_asked_for_by_name_stays_when_the_visit_moves(alice: Person, where: str) -> None:
     """A move keeps whoever it does not name anew, and so does the look for it."""
     [mine] = [each["id"] for each in alice.get("/v1/practitioners").json["items"]]

@@ -11,7 +11,9 @@ from sqlalchemy import Engine
 
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
 from scheduler.models import Absence, Occupancy, Resource, Task, new_id
-from scheduler.services import absences, resources
+from scheduler.services import absences, booking, resources
+from scheduler.services.finding import Pin, Wanted
+from tests.clinic import Clinic, need, segment, visit_type
 from tests.plumbing.clock import NOON
 from tests.plumbing.scene import Scene, local, weekly
 
@@ -208,3 +210,19 @@ def test_absences_are_listed_by_resource_and_time(scene: Scene) -> None:
     assert found(since=tuesday.end) == [friday.id]
     assert found(until=friday.start, resource_id=one.id) == [tuesday.id]
     assert found(since=NOON, until=NOON + timedelta(days=30), resource_id=two.id) == [other.id]
+
+
+def test_who_was_to_be_present_by_name_is_missed_though_others_are_there(engine: Engine) -> None:
+    clinic = Clinic(engine)
+    clinic.visit(visit_type("watched", segment("watched", 60, need("role:prescriber", "present"))))
+    asked, other = clinic.staff("prescriber"), clinic.staff("prescriber")
+    ten = clinic.at("2030-03-04 10:00")
+    wish = Wanted(clinic.patient(), "watched", clinic.location_id, ten, pins=(Pin("role:prescriber", asked),))
+    visit = clinic.do(lambda s, c: booking.book(s, c, wish))
+
+    def away(who: UUID) -> list[UUID]:
+        span = {"start": ten, "end": ten + timedelta(minutes=30)}
+        told = clinic.do(lambda s, c: absences.create(s, c, resource_id=who, **span), dry_run=True)
+        return ids(told)
+
+    assert (away(asked), away(other)) == ([visit.id], [])
