@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.api.attacker import ACTS
 from tests.api.conftest import Person, make_key
 from tests.api.examples import made, patient
+from tests.core.test_lifecycle import TABLE
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -245,3 +247,36 @@ def test_a_visit_that_is_booked_is_confirmed_and_one_that_is_off_is_not(desk: De
     refused = desk.do("confirm")
     assert (refused.status_code, refused.json["code"]) == (409, "illegal_transition")
     assert "'confirm' is not possible from status 'cancelled'" in refused.json["detail"]
+
+
+#: How a visit comes to each status that the desk can give it.
+PATHS = {
+    "booked": [],
+    "arrived": ["arrive"],
+    "checked-in": ["check-in"],
+    "fulfilled": ["check-in", "start", "fulfill"],
+    "cancelled": ["cancel"],
+    "noshow": ["no-show"],
+    "entered-in-error": ["entered-in-error"],
+}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_every_move_that_a_status_does_not_allow_is_a_409(alice: Person, clock: Clock) -> None:
+    """The table of moves, asked for by address: no route forgets to look into it."""
+    segments = [{"name": "chat", "minutes": 60, "needs": []}]
+    made(alice, "/v1/visit-types", code="chat", name="Chat", public_name="Visit", kind="follow_up", segments=segments)
+    where = made(alice, "/v1/locations", name="Main", time_zone="America/New_York", hours=_hours())
+    start = clock().replace(hour=15)
+    body = {"visit_type": "chat", "location_id": where, "start": start.isoformat()}
+    visits = {status: made(alice, "/v1/appointments", **body | {"patient_id": patient(alice)}) for status in PATHS}
+    clock.set(start)
+    acts = ACTS | {"reschedule": {"start": (start + timedelta(days=1)).isoformat()}}
+    del acts["undo"]
+    for status, visit in visits.items():
+        for action in PATHS[status]:
+            assert alice.post(f"/v1/appointments/{visit}/{action}", json=acts[action] or None).status_code == 200
+        for action, body in acts.items():
+            told = alice.post(f"/v1/appointments/{visit}/{action}?dry_run=true", json=body or None)
+            wanted = (200, None) if action in TABLE[status] else (409, "illegal_transition")
+            assert (told.status_code, told.json.get("code")) == wanted, (status, action, told.text)

@@ -32,6 +32,26 @@ def test_a_change_is_last_accepted_at_the_cutoff(change: Change, by: Initiator, 
     assert codes(change, by, last - 1) == ["cutoff"]
 
 
+def test_each_cutoff_and_each_most_is_its_own() -> None:
+    """Four cut-offs and two numbers of moves, no two alike, so that none is taken for another."""
+    policies = Policies(
+        cancel_cutoff_minutes=Cutoffs(patient=4, staff=3),
+        reschedule_cutoff_minutes=Cutoffs(patient=2, staff=1),
+        max_moves=MostMoves(patient=5, staff=6),
+    )
+    kinds: list[tuple[Change, Initiator]] = [
+        ("cancel", "patient"), ("cancel", "staff"), ("reschedule", "patient"), ("reschedule", "staff"),
+    ]  # fmt: skip
+
+    def last(change: Change, by: Initiator, moves: dict[str, int], minutes: int) -> bool:
+        now = START - timedelta(minutes=minutes)
+        return not why_not_change(policies, change, by, starts_at=START, now=now, moves=moves)
+
+    assert [[last(*kind, {}, minutes) for minutes in range(5)].index(True) for kind in kinds] == [4, 3, 2, 1]
+    most = [[last("reschedule", by, {by: moved}, 9) for moved in range(8)].index(False) for by in ("patient", "staff")]
+    assert most == [5, 6]
+
+
 @pytest.mark.parametrize(("change", "by"), [("reschedule", "staff"), ("cancel", "clinic"), ("reschedule", "clinic")])
 def test_without_a_cutoff_a_change_is_never_too_late(change: Change, by: Initiator) -> None:
     assert codes(change, by, -30) == []
