@@ -6,17 +6,21 @@ Without both, double bookings must appear, and the checker must see them: else t
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
+from scheduler.config import Settings
 from scheduler.core.errors import Refused, SlotTaken
 from scheduler.services import booking, occupying
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.finding import Found
 from scheduler.services.repacking import CHANGED, REBOUND
+from tests.plumbing.servers import serving
 from tests.race.arena import Arena
 from tests.race.checker import faults
 from tests.race.ledger import raced
@@ -111,6 +115,23 @@ def test_without_both_the_checker_sees_double_bookings(arena: Arena, monkeypatch
     assert any(each.startswith("guards: ") for each in found), found
     seen = sick(arena)  # what many hands are held against
     assert any("overlaps" in each for each in seen), seen
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_server_without_both_lets_many_have_one_time(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    """They reach it over HTTP, as on their walk, and what that is held against shows it."""
+    with engine.begin() as connection:
+        drop_constraint(connection)
+    arena = Arena(engine, people=1, patients=CLIENTS)
+    with serving(settings.database_url, tmp_path, application="tests.race.careless:app") as server:
+        desk = arena.caller(server)
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            wishes = [arena.wish(patient, "talk", 0, CLOCKS[0]) for patient in range(CLIENTS)]
+            answers = list(pool.map(lambda wish: desk.post("/v1/appointments", wish), wishes))
+    assert sum(each.is_good for each in answers) > 1
+    assert any(each.startswith("overlaps: ") for each in sick(arena))
 
 
 def test_the_ledger_of_many_hands_sees_what_tells_of_a_race() -> None:
