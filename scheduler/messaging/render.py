@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -45,6 +46,13 @@ CANCELLING = frozenset({"cancelled", "correction"})
 
 #: What is said in a call where it is not about one visit that takes place.
 _CALLS = {**dict.fromkeys(CANCELLING, "voice_cancelled"), "course_changed": "voice_changed"}
+
+#: What may be the last that a patient hears before they must stop eating, though a clinic's text need not speak of it;
+#: and what is then said of it by us.
+_LAST_WORDS = frozenset({"remind_24h", "rescheduled"})
+_FASTING = {"sms": "fasting_sms", "body": "fasting"}
+_NAMES_FAST = re.compile(r"\{\{\s*(food|liquids)_until\s*\}\}")
+_PARAGRAPH = "\n\n"
 
 #: The parts that a text has over each channel.
 _NEEDED: Mapping[str, frozenset[str]] = {"sms": frozenset({"sms"}), "email": frozenset({"subject", "body"})}
@@ -231,7 +239,10 @@ class _Saying:
     def _part(self, name: str, values: Values) -> str:
         if self._own is not None:
             said = fill(self._own[name], values)
-            # Whatever a clinic writes, every SMS says how to end them.
+            # Whatever a clinic writes, its last word before a fast names it, and every SMS says how to end them.
+            if name in _FASTING and self._kind in _LAST_WORDS and not _NAMES_FAST.search(self._own[name]):
+                fasting = self._shipped(f"{_shipped_or_last(self._language)}/{_FASTING[name]}.txt", values).strip()
+                said = f"{said.strip()}{' ' if name == 'sms' else _PARAGRAPH}{fasting}".strip()
             missing = name == "sms" and values["opt_out"] and "STOP" not in said
             return f"{said.strip()} {values['opt_out']}" if missing else said
         return self._shipped(f"{self._language}/{self._kind}/{name}.txt", values)
@@ -246,9 +257,13 @@ def _phrases(locale: str, language: str, *, whole: bool = False) -> Phrases:
     return Phrases(locale, _words(language), whole=whole)
 
 
+def _shipped_or_last(language: str) -> str:
+    return language if language in shipped_locales() else LAST_RESORT
+
+
 @cache
 def _words(language: str) -> Mapping[str, str]:
-    return words_of(language if language in shipped_locales() else LAST_RESORT)
+    return words_of(_shipped_or_last(language))
 
 
 # Message after message is sent under the same few names.

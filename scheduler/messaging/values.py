@@ -153,9 +153,17 @@ def _previous(values: Values, said: Callable[[datetime], str]) -> str:
 def _also_short(values: Values) -> str:
     if not values.facts.also:
         return ""
-    offset = values.facts.starts_at.utcoffset()
-    times = (each.starts_at for each in values.facts.also)
-    return ", ".join(values.phrases.short(time, named=time.utcoffset() != offset) for time in times)
+    return ", ".join(_another_day(values, each.starts_at) for each in values.facts.also)
+
+
+def _also_bare(values: Values) -> str:
+    """Of a visit on the same day its time is enough."""
+    day, times = values.facts.starts_at.date(), (each.starts_at for each in values.facts.also)
+    return ", ".join(values.bare(time) if time.date() == day else _another_day(values, time) for time in times)
+
+
+def _another_day(values: Values, moment: datetime) -> str:
+    return values.phrases.short(moment, named=moment.utcoffset() != values.facts.starts_at.utcoffset())
 
 
 def _first_new(values: Values) -> str:
@@ -197,7 +205,7 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "visits": lambda v: "\n".join(map(v.line, v.facts.visits)),
     "also": lambda v: "\n".join(map(v.line, v.facts.also)),
     "also_short": _also_short,
-    "also_bare": lambda v: ", ".join(v.bare(each.starts_at) for each in v.facts.also),
+    "also_bare": _also_bare,
     "changes": lambda v: "\n".join(v.change(each, v.full) for each in v.facts.moved),
     "changes_short": lambda v: "; ".join(v.change(each, v.phrases.short) for each in v.facts.moved),
     "changes_brief": _changes_brief,

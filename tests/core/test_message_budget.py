@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,25 @@ LAST_WORD = Sendable(("sms", "email"), "reminder", urgent=False, exempt=True)
 INSTRUCTION = Sendable(("sms", "email"), "instruction", urgent=True, exempt=True)
 CALLED = Sendable(("voice", "email"), "reminder", urgent=False, exempt=True)
 NEWS = Sendable(("sms", "email"), "change", urgent=True, exempt=False)
+
+
+@pytest.mark.parametrize(
+    ("one", "reach", "basis", "sent_today", "channel"),
+    [
+        (REMINDER, BOTH, "consent", 0, "sms"),
+        (REMINDER, BOTH, "consent", 1, "email"),
+        (REMINDER, TEXT, "consent", 1, "sms"),
+        (INSTRUCTION, BOTH, "consent", 1, "sms"),
+        (LAST_WORD, BOTH, "exemption", 0, "email"),
+        (LAST_WORD, TEXT, "exemption", 0, None),
+        (INSTRUCTION, BOTH, "exemption", 0, "sms"),
+    ],
+)
+def test_a_text_is_kept_for_the_instruction_of_the_day(
+    one: Sendable, reach: frozenset[str], basis: Literal["consent", "exemption"], sent_today: int, channel: str | None
+) -> None:
+    caps = EXEMPTION if basis == "exemption" else Caps()
+    assert route(one, reach, basis, caps, [MONDAY] * sent_today, MONDAY, [MONDAY]).channel == channel
 
 
 @pytest.mark.parametrize(

@@ -218,10 +218,12 @@ def test_between_the_last_food_and_the_last_drink_only_clear_liquids_are_said_to
 
 @pytest.mark.parametrize(("locale", "also"), [("en", "Also: 15:00."), ("es", "También: 15:00.")])
 def test_another_visit_is_told_with_its_time_as_short_as_can_be(locale: str, also: str) -> None:
-    other = Line(START + timedelta(hours=6), "Clinic visit")
+    other, later = (Line(START + timedelta(hours=hours), "Clinic visit") for hours in (6, 7 * 24 + 6))
     body = render("remind_24h", "sms", facts(also=(other,), phone="", liquids_until=None), [locale]).body
     assert ("15:00" in body, septets(body) <= LIMIT) == (True, True)
     assert also in render("remind_24h", "sms", facts(also=(other,), link=""), [locale]).body
+    both = render("remind_24h", "sms", facts(also=(other, later), liquids_until=None, phone="", link=""), [locale]).body
+    assert re.search(r"15:00, \w+, (Jan 20|20 ene) 15:00", both), "no weekday without its date: it may be any week's"
 
 
 def test_who_need_not_fast_or_ride_hears_nothing_of_it() -> None:

@@ -121,6 +121,22 @@ class TestClinicsOwnTexts:
         assert text.body.startswith("Northgate Clinic: le esperamos mié 13 de ene 9:00 am EST")
         assert "reminder" in render("remind_24h", "email", facts(), ["en"], own).body
 
+    @pytest.mark.parametrize("kind", ["remind_24h", "rescheduled"])
+    def test_the_last_word_before_a_fast_says_so_whatever_a_clinic_wrote(self, kind: str) -> None:
+        """Where the fast begins by day no other text speaks of it."""
+        own = {"es": {"sms": "{{sender}}: le esperamos {{when_short}}.", "subject": "s", "body": "Venga el {{when}}."}}
+        short, long = (render(kind, channel, facts(), ["es"], own).body for channel in ("sms", "email"))
+        assert "EST. Desde 03:00 solo liquidos claros, desde 07:00 nada." in short
+        assert long.endswith("hasta entonces, solo líquidos claros.\n")
+        assert "No coma nada desde las 03:00." in long
+        none = facts(food_until=None, liquids_until=None)
+        assert [way for way in ("sms", "email") if "desde" in render(kind, way, none, ["es"], own).body.lower()] == []
+        says = {"es": {part: f"{text} {{{{food_until}}}}" for part, text in own["es"].items()}}
+        assert "liquidos" not in render(kind, "sms", facts(), ["es"], says).body
+        assert "No food from 03:00" in render(kind, "email", facts(), ["fr"], {"fr": own["es"]}).body, (
+            "in some language"
+        )
+
     def test_what_a_clinic_did_not_write_is_shipped(self) -> None:
         own = {"es": {"sms": "x"}, "en": {"subject": "only a subject"}}
         assert "Le recordamos" in render("remind_24h", "email", facts(), ["es"], own).body

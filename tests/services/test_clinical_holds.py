@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,8 @@ from scheduler.services.availability import Question
 from scheduler.services.clinical_holds import HoldView, Released
 from tests.clinic import Clinic
 from tests.desk import refused
+from tests.postroom import move as reschedule
+from tests.postroom import send_all
 from tests.ward import FIT, READY, enrolled, events, move, open_ward, refusal, row, spray, talk
 
 
@@ -80,6 +83,23 @@ def test_a_hold_stops_every_dose_and_no_talk(clinic: Clinic) -> None:
         hold(clinic, patient)
     with pytest.raises(Invalid):
         hold(clinic, patient, "2030-03-01 06:00", reason="illness")
+
+
+def test_the_staff_are_asked_to_tell_the_patient_and_of_what_they_have_not_heard(clinic: Clinic) -> None:
+    """No message goes out about held visits: who believes in an earlier time would come to it, fasting."""
+    clinic.call = replace(clinic.call, now=clinic.at("2030-03-01 10:00"))  # nobody's quiet hours
+    patient = enrolled(clinic)
+    heard, moved = spray(clinic, "2030-03-06 09:00", patient), spray(clinic, "2030-03-11 09:00", patient)
+    for visit, start in ((heard, "2030-03-07 09:00"), (moved, "2030-03-12 09:00")):
+        clinic.call = replace(clinic.call, now=clinic.later(minutes=4))
+        send_all(clinic, clinic.call.now)
+        reschedule(clinic, visit, start)
+    hold(clinic, patient, "2030-03-20 12:00")
+    (asked,) = tasks_of(clinic, "clinical_hold")
+    assert asked.detail.endswith(
+        "so tell them: 2030-03-07 09:00, 2030-03-12 09:00 (of which the patient has not heard)."
+    )
+    assert asked.next_step_at == clinic.at("2030-03-06 09:00"), "a day before the first of them, not at the deadline"
 
 
 def test_who_is_in_the_chair_when_the_hold_comes_gets_no_dose(clinic: Clinic) -> None:

@@ -31,6 +31,7 @@ from tests.postroom import (
     messages,
     only,
     open_postroom,
+    send_all,
     set_state,
     settle,
 )
@@ -273,6 +274,21 @@ class TestCaps:
             book(clinic, patient, "session", f"2030-03-1{day + 1} 09:00")
             texts.append(self.text_all(clinic, clinic.call.now + timedelta(days=day)).count("sms"))
         assert texts == [1, 1, 1, 0]
+
+    def test_a_text_is_kept_for_the_word_on_eating(self, engine: Engine, patient_values: dict[str, Any]) -> None:
+        """A reminder of a talk in the afternoon would take the one text of the day that the law allows."""
+        clinic = open_postroom(engine, basis="exemption")
+        patient = clinic.patient(**patient_values)
+        book(clinic, patient, "fasted", "2030-03-12 09:00")
+        book(clinic, patient, "session", "2030-03-12 15:00")
+        send_all(clinic, clinic.at("2030-03-10 12:00"))
+        told = {}
+        for when in ("2030-03-11 15:00", "2030-03-11 18:00"):
+            for letter in claim(clinic, clinic.at(when)):
+                told[letter.kind] = letter.channel
+                assert begin(clinic, letter, clinic.at(when))
+                assert settle(clinic, letter, clinic.at(when))
+        assert told == {"remind_24h": "email", "night_before": "sms"}
 
     def test_without_another_way_the_law_silences_and_the_clinics_own_cap_does_not(self, engine: Engine) -> None:
         contacts = [{"channel": "sms", "value": "+12025550123"}]

@@ -47,8 +47,16 @@ def below(caps: Caps, days: Iterable[date], today: date) -> bool:
     return fits(caps.per_day, today) and fits(caps.per_week, today - timedelta(days=6))
 
 
-def route(one: Sendable, reach: Collection[str], basis: Basis, caps: Caps, days: Iterable[date], today: date) -> Route:
-    """By which channel a message goes now."""
+def route(
+    one: Sendable,
+    reach: Collection[str],
+    basis: Basis,
+    caps: Caps,
+    days: Iterable[date],
+    today: date,
+    kept: Iterable[date] = (),
+) -> Route:
+    """By which channel a message goes now. What a patient must know may use the texts that are `kept` for such."""
     order = [name for name in one.channels if name in reach]
     if not order:
         return Route(None, "no_channel")
@@ -59,6 +67,8 @@ def route(one: Sendable, reach: Collection[str], basis: Basis, caps: Caps, days:
     # Without an address for mail, what a patient must know is still a health care message.
     if basis == "exemption" and not one.exempt and (other is not None or not must):
         return Route(other, None if other else "exemption", "no consent to texts")
-    if below(caps, days, today) or (basis == "consent" and must and other is None):
+    # Without another way a clinic's own cap stops no instruction, and none is kept for it.
+    spared = () if must or (basis == "consent" and other is None) else kept
+    if below(caps, [*days, *spared], today) or (basis == "consent" and must and other is None):
         return Route(order[0])
     return Route(other, None if other else "over_cap", "over the cap for texts")

@@ -110,6 +110,8 @@ class Scene:
     locations: Mapping[UUID, Location]
     stops: Mapping[UUID, Sequence[Appointment]]
     texts: Mapping[UUID, list[datetime]]
+    #: By patient, the instructions that are to be texted soon, for which texts are kept.
+    instructions: Mapping[UUID, Sequence[Message]]
     #: By number or address, the classes that it gets no messages of.
     shut: Mapping[str, frozenset[str]]
     held: Collection[UUID]
@@ -136,7 +138,7 @@ class Scene:
     def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
         """Read what these messages are about."""
         patients = _rows(session, call, Patient, {message.patient_id for message in messages})
-        merged, waiting = _beside(session, call, messages)
+        merged, waiting, instructions = _beside(session, call, messages)
         beside = [other for others in (*merged.values(), *waiting.values()) for other in others]
         stops = _stops(session, call, [message for message in messages if message.appointment_id is None])
         about = {message.appointment_id for message in (*messages, *beside) if message.appointment_id}
@@ -155,6 +157,7 @@ class Scene:
             locations=_rows(session, call, Location, {visit.location_id for visit in visits}),
             stops=stops,
             texts=_texts(session, call, set(patients)),
+            instructions=instructions,
             shut=opt_outs.closed(session, call.organization_id, _reached_at(patients.values())),
             held=_held(session, call, set(patients)),
             own=message_texts.own(session, call, {message.kind for message in messages}),
@@ -227,7 +230,10 @@ class Scene:
         context, zone = message.context, here.anybody.time_zone
         days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(message.patient_id, ()))
         one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
-        return route(one, person.addresses(one.cls), person.basis, person.caps, days, here.today)
+        soon = self.instructions.get(message.patient_id, ())
+        texted = (each for each in soon if person.basis == "consent" or each.context.get("exempt"))
+        kept = (to_local(each.due_at, zone).date() for each in texted)
+        return route(one, person.addresses(one.cls), person.basis, person.caps, days, here.today, kept)
 
     def note_text(self, patient_id: UUID) -> None:
         """Count a text that is about to be sent, or a call."""
@@ -274,20 +280,22 @@ def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[
 
 def _beside(
     session: Session, call: Call, messages: Sequence[Message]
-) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]]]:
-    """By message: those that it says as well. By patient: those due soon that another might say, locked."""
+) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]], dict[UUID, list[Message]]]:
+    """By message: those that it says as well. By patient: those due soon that another might say, and instructions."""
     mine, hosts = {message.id for message in messages}, {one.patient_id for one in messages if one.kind in HOSTS}
+    texted = {one.patient_id for one in messages if one.channel in COUNTED}
     merged: dict[UUID, list[Message]] = defaultdict(list)
     waiting: dict[UUID, list[Message]] = defaultdict(list)
+    instructions: dict[UUID, list[Message]] = defaultdict(list)
     asked = {
         "owner": call.organization_id,
         "here": mine,
-        "hosts": hosts,
+        "hosts": hosts | texted,
         "since": call.now - MERGED_WITHIN,
         "until": call.now + MERGED_WITHIN,
     }
     beside = read(_SAID_BY.rows(session, {name: asked[name] for name in ("owner", "here")}))
-    if hosts:
+    if asked["hosts"]:
         beside += read(_WAITING.rows(session, asked))
     open_ones = [one for one in messages if _may_be_said_by_another(one, call.now) and one.patient_id in hosts]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
@@ -295,7 +303,9 @@ def _beside(
             merged[row.merged_into].append(row)
         elif row.context.get("merges"):
             waiting[row.patient_id].append(row)
-    return merged, waiting
+        elif row.context.get("class") == "instruction" and row.channel in COUNTED and row.due_at > call.now:
+            instructions[row.patient_id].append(row)
+    return merged, waiting, instructions
 
 
 def _may_be_said_by_another(message: Message, now: datetime) -> bool:
