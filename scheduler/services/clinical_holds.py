@@ -18,7 +18,7 @@ from scheduler.core.civil import zone
 from scheduler.core.clinical_hold import freezes
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, Reason
 from scheduler.models import Appointment, ClinicalHold, Message, new_id
-from scheduler.services import audit, course_rules, outbox, patients, records, tasks
+from scheduler.services import audit, consequences, course_rules, outbox, patients, records, tasks
 from scheduler.services.catalog import visit_kind, visit_kinds
 from scheduler.services.finding import Search, Wanted, pins_of
 from scheduler.services.held import is_held
@@ -122,6 +122,7 @@ def place(
     stopped = [visit for visit in _ahead(session, call, patient_id) if visit.starts_at > call.now]
     for visit in stopped:
         outbox.call_off(session, call, visit, why="on_hold")
+    consequences.silenced(session, call, [visit.id for visit in stopped])
     tasks.owe(
         session,
         call,

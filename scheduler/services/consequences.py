@@ -77,6 +77,11 @@ def mended(session: Session, call: Call, source: UUID, lacking: Callable[[Collec
         tasks.withdraw(session, call, "The reason for it is gone.", *of_it, Task.appointment_id.in_(well))
 
 
+def silenced(session: Session, call: Call, appointment_ids: Collection[UUID]) -> None:
+    """A hold stops these visits: nobody is called to have one confirmed, or told when to stop eating for it."""
+    tasks.withdraw(session, call, "The visit is on hold.", Task.kind == CALL, Task.appointment_id.in_(appointment_ids))
+
+
 def settled(session: Session, call: Call, appointment_id: UUID, why: str) -> None:
     """The visit has moved or does not take place: what it lacked there, or who was to call, is no matter any more."""
     wanted = Task.kind.in_((AFFECTED, CALL)), Task.appointment_id == appointment_id

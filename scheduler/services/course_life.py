@@ -38,8 +38,10 @@ def hold(
     Raises NotFound, StaleRevision, IllegalTransition.
     """
     course = _moved(session, call, course_id, "hold", reason, revision)
-    for visit in _ahead(session, call, course, dosing=True):
+    stopped = _ahead(session, call, course, dosing=True)
+    for visit in stopped:
         outbox.call_off(session, call, visit, why="on_hold")
+    consequences.silenced(session, call, [visit.id for visit in stopped])
     return courses.get(session, call, course.id)
 
 

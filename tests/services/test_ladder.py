@@ -10,7 +10,16 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.models import Message, Task
-from scheduler.services import message_acts, message_rules, organizations, outbox, patients, shipped, visit_day
+from scheduler.services import (
+    clinical_holds,
+    message_acts,
+    message_rules,
+    organizations,
+    outbox,
+    patients,
+    shipped,
+    visit_day,
+)
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import begin, by_rule, claim, messages, only, open_postroom, settle
@@ -109,6 +118,25 @@ def test_what_goes_another_way_is_not_said_twice_by_that(clinic: Clinic, why: st
     assert only(clinic, "remind_72h+email").reason == "merged"
     assert send(clinic, "2030-03-08 17:30") == []
     send(clinic, "2030-03-08 20:00")
+    assert open_tasks(clinic) == ["confirm_by_call"]
+
+
+def test_nobody_is_called_about_a_visit_that_a_hold_has_stopped(clinic: Clinic) -> None:
+    """The words for the call say when to stop eating; after the hold it is asked again."""
+    rules = [rule for rule in shipped.message_rules() if rule["key"] == "night_before"]
+    clinic.do(lambda s, c: message_rules.change(s, c, rules))
+    patient = clinic.patient()
+    book(clinic, patient, "fasted", "2030-03-11 09:00")
+    for when in ("2030-03-10 18:00", "2030-03-10 18:30", "2030-03-10 19:00"):
+        send(clinic, when)
+    assert open_tasks(clinic) == ["confirm_by_call"]
+    deadline, now = clinic.at("2030-03-20 12:00"), clinic.at("2030-03-10 19:05")
+    held = clinic.do(lambda s, c: clinical_holds.place(s, c, patient, reason="illness", deadline=deadline), now=now)
+    assert open_tasks(clinic) == ["clinical_hold"]
+    now = clinic.at("2030-03-10 19:10")
+    clinic.do(lambda s, c: clinical_holds.release(s, c, patient, held.id, by="Dr. Lee", note="Well."), now=now)
+    for when in ("2030-03-10 19:10", "2030-03-10 19:40", "2030-03-10 20:10"):
+        send(clinic, when)
     assert open_tasks(clinic) == ["confirm_by_call"]
 
 

@@ -114,8 +114,8 @@ class TestRules:
 
 
 class TestOwnTexts:
-    def put(self, clinic: Clinic, **parts: str | None) -> message_texts.TextView:
-        return clinic.do(lambda s, c: message_texts.change(s, c, "remind_24h", "en", parts))
+    def put(self, clinic: Clinic, kind: str = "remind_24h", **parts: str | None) -> message_texts.TextView:
+        return clinic.do(lambda s, c: message_texts.change(s, c, kind, "en", parts))
 
     def test_are_said_in_place_of_the_shipped(self, clinic: Clinic) -> None:
         view = self.put(clinic, sms="{{sender}}: see you {{when_short}}\u2019")
@@ -133,7 +133,7 @@ class TestOwnTexts:
             "body": "{{when}} {{visit}} {{place}}",
             "sms": "{{when_short}} {{phone}} {{link}}",
         }
-        said = self.put(clinic, **parts).preview
+        said = self.put(clinic, "remind_72h", **parts).preview
         assert "Northgate and Riverside Valley, 1200 Long Avenue" in said["body"].text
         before = said["sms"].septets
         place = {"name": "The Eastern Harbor House of the Long Name", "address": "12 " + "Very " * 9 + "Long Street"}
@@ -147,13 +147,13 @@ class TestOwnTexts:
             visit_type("long", segment("talk", 50, need("role:therapist")), public_names={"es": f"{name} (es)"})
         )
         clinic.visit(visit_type("longer", segment("talk", 50, need("role:therapist"))) | {"public_name": name})
-        own = clinic.do(lambda s, c: message_texts.get(s, c, "remind_24h", "en", public_url="https://a." + "b" * 40))
+        own = clinic.do(lambda s, c: message_texts.get(s, c, "remind_72h", "en", public_url="https://a." + "b" * 40))
         assert f"{name} {place['name']}, {place['address']}" in own.preview["body"].text
         assert "New Salem" in own.preview["body"].text
         assert (own.preview["sms"].septets or 0) > (before or 0)
         assert own.preview["sms"].segments == 1
         assert phone in own.preview["sms"].text
-        spanish = clinic.do(lambda s, c: message_texts.change(s, c, "remind_24h", "es", parts))
+        spanish = clinic.do(lambda s, c: message_texts.change(s, c, "remind_72h", "es", parts))
         assert f"{name} (es)" in spanish.preview["body"].text
 
     def test_are_refused_with_every_fault(self, clinic: Clinic) -> None:

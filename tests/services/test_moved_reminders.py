@@ -48,3 +48,12 @@ def test_when_to_fast_is_asked_to_be_confirmed_all_the_same(clinic: Clinic) -> N
     assert claim(clinic, evening + timedelta(minutes=2)) == ()
     told = claim(clinic, evening + timedelta(minutes=3))
     assert {letter.kind for letter in told} == {"rescheduled", "night_before"}
+
+
+def test_where_one_text_is_left_it_tells_of_the_move(engine: Engine) -> None:
+    clinic = open_postroom(engine, caps={"per_day": 1})
+    visit, evening = book(clinic, clinic.patient(), "fasted", "2030-03-11 09:00").id, clinic.at("2030-03-04 18:30")
+    send_all(clinic, clinic.call.now)
+    move(clinic, visit, "2030-03-05 09:00", now=evening)
+    told = {letter.kind: letter.channel for letter in claim(clinic, evening + timedelta(minutes=3))}
+    assert told == {"rescheduled": "sms", "night_before": "email"}

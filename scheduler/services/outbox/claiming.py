@@ -134,6 +134,8 @@ def claim(
         messages = _take(session, call, takes_over, limit)
     if not messages:
         return Claimed((), 0)
+    # Of what is due at one moment the news goes first: where one text is left, it tells of the move.
+    messages.sort(key=lambda one: (one.due_at, one.context["class"] != "change"))
     scene = Scene.of(session, call, messages, links)
     letters: list[Letter] = []
     judged: list[tuple[Message, Judgement]] = []
