@@ -135,24 +135,31 @@ def premises(
         "patient": patient_id,
         "moving": moving,
     }
-    looked = asked | {"own_hold": hold_id, "now": call.now}
+    own = hold_id is not None or moving is not None
+    looked = asked | {"own_hold": hold_id, "now": call.now} if own else asked
     course = None
     if share and session.get_bind().dialect.name == "postgresql":
         rows = _IN_TURN.rows(session, asked | {"turn": turn_at(call, location_id)})
     elif share:
         rows = _TOLD.rows(session, asked)
     elif course_session_id is None:
-        rows = _STATEMENT.rows(session, looked)
+        rows = _STATEMENTS[own].rows(session, looked)
     else:
         session.flush()
-        told = _WITH_COURSE.rows(session, looked | {"course_session": course_session_id})
+        told = _WITH_COURSE[own].rows(session, looked | {"course_session": course_session_id})
         rows = sorted(told["premises"], key=lambda row: row.clearance_id or NOBODY)
         course = CourseFacts.of(told)
-    return _told(rows, location_id, visit_type, course, share=share)
+    return _told(rows, location_id, visit_type, course, share=share, own=own and not share)
 
 
 def _told(
-    rows: Sequence[Any], location_id: UUID, visit_type: str | None, course: CourseFacts | None, *, share: bool
+    rows: Sequence[Any],
+    location_id: UUID,
+    visit_type: str | None,
+    course: CourseFacts | None,
+    *,
+    share: bool,
+    own: bool,
 ) -> Premises:
     if not rows:
         detail = f"No location {location_id}."
@@ -171,9 +178,9 @@ def _told(
         on_hold=row.on_hold,
         patient_revision=row.patient_revision,
         moving=row.moving,
-        pins=() if share else row.pins or (),
-        hold=None if share or row.hold_id is None else OwnHold(*(getattr(row, each) for each in OwnHold._fields)),
-        kept=frozenset(map(UUID, row.kept.split(","))) if not share and row.kept else frozenset(),
+        pins=(own and row.pins) or (),
+        hold=OwnHold(*(getattr(row, each) for each in OwnHold._fields)) if own and row.hold_id is not None else None,
+        kept=frozenset(map(UUID, row.kept.split(","))) if own and row.kept else frozenset(),
         course=course,
         addressee=_addressee(row) if share else None,
         listening=bool(share and row.listening),
@@ -269,8 +276,8 @@ _TURN = select(
 _IN_TURN = Ready(_WITH_ADDRESSEE.join(_TURN, true()).with_for_update(read=True, of=_LOCATIONS))
 _TOLD = Ready(_WITH_ADDRESSEE)
 _COMMA: Any = literal_column("','", Text())
-#: For who only looks: with the hold whose time is to count as free, and what of it is not.
-_LOOK = _PREMISES.add_columns(
+#: With what is to count as free, a visit that moves or a hold, and whom these keep. Most looks ask of neither.
+_WITH_OWN = _PREMISES.add_columns(
     select(_APPOINTMENTS.c.pins)
     .where(
         _APPOINTMENTS.c.organization_id == bindparam("organization"),
@@ -286,6 +293,10 @@ _LOOK = _PREMISES.add_columns(
     .scalar_subquery()
     .label("kept"),
 ).outerjoin(_OWN, and_(_OWN.c.organization_id == bindparam("organization"), _OWN.c.id == bindparam("own_hold")))
-_STATEMENT = Ready(_LOOK)
+_LOOKS = {False: _PREMISES, True: _WITH_OWN}
+_STATEMENTS = {own: Ready(look) for own, look in _LOOKS.items()}
 #: With the course of a session too: rows come in any order then.
-_WITH_COURSE = Jointly(premises=_LOOK.add_columns(_CLEARANCES.c.id.label("clearance_id")).order_by(None), **PARTS)
+_WITH_COURSE = {
+    own: Jointly(premises=look.add_columns(_CLEARANCES.c.id.label("clearance_id")).order_by(None), **PARTS)
+    for own, look in _LOOKS.items()
+}

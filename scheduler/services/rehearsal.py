@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from itertools import product
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -22,9 +23,9 @@ def rehearse(session: Session, now: datetime) -> None:
     call = Call(now, _NOBODY, "rehearsal")
     with suppress(Unauthorized):
         access.authenticate(session, tokens.issue("regimen", _NOBODY, _NOBODY)[0], now)
-    for course_session_id in (None, _NOBODY):
+    for course_session_id, hold_id in product((None, _NOBODY), repeat=2):
         with suppress(NotFound):
-            premises(session, call, _NOBODY, course_session_id=course_session_id)
+            premises(session, call, _NOBODY, course_session_id=course_session_id, hold_id=hold_id)
     calendars.rehearse(session, call, _NOBODY)
     courses.rehearse(session, call, _NOBODY)
     course_rules.serving(session, call, _NOBODY)
