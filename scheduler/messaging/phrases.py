@@ -22,7 +22,7 @@ from scheduler.core.civil import zone
 
 _SOON = timedelta(hours=6)
 _ONE = re.compile("0?1:")
-_HOUR = timedelta(hours=1)
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 class Phrases:
@@ -81,10 +81,10 @@ class Phrases:
         """How far ahead it is: in 5 hours, today, tomorrow, in 3 days; "now" when past. Hours are rounded down."""
         # Of two times of one zone the clocks would be subtracted, of two zones the instants are.
         ahead = moment - now.astimezone(UTC)
-        if ahead < timedelta(minutes=1):
+        if ahead < _MINUTE:
             return self._words["now"]
         if ahead < _HOUR:
-            return self._in(ahead // timedelta(minutes=1), "minute")
+            return self._in(ahead // _MINUTE, "minute")
         if ahead < _SOON:
             return self._in(ahead // _HOUR, "hour")
         days = (moment.date() - now.astimezone(moment.tzinfo).date()).days
@@ -173,6 +173,6 @@ def short_zone(moment: datetime) -> str:
     if name.isalpha():
         return name
     offset = moment.utcoffset() or timedelta()
-    hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
+    hours, minutes = divmod(abs(offset) // _MINUTE, 60)
     sign = "-" if offset < timedelta() else "+"
     return f"UTC{sign}{hours}" + (f":{minutes:02}" if minutes else "")

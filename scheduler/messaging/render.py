@@ -19,7 +19,7 @@ from scheduler.messaging.facts import Facts
 from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.numbers import grouped
 from scheduler.messaging.phrases import Phrases
-from scheduler.messaging.values import Values, quiet
+from scheduler.messaging.values import PLAIN, Values, quiet
 
 TEMPLATES = Path(__file__).parent / "templates"
 LAST_RESORT = "en"
@@ -56,6 +56,9 @@ _PARAGRAPH = "\n\n"
 
 #: The parts that a text has over each channel.
 _NEEDED: Mapping[str, frozenset[str]] = {"sms": frozenset({"sms"}), "email": frozenset({"subject", "body"})}
+
+#: What a form of an SMS leaves open, each by a mark that no text has: it has been made one line of what can be printed.
+_OPEN = {"in_words": "\x01", "when_short": "\x02", "when_date": "\x03", "link": "\x04"}
 
 #: By locale, a clinic's own texts for one kind: {"es": {"subject": ..., "body": ..., "sms": ...}}.
 Custom = Mapping[str, Mapping[str, str]]
@@ -192,15 +195,29 @@ class _Saying:
 
     def sms(self, *, phone_first: bool) -> Text:
         """In 160 characters: said with fewer words until it fits."""
-        text = ""
         values = self._values()
         sender = _in_gsm7(values["sender"])
+        shown = _cut(sender, _SENDER_AT[0])
+        text = self._by_form(values, shown)
+        if text and septets(text) <= LIMIT:
+            return Text("", text, self._locale, shown)
         for changes in self._steps(values, sender, phone_first=phone_first):
             values.update(changes)
             text = to_gsm7(self._part("sms", values))
             if septets(text) <= LIMIT:
                 break
-        return Text("", text, self._locale, _cut(sender, _SENDER_AT[0]))
+        return Text("", text, self._locale, shown)
+
+    def _by_form(self, values: Values, sender: str) -> str:
+        """The shipped SMS with all its words, where only times and link tell it from others; else nothing."""
+        if self._own is not None or not values.is_plain:
+            return ""
+        name, leads = f"{self._language}/{self._kind}/sms.txt", bool(self._kind in LINKED["sms"] and values["link"])
+        text = _form(name, sender, values["phone"], values["opt_out"], ride=values["ride"], leads=leads)
+        for open_, mark in _OPEN.items():
+            if mark in text:
+                text = text.replace(mark, values[open_])
+        return to_gsm7(text)
 
     def call(self) -> Spoken:
         values = self._spacious()
@@ -291,7 +308,7 @@ class _Named:
 
     __slots__ = ("resolve_or_missing",)
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: dict[str, Any]) -> None:
         self.resolve_or_missing = values.__getitem__
 
 
@@ -319,6 +336,20 @@ def _shipped(name: str) -> Callable[[_Named], Iterable[str]]:
     code = environment.compile(_Whole(environment).of(name), name)
     made: Callable[[Any], Iterable[str]] = Template.from_code(environment, code, {}).root_render_func
     return made
+
+
+# To fill in a form costs a third of saying a text anew, and a clinic says the same of visit after visit.
+@lru_cache(maxsize=1024)
+def _form(name: str, sender: str, phone: str, opt_out: str, *, ride: bool, leads: bool) -> str:
+    """What a shipped SMS says with all its words of a plain visit, its times and link left open.
+
+    Nothing where it names what is not given here: that may be another with each message.
+    """
+    given = PLAIN | _OPEN | {"sender": sender, "phone": phone, "opt_out": opt_out, "ride": ride}
+    try:
+        return "".join(_shipped(name)(_Named(given if leads else given | {"link": ""})))
+    except KeyError:
+        return ""
 
 
 @cache

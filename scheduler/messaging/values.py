@@ -32,6 +32,8 @@ _NO_FASTING: Mapping[str, Any] = {
     "liquids_over": False,
     "alcohol_over": False,
 }
+#: What is said of a visit by which there is none to be reminded of as well, and that asks for no fasting.
+PLAIN: dict[str, Any] = {**_NO_FASTING, "also_short": ""}
 
 
 class Values(dict[str, Any]):
@@ -39,6 +41,7 @@ class Values(dict[str, Any]):
 
     def __init__(self, facts: Facts, phrases: Phrases, words: Mapping[str, str]) -> None:
         fasts = facts.food_until or facts.liquids_until or facts.alcohol_until
+        self.is_plain = not (fasts or facts.also)
         super().__init__(_AT_FIRST if fasts else _NO_FASTING, ride=facts.ride)
         self.facts, self.phrases, self.words = facts, phrases, words
 

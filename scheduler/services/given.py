@@ -35,9 +35,9 @@ def given(name: str, columns: Mapping[str, TypeEngine[Any]], *, among: str | Non
     )
 
 
-def as_text(rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> str:
+def as_text(rows: Sequence[Mapping[str, Any]] | Mapping[Any, Any]) -> str:
     """The rows as that parameter wants them, or what else is told of several by name."""
-    return orjson.dumps(rows, _instant, orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    return orjson.dumps(rows, _instant, orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS).decode()
 
 
 @lru_cache(maxsize=512)

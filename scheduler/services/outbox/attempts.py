@@ -114,7 +114,7 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
         "owner": call.organization_id,
         "at": call.now,
         "begun": as_text([_begin_as_text(letter) for letter in begun]),
-        "ended": as_text({str(each.letter.id): _end_as_text(each) for each in ended}),
+        "ended": as_text({each.letter.id: _end_as_text(each) for each in ended}),
         "whose": [each.letter.id for each in ended],
         "accepted": [each.letter.id for each in accepted],
     }
