@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import marshmallow as ma
 from marshmallow import fields
 
 from scheduler.api.fields import Choice, Dict, Flag, Id, Instant, List, Nested, Text, Whole
@@ -54,7 +53,7 @@ class AnswerSchema(Schema):
 
 
 class Answers(Dict):
-    """Answers by the keys of their items; a fault points at the answer itself."""
+    """Answers by the keys of their items."""
 
     default_error_messages = {"too_long": "These are more answers than any checklist has items."}  # noqa: RUF012 - marshmallow's own protocol
 
@@ -65,14 +64,7 @@ class Answers(Dict):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if isinstance(value, dict) and len(value) > _MOST:
             raise self.make_error("too_long")
-        try:
-            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call] # marshmallow's
-        except ma.ValidationError as error:
-            if not isinstance(error.messages, dict):
-                raise
-            # marshmallow says {answer: {"key": [...], "value": {...}}}, which would point beside the body.
-            flat = {key: said.get("value") or said["key"] for key, said in error.messages.items()}
-            raise ma.ValidationError(flat) from error
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class WaiverSchema(Schema):

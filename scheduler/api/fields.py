@@ -10,7 +10,7 @@ from uuid import UUID
 
 import marshmallow as ma
 from marshmallow import fields, validate
-from marshmallow.fields import Dict, Nested
+from marshmallow.fields import Nested
 
 from scheduler.api.schema import Coded
 from scheduler.api.writing import day_text, id_text, instant_text, local_text, writes
@@ -45,6 +45,20 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Z
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", flags=re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,10}", flags=re.ASCII)
+
+
+class Dict(fields.Dict):
+    """Values by keys; a fault points at the value itself, or at the key that is wrong."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call] # marshmallow's
+        except ma.ValidationError as error:
+            if not isinstance(error.messages, dict):
+                raise
+            # marshmallow says {key: {"key": [...], "value": {...}}}, which would point beside the body.
+            flat = {key: list(said.values()) for key, said in error.messages.items()}
+            raise ma.ValidationError(flat) from error
 
 
 class Text(fields.String):

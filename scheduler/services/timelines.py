@@ -19,6 +19,8 @@ from scheduler.services import course_rules, courses, opening_days, plans
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.courses import CourseView
 
+#: What is said of a course that does not simply go on.
+_COURSES = {"on-hold": " on hold", "revoked": " given up", "completed": " completed"}
 _ENDED = {"cancelled": "cancelled", "noshow": "missed"}
 _STATES: Mapping[str, State] = {"pending": "pencilled", "proposed": "pencilled", "fulfilled": "done"}
 
@@ -88,7 +90,8 @@ def _timeline(session: Session, call: Call, view: CourseView, planned: Mapping[U
         )
         for each in view.gates
     )
-    title = f"{view.protocol.name}, {'plan' if planned else 'course'}"
+    state = "plan" if planned else f"course{_COURSES.get(view.row.status, '')}"
+    title = f"{view.protocol.name}, {state}"
     return Timeline(title, zone, _wall(call.now, zone).date(), tuple(bars), gates)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.lifecycle import NOT_DOSED
 from scheduler.models import Appointment
-from scheduler.services import booking, supplies, timelines
+from scheduler.services import booking, course_life, supplies, timelines
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 
 
@@ -52,3 +52,21 @@ def test_what_was_given_is_done_and_what_waits_for_a_gate_is_pencilled(engine: E
     marks = [(bar.mark.start.isoformat(timespec="minutes"), bar.mark.state) for bar in drawn.bars if bar.mark]
     states = ["done"] * 2 + ["booked"] * 3 + ["pencilled"] * 2
     assert marks == [(view.row.local_start, state) for view, state in zip(booked, states, strict=True)]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_course_that_is_on_hold_or_given_up_says_so(engine: Engine) -> None:
+    clinic = open_course_clinic(engine)
+    approve(clinic, protocol())
+    made = course(clinic)
+    accept(clinic, made.id, offer(clinic, made.id)[0].token)
+
+    def title() -> str:
+        return clinic.do(lambda s, c: timelines.of_course(s, c, made.id)).title
+
+    seen = [title()]
+    clinic.do(lambda s, c: course_life.hold(s, c, made.id, reason="Blood pressure"))
+    seen.append(title())
+    clinic.do(lambda s, c: course_life.resume(s, c, made.id))
+    clinic.do(lambda s, c: course_life.discontinue(s, c, made.id, reason="Moved away"))
+    assert [*seen, title()] == ["Trial, course", "Trial, course on hold", "Trial, course given up"]
