@@ -100,6 +100,17 @@ def test_the_tables_say_what_each_start_by_itself_says(problem: Problem) -> None
 
 
 @each_problem
+def test_a_part_of_the_days_is_what_it_is_of_all(problem: Problem) -> None:
+    for part, whole in zip(cases(problem), cases(problem), strict=True):
+        for gap in GAPS:
+            every = whole.tables.after(gap)
+            days = every.shape[1]
+            for first, past, expected in ((1, 2, None), (2, days, None), (1, 2, slice(0, 3)), (0, days, None)):
+                found = part.tables.after(gap, slice(first, past), expected)
+                assert (found == every[:, first:past]).all(), (gap, first, past)
+
+
+@each_problem
 def test_a_next_session_that_the_leaf_may_run_into_is_told(problem: Problem) -> None:
     """The next session starts some hours after midnight of a day; where that is not told, the day alone is right."""
     for case in cases(problem):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
 from scheduler.core.planner import Preferences, Problem, Window, plan, verify
-from tests.core.planner.handmade import DAY, WHERE, at, course, each, leaf, main, read
+from tests.core.planner.handmade import DAY, WHERE, at, course, each, leaf, main, people, read
 from tests.core.planner.instances import grid, slot
 
 #: One to three days after the end, best after two.
@@ -152,3 +153,29 @@ def test_a_window_that_is_not_whole_slots_begins_with_the_next_and_ends_with_the
         talk = leaf("talk", at((1, (after + minute) / 60), where=where), window)
         found = plan(course(main("dose", each([0], 9, where=where), leaf=talk), grid=where))
         assert (found is not None) == lawful, minute
+
+
+def test_the_day_of_the_target_is_the_day_on_which_its_minute_is() -> None:
+    """A minute before midnight is still of that day."""
+    window = Window(0, 15 * 60 - 1, 3 * DAY, "start")
+    problem = dose_and_talk(each([0, 1], 22), window, same_day=True)
+    assert talked(problem) == "0 22:00"
+
+
+@pytest.mark.parametrize(("target", "planned"), [(DAY, "1 10:00"), (3 * DAY, "3 10:00")])
+def test_of_the_days_before_and_after_the_next_session_the_better_one_is_taken(target: int, planned: str) -> None:
+    talk = leaf("talk", each([1, 3], 10), Window(0, target, 4 * DAY, "end"), before_next=False)
+    assert talked(course(main("a", each([0], 9), leaf=talk), main("b", each([2], 9), (2, 2, 2)))) == planned
+
+
+def test_a_day_of_23_hours_brings_a_leaf_a_day_further() -> None:
+    """Less than a day after its dose the talk is two dates later; nobody serves both doses, so each is looked at."""
+    where = grid("America/New_York", date(2030, 3, 8), 8, 15)
+    first, second, late = at((0, 9), where=where), at((1, 23.5), where=where), at((3, 0.25), where=where)
+    talk = leaf("talk", late, Window(0, 0, DAY - 5, "start"))
+    mains = (
+        main("a", first, by=people("prescriber", {"P": first, "Q": 0})),
+        main("b", second, (1, 1, 1), by=people("prescriber", {"P": 0, "Q": second}), minutes=15, leaf=talk),
+    )
+    wish: dict[str, Any] = {"candidates": {"prescriber": ("P", "Q")}, "continuity": "preferred"}
+    assert talked(course(*mains, grid=where, **wish)) == "3 00:15"

@@ -192,7 +192,7 @@ def test_what_is_tried_out_is_below_every_cap(cap: Cap, day: int, *, lawful: boo
 def test_what_is_tried_out_has_its_talk_within_the_window(edge: Any, hour: float, *, lawful: bool) -> None:
     """From nine to ten, and then from one to two hours after that, whichever edge is spoken of."""
     where, earlier = grid(row_minutes=5), 0 if edge == "end" else 60
-    window = Window(60 + earlier, 60 + earlier, 120 + earlier, edge)
+    window = Window(56 + earlier, 60 + earlier, 124 + earlier, edge)
     talk = leaf("talk", each([0], hour, where=where), window, same_day=True)
     problem = handmade.course(main("a", each([0], 9, where=where), leaf=talk), grid=where)
     assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
@@ -219,3 +219,14 @@ def test_a_window_that_is_over_before_the_visit_is_leaves_no_talk() -> None:
     assert looked(problem)[1] is None
     assert not feasible(problem)
     assert plan(problem) is None
+
+
+@pytest.mark.parametrize(("hour", "planned"), [(12, "0 09:00"), (11 + 11 / 12, "0 08:55"), (12 + 1 / 12, None)])
+def test_what_is_tried_out_begins_late_enough_for_its_talk(hour: float, planned: str | None) -> None:
+    """Two hours after its end at the most; it begins at five to nine or at nine."""
+    where = grid(row_minutes=5)
+    talk = leaf("talk", each([0], hour, where=where), Window(0, 0, 120, "end"), same_day=True)
+    problem = handmade.course(main("a", each([0], 8 + 11 / 12, 9, where=where), leaf=talk), grid=where)
+    slots = looked(problem)[1]
+    found = None if slots is None else handmade.read(problem, Plan(tuple(slots.items()), 0, {}, {}))
+    assert (found or {}).get("a") == planned
