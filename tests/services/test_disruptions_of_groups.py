@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.errors import Invalid, PlanStale, Refused
+from scheduler.core.intervals import Span
 from scheduler.models import Absence, Message, Occupancy, Resource
 from scheduler.services import appointments, availability, board, booking, disruptions, feeds, visit_day, visit_types
 from scheduler.services.appointments import AppointmentView
@@ -46,6 +48,18 @@ LED_BY_TWO = CIRCLE | {
         segment("tidy", 15, need("room:group"), patient=False),
     ]
 }
+
+#: A therapist with two places holds it beside a group.
+CHAT = visit_type("chat", segment("chat", 30, need(THERAPIST, "shared")))
+#: A group that leaves its therapist a place.
+SHARED = CIRCLE | {"segments": [segment("circle", 60, need(THERAPIST, "shared"), need("room:group"))]}
+
+
+def changed(clinic: Clinic, document: dict[str, Any]) -> None:
+    """The visit type as it is from now on."""
+    known = clinic.do(lambda s, c: visit_types.listing(s, c).items)
+    [old] = [each for each in known if each.code == document["code"]]
+    clinic.do(lambda s, c: visit_types.change(s, c, old.id, old.revision, document))
 
 
 def ill(clinic: Clinic, who: UUID, reason: str = "ill") -> Offer:
@@ -87,9 +101,7 @@ def circle_of(clinic: Clinic, size: int) -> list[AppointmentView]:
 
 def led_by_two(engine: Engine, therapists: int, rooms: int = 1) -> Clinic:
     made = with_circles(engine, therapists, rooms)
-    row = made.do(lambda s, c: visit_types.listing(s, c).items)
-    old = next(each for each in row if each.code == "circle")
-    made.do(lambda s, c: visit_types.change(s, c, old.id, old.revision, LED_BY_TWO))
+    changed(made, LED_BY_TWO)
     return made
 
 
@@ -225,10 +237,8 @@ def test_whoever_leaves_afterwards_leaves_the_others_what_it_carries(engine: Eng
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_of_groups_that_want_the_same_stand_in_the_largest_has_them(engine: Engine) -> None:
     """Two circles at once under one therapist, who has two places; whoever stands in has one."""
-    shared = [segment("circle", 60, need(THERAPIST, "shared"), need("room:group"))]
     clinic = with_circles(engine, 0, 2)
-    [old] = [each for each in clinic.do(lambda s, c: visit_types.listing(s, c).items) if each.code == "circle"]
-    clinic.do(lambda s, c: visit_types.change(s, c, old.id, old.revision, CIRCLE | {"segments": shared}))
+    changed(clinic, SHARED)
     who = clinic.staff("therapist", hours=HOURS, units=2)
     first, large = circle_of(clinic, 3), circle_of(clinic, 3)
     for each in first[:2]:
@@ -240,6 +250,29 @@ def test_of_groups_that_want_the_same_stand_in_the_largest_has_them(engine: Engi
     assert told(found) == all_of(large, "kept", "stands_in") | all_of(small, "broken", "group")
     accept(clinic, found)
     assert open_tasks(clinic) == {small[0].id}
+    sound(clinic)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_search_gives_a_group_the_stand_in_of_a_visit_that_can_move(engine: Engine) -> None:
+    """One visit after the other, whoever begins first has the only one who is free."""
+    clinic = with_circles(engine, 0, 1)
+    clinic.visit(CHAT)
+    changed(clinic, SHARED)
+    hours = week("09:30", "11:15", ("wed",))
+    who = clinic.staff("therapist", hours=hours, units=2)
+    asked = Wanted(clinic.patient(), "chat", clinic.location_id, clinic.at("2030-03-06 09:45"))
+    chat = clinic.do(lambda s, c: booking.book(s, c, asked))
+    group = circle_of(clinic, 3)
+    clinic.staff("therapist", hours=hours)
+    day = Span(clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00"))
+    search = clinic.do(lambda s, c: disruptions.begin(s, c, who, day, rounds=20))
+    assert search.total.lost == 3
+    assert list(search.steps())
+    assert (search.total.lost, search.one_by_one.lost, search.alone.lost) == (0, 3, 0)
+    found = clinic.do(lambda s, c: disruptions.keep(s, c, who, day, "ill", search.lines))
+    assert told(found) == all_of(group, "kept", "stands_in") | {chat.id: ("moved", "nobody_stands_in")}
+    accept(clinic, found)
     sound(clinic)
 
 
@@ -298,9 +331,7 @@ def test_a_group_of_which_a_visit_has_begun_is_left_to_whoever_is_there(engine: 
 def test_a_group_that_is_not_what_its_type_says_by_now_is_left_to_the_staff(engine: Engine) -> None:
     clinic = with_circles(engine, 2)
     group = circle_of(clinic, 2)
-    [old] = [each for each in clinic.do(lambda s, c: visit_types.listing(s, c).items) if each.code == "circle"]
-    longer = [segment("circle", 75, need(THERAPIST), need("room:group"))]
-    clinic.do(lambda s, c: visit_types.change(s, c, old.id, old.revision, CIRCLE | {"segments": longer}))
+    changed(clinic, CIRCLE | {"segments": [segment("circle", 75, need(THERAPIST), need("room:group"))]})
     found = ill(clinic, *therapists(clinic, group[0]))
     assert told(found) == all_of(group, "broken", "group")
     assert all("not what its visit type says" in line.detail for line in found.lines)
