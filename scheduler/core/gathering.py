@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_ as either
@@ -17,6 +17,7 @@ from scheduler.core.availability import Clinic, exact_starts
 from scheduler.core.bitmap import Timeline
 from scheduler.core.demand import Demand, Thread
 from scheduler.core.site import Site
+from scheduler.core.visit import VisitType
 
 #: (resource, selector, start, end) of who and what serves.
 Served = tuple[UUID, str, datetime, datetime]
@@ -41,13 +42,16 @@ class OpenGroup:
         return True
 
 
-def begun(groups: Iterable[OpenGroup], minutes: int, demand: Demand, site: Site) -> dict[int, tuple[OpenGroup, ...]]:
+def begun(
+    groups: Iterable[OpenGroup], visit: VisitType, demand: Demand, site: Site
+) -> dict[int, tuple[OpenGroup, ...]]:
     """Start slot to the groups that take newcomers then, the fullest first.
 
-    `minutes` is what a visit lasts. Its type may have changed since a group began: that goes on as it was, and nobody
-    joins.
+    The visit type may have changed since a group began: that goes on as it was, and nobody joins. By video, whoever
+    serves it must be licensed where the newcomer is.
     """
-    timeline, lasting = site.timeline, timedelta(minutes=minutes)
+    timeline, lasting = site.timeline, timedelta(minutes=visit.minutes)
+    site = replace(site, calendars=site.qualified(visit, demand))
     found: dict[int, tuple[OpenGroup, ...]] = {}
     for group in sorted(groups, key=lambda each: (each.free, -each.id.int)):
         within = timeline.origin <= group.starts_at < timeline.end

@@ -116,10 +116,14 @@ class Site:
             bars += self._clearance_bars(visit)
         if (held := self.held(visit)) is not None:
             bars.append(Bar("on_hold", held, self.timeline.everything))
-        calendars = self.calendars
-        if visit.video and self.region is not None:
-            calendars = licensed(calendars, {thread.selector for thread in demand.threads}, self.region)
+        calendars = self.qualified(visit, demand)
         return Clinic(self.timeline, calendars, tuple(bars), self.patient, self.pins, self.pools, self.bound)
+
+    def qualified(self, visit: VisitType, demand: Demand) -> Mapping[UUID, Calendar]:
+        """The calendars with only those qualifications that hold for the patient: by video, where they are."""
+        if not visit.video or self.region is None:
+            return self.calendars
+        return licensed(self.calendars, demand.selectors, self.region)
 
     def held(self, visit: VisitType) -> str | None:
         """Why the patient may not have such a visit for the time being, if so."""

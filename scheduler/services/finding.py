@@ -354,7 +354,8 @@ class Search:
         if groups is None:
             groups = joinable(self.session, self._groups((timeline.origin, timeline.end)))
         pins, bound = self._pins(), self.rules.bound if self.rules is not None else {}
-        by_start = begun(groups, self.kind.visit.minutes, demand, loaded.site)
+        site = replace(loaded.site, region=self.wanted.patient_region)
+        by_start = begun(groups, self.kind.visit, demand, site)
         some = {slot: fitting(each, demand, timeline, pins, bound) for slot, each in by_start.items()}
         return {slot: groups[0] for slot, groups in some.items() if groups}
 

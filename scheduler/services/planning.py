@@ -136,7 +136,7 @@ class Desk:
     def with_groups(self, kind: Kind, clinic: Clinic) -> Clinic:
         """The clinic as such a visit sees it, and the groups that it may join."""
         groups = self.groups.get(kind.visit.code)
-        return replace(clinic, groups=begun(groups, kind.visit.minutes, kind.demand, self.site)) if groups else clinic
+        return replace(clinic, groups=begun(groups, kind.visit, kind.demand, self.site)) if groups else clinic
 
     def session_id(self, spec: SessionSpec) -> UUID:
         """The stored session of a spec."""

@@ -9,13 +9,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.core.errors import InUse, Invalid, Refused
+from scheduler.core.errors import InUse, Invalid, NoFeasiblePlan, Refused
 from scheduler.core.visit import parse_visit_type
 from scheduler.services import availability, booking, resources, shipped, visit_day, visit_types
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Question
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, need, segment, visit_type
+from tests.coursework import approve, course, offer
+from tests.services.test_plans_join_groups import circles
 
 CALL = visit_type(
     "call", segment("talk", 60, need("role:therapist")), kind="integration", video=True, psychotherapy=True
@@ -72,6 +74,32 @@ def test_a_license_has_its_days_and_a_country_covers_its_parts(clinic: Clinic) -
     with pytest.raises(Refused) as caught:
         book(clinic, "US-WY", "2030-03-05 10:00")
     assert caught.value.code == "not_qualified"
+
+
+def test_nobody_joins_a_group_that_is_led_by_who_is_not_licensed_where_they_are(clinic: Clinic) -> None:
+    clinic.visit(CALL | {"code": "circle", "kind": "group", "group": {"minimum": 1, "maximum": 3}})
+    therapist(clinic, "US-NY")
+
+    def join(region: str) -> UUID | None:
+        asked = Wanted(clinic.patient(), "circle", clinic.location_id, clinic.at(START), patient_region=region)
+        return clinic.do(lambda s, c: booking.book(s, c, asked)).row.group_id
+
+    def offered(region: str) -> bool:
+        span = clinic.at(START), clinic.at(START) + timedelta(minutes=5)
+        question = Question("circle", clinic.location_id, *span, patient_region=region)
+        return bool(clinic.do(lambda s, c: availability.search(s, c, question, limit=9))[0])
+
+    first = join("US-NY")
+    assert (offered("US-NY"), offered("US-NJ")) == (True, False)
+    with pytest.raises(Refused) as caught:
+        join("US-NJ")
+    assert "not_qualified" in {reason.code for reason in caught.value.reasons}
+    approve(clinic, circles(most=0))
+    with pytest.raises(NoFeasiblePlan):
+        offer(clinic, course(clinic, patient_region="US-NJ").id)
+    assert offer(clinic, course(clinic, patient_region="US-NY").id)
+    therapist(clinic, "US-NJ")
+    assert (join("US-NY"), join("US-NJ") == first) == (first, False)
 
 
 def test_where_the_patient_will_be_is_asked(clinic: Clinic) -> None:
