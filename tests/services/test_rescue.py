@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from scheduler.core.civil import to_local
 from scheduler.core.errors import Invalid
 from scheduler.core.intervals import Span
+from scheduler.models import Appointment, Resource
 from scheduler.services import absences, booking, disruptions
 from scheduler.services.disruptions import Search, Total
-from scheduler.services.finding import Wanted
+from scheduler.services.finding import Pin, Wanted
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer, open_course_clinic, protocol
-from tests.services.test_disruptions import accept, day_of, serving, somebody, therapists, visits
+from tests.services.test_disruptions import accept, day_of, propose, serving, somebody, therapists, visits
 
 pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
@@ -122,6 +124,38 @@ def test_a_visit_that_goes_where_another_stands_waits_for_it(clinic: Clinic) -> 
     assert str(other) in fault.detail
     assert [line.appointment_id for line in accept(clinic, kept.token, [other]).open] == [one]
     assert accept(clinic, kept.token, [one]).open == ()
+
+
+def test_a_room_that_a_visit_was_promised_is_not_counted_on_for_another(clinic: Clinic) -> None:
+    """A course's first talk, which could make room for its second, has the bay in which another visit would fit."""
+    approve(clinic, talks("loose", 5))
+    clinic.visit(visit_type("sit", segment("sit", 60, need("room:consult"))))
+    for _ in range(2):
+        clinic.room("consult")
+        clinic.staff("therapist")
+    with Session(clinic.engine) as session:
+        wanted = select(Resource.id).where(Resource.type_code == "consult").order_by(Resource.id)
+        promised, taken, closed = session.scalars(wanted).all()
+    course_id = booked(clinic, code="loose")
+    first, second = (row for row in visits(clinic) if row.course_id == course_id)
+    put_into(clinic, first, promised)
+    put_into(clinic, second, closed)
+    sit(clinic, first.ends_at, taken)
+    struck = sit(clinic, first.starts_at + timedelta(minutes=30), closed)
+    found = propose(clinic, closed, Span(day_of(first).start, day_of(second).end))
+    [line] = [line for line in found.lines if line.appointment_id == struck]
+    assert line.outcome == "moved"
+    assert accept(clinic, found.token, everything=True).open == ()
+
+
+def put_into(clinic: Clinic, row: Appointment, room: UUID) -> None:
+    pins = (Pin("room:consult", room),)
+    clinic.do(lambda s, c: booking.reschedule(s, c, row.id, row.starts_at, pins=pins))
+
+
+def sit(clinic: Clinic, start: datetime, room: UUID) -> UUID:
+    asked = Wanted(clinic.patient(), "sit", clinic.location_id, start, pins=(Pin("room:consult", room),))
+    return clinic.do(lambda s, c: booking.book(s, c, asked)).id
 
 
 def single(clinic: Clinic, code: str, start: str) -> UUID:

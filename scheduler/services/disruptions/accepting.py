@@ -43,6 +43,7 @@ from scheduler.services.disruptions import restaffing
 from scheduler.services.disruptions.choosing import choose
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
+from scheduler.services.disruptions.scene import keeps_its_room
 from scheduler.services.finding import Found, Wanted, pins_of
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
@@ -189,7 +190,8 @@ class _Stage:
         desks, loaded = self._look()
         for each_desk in desks.values():
             self._expect_lawful(each_desk)
-        scratch = Scratch(fixed=self._gathered)
+        away = self._row.resource_id
+        scratch = Scratch(fixed={key for key, row in self._visits.items() if keeps_its_room(row, away)})
         for each in loaded.values():
             scratch.add(self._lines[0].location_id, each)
         places = []

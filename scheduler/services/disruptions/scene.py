@@ -84,7 +84,8 @@ def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene |
     loaded = _loaded(session, call, alone, loose, whole)
     loaded |= {row.id: desks[row.course_id].loaded for row in struck if row.course_id in desks}
     timeline = next(iter(loaded.values())).site.timeline
-    scratch = Scratch(away={resource_id: timeline.touched([span])}, fixed=gathered.keys())
+    fixed = {row.id for row in loose.values() if keeps_its_room(row, resource_id)}
+    scratch = Scratch(away={resource_id: timeline.touched([span])}, fixed=fixed)
     for row in struck:
         scratch.add(row.location_id, loaded[row.id])
     for desk in desks.values():
@@ -119,6 +120,12 @@ def takings_of(
         taking = Taking(row.resource_id, row.role, first, past, 0 if row.kind == "present" else row.units)
         found[row.appointment_id] = (*found.get(row.appointment_id, ()), taking)
     return found
+
+
+def keeps_its_room(row: Appointment, away: UUID) -> bool:
+    """Whether its room is not changed for another of its pool: a group's, or one that was asked for by name."""
+    named = any(pin["selector"].startswith("room:") and pin["resource_id"] != str(away) for pin in row.pins)
+    return named or row.group_id is not None
 
 
 def within(desk: Desk) -> Desk:
