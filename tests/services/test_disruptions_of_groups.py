@@ -267,7 +267,6 @@ def test_a_search_gives_a_group_the_stand_in_of_a_visit_that_can_move(engine: En
     clinic.staff("therapist", hours=hours)
     day = Span(clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00"))
     search = clinic.do(lambda s, c: disruptions.begin(s, c, who, day, rounds=20))
-    assert search.total.lost == 3
     assert list(search.steps())
     assert (search.total.lost, search.one_by_one.lost, search.alone.lost) == (0, 3, 0)
     found = clinic.do(lambda s, c: disruptions.keep(s, c, who, day, "ill", search.lines))
@@ -287,7 +286,7 @@ def test_nobody_leads_a_group_in_which_a_course_requires_the_same_person(engine:
     assert told(found) == {mine.id: ("broken", "same_person"), other.id: ("broken", "group")}
     [detail] = {line.detail for line in found.lines if line.appointment_id == other.id}
     assert "another patient in the group requires the same person" in detail
-    [room] = rooms(clinic)
+    room = rooms(clinic).pop()
     clinic.room("group")
     assert told(ill(clinic, room)) == all_of([mine, other], "kept", "stands_in"), "rooms are nobody's"
 
@@ -352,17 +351,13 @@ def test_by_video_whoever_stands_in_is_licensed_where_each_of_the_patients_is(en
     assert served(now(clinic, group)) == {both}
 
 
-def question(clinic: Clinic) -> Question:
-    span = clinic.at(FIRST), clinic.at(FIRST) + timedelta(minutes=5)
-    return Question("circle", clinic.location_id, *span)
-
-
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_others_join_it_as_before(engine: Engine) -> None:
     clinic = with_circles(engine, 2)
     group = circle_of(clinic, 2)
     accept(clinic, ill(clinic, *therapists(clinic, group[0])))
-    [found], _ = clinic.do(lambda s, c: availability.search(s, c, question(clinic), limit=9))
+    asked = Question("circle", clinic.location_id, clinic.at(FIRST), clinic.at(FIRST) + timedelta(minutes=5))
+    [found], _ = clinic.do(lambda s, c: availability.search(s, c, asked, limit=9))
     assert found.group is not None
     assert served(now(clinic, [*group, join(clinic)])) == served(now(clinic, group))
     sound(clinic)
