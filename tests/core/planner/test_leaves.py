@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scheduler.core.planner import Preferences, Problem, Window, plan, verify
+from scheduler.core.planner.explain import feasible
 from tests.core.planner.handmade import DAY, WHERE, at, course, each, leaf, main, people, read
 from tests.core.planner.instances import grid, slot
 
@@ -179,3 +180,4 @@ def test_a_day_of_23_hours_brings_a_leaf_a_day_further() -> None:
     )
     wish: dict[str, Any] = {"candidates": {"prescriber": ("P", "Q")}, "continuity": "preferred"}
     assert talked(course(*mains, grid=where, **wish)) == "3 00:15"
+    assert feasible(course(*mains, grid=where, **wish))

@@ -12,7 +12,7 @@ import pytest
 from scheduler.core.planner import Cap, Gap, Plan, Problem, Rest, Span, Window, blocked, plan, verify
 from scheduler.core.planner.attempt import attempt
 from scheduler.core.planner.explain import bare, feasible
-from scheduler.core.planner.glance import Glance
+from scheduler.core.planner.glance import Glance, ruled_out
 from scheduler.core.planner.planes import Planes
 from tests.core.planner import handmade
 from tests.core.planner.handmade import each, leaf, main
@@ -97,7 +97,7 @@ def test_days_at_the_very_end_of_a_span_or_a_window_are_not_ruled_out() -> None:
         (Rest(edge="end", min=23 * 60, max=None), True),
         (Rest(edge="end", min=23 * 60 + 5, max=None), False),
         (Rest(edge="end", min=0, max=23 * 60), True),
-        (Rest(edge="end", min=0, max=23 * 60 - 5), False),
+        (Rest(edge="end", min=0, max=23 * 60 - 1), False),
         (Rest(edge="start", min=24 * 60, max=24 * 60), True),
         (Rest(edge="start", min=24 * 60 + 5, max=None), False),
     ],
@@ -152,9 +152,22 @@ def before_the_grid() -> Problem:
     return handmade.course(*mains, spans=(Span(0, 2, 4),), pinned={"a": slot(handmade.WHERE, -1, 9)})
 
 
+def to_the_minute() -> Problem:
+    """A window of one start."""
+    return handmade.course(main("a", each([0], 9), leaf=leaf("talk", each([1], 9), Window(1440, 1440, 1440, "start"))))
+
+
+def with_nobody() -> Problem:
+    """The same person is wished for, and nobody of them serves it."""
+    wish: Any = {"candidates": {"prescriber": ("P", "Q")}, "continuity": "preferred"}
+    return handmade.course(main("a", each([0], 9), by=handmade.people("prescriber", {"P": 0, "Q": 0})), **wish)
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        to_the_minute,
+        with_nobody,
         leaping,
         long_after,
         talk_and_next_stand,
@@ -168,6 +181,7 @@ def test_days_rule_out_nothing_that_is_lawful(make: Callable[[], Problem]) -> No
     glance, _ = looked(make())
     assert plan(make()) is not None
     assert glance.impossible is None
+    assert not ruled_out(make())
     assert feasible(make())
     assert blocked(make()) is None
 
@@ -195,7 +209,9 @@ def test_what_is_tried_out_has_its_talk_within_the_window(edge: Any, hour: float
     window = Window(56 + earlier, 60 + earlier, 124 + earlier, edge)
     talk = leaf("talk", each([0], hour, where=where), window, same_day=True)
     problem = handmade.course(main("a", each([0], 9, where=where), leaf=talk), grid=where)
-    assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
+    slots = looked(problem)[1]
+    assert (slots is not None, plan(problem) is not None) == (lawful, lawful)
+    assert slots is None or slots["talk"] == slot(where, 0, hour)
 
 
 @pytest.mark.parametrize(
