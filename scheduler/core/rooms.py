@@ -142,8 +142,9 @@ def rebound(pool: RoomPool, newcomer: Stay) -> dict[Hashable, UUID] | None:
 
 
 def _barred(pool: RoomPool, stay: Stay, room: UUID, *, left: bool) -> bool:
-    """Whether the room is closed to the stay, unless it is left where it is."""
-    slots = ((1 << (stay.end - stay.start)) - 1) << stay.start
+    """Whether the room is closed to the stay, unless that is left where it is; it may have begun before slot 0."""
+    first, past = max(0, stay.start), max(0, stay.end)
+    slots = ((1 << (past - first)) - 1) << first
     return not left and bool(pool.away.get(room, 0) & slots)
 
 

@@ -111,6 +111,14 @@ def test_what_has_begun_or_lies_in_pieces_is_settled() -> None:
     assert [(stay.room, stay.start) for stay in found] == [(s.room, s.start) for s in (whole, begun, *pieces)]
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_who_came_before_the_calendar_begins_can_change_rooms_too(*, closed: bool) -> None:
+    """One who stays for long sits where the newcomer must be, and could be where somebody else comes later."""
+    long, later = Stay(1, ROOMS[0], -300, 6), Stay(2, ROOMS[1], 8, 20, fixed=True)
+    pool = RoomPool(ROOMS[:2], lambda: Stays.of([long, later]), {ROOMS[1]: 0b11} if closed else {})
+    assert rebound(pool, Stay(None, None, 5, 12)) == (None if closed else {None: ROOMS[0], 1: ROOMS[1]})
+
+
 def closings(rng: random.Random, rooms: tuple[UUID, ...]) -> dict[UUID, int]:
     """Some rooms are closed for a while, whoever was to stay there."""
     return {room: ((1 << rng.randint(1, 12)) - 1) << rng.randint(0, 15) for room in rooms if rng.random() < 0.5}
