@@ -150,6 +150,39 @@ class TestBookedLate:
         assert owed["remind_24h"].suppressed == "too_late"
         assert live(owed) == {"booked", "arrival_no_show"}
 
+    @pytest.mark.parametrize(
+        ("start", "booked", "facts", "called"),
+        [
+            ("2027-01-14T14:00", "2027-01-14T12:30", {"fast": 4}, {"remind_24h+call": "2027-01-14T12:30"}),
+            ("2027-01-14T11:30", "2027-01-14T10:00", {"fast": 6}, {"night_before+call": "2027-01-14T10:00"}),
+            (
+                "2027-01-14T14:00",
+                "2027-01-14T13:20",
+                {"modality": "esketamine"},
+                {"eske_nasal+call": "2027-01-14T13:20"},
+            ),
+            ("2027-01-14T14:00", "2027-01-14T12:30", {"has_forms": True}, {"forms_due+call": "2027-01-14T12:30"}),
+            ("2027-01-14T14:00", "2027-01-14T14:05", {"fast": 4, "has_forms": True}, {}),
+            ("2027-01-14T14:00", "2027-01-14T12:30", {}, {}),
+        ],
+    )
+    def test_what_must_be_done_before_it_and_is_too_late_for_a_message_is_a_call_at_once(
+        self, start: str, booked: str, facts: dict[str, Any], called: dict[str, str]
+    ) -> None:
+        owed = plan(visit(start, **facts), booked=booked)
+        calls = {key: one for key, one in owed.items() if key.endswith("+call") and one.suppressed is None}
+        assert {key: clock(one) for key, one in calls.items()} == called
+        assert all((one.channel, one.expires_at) == ("task", at(start)) for one in calls.values())
+
+    def test_what_is_to_be_done_in_the_last_hours_is_said_as_long_as_it_is_of_use(self) -> None:
+        owed = plan(visit("2027-01-14T14:00", modality="esketamine"), booked="2027-01-14T12:30")
+        assert (clock(owed["eske_nasal"]), owed["eske_nasal"].suppressed) == ("2027-01-14T12:30", None)
+        assert clock(owed["eske_nasal+call"]) == "2027-01-14T13:30"
+
+    def test_the_word_on_eating_goes_at_night_where_it_would_be_of_no_use_in_the_morning(self) -> None:
+        owed = plan(visit("2027-01-14T10:30", fast=6), booked="2027-01-14T07:00")
+        assert (clock(owed["night_before"]), owed["night_before"].suppressed) == ("2027-01-14T07:00", None)
+
     def test_a_reminder_is_not_sent_on_the_heels_of_the_confirmation(self) -> None:
         owed = plan(visit("2027-01-14T14:00", kind="integration"), booked="2027-01-11T09:00")
         assert owed["remind_72h"].suppressed == "merged"
@@ -294,10 +327,14 @@ class TestAlways:
     ) -> None:
         now = a_visit.starts_at - timedelta(minutes=lead)
         sides = {rule.key: rule for rule in RULES}
-        for one in plan_messages(RULES, a_visit, to, now):
+        owed = plan_messages(RULES, a_visit, to, now)
+        said = {one.rule for one in owed if one.suppressed is None}
+        for one in owed:
             rule = sides[one.of or one.rule]
             if one.channel == "task":
                 continue
+            if one.suppressed == "too_late" and rule.cls == "instruction" and rule.side == "before" and not one.of:
+                assert now >= a_visit.starts_at or f"{rule.key}+call" in said, "nobody would hear of it"
             assert one.due_at >= now or one.suppressed
             assert one.due_at < one.expires_at or one.suppressed
             if one.suppressed is None and rule.side != "after":

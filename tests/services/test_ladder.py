@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.models import Message, Task
 from scheduler.services import (
+    booking,
     clinical_holds,
     message_acts,
     message_rules,
@@ -21,7 +22,7 @@ from scheduler.services import (
     visit_day,
 )
 from tests.clinic import Clinic
-from tests.desk import book
+from tests.desk import book, wanted
 from tests.postroom import begin, by_rule, claim, messages, only, open_postroom, settle
 
 one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -138,6 +139,36 @@ def test_nobody_is_called_about_a_visit_that_a_hold_has_stopped(clinic: Clinic) 
     for when in ("2030-03-10 19:10", "2030-03-10 19:40", "2030-03-10 20:10"):
         send(clinic, when)
     assert open_tasks(clinic) == ["confirm_by_call"]
+
+
+def test_who_is_booked_so_late_that_no_word_on_eating_can_go_is_called_at_once(engine: Engine) -> None:
+    """It ended as suppressed, and was nobody's to say."""
+    clinic, now = open_postroom(engine), "2030-03-11 12:30"
+    asked = wanted(clinic, clinic.patient(), "fasted", MONDAY)
+    visit = clinic.do(lambda s, c: booking.book(s, c, asked), now=clinic.at(now)).id
+    assert send(clinic, now) == [("booked", "email")]
+    assert (only(clinic, "night_before").status, only(clinic, "night_before").reason) == ("suppressed", "too_late")
+    assert open_tasks(clinic) == ["confirm_by_call"]
+    with Session(clinic.engine) as session:
+        assert "tell me whether you have eaten since 08:00" in session.scalars(select(Task.detail)).one()
+    clinic.do(outbox.review, now=clinic.at("2030-03-11 12:45"))
+    assert send(clinic, "2030-03-11 12:45") == []
+    clinic.do(lambda s, c: visit_day.confirm(s, c, visit), now=clinic.at("2030-03-11 12:50"))
+    assert open_tasks(clinic) == []
+
+
+@one_database
+def test_who_was_told_in_time_is_not_called_for_the_review_of_the_day(clinic: Clinic) -> None:
+    """By then a message would be too late, but it went when it was not."""
+    rules = [dict(rule) for rule in shipped.message_rules() if rule["key"] in {"night_before", "forms_due"}]
+    for rule in rules:
+        rule.pop("escalate", None)
+    clinic.do(lambda s, c: message_rules.change(s, c, rules))
+    book(clinic, clinic.patient(), "fasted", MONDAY)
+    assert send(clinic, "2030-03-10 18:00") == [("night_before", "sms")]
+    clinic.do(outbox.review, now=clinic.at("2030-03-11 12:30"))
+    assert send(clinic, "2030-03-11 12:30") == []
+    assert open_tasks(clinic) == []
 
 
 @one_database

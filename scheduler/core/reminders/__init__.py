@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.reminders.ladder import CALL, UNREACHABLE, in_order
+from scheduler.core.reminders.ladder import CALL, UNREACHABLE, UNTOLD, in_order
 from scheduler.core.reminders.plan import HELD_CLASSES, plan_messages
 from scheduler.core.reminders.quiet import LAW_FROM, LAW_TO, is_night, is_too_little, next_open, previous_close, resting
 from scheduler.core.reminders.reading import parse_rules
@@ -35,6 +35,7 @@ __all__ = [
     "TASK",
     "TASK_KINDS",
     "UNREACHABLE",
+    "UNTOLD",
     "VOICE",
     "Event",
     "Owed",

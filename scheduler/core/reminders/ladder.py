@@ -13,6 +13,8 @@ from scheduler.core.reminders.values import TASK, Owed, Recipient, Rule, Visit
 #: What a person is asked to do when every channel has been tried, and where there is none to try.
 CALL = "confirm_by_call"
 UNREACHABLE = "patient_unreachable"
+#: What a person is asked to do in place of a message that it is too late for.
+UNTOLD = "patient_untold"
 
 #: Of these a patient must hear in some way. News of a change sees to that by itself.
 _HEARD = frozenset({"reminder", "instruction", "change"})
@@ -35,20 +37,33 @@ def escalates(rule: Rule, visit: Visit) -> bool:
     return bool(rule.escalate_minutes) and not (rule.escalate_fasting and visit.fast_start is None)
 
 
-def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterator[Owed]:
+def instructs(rule: Rule, visit: Visit) -> bool:
+    """Whether it says what is to be done before the visit: the shipped word on eating by day is a reminder's."""
+    return rule.side == "before" and (rule.cls == "instruction" or (rule.escalate_fasting and escalates(rule, visit)))
+
+
+def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed, now: datetime) -> Iterator[Owed]:
     """What follows `first` unless somebody confirms: the same over each further channel, and then a call.
 
-    Of an instruction a yes that came before it is no answer: who says yes afterwards ends it, whoever hears that.
+    Of an instruction a yes that came before it is no answer: who says yes afterwards ends it, whoever hears that. Where
+    it is too late for a message, a person calls at once.
     """
+    must_do = instructs(rule, visit)
+    if first.suppressed == "too_late" and now < visit.starts_at and (must_do or rule.unless):
+        due = _call_at(visit, recipient, first, max(now, min(first.due_at, first.expires_at)))
+        yield replace(
+            first, rule=f"{rule.key}+call", of=rule.key, kind=CALL if must_do else UNTOLD, cls="staff_task",
+            channel=TASK, channels=(TASK,), due_at=due, expires_at=visit.starts_at, merges=False, urgent=False,
+            arrive_by=None, suppressed=None, note="too late for a message",
+        )  # fmt: skip
     if not escalates(rule, visit) or first.suppressed not in {None, "no_channel"}:
         return
     step, channels = timedelta(minutes=rule.escalate_minutes), reach(rule, recipient)
-    instructs = rule.cls == "instruction" or rule.escalate_fasting
-    unless = frozenset() if instructs else frozenset({"confirmed"})
+    unless = frozenset() if must_do else frozenset({"confirmed"})
     rung = replace(
         first, of=rule.key, unless=first.unless | unless, merges=False, urgent=False, arrive_by=None,
         suppressed=min(unless & visit.passed, default=None),
-        note=f"unless somebody has confirmed{' since' if instructs else ''}",
+        note=f"unless somebody has confirmed{' since' if must_do else ''}",
     )  # fmt: skip
     told = first.due_at
     for channel in channels[1:]:
@@ -60,9 +75,11 @@ def rungs(rule: Rule, visit: Visit, recipient: Recipient, first: Owed) -> Iterat
             suppressed=rung.suppressed or late,
         )  # fmt: skip
     due = _call_at(visit, recipient, first, told + step if channels else told)
+    # What a message is too late to say, a person can still ask.
+    until = visit.starts_at if must_do else first.expires_at
     yield replace(
         rung, rule=f"{rule.key}+call", kind=CALL, cls="staff_task", channel=TASK, channels=(TASK,), due_at=due,
-        suppressed=rung.suppressed or ("too_late" if due >= first.expires_at else None),
+        expires_at=until, suppressed=rung.suppressed or ("too_late" if due >= until else None),
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def plan_messages(
         owed[place] = _yielded(rule, visit, owed[place], owed)
     firsts = tuple(owed)
     for rule, first in zip(wanted, firsts, strict=True):
-        owed += rungs(rule, visit, recipient, first)
+        owed += rungs(rule, visit, recipient, first, now)
     owed += unreached(wanted, firsts)
     return tuple(sorted(owed, key=lambda one: (one.due_at, one.rule)))
 
@@ -190,7 +190,8 @@ def _at_once(rule: Rule, visit: Visit, recipient: Recipient, moment: datetime, n
         return moment, note
     opens = next_open(recipient, moment)
     mine = None if rule.arrive_by is None else _instant(rule.arrive_by, visit, moment)
-    deadlines = (visit.previous_starts_at, visit.fast_start, visit.starts_at, mine)
+    expires = _instant(rule.expires, visit, moment)
+    deadlines = (visit.previous_starts_at, visit.fast_start, visit.starts_at, mine, expires)
     first = min((deadline for deadline in deadlines if deadline is not None and deadline > moment), default=None)
     if rule.quiet == "urgent" and first is not None and opens >= first:
         return moment, "sent in quiet hours: the morning would be too late"

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Invalid
-from scheduler.core.reminders import CALL, UNREACHABLE
+from scheduler.core.reminders import CALL, UNREACHABLE, UNTOLD
 from scheduler.models import Message, new_id
 from scheduler.services import tasks
 from scheduler.services.outbox.composing import plain_letter
@@ -23,15 +23,15 @@ SOON = timedelta(hours=1)
 _UNTOLD = frozenset({"over_cap", "exemption", "no_channel"})
 _TITLES = {
     "arrival_no_show": "The patient has not arrived",
-    "confirm_by_call": "Nobody has confirmed the visit: call the patient",
+    CALL: "Nobody has confirmed the visit: call the patient",
     "message_expired": "A message could not be sent in time",
-    "patient_untold": "The patient must be told in another way",
+    UNTOLD: "The patient must be told in another way",
     UNREACHABLE: "No message reaches the patient: tell them, or ask how to",
 }
 
 
 #: Tasks for which somebody calls the patient, and so needs words.
-_CALLS = frozenset({CALL, UNREACHABLE, "patient_untold"})
+_CALLS = frozenset({CALL, UNREACHABLE, UNTOLD})
 
 
 def raise_tasks(session: Session, call: Call, scene: Scene, message: Message, judgement: Judgement) -> None:
@@ -48,7 +48,7 @@ def _kind(message: Message, judgement: Judgement) -> str | None:
         case Drop(status="expired_unsent"):
             return "message_expired"
         case Drop(reason=reason) if reason in _UNTOLD and message.context.get("class") in {"change", "instruction"}:
-            return "patient_untold"
+            return UNTOLD
         case Drop(reason="no_channel") if message.context.get("class") == "reminder":
             return UNREACHABLE
         case _:

@@ -6,6 +6,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.reminders import UNTOLD
 from scheduler.models import Message, Patient
 from scheduler.services import opt_outs
 from scheduler.services.outbox import mailbox
@@ -51,7 +52,7 @@ def fall(session: Session, call: Call, row: Message, channel: str, why: str) -> 
     session.flush()
     part(session, row.organization_id, [row.id])
     if not mailbox.is_copy(row):  # the other has told it, or does now
-        owe_task(session, call, row, "patient_untold")
+        owe_task(session, call, row, UNTOLD)
 
 
 def _next(session: Session, call: Call, row: Message) -> str | None:
