@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from scheduler.messaging.disclosure import disclosures, fold
-from scheduler.messaging.gsm7 import lost
+from scheduler.messaging.gsm7 import lost, to_gsm7
 
 #: What any text of a clinic may name. Each is a finished phrase in the reader's language, or empty.
 _ALWAYS = frozenset({"sender", "phone", "link", "when", "when_short", "day", "in_words", "opt_out"})
@@ -64,7 +64,8 @@ def faults_in(
     yield from _misnamed(part, names, PLACEHOLDERS if kind is None else _ALWAYS | _OF_KIND.get(kind, frozenset()))
     if "{{" in plain or "}}" in plain or "{%" in plain:
         yield "stray_braces", "Placeholders are written {{name}}; there is no other use of braces."
-    for word in disclosures(plain, extra_words):
+    # Of an SMS also what is left of it without the marks that no telephone would show.
+    for word in disclosures(plain if part != "sms" else f"{plain}\n{to_gsm7(plain)}", extra_words):
         yield "discloses", f"'{word}' gives away what the patient is treated for."
     if telling_name and fold(telling_name) in fold(plain):
         yield "telling_name", "Write {{sender}}: the name that patients see is the neutral one."

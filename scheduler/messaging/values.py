@@ -108,7 +108,14 @@ def _sender(values: Values) -> str:
 def _sayable(sender: str) -> str:
     """The name on one line; nothing when it gives the patient away, or no telephone could show it."""
     name = one_line(sender, _LONGEST)
-    return "" if disclosures(name) or not to_gsm7(name) else name
+    shown = to_gsm7(name)
+    return "" if disclosures(f"{name}\n{shown}") or not shown else name
+
+
+def _link(values: Values) -> str:
+    """The link, unless it stands under a name that tells. Its last part is drawn by lot and tells nothing."""
+    link = values.facts.link
+    return link if link and not disclosures(link.rpartition("/")[0]) else ""
 
 
 @lru_cache(maxsize=256)
@@ -177,7 +184,7 @@ def _first_new(values: Values) -> str:
 _MADE: dict[str, Callable[[Values], Any]] = {
     "sender": _sender,
     "phone": lambda v: _number(v.facts.phone),
-    "link": lambda v: "" if not v.facts.link or disclosures(v.facts.link) else v.facts.link,
+    "link": _link,
     "visit": lambda v: v.neutral(v.facts.visit),
     "place": lambda v: ", ".join(filter(None, map(quiet, (v.facts.location, v.facts.address)))),
     "when": lambda v: v.full(v.facts.starts_at),

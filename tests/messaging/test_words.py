@@ -45,6 +45,39 @@ def test_what_gives_a_patient_away(text: str, found: list[str]) -> None:
     assert disclosures(text) == found
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ket\u200bamine", "ket\u00adamine", "ket\u2060amine", "ket\U000e0061amine", "ket\ufe0famine", "ket\u3164amine",
+        "k\u0435t\u0430min\u0435", "\u039a\u0395\u03a4\u0391\u039c\u0399\u039d\u0395", "KET\u039bMINE", "ketam\u0131ne",
+        "\u1d0b\u1d07\u1d1b\u1d00\u1d0d\u026a\u0274\u1d07", "\U0001f1f0etamine", "\uff4b\uff45tamine",
+        "ket-amine", "ket_amine", "k.e.t.a.m.i.n.e", "k e t a m i n e", "your I.V. visit", "e.g. i.v.",
+        "https://example.org/%6Betamine", "ket{{link}}amine",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("part", ["subject", "body", "sms"])
+def test_no_guise_of_a_word_is_taken_for_another(text: str, part: str) -> None:
+    assert "discloses" in dict(faults_in(part, f"{{{{when}}}}: {text}"))
+
+
+def test_what_no_telephone_shows_does_not_part_a_word_of_an_sms() -> None:
+    assert "discloses" in dict(faults_in("sms", "ket\U0001f48aamine {{when}}"))
+    text = render("cancelled", "sms", facts(sender_name="Ket\U0001f48aamine Center"), ["en"])
+    assert text.body.startswith("Your clinic:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a las 8:00 a. m. o p. m.; y/o ll\u00e1menos", "Plan A, B, C", "e-mail, o.k., U.S.A., follow-up", "Re-read it.",
+        "https://visits.example.org/p/qjzikBiVWqsDzyCjeWP8ry", "\u0141\u00f3d\u017a, \u0414\u043d\u0435\u043f\u0440",
+        "100 %",
+    ],
+)  # fmt: skip
+def test_what_is_written_with_marks_is_not_telling_for_that(text: str) -> None:
+    assert disclosures(text) == []
+
+
 def test_an_organization_adds_words_of_its_own() -> None:
     assert disclosures("The Riverbend team of Riverbend", ["riverbend"]) == ["riverbend"]
     assert disclosures("Riverbends", ["riverbend"]) == []
