@@ -28,7 +28,7 @@ from scheduler.core.value import lightweight
 from scheduler.services.lines import LONGEST, NOBODY, Answer, Line, Run, keys_in, lines
 from scheduler.services.locks import has_changed_calendars
 
-__all__ = ["LONGEST", "REMEMBERED", "Busy", "Freed", "Held", "busy"]
+__all__ = ["LONGEST", "REMEMBERED", "Busy", "Freed", "Held", "Left", "busy"]
 
 #: How many calendars one process remembers.
 REMEMBERED = 4096
@@ -38,13 +38,31 @@ Freed = Mapping[UUID, Sequence[tuple[int, Run]]]
 
 
 class Held(NamedTuple):
-    """One unit taken by a hold in slots [first, past); it counts until `expires_at`. A room may be `fixed` for it."""
+    """One unit taken in slots [first, past) by a hold, until it expires, or by what a visit leaves of itself.
+
+    A room may be `fixed` for it.
+    """
 
     unit: int
     run: Run
-    hold_id: UUID
+    owner: UUID
     expires_at: datetime
     fixed: bool = False
+
+
+class Left(NamedTuple):
+    """What an ignored appointment takes of a resource all the same."""
+
+    appointment_id: UUID
+    resource_id: UUID
+    unit: int
+    starts_at: datetime
+    ends_at: datetime
+
+    def held(self, timeline: Timeline) -> Held:
+        """The same in slots; nobody is given another room while theirs is made ready."""
+        run = timeline.slot(self.starts_at), timeline.slot_after(self.ends_at)
+        return Held(self.unit, run, self.appointment_id, self.ends_at, fixed=True)
 
 
 @lightweight
@@ -79,17 +97,24 @@ class Busy:
             return theirs
         return Stays.joined([theirs.without(self.gone), seated])
 
-    def standing(self, now: datetime, ignoring: Collection[UUID], freed: Sequence[tuple[int, Run]]) -> Busy:
+    def standing(
+        self,
+        now: datetime,
+        ignoring: Collection[UUID],
+        freed: Sequence[tuple[int, Run]],
+        left: Sequence[Left] = (),
+    ) -> Busy:
         """What counts at `now`, visits and holds alike, but for the owners to be ignored.
 
-        `freed` are the (unit, run) that the ignored appointments take here.
+        `freed` are the (unit, run) that the ignored appointments take here, `left` what of that counts all the same.
         """
         if not self.holds and not freed:
             return self
-        held = [each for each in self.holds if each.expires_at > now and each.hold_id not in ignoring]
+        held = [each for each in self.holds if each.expires_at > now and each.owner not in ignoring]
         if freed:
-            return self._with(held, freed, {owner.hex for owner in ignoring})
-        known = frozenset(each.hold_id for each in held)
+            still = [each.held(self.timeline) for each in left if each.resource_id == self.resource_id]
+            return self._with([*held, *still], freed, {owner.hex for owner in ignoring})
+        known = frozenset(each.owner for each in held)
         if known not in self._standing:
             self._standing[known] = self._with(held, (), ())
         return self._standing[known]
@@ -100,7 +125,7 @@ class Busy:
             lanes[unit] = lanes.get(unit, 0) & ~covered([run])
         for each in held:
             lanes[each.unit] = lanes.get(each.unit, 0) | covered([each.run])
-        seated = (Stay(each.hold_id, self.resource_id, each.run[0], each.run[1], each.fixed) for each in held)
+        seated = (Stay(each.owner, self.resource_id, each.run[0], each.run[1], each.fixed) for each in held)
         return replace(self, lanes=lanes, gone=gone, seated=tuple(seated), holds=())
 
 

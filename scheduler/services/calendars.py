@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -21,7 +21,7 @@ from scheduler.core.packing import Held
 from scheduler.core.policies import Policies
 from scheduler.core.rooms import Pools, RoomPool
 from scheduler.core.site import Site, Weekly
-from scheduler.services.busy import Busy, busy
+from scheduler.services.busy import Busy, Left, busy
 from scheduler.services.cast import Company, gather
 from scheduler.services.group_places import asked_for
 from scheduler.services.lines import lines
@@ -30,6 +30,17 @@ from scheduler.services.public_holidays import closures_with, named
 from scheduler.services.rosters import Place
 
 _MARGIN = timedelta(days=1)
+
+
+class Apart(NamedTuple):
+    """Whose occupancies do not count."""
+
+    appointments: Sequence[UUID]
+    hold: UUID | None
+    #: What these appointments take all the same.
+    left: Sequence[Left]
+    #: Whose time they keep for others: with them it counts.
+    kept: Collection[UUID]
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,7 @@ class Loaded:
     #: The patient's visits, as `doses_among` takes them, where they were asked for.
     visits: Sequence[Columns]
     place: Place
-    #: Appointments whose occupancies do not count, and the hold that does not.
-    ignoring: Sequence[UUID]
-    own_hold: UUID | None
-    #: Whose time these keep for others: with them it counts.
-    kept: Collection[UUID]
+    apart: Apart
     #: What is taken was read since then, where that is later than the timeline's beginning: before, all looks free.
     since: datetime | None
     #: The groups that can be joined, where they were asked for.
@@ -85,6 +92,7 @@ def load(
     end: datetime,
     patient_id: UUID | None = None,
     ignoring: Sequence[UUID] = (),
+    left: Sequence[Left] = (),
     own_hold: UUID | None = None,
     at: Premises | None = None,
     only: frozenset[str] | None = None,
@@ -95,10 +103,10 @@ def load(
 ) -> Loaded:
     """The site from `start` to `end` (aware), widened to whole UTC days and a margin for visits across the edges.
 
-    `ignoring` are appointments whose occupancies do not count, `own_hold` a hold likewise; `at` is the location read
-    before, with clearances and whom these keep for others; `only` leaves out who serves none of these selectors; with
-    `dosing` the patient's visits are read, with `groups` groups; `before` is the same look at another time, whose
-    people are read; nothing need be known before `since`. Raises NotFound for an unknown location or patient.
+    `ignoring` are appointments whose occupancies do not count, but for what is `left`, and `own_hold` a hold; `at` is
+    the location read before, with clearances and whom these keep for others; `only` leaves out who serves none of these
+    selectors; with `dosing` the patient's visits are read, with `groups` groups; `before` is the same look at another
+    time, whose people are read; nothing need be known before `since`. Raises NotFound for an unknown place or patient.
     """
     timeline = Timeline.covering(start - _MARGIN, end + _MARGIN)
     first = None if since is None else Timeline.covering(since - _MARGIN, since).origin
@@ -112,17 +120,17 @@ def load(
         resources, revisions = read.rows, read.revisions
     else:
         resources, revisions = _people(read, place, patient_id, only, at)
-    standing, expired, torn = _standing(session, call, timeline, revisions, ignoring, own_hold, at.kept, first)
+    apart = Apart(ignoring, own_hold, left, at.kept)
+    standing, expired, torn = _standing(session, call, timeline, revisions, apart, first)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
-    others = dict(calendars)  # a copy asks no id for its hash
-    patient = others.pop(patient_id) if patient_id is not None else None
+    patient = None if patient_id is None else calendars.pop(patient_id)
     site = Site(
         timeline=timeline,
         time_zone=location.time_zone,
         open=place.open,
         closed=place.closed,
         certifications=tuple(location.certifications),
-        calendars=others,
+        calendars=calendars,
         patient=patient,
         clearances=at.clearances,
         on_hold=at.on_hold,
@@ -133,8 +141,8 @@ def load(
         holidays=named(location.holidays, *years),
         weekly=partial(_weekly, place, resources, standing),
     )
-    known = site, location, policies, revisions, standing, expired, resources, read.visits, place, ignoring, own_hold
-    return Loaded(*known, at.kept, first, read.groups, torn)
+    known = location, policies, revisions, standing, expired, resources, read.visits, place
+    return Loaded(site, *known, apart, first, read.groups, torn)
 
 
 def _weekly(place: Place, resources: Mapping[UUID, Columns], standing: Mapping[UUID, Busy]) -> Weekly:
@@ -154,9 +162,7 @@ def renewed(session: Session, call: Call, loaded: Loaded, revisions: Mapping[UUI
     Rooms that change places are left out: which of them are free is another matter by now.
     """
     site = loaded.site
-    standing, expired, _ = _standing(
-        session, call, site.timeline, revisions, loaded.ignoring, loaded.own_hold, loaded.kept, loaded.since
-    )
+    standing, expired, _ = _standing(session, call, site.timeline, revisions, loaded.apart, loaded.since)
     fresh = {key: _calendar(loaded.rows[key], loaded.place, each) for key, each in standing.items()}
     patient = next((fresh.pop(key) for key, each in list(fresh.items()) if each.kind == "patient"), site.patient)
     return replace(
@@ -182,20 +188,18 @@ def _standing(
     call: Call,
     timeline: Timeline,
     revisions: Mapping[UUID, int],
-    ignoring: Sequence[UUID],
-    own_hold: UUID | None,
-    kept: Collection[UUID],
+    apart: Apart,
     since: datetime | None,
 ) -> tuple[dict[UUID, Busy], frozenset[UUID], bool]:
     """What counts of each calendar now, on whose some hold has expired, and whether the look is torn (`Taken`)."""
-    known, freed, torn = busy(session, call, timeline, revisions, ignoring, since=since)
+    known, freed, torn = busy(session, call, timeline, revisions, apart.appointments, since=since)
     held = [key for key, each in known.items() if each.holds]
     if not held and not freed:
         return known, frozenset(), torn
-    out = {*ignoring, *([own_hold] if own_hold is not None else [])}
+    out = {*apart.appointments, *([apart.hold] if apart.hold is not None else [])}
     expired = (key for key in held if any(hold.expires_at <= call.now for hold in known[key].holds))
     standing = {
-        key: each.standing(call.now, *(((), ()) if key in kept else (out, freed.get(key, ()))))
+        key: each.standing(call.now, *(((), ()) if key in apart.kept else (out, freed.get(key, ()), apart.left)))
         for key, each in known.items()
     }
     return standing, frozenset(expired), torn

@@ -107,6 +107,12 @@ class Case:
         return self.unfit & {each.index for each in self.view.unfit if each.code == OTHER_PEOPLE}
 
     @property
+    def undosed(self) -> list[Appointment]:
+        """The living visits that end without a dose."""
+        rows = [self.standing.get(place) for place, each in self.changed.items() if each.action == "not_dosed"]
+        return [row for row in rows if row is not None]
+
+    @property
     def last(self) -> int:
         """The last session that is planned: behind it nothing stands and nothing has changed."""
         return max([*self.standing, *self.changed], default=-1)

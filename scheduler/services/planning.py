@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -30,6 +30,7 @@ from scheduler.core.site import Site
 from scheduler.core.spacing import Booked
 from scheduler.core.standing import wanted
 from scheduler.services import continuity, course_rules, courses, explaining, group_places, plan_groups
+from scheduler.services.busy import Left
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
@@ -273,14 +274,15 @@ def set_up(
     through: str = "all",
     ignoring: Collection[UUID] = (),
     restaffing: Collection[UUID] = (),
+    left: Sequence[Left] = (),
     span: tuple[datetime, datetime] | None = None,
     look: Look = "far",
 ) -> Desk:
     """Read what planning this course needs, in a constant number of statements.
 
-    `ignoring` are appointments whose occupancies do not count: those of this course may be moved. Nor do those of
-    `restaffing`, which stay at their time: what becomes of them is the caller's affair. `span` widens the time that is
-    looked at, which `look` chooses.
+    `ignoring` are appointments whose occupancies do not count, but for what is `left`: those of this course may be
+    moved. Nor do those of `restaffing`, which stay at their time: what becomes of them is the caller's affair. `span`
+    widens the time that is looked at, which `look` chooses.
     """
     if look != "standing":
         take_time(session)
@@ -302,6 +304,7 @@ def set_up(
         end=end,
         patient_id=who,
         ignoring=(*(each for each in away if each not in staying), *restaffing),
+        left=left,
         dosing=dosing,
         since=call.now,  # what is over stands in the course itself, and the patient's doses are read besides
     )

@@ -37,7 +37,7 @@ from scheduler.services.planning import Desk, set_up
 from scheduler.services.records import Revision
 from scheduler.services.replanning import asked_by
 from scheduler.services.settling import settle
-from scheduler.services.visit_day import cut_short, shorten
+from scheduler.services.visit_day import cut_short, left_of, shorten
 
 _EVENTS: Mapping[Action, str] = {"cancel": "cancel", "noshow": "no-show", "not_dosed": "not-dosed"}
 
@@ -94,18 +94,19 @@ def _rebook(session: Session, call: Call, course_id: UUID, stored: StoredPlan) -
         groups.leave(session, call, row)
     ending = _ended(session, call, case, by)
     ignoring = [*moving.values(), *(each.row.id for each in ending)]
+    undosed = [each.row for each in ending if each.action == "not_dosed"]
     course_now = courses.get(session, call, course_id)
     beyond = allowances.read(stored.body)  # what had to be exceeded, as whoever accepts this was shown
 
     def desk() -> Desk:
         span = plans.span_of(stored.body)
-        around = set_up(session, call, course_now, ignoring=ignoring, span=span, look="standing")
+        left = left_of(session, call, undosed, call.now)
+        around = set_up(session, call, course_now, ignoring=ignoring, left=left, span=span, look="standing")
         return asked_by(allowances.widened(around, beyond), call, by)
 
     _, places = look(session, call, stored, desk, freed=freed, agreed=_agreed(case, stored), joining=joining)
     placed, was = _in_place(session, call, places, moving, by)
-    undosed = [each.row for each in ending if each.action == "not_dosed"]
-    for row in undosed:  # what is left of it is free for who comes instead
+    for row in undosed:  # what is left of it is free for who comes instead, once all is made ready
         kind = visit_kind(session, call, row.visit_type).visit
         (shorten if placed else cut_short)(session, call, row, kind, call.now)
     if placed:

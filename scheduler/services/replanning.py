@@ -31,6 +31,7 @@ from scheduler.services.course_changes import Action, Case, Change, allowed, rea
 from scheduler.services.course_span import Look
 from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up, solve_eased, solve_either
 from scheduler.services.problems import ROW_MINUTES, rules_of, within
+from scheduler.services.visit_day import left_of
 
 #: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
 STAYING = 5_000
@@ -119,7 +120,9 @@ def _desk(session: Session, call: Call, case: Case, by: Initiator, look: Look) -
     """The planner's desk: what is over or pinned stands, what ends is away, the rest may move at a price."""
     wanted = [change.start for change in case.changes if change.start is not None]
     span = (min(wanted), max(wanted)) if wanted else None
-    desk = asked_by(set_up(session, call, case.view, ignoring=case.ignored(), span=span, look=look), call, by)
+    left = left_of(session, call, case.undosed, call.now)
+    around = set_up(session, call, case.view, ignoring=case.ignored(), left=left, span=span, look=look)
+    desk = asked_by(around, call, by)
     loose = {place: booked for place, booked in desk.loose.items() if place not in case.changed}
     for place, change in case.changed.items():
         if change.start is not None:

@@ -17,7 +17,7 @@ from scheduler.services.visit_day.moves import (
     start,
 )
 from scheduler.services.visit_day.opening import Waiver, refuse_ungated
-from scheduler.services.visit_day.releasing import cut_short, shorten
+from scheduler.services.visit_day.releasing import cut_short, left_of, shorten
 from scheduler.services.visit_day.sweeping import Swept, sweep, sweepable
 from scheduler.services.visit_day.undoing import undo
 from scheduler.services.visit_day.viewing import Check, DayView, get, shown
@@ -38,6 +38,7 @@ __all__ = [
     "fulfill",
     "get",
     "hold_still",
+    "left_of",
     "no_show",
     "not_dosed",
     "refuse_ungated",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, and_, delete, select, update
+from sqlalchemy import Row, Table, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.bitmap import Timeline
@@ -15,6 +16,8 @@ from scheduler.core.errors import LostRace
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, Occupancy, Resource
 from scheduler.services import groups, openings
+from scheduler.services.busy import Left
+from scheduler.services.catalog import visit_kind
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.occupying import release, resources_of
 from scheduler.services.repacking import REBOUND
@@ -42,19 +45,40 @@ def cut_short(session: Session, call: Call, row: Appointment, kind: VisitType, a
 
 def shorten(session: Session, call: Call, row: Appointment, kind: VisitType, at: datetime) -> None:
     """The same for a visit that carries no group, where the caller has locked all that it takes up and bumps it."""
+    mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
+    for held, end in _shortened(session, call, row, kind, at):
+        if end <= held.starts_at:
+            session.execute(delete(_ROWS).where(*mine, _ROWS.c.id == held.id))
+        elif end < held.ends_at:
+            session.execute(update(_ROWS).where(*mine, _ROWS.c.id == held.id).values(ends_at=end))
+
+
+def left_of(session: Session, call: Call, rows: Iterable[Appointment], at: datetime) -> list[Left]:
+    """What `shorten` would leave of these visits."""
+    return [
+        Left(row.id, held.resource_id, held.unit, held.starts_at, end)
+        for row in rows
+        for kind in [visit_kind(session, call, row.visit_type).visit]
+        for held, end in _shortened(session, call, row, kind, at)
+        if held.blocking and held.starts_at < end
+    ]
+
+
+def _shortened(
+    session: Session, call: Call, row: Appointment, kind: VisitType, at: datetime
+) -> list[tuple[Row[Any], datetime]]:
+    """Everything that the visit takes up, and when that ends if the visit does at `at`."""
     after = (segment for segment, start, _ in kind.offsets() if start >= kind.minutes)
     trailing = {need.selector for segment in after for need in segment.needs}
     stop = _on_grid(at)
     mine = _ROWS.c.organization_id == call.organization_id, _ROWS.c.appointment_id == row.id
     whose = and_(_RESOURCES.c.organization_id == _ROWS.c.organization_id, _RESOURCES.c.id == _ROWS.c.resource_id)
-    wanted = select(_ROWS.c.id, _ROWS.c.role, _ROWS.c.starts_at, _ROWS.c.ends_at, _RESOURCES.c.buffer_after_minutes)
-    for held in session.execute(wanted.join(_RESOURCES, whose).where(*mine)):
+    found = []
+    for held in session.execute(select(_ROWS, _RESOURCES.c.buffer_after_minutes).join(_RESOURCES, whose).where(*mine)):
         turnover = (kind.trail_minutes if held.role in trailing else 0) + held.buffer_after_minutes
         end = min(stop + timedelta(minutes=turnover if row.starts_at < stop else 0), held.ends_at)
-        if end <= held.starts_at:
-            session.execute(delete(_ROWS).where(*mine, _ROWS.c.id == held.id))
-        elif end < held.ends_at:
-            session.execute(update(_ROWS).where(*mine, _ROWS.c.id == held.id).values(ends_at=end))
+        found.append((held, end))
+    return found
 
 
 def keep_rooms(session: Session, call: Call, row: Appointment, *, taken: bool) -> None:
