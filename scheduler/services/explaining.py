@@ -85,7 +85,7 @@ def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFea
         detail,
         blocking=blocking,
         relaxations=relaxations,
-        changes=[changes for changes, _ in offers],
+        changes=[case.kept(changes, plan) for changes, plan in offers],
         of_one_course=planner.grants,
     )
 
@@ -271,15 +271,9 @@ class _Case:
 
     def relaxation(self, changes: Sequence[Rule], plan: CoursePlan, names: Mapping[UUID, str]) -> dict[str, Any]:
         """A change, or a few that help together, with what the plan that follows costs and when it is over."""
-        timeline = self._whole.site.timeline
-        visits = [(each.spec, each.start, each.end, each.attended(timeline)) for each in plan.sessions]
-        stands = {index: (place.starts_at, place.ends_at) for index, place in self._desk.standing.items()}
-        opened = opening_days.at_site(self._whole.specs, replace(lifted(self._whole, changes).site, open_before=None))
-        texts = []
-        for rule in changes:
-            used, more = (dates_used(rule, self._whole, visits), exceeded(rule, self._whole, visits, stands, opened))
-            spoken = Spoken(self._whole, names, more, used)
-            texts.append(said(rule, spoken)[1])
+        texts = [
+            said(rule, Spoken(self._whole, names, more, used))[1] for rule, more, used in self._measured(changes, plan)
+        ]
         last = to_local(max(each.start for each in plan.sessions), self._whole.site.time_zone).date()
         return {
             "change": "; and ".join(texts),
@@ -294,6 +288,21 @@ class _Case:
                 for rule in changes
             ],
         }
+
+    def kept(self, changes: Sequence[Rule], plan: CoursePlan) -> list[Rule]:
+        """What the course keeps of a change that is granted: what its words say, and no more."""
+        return [each for rule, more, _ in self._measured(changes, plan) for each in granted.as_said(rule, more)]
+
+    def _measured(
+        self, changes: Sequence[Rule], plan: CoursePlan
+    ) -> Iterator[tuple[Rule, Mapping[int, int], Sequence[date]]]:
+        """Each rule of a change, with the limits that the plan exceeds by it, and the days on which it uses it."""
+        timeline = self._whole.site.timeline
+        visits = [(each.spec, each.start, each.end, each.attended(timeline)) for each in plan.sessions]
+        stands = {index: (place.starts_at, place.ends_at) for index, place in self._desk.standing.items()}
+        opened = opening_days.at_site(self._whole.specs, replace(lifted(self._whole, changes).site, open_before=None))
+        for rule in changes:
+            yield rule, exceeded(rule, self._whole, visits, stands, opened), dates_used(rule, self._whole, visits)
 
 
 def _coarse(rule: Rule) -> Rule:

@@ -33,6 +33,11 @@ def withdrawn(it: Ward, key: str) -> Any:
     return it.desk.delete(f"{it.path}/relaxations/{key}", headers={"If-Match": etag})
 
 
+def somebody(it: Ward, name: str) -> UUID:
+    items = it.desk.get("/v1/practitioners").json["items"]
+    return next(UUID(each["id"]) for each in items if each["name"] == name)
+
+
 def test_each_that_is_offered_to_the_course_leads_to_the_plan_that_was_promised(ward: Any) -> None:
     """Mondays only, with a talk at most three days after a dose: the patient or the prescriber may give way."""
     document = protocol(2)
@@ -69,6 +74,29 @@ def test_what_is_booked_by_it_holds_it(ward: Any) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_no_other_limit_is_granted_with_the_one_that_the_words_name(ward: Any) -> None:
+    """The nurse is away before the third dose: it alone may come later, and the second one keeps its distance."""
+    document = protocol(3)
+    document["phases"][0]["steps"][0]["entry"] = {"unit": "days", "min": 0, "target": 0, "max": 2}
+    document["phases"][1]["steps"][0]["entry"]["max"] = 3
+    it = ward(document)
+    times = {"start": it.clinic.at("2030-03-11 00:00"), "end": it.clinic.at("2030-03-16 00:00")}
+    gone = it.clinic.do(lambda s, c: absences.create(s, c, resource_id=somebody(it, "nurse"), **times)).id
+    [change] = [each["change"] for each in explained(it)["relaxations"] if each["who"] == "prescriber"]
+    assert change == "10 days between dose 2 and dose 3 instead of at most 5"
+    assert granted(it, change).status_code == 200
+    it.book(it.plan(through="all"))
+    it.clinic.do(lambda s, c: absences.remove(s, c, gone, 1))
+    first, second, third = it.starts("dose")
+    assert ((second - first).days, (third.date() - second.date()).days) == (2, 10)
+    by_sequence = {each["sequence"]: each for each in it.course["sessions"]}
+    change = {"appointment_id": by_sequence[4]["appointment_id"], "action": "move"}
+    change["start"] = it.clinic.at("2030-03-13 09:00").isoformat()
+    told = it.desk.post(f"{it.path}/replans", json={"changes": [change], "pinned": [by_sequence[2]["id"]]}).json
+    assert {each["code"] for each in told["diff"]["broken"]} == {"gap_too_long"}, "nobody has granted that"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_nobody_grants_more_than_was_offered_or_is_theirs(ward: Any) -> None:
     it = ward(protocol(2), weekdays=["mon", "tue"])
     offers = explained(it)["relaxations"]
@@ -95,9 +123,8 @@ def test_people_and_hours_are_not_one_courses_to_grant(ward: Any) -> None:
     document = protocol(1)
     document["phases"][0]["steps"][0]["entry"] = {"unit": "days", "min": 0, "target": 0, "max": 7}
     it = ward(document)
-    nurse = next(UUID(each["id"]) for each in it.desk.get("/v1/practitioners").json["items"] if each["name"] == "nurse")
     times = {"start": it.clinic.at("2030-03-04 00:00"), "end": it.clinic.at("2030-04-30 00:00")}
-    it.clinic.do(lambda s, c: absences.create(s, c, resource_id=nurse, **times))
+    it.clinic.do(lambda s, c: absences.create(s, c, resource_id=somebody(it, "nurse"), **times))
     offers = explained(it)["relaxations"]
     managers = next(each for each in offers if each["who"] == "manager")
     assert not managers["grantable"]

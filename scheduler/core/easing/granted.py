@@ -6,6 +6,7 @@ What else would help (people, rooms, hours, absences) is changed where it is kep
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -28,6 +29,16 @@ GRANTABLE = frozenset({*WISHES, *LIMITS, "entry", "phase_max", "cap"})
 def grantable(rules: Collection[Rule]) -> bool:
     """Whether a course can keep that change: all of it, or nothing."""
     return all(rule.code in GRANTABLE and rule.who is not None for rule in rules)
+
+
+def as_said(rule: Rule, exceeded: Mapping[int, int]) -> tuple[Rule, ...]:
+    """What a course keeps of a rule lifted for it. `exceeded`: by how much the promised plan goes beyond which limits.
+
+    The words name each of these, and whoever grants them grants nothing else: the other sessions keep their limits.
+    """
+    if rule.code not in LIMITS or rule.index is not None or not exceeded:
+        return (rule,)
+    return tuple(replace(rule, index=index, amount=more) for index, more in sorted(exceeded.items()))
 
 
 def stored(rules: Iterable[Rule]) -> list[dict[str, Any]]:
