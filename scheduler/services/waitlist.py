@@ -28,7 +28,7 @@ from scheduler.models import (
 )
 from scheduler.services import audit, booking, holds, records, waitlist_tasks
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.catalog import visit_kind
+from scheduler.services.catalog import require_on, visit_kind
 from scheduler.services.finding import Pin
 from scheduler.services.group_places import is_living
 from scheduler.services.licences import expect_region
@@ -126,6 +126,7 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
             for key, model, noun in _KNOWN
             if values.get(key) is not None
         ),
+        lambda: require_on(kind.visit),
         lambda: check_windows(call, values.get("windows", ())),
         lambda: check_ahead(session, call, values["location_id"], values.get("windows", ())),
         lambda: expect_region(kind.visit, values.get("patient_region")),

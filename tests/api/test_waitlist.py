@@ -125,3 +125,15 @@ def test_a_wish_for_somebody_is_kept_as_it_was_said(alice: Person, bob: Person, 
 def test_each_fault_is_named(bob: Person, where: str, more: dict[str, Any], pointer: str, code: str) -> None:
     ids = {"patient_id": patient(bob), "location_id": where}
     assert faults(bob.post("/v1/waitlist-entries", json=WAITING | ids | more)) == {(pointer, code)}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_nobody_waits_for_what_a_clinician_has_to_turn_on_first(alice: Person, bob: Person, where: str) -> None:
+    """No time that comes free is ever offered for it: the entry would wait for nothing."""
+    [kind] = (each for each in alice.get("/v1/visit-types").json["items"] if each["code"] == WAITING["visit_type"])
+    path = f"/v1/visit-types/{kind['id']}"
+    off = alice.patch(path, json={"enabled": False}, headers={"If-Match": alice.get(path).headers["ETag"]})
+    assert off.status_code == 200
+    ids = {"patient_id": patient(bob), "location_id": where}
+    refused = bob.post("/v1/waitlist-entries", json=WAITING | ids)
+    assert faults(refused) == {("/visit_type", "visit_type_off")}
