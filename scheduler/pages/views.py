@@ -30,20 +30,24 @@ blp.add_app_template_filter(grouped)
 #: A page loads its own style sheet, sends its forms here, and nothing else; nobody may frame it.
 _POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+#: What the form of answers has asked, since a browser leaves out a box without a tick. No item's key has such a mark.
+_ASKED = "asked-now"
+
 T = TypeVar("T")
 Act = Callable[[Session, Call, Opened], Any]
 _NOBODY = UUID(int=0)
 
-#: What a refusal is to a patient. Anything else is a time that went meanwhile.
+#: What any other refusal is of a new time, and of all else.
+_TAKEN = "That time has just been taken. Please choose another."
+_NOT_NOW = "That cannot be answered now."
+#: What a refusal is to a patient.
 _SAYS = {
     "cutoff": "It is too late to change this here. Please call us.",
     "too_many_changes": "This visit has been moved before. Please call us to change it.",
     "illegal_transition": "This cannot be changed any more. Please call us.",
-    "not_asked_now": "That cannot be answered now.",
-    "invalid": "That cannot be answered now.",
+    "nothing_said": "Nothing was filled in.",
     "link_over": "This link is for an earlier time. Please use the newest message, or call us.",
 }
-_TAKEN = "That time has just been taken. Please choose another."
 #: What was done, said once after it.
 _DONE = {
     "confirm": "Thank you. We look forward to seeing you.",
@@ -83,6 +87,13 @@ def style() -> Response:
 def show(token: str) -> Response:
     """The visit: when, where, what to mind, and what can be done about it."""
     return _page(token, "visit.html")
+
+
+@blp.get("/<token>/")
+@blp.get("/<token>/<any(confirm, answers, preferences):_act>")
+def lead_back(token: str, _act: str = "") -> Response:
+    """To the visit: a phone asks anew for the address of a form that was refused, a mail program may add a slash."""
+    return _plain(redirect(url_for("pages.show", token=token, lang=next(iter(_asked()), None)), code=303))
 
 
 @blp.get("/<token>/times")
@@ -129,8 +140,9 @@ def confirm(token: str) -> Response:
 @blp.post("/<token>/answers")
 def answers(token: str) -> Response:
     """Who drives home, and what was kept."""
-    given = {key: value for key, value in request.form.items() if key != "lang"}
-    return _act(token, "answers", lambda s, c, opened: patient_visit.answer(s, c, opened, given))
+    given = {key: value for key, value in request.form.items() if key not in {"lang", _ASKED}}
+    asked = request.form.getlist(_ASKED)
+    return _act(token, "answers", lambda s, c, opened: patient_visit.answer(s, c, opened, given, asked))
 
 
 @blp.post("/<token>/times")
@@ -214,7 +226,8 @@ def _act(token: str, what: str, act: Act) -> Response:
     except (NotFound, LinkOver) as refusal:
         return _ended(refusal, token)
     except SchedulingError as refusal:
-        return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, _TAKEN), status=409)
+        other = _TAKEN if what == "reschedule" else _NOT_NOW
+        return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, other), status=409)
     where = url_for("pages.show", token=fresh or token, done=what, lang=next(iter(_asked()), None))
     return _plain(redirect(where, code=303))
 

@@ -34,6 +34,10 @@ def languages() -> dict[str, str]:
     return {tag: str(Locale.parse(tag).get_display_name(tag)).capitalize() for tag in catalogs()}
 
 
+def _language(name: str) -> str:
+    return name.replace("_", "-").partition("-")[0].lower()
+
+
 @dataclass(frozen=True)
 class Words:
     """The words of one locale, and how it writes the times of a site."""
@@ -47,9 +51,11 @@ class Words:
     def of(cls, preferred: Sequence[str], time_zone: str = "UTC", reader_zone: str = "UTC") -> Words:
         """The first of these locales whose language the pages speak, or English."""
         for name in preferred:
-            language = name.replace("_", "-").partition("-")[0].lower()
+            language = _language(name)
             if language in catalogs():
-                return cls(name, language, time_zone, reader_zone)
+                # Times are written as where the reader lives, also when only the language was asked for.
+                manner = next((each for each in preferred if each != language and _language(each) == language), name)
+                return cls(manner, language, time_zone, reader_zone)
         return cls(SOURCE, SOURCE, time_zone, reader_zone)
 
     def __call__(self, text: str, **values: object) -> str:

@@ -20,6 +20,7 @@ from scheduler.core.errors import whole
 from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import Override
 from scheduler.core.policies import Initiator
+from scheduler.core.visit_day import of_any_time
 from scheduler.models import Appointment, Hold, new_id
 from scheduler.services import (
     audit,
@@ -235,6 +236,7 @@ def place(appointment: Appointment, wanted: Wanted, found: Found) -> None:
     """Set when and how the visit takes place."""
     if appointment.starts_at != found.starts_at:
         appointment.confirmed_at = None
+        appointment.checklist = of_any_time(appointment.checklist)
     for name, value in _at(wanted, found).items():
         setattr(appointment, name, value)
 

@@ -5,7 +5,7 @@ Each act is a use case of its own that calls the one the front desk uses; only w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,12 @@ from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.changing import Change, why_not_change
 from scheduler.core.civil import day_bounds, to_local
-from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound, refuse
+from scheduler.core.errors import Fault, IllegalTransition, Invalid, LinkOver, NotFound, Reason, Refused, refuse
 from scheduler.core.localgrid import Wish
 from scheduler.core.oneline import one_line
 from scheduler.core.policies import Policies
 from scheduler.core.visit import CheckItem, Instructions
+from scheduler.core.visit_day import PATIENT
 from scheduler.messaging.render import neutral
 from scheduler.models import Appointment, Location, Organization, Patient
 from scheduler.services import audit, availability, booking, outbox, patient_links, visit_day
@@ -147,10 +148,11 @@ def confirm(session: Session, call: Call, opened: Opened) -> None:
     visit_day.confirm(session, call, opened.visit.id)
 
 
-def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str]) -> None:
+def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str], asked: Collection[str] = ()) -> None:
     """Take down what the patient says: a text for an item that names something, anything else is a yes.
 
-    Raises LinkOver, Invalid for an item that is not the patient's to answer, or not yet.
+    Of what was `asked` a yes that does not come back is taken back. Raises LinkOver; Refused (`nothing_said`); Invalid
+    for an item that is not the patient's to answer, or not yet.
     """
     _expect(opened, "answer")
     kind = visit_kind(session, call, opened.visit.visit_type).visit
@@ -162,10 +164,17 @@ def answer(session: Session, call: Call, opened: Opened, given: Mapping[str, str
             faults.append(Fault(f"/{key}", "not_asked_now", "This cannot be answered now."))
         elif said := one_line(text, _LONGEST_NAME):
             named = said if item.value == "text" else None
-            answers[key] = {"ok": True, "value": named, "by": "patient"}
+            answers[key] = {"ok": True, "value": named, "by": PATIENT}
     refuse(faults)
-    if answers:
-        visit_day.answer(session, call, opened.visit.id, answers)
+    has_yes = bool(answers)
+    for key in asked:
+        item, kept = items.get(key), opened.visit.checklist.get(key) or {}
+        if item and key not in answers and kept.get("ok") and _is_open(opened.visit, item, call.now):
+            answers[key] = {"ok": False, "value": None, "by": PATIENT}
+    if not answers:
+        raise Refused([Reason("nothing_said", "Nothing was filled in.")])
+    visit_day.answer(session, call, opened.visit.id, answers)
+    if has_yes:
         outbox.answered(session, call, opened.visit)
 
 
@@ -221,6 +230,8 @@ def prefer(session: Session, call: Call, opened: Opened, *, locale: str, channel
     patient = session.get(Patient, (call.organization_id, opened.visit.patient_id), with_for_update={"key_share": True})
     if patient is None:
         raise NotFound("There is no such patient.")
+    if patient.locale and patient.locale.partition("-")[0] == locale:
+        locale = patient.locale  # as it is written where they live
     before = {"locale": patient.locale, "channel": patient.preferences.get("channel")}
     if channel and channel not in {each["channel"] for each in patient.contacts}:
         raise Invalid([Fault("/channel", "unknown_channel", "No such way to reach the patient is on file.")])

@@ -37,8 +37,8 @@ def test_no_answer_of_any_status_is_kept_or_tells_where_it_was_read(client: Flas
     asked = [
         ("GET", sent.path, 200), ("HEAD", sent.path, 200), ("GET", f"{sent.path}/visit.ics", 200),
         ("POST", f"{sent.path}/confirm", 303), ("POST", f"{sent.path}/times", 400), ("PUT", sent.path, 405),
-        ("GET", f"{sent.path}/confirm", 405), ("GET", f"{sent.path}/nothing", 404), ("GET", "/p/", 404),
-        ("GET", "/p/x", 404), ("POST", f"{sent.path}/answers", 303), ("OPTIONS", sent.path, 200),
+        ("GET", f"{sent.path}/confirm", 303), ("GET", f"{sent.path}/nothing", 404), ("GET", "/p/", 404),
+        ("GET", "/p/x", 404), ("POST", f"{sent.path}/answers", 409), ("OPTIONS", sent.path, 200),
     ]  # fmt: skip
     for method, path, status in asked:
         answer = client.open(path, method=method)

@@ -8,7 +8,10 @@ from typing import Any
 import icalendar
 import pytest
 from playwright.sync_api import Browser, Page
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
+from scheduler.models import Patient, VisitTypeRow
 from tests.pages.conftest import PHONE, Sent, near_only
 from tests.pages.test_pages import answer_of
 
@@ -68,6 +71,11 @@ def test_a_patient_on_the_day_of_the_visit(page: Page, sent: Sent) -> None:
     page.get_by_role("button", name="Save").first.click()
     assert page.get_by_role("status").inner_text() == "Thank you. We have noted that."
     assert page.get_by_label("I have eaten nothing.").is_checked()
+    page.get_by_label("I have eaten nothing.").uncheck()
+    page.get_by_role("button", name="Save").first.click()
+    assert not page.get_by_label("I have eaten nothing.").is_checked()
+    page.get_by_label("I have eaten nothing.").check()
+    page.get_by_role("button", name="Save").first.click()
     assert answer_of(sent, "food")["ok"] is True
     with page.expect_download() as saved:
         page.get_by_role("link", name="Add to my calendar").click()
@@ -95,3 +103,17 @@ def test_what_can_be_pressed_is_large_enough_for_a_thumb(page: Page, sent: Sent)
             box = button.bounding_box()
             assert box is not None
             assert box["height"] >= 44, button.inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("page", [PHONE], ids=["phone"], indirect=True)
+def test_what_to_mind_has_room_beside_the_longest_times(page: Page, sent: Sent) -> None:
+    with Session(sent.engine) as session, session.begin():
+        session.execute(update(Patient).values(locale="en-US", time_zone="America/Chicago"))
+        (kind,) = session.scalars(select(VisitTypeRow))
+        kind.definition = kind.definition | {"instructions": {"alcohol_minutes": 1440}}
+    page.goto(sent.path)
+    assert page.locator("dt").first.inner_text() == "Monday 10:00 AM EST"
+    boxes = [each.bounding_box() for each in page.locator("dd").all()]
+    assert all(box and box["width"] > PHONE["width"] / 2 for box in boxes)

@@ -79,7 +79,10 @@ def test_looking_changes_nothing(client: FlaskClient, sent: Sent) -> None:
     for path in ("", "/times", "/cancel", "/visit.ics", "?done=cancel", "?lang=es"):
         assert client.get(f"{sent.path}{path}").status_code == 200
     assert sent.shown() == before
-    assert client.get(f"{sent.path}/confirm").status_code == 405
+    for path in ("/", "/confirm", "/answers", "/preferences"):
+        back = client.get(f"{sent.path}{path}?lang=es")
+        assert (back.status_code, back.headers["Location"]) == (303, f"{sent.path}?lang=es"), path
+    assert sent.shown() == before
 
 
 def test_a_patient_confirms_once(client: FlaskClient, sent: Sent) -> None:
@@ -99,12 +102,54 @@ def answer_of(sent: Sent, key: str) -> Any:
 def test_a_ride_is_named_before_the_day_and_fasting_on_it(client: FlaskClient, sent: Sent) -> None:
     follow(client, f"{sent.path}/answers", ride="Sam, 555 0101")
     assert answer_of(sent, "ride")["value"] == "Sam, 555 0101"
-    assert client.post(f"{sent.path}/answers", data={"food": "yes"}).status_code == 409
-    assert client.post(f"{sent.path}/answers", data={"consent": "yes"}).status_code == 409
+    for wrong in ({"food": "yes"}, {"consent": "yes"}, {"nothing": "yes"}):
+        refused = client.post(f"{sent.path}/answers", data=wrong)
+        assert (refused.status_code, "That cannot be answered now." in text(refused)) == (409, True)
     sent.clock.move(timedelta(hours=24))
     follow(client, f"{sent.path}/answers", ride="Sam, 555 0101", food="yes")
     assert answer_of(sent, "food")["ok"] is True
     assert answer_of(sent, "food")["by"] == "patient"
+
+
+def form_of(page: TestResponse, **answers: str) -> dict[str, Any]:
+    """What a browser sends of the form of answers as it stands on a page, with other answers."""
+    return {"asked-now": re.findall(r'name="asked-now" value="([^"]+)"', page.text), **answers}
+
+
+def test_what_was_ticked_or_named_is_taken_back(client: FlaskClient, sent: Sent, visit_day: None) -> None:
+    follow(client, f"{sent.path}/answers", ride="Sam", food="yes")
+    follow(client, f"{sent.path}/answers", **form_of(client.get(sent.path), ride="Sam"))
+    assert (answer_of(sent, "food")["ok"], answer_of(sent, "ride")["value"]) == (False, "Sam")
+    assert "checked" not in client.get(sent.path).text
+    follow(client, f"{sent.path}/answers", **form_of(client.get(sent.path), ride=" "))
+    assert (answer_of(sent, "ride")["ok"], answer_of(sent, "ride")["value"]) == (False, None)
+
+
+def test_what_could_not_be_ticked_is_not_taken_back(client: FlaskClient, sent: Sent) -> None:
+    """A page of yesterday did not ask what only counts today; nor does anybody take back what was never said."""
+    before = form_of(client.get(sent.path), ride="Sam")
+    sent.clock.move(timedelta(hours=24))
+    follow(client, f"{sent.path}/answers", food="yes")
+    follow(client, f"{sent.path}/answers", **before)
+    assert answer_of(sent, "food")["ok"] is True
+
+
+def test_a_form_without_an_answer_is_not_thanked_for(client: FlaskClient, sent: Sent) -> None:
+    empty = client.post(f"{sent.path}/answers?lang=es", data=form_of(client.get(sent.path), ride="  ", lang="es"))
+    assert (empty.status_code, "No se ha rellenado nada." in text(empty)) == (409, True)
+    assert answer_of(sent, "ride") is None
+
+
+def test_what_was_said_of_the_old_time_is_not_said_of_the_new(client: FlaskClient, sent: Sent) -> None:
+    """Whoever drives on Tuesday may not on Wednesday. What the staff has seen to stays."""
+    follow(client, f"{sent.path}/answers", ride="Sam")
+    answers = {"checklist": {"consent": {"ok": True}}}
+    noted = sent.person.post(f"/v1/appointments/{sent.visit['id']}/checklist", json=answers)
+    assert noted.status_code == 200, noted.text
+    starts = re.findall(r'name="start" value="([^"]+)"', client.get(f"{sent.path}/times").text)
+    follow(client, f"{sent.path}/times", start=starts[-1])
+    assert answer_of(sent, "ride") is None
+    assert answer_of(sent, "consent")["ok"] is True
 
 
 def test_another_time_is_chosen_from_what_is_free(client: FlaskClient, sent: Sent) -> None:
@@ -265,3 +310,18 @@ def test_what_a_patient_writes_is_only_text(client: FlaskClient, sent: Sent) -> 
     page = follow(client, f"{sent.path}/answers", ride='"><script>alert(1)</script>')
     assert "<script>" not in page.text
     assert "&lt;script&gt;" in page.text
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_times_are_written_as_where_the_reader_lives_whatever_the_address_asks(client: FlaskClient, sent: Sent) -> None:
+    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}")
+    mexican = {"locale": "es-MX"}
+    there = sent.person.patch(patient.request.path, json=mexican, headers={"If-Match": patient.headers["ETag"]})
+    assert there.status_code == 200, there.text
+    for path in ("", "?lang=es"):
+        assert "martes, 5 de marzo de 2030, 10:00 am (hora est\u00e1ndar oriental)" in text(
+            client.get(f"{sent.path}{path}")
+        )
+    assert "10:00 am" not in text(client.get(f"{sent.path}?lang=en"))
+    follow(client, f"{sent.path}/preferences", locale="es", channel="sms")
+    assert sent.person.get(patient.request.path).json["locale"] == "es-MX"

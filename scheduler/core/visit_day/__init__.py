@@ -5,7 +5,16 @@ Who may say what, and what is written down, lives in services.
 
 from __future__ import annotations
 
-from scheduler.core.visit_day.checklist import Open, merged, too_early, unsettled, unwaived, waived
+from scheduler.core.visit_day.checklist import (
+    PATIENT,
+    Open,
+    merged,
+    of_any_time,
+    too_early,
+    unsettled,
+    unwaived,
+    waived,
+)
 from scheduler.core.visit_day.delays import Collision, Flag, Stay, collisions, delay, lateness, stage
 from scheduler.core.visit_day.gating import is_forfeit, unpassed
 from scheduler.core.visit_day.observing import Watch, watch
@@ -16,6 +25,7 @@ from scheduler.core.visit_day.times import Times
 from scheduler.core.visit_day.undosed import why_not_undosed
 
 __all__ = [
+    "PATIENT",
     "Collision",
     "Due",
     "Flag",
@@ -30,6 +40,7 @@ __all__ = [
     "is_forfeit",
     "lateness",
     "merged",
+    "of_any_time",
     "overdue",
     "stage",
     "tasks_of",

@@ -19,6 +19,8 @@ Why = Literal["missing", "failed", "out_of_range", "outdated"]
 
 #: A value that names something is at most this long.
 LONGEST = 500
+#: Who says what a visit's page asks.
+PATIENT = "patient"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ def too_early(starts_at: datetime, time_zone: str, at: datetime, minutes: int | 
     if at >= opens:
         return None
     return f"The visit is on {day}: nobody is received for it before {to_local(opens, time_zone):%Y-%m-%d %H:%M}."
+
+
+def of_any_time(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The answers without the patient's own: who drives, and what was understood, was said of the time of the visit."""
+    return {key: dict(answer) for key, answer in answers.items() if answer["by"] != PATIENT}
 
 
 def unwaived(answers: Mapping[str, Mapping[str, Any]], items: Sequence[CheckItem]) -> dict[str, dict[str, Any]]:
