@@ -14,11 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scheduler.core.civil import zone
-from scheduler.core.timeline import Bar, Timeline
+from scheduler.core.timeline import Bar, Gate, Timeline
 from scheduler.services.plans import OfferedPlan
 
 _STAMP = "%a %d %b %H:%M"
-_WIDTH = 36
+#: How many characters wide the days of a course are: what its words leave of a line, but no fewer, and no more.
+_LEAST, _MOST = 12, 36
+#: What stands between and around three columns.
+_FRAME = 8
 _SIGNS = {"done": "●", "booked": "◉", "pencilled": "◌", "planned": "○", "broken": "✗"}
 _LOST, _ENDS = "✕", "┃"
 _POLLED_EVERY = 0.2
@@ -48,30 +51,41 @@ def show_plans(console: Console, offered: Sequence[OfferedPlan]) -> None:
 def show_timeline(console: Console, timeline: Timeline) -> None:
     """The course as a line a session: its window, and where it stands in it."""
     first, last = timeline.days
-    days = max(1, (last - first).days)
+    said = [_said(bar) for bar in timeline.bars]
+    labels = [f"{bar.sequence}. {bar.label}" for bar in timeline.bars]
+    words = max(map(len, [*labels, *(_gate(gate) for gate in timeline.gates)])), max(map(len, said))
+    width = max(_LEAST, min(_MOST, console.width - sum(words) - _FRAME))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(timeline.title), title_justify="left")
     table.add_column("session")
-    table.add_column(f"{first:%d %b %Y} to {last:%d %b %Y}", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column(f"{first:%d %b %Y}", no_wrap=True)
+    table.add_column(f"to {last:%d %b %Y}", no_wrap=True)
     phase = None
     for place, bar in enumerate(timeline.bars):
-        _show_gates(table, timeline, place)
+        _show_gates(table, timeline, place, width)
         if bar.phase != phase:
             phase = bar.phase
             table.add_row(f"[bold]{escape(phase)}[/bold]")
-        said = f"{bar.mark.start:{_STAMP}}, {bar.mark.state}" if bar.mark else ""
-        said += "".join(f"; {lost.word} {lost.start:%d %b}" for lost in bar.lost)
-        table.add_row(escape(f"{bar.sequence}. {bar.label}"), _line(bar, timeline, days), said)
-    _show_gates(table, timeline, len(timeline.bars))
+        table.add_row(escape(labels[place]), _line(bar, timeline, width), said[place])
+    _show_gates(table, timeline, len(timeline.bars), width)
     console.print(table)
     legend = {**{sign: state for state, sign in _SIGNS.items()}, _LOST: "did not take place", _ENDS: "supply ends"}
-    console.print("  ".join(f"{sign} {said}" for sign, said in legend.items()) + "  ░ window", highlight=False)
+    console.print("  ".join(f"{sign} {word}" for sign, word in legend.items()) + "  ░ window", highlight=False)
 
 
-def _show_gates(table: Table, timeline: Timeline, place: int) -> None:
+def _said(bar: Bar) -> str:
+    """When the session's visit is and how it stands, and which of its visits did not count."""
+    said = f"{bar.mark.start:{_STAMP}}, {bar.mark.state}" if bar.mark else ""
+    return said + "".join(f"; {lost.word} {lost.start:%d %b}" for lost in bar.lost)
+
+
+def _gate(gate: Gate) -> str:
+    return f"gate: {gate.label}"
+
+
+def _show_gates(table: Table, timeline: Timeline, place: int, width: int) -> None:
     """The gates that stand before the session at that place, or behind the last."""
     for gate in (each for each in timeline.gates if each.before == place):
-        table.add_row(escape(f"gate: {gate.label}"), ("═" if gate.hard else "─") * _WIDTH, escape(gate.outcome))
+        table.add_row(escape(_gate(gate)), ("═" if gate.hard else "─") * width, escape(gate.outcome))
 
 
 def watch(console: Console, look: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -92,16 +106,17 @@ def watch(console: Console, look: Callable[[], Mapping[str, Any]]) -> Mapping[st
             time.sleep(_POLLED_EVERY)
 
 
-def _line(bar: Bar, timeline: Timeline, days: int) -> str:
+def _line(bar: Bar, timeline: Timeline, width: int) -> str:
     """One session's days, as many characters wide as every other's."""
     first, last = timeline.days
+    days = max(1, (last - first).days)
     cells = []
-    for place in range(_WIDTH):
-        since = first + timedelta(days=place * days / _WIDTH)
-        until = first + timedelta(days=(place + 1) * days / _WIDTH)
+    for place in range(width):
+        since = first + timedelta(days=place * days / width)
+        until = first + timedelta(days=(place + 1) * days / width)
         inside = bar.earliest < until and (bar.latest or last) >= since
         cells.append("░" if inside else " ")
     signs = [(lost.start.date(), _LOST) for lost in bar.lost] + ([(bar.use_by, _ENDS)] if bar.use_by else [])
     for day, sign in [*signs, *([(bar.mark.start.date(), _SIGNS[bar.mark.state])] if bar.mark else [])]:
-        cells[min((day - first).days * _WIDTH // days, _WIDTH - 1)] = sign
+        cells[min((day - first).days * width // days, width - 1)] = sign
     return "".join(cells)

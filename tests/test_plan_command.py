@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from scheduler import terminal, wall_clock
 from scheduler.cli import main
+from scheduler.core.timeline import Bar, Gate, Mark, Timeline
 from scheduler.services import courses, jobs, plans, replanning
 from scheduler.services.course_changes import Change
 from scheduler.services.course_wishes import WantedCourse
@@ -77,6 +78,25 @@ def test_a_plan_for_all_is_booked_as_one_and_a_re_plan_by_the_same_option(engine
     assert booked.exit_code == 0, booked.output
     assert "; cancelled" in booked.output
     assert clinic.do(lambda s, c: courses.get(s, c, course_id)).booked[first].id != visit.id
+
+
+def test_a_line_a_session_on_a_terminal_of_eighty_columns() -> None:
+    """The days take what the words leave of a line: no name is broken, and none cut short."""
+    day = date(2030, 3, 4)
+    names = ("evaluation", "induction dose 1", "integration 1", "continuation dose 1")
+    bars = [
+        Bar(place, name, "continuation", "other", day, day, day, Mark(datetime.combine(day, time(9)), "pencilled"))
+        for place, name in enumerate(names, 9)
+    ]
+    gate = Gate(4, "continuation review", hard=True, outcome="pending")
+    shown = io.StringIO()
+    console = Console(file=shown, width=80)
+    terminal.show_timeline(console, Timeline("A course", "UTC", day, tuple(bars), (gate,)))
+    lines = [line.split("  ")[0].strip() for line in shown.getvalue().splitlines()]
+    labels = [f"{place}. {name}" for place, name in enumerate(names, 9)]
+    assert [line for line in lines if line in labels] == labels, "each on one line"
+    assert {"continuation", "gate: continuation review"} <= set(lines)
+    assert "…" not in shown.getvalue()
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -52,6 +52,13 @@ def test_every_session_and_gate_is_in_the_picture_and_in_words() -> None:
     assert root.get("role") == "img"
 
 
+def test_a_visit_that_nobody_closed_is_not_said_to_be_outside_its_window() -> None:
+    """Gaps, supplies, visits of yesterday: of what is out of order a picture says only that somebody has to look."""
+    picture = draw(Timeline("one", "UTC", MONDAY, (bar(0, "broken"),)))
+    assert "1. dose (induction): booked, to be looked at on Mon 04 Mar 2030" in picture
+    assert "outside" not in picture
+
+
 def test_nothing_is_written_over_anything_else() -> None:
     """A time stands beside its window, a gate's line behind its words, and the legend below the last gate."""
     name = "a review with rather a long name"

@@ -176,7 +176,7 @@ class _Drawing:
         y, x = self._bottom + 26, 22
         for state in ("done", "booked", "pencilled", "planned", "broken"):
             yield from _mark(x + 6, y, "other", state)
-            said = "outside its window" if state == "broken" else WORDS[state]
+            said = WORDS[state]
             yield _text(x + 20, y + 4, said, "small")
             x += 40 + 6 * len(said) + 14
         y, x = y + 26, 22

@@ -16,7 +16,7 @@ WORDS: dict[State, str] = {
     "pencilled": "pencilled",
     "booked": "booked",
     "done": "done",
-    "broken": "booked outside its window",
+    "broken": "booked, to be looked at",
 }
 
 
