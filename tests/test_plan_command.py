@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from scheduler import terminal, wall_clock
 from scheduler.cli import main
+from scheduler.cli.planning import verdict
 from scheduler.core.timeline import Bar, Gate, Mark, Timeline
 from scheduler.services import courses, jobs, plans, replanning
 from scheduler.services.course_changes import Change
@@ -97,6 +98,18 @@ def test_a_line_a_session_on_a_terminal_of_eighty_columns() -> None:
     assert [line for line in lines if line in labels] == labels, "each on one line"
     assert {"continuation", "gate: continuation review"} <= set(lines)
     assert "…" not in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("between", "said"),
+    [
+        (2, "8 of 12 courses have a place."),
+        (3, "8 of 12 courses have a place; on the quarters of the hour at most 6 could."),
+    ],
+)
+def test_never_fewer_could_have_a_place_than_have_one(between: int, said: str) -> None:
+    """What cannot be improved on is known of the quarters of the hour alone, and some stand between them."""
+    assert verdict({"placed": 8, "between_quarters": between, "bound": {"unplaced": 6}}, 12) == said
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -83,6 +83,13 @@ def _plan_together(
     for line in result["courses"]:
         said = line["plan_token"] or line["code"].replace("_", " ")
         console.print(f"{line['course_id']}  {said}", highlight=False, markup=False, soft_wrap=True)
-    most = len(course_ids) - (result["bound"] or {"unplaced": 0})["unplaced"]
-    said = f"{ended['status']}: {result['placed']} of {len(course_ids)} courses have a place"
-    console.print(f"{said}." if result["placed"] == most else f"{said}; at most {most} could.", highlight=False)
+    console.print(f"{ended['status']}: {verdict(result, len(course_ids))}", highlight=False)
+
+
+def verdict(result: Mapping[str, Any], asked: int) -> str:
+    """How many courses have a place, and how many could: the bound of a batch is of the quarters of the hour alone."""
+    said = f"{result['placed']} of {asked} courses have a place"
+    bound = result["bound"]
+    if bound is None or result["placed"] - result["between_quarters"] >= asked - bound["unplaced"]:
+        return f"{said}."
+    return f"{said}; on the quarters of the hour at most {asked - bound['unplaced']} could."
