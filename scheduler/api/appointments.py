@@ -31,6 +31,7 @@ from scheduler.core.errors import (
     Refused,
     StaleRevision,
 )
+from scheduler.core.lifecycle import STATUSES
 from scheduler.services import appointments, booking, holds, notes, overrides, visit_day
 from scheduler.services.finding import Wanted
 from scheduler.services.objecting import check_new_region, check_new_start, check_pins_at, check_region, check_start
@@ -44,10 +45,6 @@ _TOKEN = {"description": "The token of that hold; not needed with the key that m
 #: Of the visits by video.
 REGION = {"description": "Where the patient will be (ISO 3166-2): asked, and needed, for a visit by video only"}
 _ALONE = {"description": "Shown with a single visit, after a move, and on the day board"}
-_STATUSES = (
-    "proposed", "pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "waitlist",
-    "entered-in-error",
-)  # fmt: skip
 _STATUS = {
     "description": "FHIR R4's. No call produces `proposed` (a time that nobody has accepted yet: here an offered plan) "
     "or `waitlist` (a visit that waits for a time: here an entry of the waitlist): they are reserved"
@@ -110,7 +107,7 @@ class AppointmentSchema(Schema):
     lives = True
 
     id = Id(required=True)
-    status = Choice(*_STATUSES, required=True, metadata=_STATUS)
+    status = Choice(*STATUSES, required=True, metadata=_STATUS)
     outcome = Text(20, allow_none=True)
     outcome_reason = Text(500, allow_none=True)
     patient_id = Id(required=True)
@@ -160,7 +157,7 @@ class AppointmentsQuery(PageQuery):
     course_id = Id(load_default=None)
     series_id = Id(load_default=None)
     group_id = Id(load_default=None)
-    status = Choice(*_STATUSES, load_default=None)
+    status = Choice(*STATUSES, load_default=None)
     from_ = Instant(data_key="from", load_default=None)
     to = Instant(load_default=None)
 

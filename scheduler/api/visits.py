@@ -115,11 +115,6 @@ def override_from(document: dict[str, Any] | None) -> Override | None:
     return None if document is None else override_of(document["rules"], document["reason"])
 
 
-def in_zone(instant: datetime, time_zone: str) -> datetime:
-    """The same instant with the offset of that zone."""
-    return instant.astimezone(zone(time_zone))
-
-
 def participants_in(found: Iterable[Participation], where: ZoneInfo) -> Written:
     """Participants as clients see them: whoever it is is written once, and so is an instant."""
     shown = [

@@ -82,11 +82,6 @@ class SessionSpec:
         """The clearances without which it is not booked, besides those of its visit type."""
         return barring(self.own_gates)
 
-    @property
-    def gate_key(self) -> str | None:
-        """The last hard gate before this session."""
-        return self.gates[-1] if self.gates else None
-
 
 class Dates(NamedTuple):
     """The local dates between which a session may fall; `latest` is None when nothing limits it."""

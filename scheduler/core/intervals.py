@@ -61,13 +61,6 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
     return left
 
 
-def intersect(first: Iterable[Span], second: Iterable[Span]) -> list[Span]:
-    """The instants that lie in both sets, as disjoint sorted spans."""
-    others = union(second)
-    parts = (span.clip(other) for span in union(first) for other in others)
-    return [part for part in parts if part is not None]
-
-
 def _without(spans: Iterable[Span], hole: Span) -> Iterator[Span]:
     for span in spans:
         if not span.overlaps(hole):

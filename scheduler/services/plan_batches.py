@@ -6,7 +6,7 @@ Nothing is booked: each course's token books that course, today or tomorrow; the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -76,7 +76,6 @@ class PlanBatch:
 
     floor: CourseFloor
     batch: Batch
-    _said: list[str] = field(default_factory=list)
 
     def steps(self) -> Iterator[tuple[float, str]]:
         """Search for as long as the job lasts."""

@@ -136,11 +136,11 @@ def test_an_open_end_goes_on_by_blocks() -> None:
 
 def test_only_what_is_behind_a_hard_gate_waits_for_it() -> None:
     specs = expand(protocol())
-    assert {spec.step: spec.gate_key for spec in specs} == {
-        "evaluation": None,
-        "dose": None,
-        "talk": None,
-        "booster": "review",
+    assert {spec.step: spec.gates for spec in specs} == {
+        "evaluation": (),
+        "dose": (),
+        "talk": (),
+        "booster": ("review",),
     }
 
 
@@ -173,7 +173,7 @@ def test_each_gate_keeps_back_all_that_follows() -> None:
     ]
     specs = expand(protocol(gates=gates), blocks=2)
     assert [spec.gates for spec in of_step(specs, "talk")] == [("early",)] * 3 + [("early", "middle")] * 3
-    assert [spec.gate_key for spec in of_step(specs, "booster")] == ["late", "late", "block", "block"]
+    assert [spec.gates[-1] for spec in of_step(specs, "booster")] == ["late", "late", "block", "block"]
     assert [spec.step for spec in through_gate(specs)] == ["evaluation"]
     assert len(through_gate(specs, {"early"})) == 7
     assert len(through_gate(specs, {"early", "late"})) == 7

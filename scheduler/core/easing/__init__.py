@@ -6,9 +6,9 @@ Which of them are to blame is found by `core/planner/explain`; rows and people's
 from __future__ import annotations
 
 from scheduler.core.easing.brief import brief
-from scheduler.core.easing.lifting import lifted, newcomer
+from scheduler.core.easing.lifting import lifted
 from scheduler.core.easing.rules import AMOUNTS, LIMITS, WHO, Rule, Scene, finer, rules_of
-from scheduler.core.easing.words import Spoken, days_in_words, said
+from scheduler.core.easing.words import Spoken, said
 
 __all__ = [
     "AMOUNTS",
@@ -18,10 +18,8 @@ __all__ = [
     "Scene",
     "Spoken",
     "brief",
-    "days_in_words",
     "finer",
     "lifted",
-    "newcomer",
     "rules_of",
     "said",
 ]

@@ -9,7 +9,6 @@ from scheduler.core.reminders.reading import parse_rules
 from scheduler.core.reminders.values import (
     CHANNELS,
     KINDS,
-    PASSING,
     SPOKEN_KINDS,
     TASK,
     TASK_KINDS,
@@ -19,8 +18,6 @@ from scheduler.core.reminders.values import (
     Recipient,
     Rule,
     Visit,
-    When,
-    Window,
 )
 
 __all__ = [
@@ -30,7 +27,6 @@ __all__ = [
     "KINDS",
     "LAW_FROM",
     "LAW_TO",
-    "PASSING",
     "SPOKEN_KINDS",
     "TASK",
     "TASK_KINDS",
@@ -42,8 +38,6 @@ __all__ = [
     "Recipient",
     "Rule",
     "Visit",
-    "When",
-    "Window",
     "in_order",
     "is_night",
     "is_too_little",

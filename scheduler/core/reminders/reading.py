@@ -11,6 +11,7 @@ from scheduler.core.reminders.quiet import parse_clock
 from scheduler.core.reminders.values import (
     CHANNELS,
     KINDS,
+    PASSING,
     SPOKEN_KINDS,
     TASK,
     TASK_KINDS,
@@ -35,16 +36,9 @@ _RULE_KEYS = _PROVENANCE | {
     "key", "kind", "class", "event", "channels", "side", "at", "expires", "quiet", "catch_up", "ahead_of_fast", "only",
     "yields", "must_arrive_by", "merges", "exempt", "enabled", "escalate",
 }  # fmt: skip
-#: A condition as rules write it, and what of PASSING it excludes.
-_UNLESS = {
-    "no_integration_booked": "integration_booked",
-    "unconfirmed": "confirmed",
-    "forms_missing": "forms_complete",
-    "no_dose_booked": "dose_booked",
-}
 _ONLY_KEYS = {
     "kinds", "modalities", "visit_types", "steps", "first_of_course", "first_dose", "fast_starts_in_night",
-    "least_gap_days", *_UNLESS,
+    "least_gap_days", *PASSING,
 }  # fmt: skip
 #: An organization has at most so many rules.
 MOST_RULES = 100
@@ -101,7 +95,7 @@ def _read_rule(node: Node) -> Rule:
         first_dose=_maybe(only, "first_dose"),
         fast_starts_in_night=_maybe(only, "fast_starts_in_night"),
         least_gap_days=only.whole("least_gap_days", least=0, most=366, default=0) or 0,
-        unless=frozenset(passed for name, passed in _UNLESS.items() if only.flag(name, default=False)),
+        unless=frozenset(passed for name, passed in PASSING.items() if only.flag(name, default=False)),
         yields_to=yields_to,
         yields_minutes=near,
         merges=node.flag("merges", default=False),

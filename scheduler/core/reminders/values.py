@@ -39,8 +39,13 @@ KINDS = (
 #: What a rule of class `staff_task` can ask a person to do. No text leaves the house for it.
 TASK_KINDS = ("arrival_no_show", "confirm_by_call")
 
-#: What may have come about until a message is due, and makes it pointless: the reason that it is then given.
-PASSING = ("integration_booked", "confirmed", "forms_complete", "dose_booked")
+#: A condition as rules write it, and what may come about until the message is due and then makes it pointless.
+PASSING = {
+    "no_integration_booked": "integration_booked",
+    "unconfirmed": "confirmed",
+    "forms_missing": "forms_complete",
+    "no_dose_booked": "dose_booked",
+}
 
 #: The ways by which a patient can be reached.
 VOICE = "voice"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from scheduler.core.civil import GRID_MINUTES
 from scheduler.core.document import FaultList, Node
 from scheduler.core.visit.agenda import read_by_language, read_checklist, read_tasks
 from scheduler.core.visit.floors import check_floors
@@ -28,7 +29,6 @@ from scheduler.core.visit.values import (
     barring,
 )
 
-GRID_MINUTES = 5
 LONGEST_MINUTES = 24 * 60
 MOST_OF_A_KIND = 20
 WEEK_MINUTES = 7 * 24 * 60

@@ -15,7 +15,7 @@ from scheduler.core.visit_day.checklist import (
     unwaived,
     waived,
 )
-from scheduler.core.visit_day.delays import Collision, Flag, Stay, collisions, delay, lateness, stage
+from scheduler.core.visit_day.delays import Flag, Stay, collisions, delay, lateness, stage
 from scheduler.core.visit_day.gating import is_forfeit, unpassed
 from scheduler.core.visit_day.observing import Watch, watch
 from scheduler.core.visit_day.pencil import deadline
@@ -26,7 +26,6 @@ from scheduler.core.visit_day.undosed import why_not_undosed
 
 __all__ = [
     "PATIENT",
-    "Collision",
     "Due",
     "Flag",
     "Open",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select
 from sqlalchemy.orm import Session
 
-T = TypeVar("T")
 #: So many rows are in memory at once.
 AT_ONCE = 500
 

@@ -10,7 +10,7 @@ from scheduler.services.outbox.claiming import Claimed, claim, next_due, organiz
 from scheduler.services.outbox.delivering import begin_deliveries, release, settle, turn
 from scheduler.services.outbox.digest import owe_for_course_change
 from scheduler.services.outbox.falling import fall
-from scheduler.services.outbox.letters import Letter, Outcome, Stop
+from scheduler.services.outbox.letters import Letter, Outcome
 from scheduler.services.outbox.misdated import set_right
 from scheduler.services.outbox.owing import (
     call_off,
@@ -36,7 +36,6 @@ __all__ = [
     "Claimed",
     "Letter",
     "Outcome",
-    "Stop",
     "alive",
     "answered",
     "beat",

@@ -20,7 +20,7 @@ from scheduler.services.visit_day.opening import Waiver, refuse_ungated
 from scheduler.services.visit_day.releasing import cut_short, left_of, shorten
 from scheduler.services.visit_day.sweeping import Swept, sweep, sweepable
 from scheduler.services.visit_day.undoing import undo
-from scheduler.services.visit_day.viewing import Check, DayView, get, shown
+from scheduler.services.visit_day.viewing import Check, DayView, get
 
 __all__ = [
     "Check",
@@ -43,7 +43,6 @@ __all__ = [
     "not_dosed",
     "refuse_ungated",
     "shorten",
-    "shown",
     "start",
     "sweep",
     "sweepable",
