@@ -45,7 +45,14 @@ LINKED: Mapping[str, frozenset[str]] = {
 CANCELLING = frozenset({"cancelled", "correction"})
 
 #: What is said in a call where it is not about one visit that takes place.
-_CALLS = {**dict.fromkeys(CANCELLING, "voice_cancelled"), "course_changed": "voice_changed"}
+_CALLS = {
+    **dict.fromkeys(CANCELLING, "voice_cancelled"),
+    "course_changed": "voice_changed",
+    "d_instructions": "voice_after",
+    **dict.fromkeys(("evening_check", "next_day_scale"), "voice_check"),
+    **dict.fromkeys(("integration_prompt", "gap_nudge"), "voice_book"),
+    "forms_due": "voice_forms",
+}
 
 #: What may be the last that a patient hears before they must stop eating, though a clinic's text need not speak of it;
 #: and what is then said of it by us.

@@ -90,8 +90,10 @@ def show(token: str) -> Response:
 
 
 @blp.get("/<token>/")
-@blp.get("/<token>/<any(confirm, answers, preferences):_act>")
-def lead_back(token: str, _act: str = "") -> Response:
+@blp.get("/<token>/confirm")
+@blp.get("/<token>/answers")
+@blp.get("/<token>/preferences")
+def lead_back(token: str) -> Response:
     """To the visit: a phone asks anew for the address of a form that was refused, a mail program may add a slash."""
     return _plain(redirect(url_for("pages.show", token=token, lang=next(iter(_asked()), None)), code=303))
 

@@ -60,7 +60,7 @@ def cases() -> Iterator[Facts]:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("kind", ["night_before", "cancelled"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_call_says_what_for_and_a_machine_hears_of_no_appointment(kind: str, locale: str) -> None:
     for facts in cases():
         for facing in (facts, facts._replace(phone="")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from scheduler.services import (
     clinical_holds,
     message_acts,
     message_rules,
+    opt_outs,
     organizations,
     outbox,
     patients,
@@ -23,7 +25,7 @@ from scheduler.services import (
 )
 from tests.clinic import Clinic
 from tests.desk import book, wanted
-from tests.postroom import begin, by_rule, claim, messages, only, open_postroom, settle
+from tests.postroom import begin, by_rule, claim, messages, only, open_postroom, set_state, settle
 
 one_database = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 MONDAY = "2030-03-11 14:00"
@@ -178,9 +180,44 @@ def test_when_every_way_is_shut_a_person_is_asked_and_may_have_it_tried_again(cl
     row = only(clinic, "remind_72h")
     assert (row.status, row.reason) == ("failed", "no such number")
     assert open_tasks(clinic) == ["patient_untold"]
+    assert "To the patient: Hello, this is Harbor, about your appointment on Monday, March 11" in detail_of(clinic)
     clinic.do(lambda s, c: message_acts.retry(s, c, row.id), now=clinic.at("2030-03-08 14:30"))
     assert send(clinic, "2030-03-08 14:30") == [("remind_72h", "sms")]
     assert open_tasks(clinic) == []
+
+
+def detail_of(clinic: Clinic, kind: str = "patient_untold") -> str:
+    with Session(clinic.engine) as session:
+        return session.scalars(select(Task.detail).where(Task.kind == kind)).one()
+
+
+@one_database
+def test_whoever_reaches_nobody_by_any_rung_asks_a_person_once(clinic: Clinic) -> None:
+    rules = [rule for rule in shipped.message_rules() if rule["key"] == "night_before"]
+    clinic.do(lambda s, c: message_rules.change(s, c, rules))
+    book(clinic, clinic.patient(), "fasted", "2030-03-11 09:00")
+    for address in ("pat@example.org", "+12025550123"):
+        clinic.do(lambda s, c, address=address: opt_outs.close(s, c, address, opt_outs.ALL, "a text"))
+    for when in ("2030-03-10 18:00", "2030-03-10 18:30"):
+        assert send(clinic, when) == []
+    assert open_tasks(clinic) == ["patient_untold"]
+
+
+@one_database
+def test_what_is_said_in_place_of_a_message_after_the_visit_is_about_afterwards(clinic: Clinic) -> None:
+    """Nobody is asked whether they have eaten, or whether they will come, once they have been there."""
+    rules = [rule for rule in shipped.message_rules() if rule["key"] == "d_instructions"]
+    clinic.do(lambda s, c: message_rules.change(s, c, rules))
+    visit = book(clinic, clinic.patient(), "fasted", "2030-03-11 09:00")
+    for address in ("pat@example.org", "+12025550123"):
+        clinic.do(lambda s, c, address=address: opt_outs.close(s, c, address, opt_outs.ALL, "a text"))
+    set_state(clinic, visit.id, status="fulfilled", fulfilled_at=visit.row.ends_at)
+    assert send(clinic, "2030-03-11 12:00") == []
+    said = detail_of(clinic)
+    assert (
+        "about your visit on Monday, March 11, 2030. Please follow the sheet that we gave you for afterwards." in said
+    )
+    assert re.search("eaten|Will you come", said) is None
 
 
 @one_database

@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 from scheduler.core.call import Call
 from scheduler.core.errors import Invalid
 from scheduler.core.reminders import CALL, UNREACHABLE, UNTOLD
+from scheduler.messaging.render import CANCELLING
 from scheduler.models import Message, new_id
 from scheduler.services import tasks
 from scheduler.services.outbox.composing import plain_letter
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, Send
 from scheduler.services.outbox.scene import Scene
+from scheduler.services.outbox.telling import DIGEST
 from scheduler.services.outbox.texts import spoken
 
 #: How soon somebody should see to it.
@@ -31,14 +33,21 @@ _TITLES = {
 
 
 #: Tasks for which somebody calls the patient, and so needs words.
-_CALLS = frozenset({CALL, UNREACHABLE, UNTOLD})
+_CALLS = frozenset({CALL, UNREACHABLE, UNTOLD, "message_expired"})
+#: Visits of which something is to be said.
+_STANDING = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
 
 
 def raise_tasks(session: Session, call: Call, scene: Scene, message: Message, judgement: Judgement) -> None:
     """Owe the task that this judgement of a message calls for, if any."""
     kind = _kind(message, judgement)
     if kind is not None:
-        owe_task(session, call, message, kind, say=_words(scene, message) if kind in _CALLS else "")
+        _owe(session, call, message, kind, say=_words(scene, message) if kind in _CALLS else "")
+
+
+def ask(session: Session, call: Call, message: Message, kind: str) -> None:
+    """Owe a task of that kind about one message, with what to say of it as things stand now."""
+    _owe(session, call, message, kind, say=_words(Scene.of(session, call, [message]), message))
 
 
 def _kind(message: Message, judgement: Judgement) -> str | None:
@@ -56,9 +65,9 @@ def _kind(message: Message, judgement: Judgement) -> str | None:
 
 
 def _words(scene: Scene, message: Message) -> str:
-    """What to say in the call, of a visit that stands."""
+    """What to say in the call: of a visit that stands, or that it is cancelled."""
     visit = scene.visit_of(message)
-    if visit is None or visit.status != "booked" or "visits" in message.context:
+    if visit is None or (visit.status not in _STANDING and message.kind not in {*CANCELLING, DIGEST}):
         return ""
     try:
         letter = plain_letter(scene, message, Send("voice", ""), new_id())
@@ -67,14 +76,19 @@ def _words(scene: Scene, message: Message) -> str:
     return f" {spoken(letter, scene.call.now)}"
 
 
-def owe_task(session: Session, call: Call, message: Message, kind: str, *, say: str = "") -> None:
-    """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once."""
-    about = message.appointment_id if kind == UNREACHABLE else None
+def _owe(session: Session, call: Call, message: Message, kind: str, *, say: str) -> None:
+    """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once.
+
+    What climbs from channel to channel and reaches nobody is told once.
+    """
+    about = str(message.appointment_id) if kind == UNREACHABLE else None
+    if kind == UNTOLD and message.appointment_id is not None:
+        about = f"{message.appointment_id}/{message.sequence}/{message.rule.partition('+')[0]}"
     tasks.owe(
         session,
         call,
         kind=kind,
-        key=str(about or message.id),
+        key=about or str(message.id),
         title=_TITLES[kind],
         detail=f"Message '{message.kind}'.{say}",
         due_at=call.now + SOON,

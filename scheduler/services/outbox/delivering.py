@@ -19,7 +19,7 @@ from scheduler.models import Appointment, Message
 from scheduler.models.among import among
 from scheduler.services import opt_outs
 from scheduler.services.outbox import attempts
-from scheduler.services.outbox.asking import owe_task
+from scheduler.services.outbox.asking import ask
 from scheduler.services.outbox.falling import refused
 from scheduler.services.outbox.judging import SUPERSEDED, outdated_by
 from scheduler.services.outbox.letters import Letter, Outcome
@@ -192,7 +192,7 @@ def _may_go(
 ) -> bool:
     if call.now >= letter.expires_at:
         _write(session, letter, status="expired_unsent", reason="too_late")
-        owe_task(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
+        ask(session, call, session.get_one(Message, (letter.organization_id, letter.id)), "message_expired")
         part(session, letter.organization_id, [letter.id])
         return False
     reason = None

@@ -10,7 +10,7 @@ from scheduler.core.reminders import UNTOLD
 from scheduler.models import Message, Patient
 from scheduler.services import opt_outs
 from scheduler.services.outbox import mailbox
-from scheduler.services.outbox.asking import owe_task
+from scheduler.services.outbox.asking import ask
 from scheduler.services.outbox.letters import Letter
 from scheduler.services.outbox.parting import part
 from scheduler.services.outbox.people import addresses_of
@@ -52,7 +52,7 @@ def fall(session: Session, call: Call, row: Message, channel: str, why: str) -> 
     session.flush()
     part(session, row.organization_id, [row.id])
     if not mailbox.is_copy(row):  # the other has told it, or does now
-        owe_task(session, call, row, UNTOLD)
+        ask(session, call, row, UNTOLD)
 
 
 def _next(session: Session, call: Call, row: Message) -> str | None:
