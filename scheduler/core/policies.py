@@ -129,6 +129,11 @@ class Caps:
     per_day: int | None = 2
     per_week: int | None = None
 
+    @property
+    def are_set(self) -> bool:
+        """Whether there is any."""
+        return self.per_day is not None or self.per_week is not None
+
 
 #: 47 CFR 64.1200(a)(9)(iv): the law's caps on health care messages without consent, texts and calls together.
 EXEMPTION = Caps(per_day=1, per_week=3)

@@ -71,6 +71,14 @@ def test_by_which_channel(
 
 
 SENDABLES = st.sampled_from([REMINDER, LAST_WORD, INSTRUCTION, NEWS])
+
+
+def test_without_a_cap_nobody_looks_through_what_was_sent() -> None:
+    days = iter([MONDAY] * 20)
+    assert route(REMINDER, BOTH, "consent", Caps(None, None), days, MONDAY, days).channel == "sms"
+    assert len(list(days)) == 20
+
+
 COURSES = st.lists(st.tuples(st.integers(0, 30), SENDABLES, st.sampled_from([BOTH, TEXT])), max_size=60)
 
 

@@ -264,11 +264,15 @@ class TestCaps:
         book(clinic, patient, "session", "2030-03-13 09:00")
         assert self.text_all(clinic, clinic.call.now + timedelta(days=1)).count("sms") == 1
 
+    @pytest.mark.parametrize("is_their_own", [False, True])
     def test_under_the_exemption_the_fourth_text_of_a_week_is_not_a_text(
-        self, engine: Engine, patient_values: dict[str, Any]
+        self, engine: Engine, patient_values: dict[str, Any], *, is_their_own: bool
     ) -> None:
-        clinic = open_postroom(engine, basis="exemption")
-        patient = clinic.patient(**patient_values)
+        """So it is for one patient of a clinic without caps, when that one has not consented to texts."""
+        given = {"channel": "sms", "basis": "exemption", "source": "form", "given_at": "2030-03-01T00:00:00+00:00"}
+        caps: dict[str, Any] = {"caps": {"per_day": None, "per_week": None}}
+        clinic = open_postroom(engine, **(caps if is_their_own else {"basis": "exemption"}))
+        patient = clinic.patient(**patient_values | ({"consents": [given]} if is_their_own else {}))
         texts = []
         for day in range(4):
             book(clinic, patient, "session", f"2030-03-1{day + 1} 09:00")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from scheduler.core.policies import Basis, Caps
@@ -37,7 +38,7 @@ class Route(NamedTuple):
 
 def below(caps: Caps, days: Iterable[date], today: date) -> bool:
     """Whether one more text today keeps the caps, after those of `days`; a week is seven days with today."""
-    if caps.per_day is None and caps.per_week is None:
+    if not caps.are_set:
         return True
     sent = list(days)
 
@@ -69,6 +70,6 @@ def route(
         return Route(other, None if other else "exemption", "no consent to texts")
     # Without another way a clinic's own cap stops no instruction, and none is kept for it.
     spared = () if must or (basis == "consent" and other is None) else kept
-    if below(caps, [*days, *spared], today) or (basis == "consent" and must and other is None):
+    if below(caps, chain(days, spared), today) or (basis == "consent" and must and other is None):
         return Route(order[0])
     return Route(other, None if other else "over_cap", "over the cap for texts")

@@ -138,25 +138,28 @@ class Scene:
     def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
         """Read what these messages are about."""
         patients = _rows(session, call, Patient, {message.patient_id for message in messages})
-        merged, waiting, instructions = _beside(session, call, messages)
+        organization = _organization_of(session, call)
+        manners = Messaging.from_document(organization.messaging)
+        # Whoever may be under a cap: their texts are counted, and some are kept for instructions.
+        capped = set(patients) if _has_caps(manners, patients.values()) else set[UUID]()
+        merged, waiting, instructions = _beside(session, call, messages, capped)
         beside = [other for others in (*merged.values(), *waiting.values()) for other in others]
         stops = _stops(session, call, [message for message in messages if message.appointment_id is None])
         about = {message.appointment_id for message in (*messages, *beside) if message.appointment_id}
         about |= {UUID(entry["id"]) for message in messages for entry in message.context.get("visits", ())}
         appointments = _rows(session, call, Appointment, about)
         visits = [*appointments.values(), *(visit for visits in stops.values() for visit in visits)]
-        organization = _organization_of(session, call)
         return cls(
             call=call,
             session=session,
             organization=organization,
-            manners=Messaging.from_document(organization.messaging),
+            manners=manners,
             patients=patients,
             appointments=appointments,
             courses=_rows(session, call, Course, {visit.course_id for visit in visits if visit.course_id}),
             locations=_rows(session, call, Location, {visit.location_id for visit in visits}),
             stops=stops,
-            texts=_texts(session, call, set(patients)),
+            texts=_texts(session, call, capped),
             instructions=instructions,
             shut=opt_outs.closed(session, call.organization_id, _reached_at(patients.values())),
             held=_held(session, call, set(patients)),
@@ -249,6 +252,12 @@ def was_of(entry: Mapping[str, Any]) -> datetime | None:
     return datetime.fromisoformat(entry["was"]) if entry["was"] else None
 
 
+def _has_caps(manners: Messaging, patients: Iterable[Patient]) -> bool:
+    """Whether any of them may be: what they consented to themselves goes before what is usual."""
+    is_usual = manners.of_patient(None)[1].are_set
+    return is_usual or any(patient.consents for patient in patients)
+
+
 def _organization_of(session: Session, call: Call) -> Organization:
     (found,) = _ORGANIZATION.rows(session, {"owner": call.organization_id})
     return cast("Organization", found)
@@ -279,11 +288,11 @@ def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[
 
 
 def _beside(
-    session: Session, call: Call, messages: Sequence[Message]
+    session: Session, call: Call, messages: Sequence[Message], capped: Collection[UUID]
 ) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]], dict[UUID, list[Message]]]:
     """By message: those that it says as well. By patient: those due soon that another might say, and instructions."""
     mine, hosts = {message.id for message in messages}, {one.patient_id for one in messages if one.kind in HOSTS}
-    texted = {one.patient_id for one in messages if one.channel in COUNTED}
+    texted = {one.patient_id for one in messages if one.channel in COUNTED and one.patient_id in capped}
     merged: dict[UUID, list[Message]] = defaultdict(list)
     waiting: dict[UUID, list[Message]] = defaultdict(list)
     instructions: dict[UUID, list[Message]] = defaultdict(list)
@@ -323,13 +332,15 @@ def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozen
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
     """When texts were sent to these patients of late, or calls made; one that is on its way counts as now."""
+    found: dict[UUID, list[datetime]] = defaultdict(list)
+    if not patient_ids:
+        return found
     asked = {
         "owner": call.organization_id,
         "patients": patient_ids,
         "since": call.now - _WEEK,
         "now": call.now,
     }
-    found: dict[UUID, list[datetime]] = defaultdict(list)
     for patient_id, sent_at in _TEXTS.rows(session, asked):
         found[patient_id].append(sent_at or call.now)
     return found
