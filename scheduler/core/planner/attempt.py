@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from scheduler.core.bitmap import SLOT_MINUTES, bits, dilate
 from scheduler.core.planner.glance import Glance
-from scheduler.core.planner.problem import Cap, Leaf, Main, Problem
+from scheduler.core.planner.problem import Leaf, Main, Problem
 
 #: So many times it looks at a day of some session before it gives up.
 PATIENCE = 100
@@ -68,8 +68,8 @@ class _Attempt:
         main, day = self._problem.mains[place], self._days[place]
         first, past = self._calendar.midnight(day), self._calendar.midnight(day + 1)
         if next_slot != NEVER:
-            least, most = self._distance(place)
-            first, past = max(first, next_slot - most), min(past, next_slot - least + 1)
+            least, most = main.until(self._problem.mains[place + 1])
+            first, past = first if most is None else max(first, next_slot - most), min(past, next_slot - least + 1)
         if first >= past:
             return None
         starts = _among(self._glance.starts(main), first, past)
@@ -81,16 +81,6 @@ class _Attempt:
         if main.leaf is not None:
             self._follow(main, main.leaf, slot, (day, next_day, next_slot))
         return slot
-
-    def _distance(self, place: int) -> tuple[int, int]:
-        """How many slots the next main session starts after this one, at least and at most."""
-        main, gap = self._problem.mains[place], self._problem.mains[place + 1].gap
-        rest = gap.rest if gap is not None else None
-        if rest is None:
-            return main.minutes // SLOT_MINUTES, NEVER
-        edge = main.minutes if rest.edge == "end" else 0
-        least = -(-max(main.minutes, edge + rest.min) // SLOT_MINUTES)
-        return least, NEVER if rest.max is None else (edge + rest.max) // SLOT_MINUTES
 
     def _candidates(self, place: int, next_day: int) -> list[int]:
         """Days of a main session from which the next one's is reached, and which the ones before it lead to."""
@@ -104,7 +94,7 @@ class _Attempt:
 
     def _followed(self, main: Main, leaf: Leaf, within: tuple[int, int], around: tuple[int, int, int]) -> int:
         """Of the slots from the first up to the second those from which a leaf is reached before the next one."""
-        soonest, latest = _window(main, leaf)
+        soonest, _, latest = main.reach(leaf)
         first, past = self._room_of(leaf, *around)
         first, past = max(first, within[0] + soonest), min(past, within[1] + latest)
         if soonest > latest or first >= past:
@@ -114,7 +104,7 @@ class _Attempt:
 
     def _follow(self, main: Main, leaf: Leaf, slot: int, around: tuple[int, int, int]) -> None:
         """Place a leaf as soon as can be after its main session, which has one."""
-        soonest, latest = _window(main, leaf)
+        soonest, _, latest = main.reach(leaf)
         first, past = self._room_of(leaf, *around)
         first, past = max(first, slot + soonest), min(past, slot + latest + 1)
         self.slots[leaf.session_id] = first + _lowest(_among(self._glance.starts(leaf), first, past))
@@ -137,21 +127,12 @@ class _Attempt:
 
     def _keeps_caps(self, place: int) -> bool:
         """Whether the days from that of this main session on hold no more of the later ones than they may."""
-        return all(self._kept(cap, place) for cap in self._problem.caps if cap.first <= place <= cap.last - cap.most)
-
-    def _kept(self, cap: Cap, place: int) -> bool:
-        one, other = self._days[place], self._days[place + cap.most]
-        if cap.days is not None:
-            return other - one >= cap.days
-        monday = -self._calendar.weekday(0)
-        return (one - monday) // 7 != (other - monday) // 7
-
-
-def _window(main: Main, leaf: Leaf) -> tuple[int, int]:
-    """How many slots after its main session a leaf starts, at least and at most."""
-    edge = main.minutes if leaf.window.edge == "end" else 0
-    soonest = max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
-    return soonest, (edge + leaf.window.max) // SLOT_MINUTES
+        weekday = self._calendar.weekday(0)
+        return not any(
+            cap.counts_both(self._days[place], self._days[place + cap.most], weekday)
+            for cap in self._problem.caps
+            if cap.first <= place <= cap.last - cap.most
+        )
 
 
 def _among(starts: int, first: int, past: int) -> int:

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.explain import feasible
 from scheduler.core.planner.glance import Glance
 from scheduler.core.planner.grid import Bools, Ints
@@ -120,12 +119,11 @@ class _Reach:
 
     def _days_of_leaf(self, place: int, main: Main, leaf: Leaf) -> set[int]:
         """The days that the window leaves to the leaf of a main session."""
-        edge = main.minutes if leaf.window.edge == "end" else 0
-        slots = self._sheet(main).slot[self._starts_of(place)]
+        reach, slots = main.reach(leaf), self._sheet(main).slot[self._starts_of(place)]
         if not len(slots):
             return set()
-        first = self._planes.calendar.days_of(slots + (edge + leaf.window.min) // SLOT_MINUTES)
-        last = self._planes.calendar.days_of(slots + (edge + leaf.window.max) // SLOT_MINUTES)
+        first = self._planes.calendar.days_of(slots + reach.soonest)
+        last = self._planes.calendar.days_of(slots + reach.latest)
         if not leaf.same_day:
             first = np.maximum(first, self._planes.calendar.days_of(slots) + 1)
         return {

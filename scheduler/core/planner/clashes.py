@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from itertools import chain, combinations
 from typing import NamedTuple
 
-import numpy as np
-
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.planes import INF, Bar, Bars, Planes
@@ -108,12 +106,12 @@ def _full_caps(planes: Planes, mains: list[Placed]) -> Iterator[Branches]:
         for place in range(cap.first, cap.last - cap.most + 1):
             some = mains[place : place + cap.most + 1]
             first, last = some[0], some[-1]
-            if not planes.problem.judged(*(each.visit.session_id for each in some)):
+            judged = planes.problem.judged(*(each.visit.session_id for each in some))
+            if not judged or not cap.counts_both(first.day, last.day, planes.calendar.weekday(0)):
                 continue
-            if cap.days is not None and last.day - first.day < cap.days:
+            if cap.days is not None:
                 yield _further(planes, first, last, cap.days)
-            weeks = planes.weeks(np.array([first.day, last.day]))
-            if cap.days is None and weeks[0] == weeks[1]:
+            else:
                 monday = first.day - planes.calendar.weekday(first.day)
                 week = planes.calendar.midnight(monday), planes.calendar.midnight(monday + 7)
                 yield first.apart(last, week, week)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner import effort
 from scheduler.core.planner.grid import Bools, Ints
 from scheduler.core.planner.leaves import EVERY, Cells, Follow, follow
@@ -347,12 +346,8 @@ class Chain:
         here, there = self._stages[place].main, self._stages[place + 1].main
         if not self._problem.judged(here.session_id, there.session_id):
             return -INF, INF
-        rest = there.gap.rest if there.gap else None
-        if rest is None:
-            return here.minutes // SLOT_MINUTES, INF
-        edge = here.minutes if rest.edge == "end" else 0
-        least = max(here.minutes, edge + rest.min)
-        return -(-least // SLOT_MINUTES), INF if rest.max is None else (edge + rest.max) // SLOT_MINUTES
+        least, most = here.until(there)
+        return least, INF if most is None else most
 
     def _time_of_day(self, place: int) -> Points:
         """[rows here, rows there] the price of changing the wall time between two doses."""

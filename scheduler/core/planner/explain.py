@@ -11,13 +11,15 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from scheduler.core.planner.attempt import attempt
-from scheduler.core.planner.glance import DAY, Glance
+from scheduler.core.planner.glance import Glance
 from scheduler.core.planner.grid import calendar_of
 from scheduler.core.planner.planes import Planes
 from scheduler.core.planner.problem import Leaf, Preferences, Problem, Weights
 from scheduler.core.planner.search import Search
 
 T = TypeVar("T")
+
+DAY = 24 * 60
 
 #: Whether a plan exists once these rules are lifted.
 Possible = Callable[[frozenset[T]], bool]

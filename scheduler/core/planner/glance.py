@@ -10,11 +10,9 @@ from collections.abc import Hashable, Iterable
 from functools import reduce
 from operator import or_
 
-from scheduler.core.bitmap import SLOT_MINUTES, dilate
+from scheduler.core.bitmap import SLOTS_PER_DAY, dilate
 from scheduler.core.planner.planes import Planes
 from scheduler.core.planner.problem import Leaf, Main, Problem, Visit
-
-DAY = 24 * 60
 
 
 class Glance:
@@ -97,9 +95,7 @@ class Glance:
         found = self.starts(main)
         if leaf.session_id in self._problem.pinned:
             return found
-        edge = main.minutes if leaf.window.edge == "end" else 0
-        soonest = max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
-        latest = (edge + leaf.window.max) // SLOT_MINUTES
+        soonest, _, latest = main.reach(leaf)
         return found & dilate(self.starts(leaf) >> soonest, latest - soonest + 1) if soonest <= latest else 0
 
     def _starts(self, visit: Visit) -> int:
@@ -118,8 +114,7 @@ def ruled_out(problem: Problem) -> bool:
 
 def _offsets(main: Main, leaf: Leaf) -> range:
     """How many days after its main session a leaf may be; where clocks change, a window reaches into one day more."""
-    edge = main.minutes if leaf.window.edge == "end" else 0
-    return range(0 if leaf.same_day else 1, (edge + leaf.window.max) // DAY + 3)
+    return range(0 if leaf.same_day else 1, main.reach(leaf).latest // SLOTS_PER_DAY + 3)
 
 
 def _by_any(visit: Visit, role: str, people: Iterable[Hashable]) -> int:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler.core.bitmap import SLOT_MINUTES
+from scheduler.core.bitmap import SLOT_MINUTES, SLOTS_PER_DAY
 from scheduler.core.planner.grid import Bools, Ints
 from scheduler.core.planner.planes import INF, Bars, Choice, Options, Planes, Points
-from scheduler.core.planner.problem import Leaf, Main
+from scheduler.core.planner.problem import Leaf, Main, Reach
 
 #: Rows and columns of a sheet.
 Cells = tuple[slice, slice]
@@ -78,14 +78,14 @@ class Follow:
     ) -> None:
         first, _, slot = planes.frame(main, days)
         self._leaf, self._days = leaf, np.arange(first, first + slot.shape[1])
-        edge = main.minutes if leaf.window.edge == "end" else 0
-        reach = (edge + leaf.window.max) // (24 * 60) + 2  # one day more where clocks change
-        options = planes.options(leaf, bars, lanes, range(days.start, min(days.stop + reach, planes.whole.stop)))
+        reach = main.reach(leaf)
+        further = reach.latest // SLOTS_PER_DAY + 2  # one day more where clocks change
+        options = planes.options(leaf, bars, lanes, range(days.start, min(days.stop + further, planes.whole.stop)))
         self._options, self._delay = options, planes.problem.weights.leaf_delay
-        self._target = planes.calendar.days_of(slot + (edge + leaf.window.target) // SLOT_MINUTES)
+        self._target = planes.calendar.days_of(slot + reach.target)
         self._middle = self._from_day(self._target)
         if planes.problem.judged(main.session_id, leaf.session_id):
-            self._whole = self._window(main, edge, slot)
+            self._whole = self._window(reach, slot)
         else:
             self._whole = Stretch(np.zeros_like(slot), np.ones_like(slot))
         longest = self._longest(slot >= 0)
@@ -184,13 +184,10 @@ class Follow:
         last = slot + self._leaf.minutes // SLOT_MINUTES - 1
         return not len(slot) or bool((planes.calendar.days_of(last) == day).all())
 
-    def _window(self, main: Main, edge: int, slot: Ints) -> Stretch:
-        leaf, options = self._leaf, self._options
-        soonest = max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
-        latest = (edge + leaf.window.max) // SLOT_MINUTES
-        start = np.searchsorted(options.slot, slot + soonest, side="left")
-        end = np.searchsorted(options.slot, slot + latest, side="right")
-        if not leaf.same_day:
+    def _window(self, reach: Reach, slot: Ints) -> Stretch:
+        start = np.searchsorted(self._options.slot, slot + reach.soonest, side="left")
+        end = np.searchsorted(self._options.slot, slot + reach.latest, side="right")
+        if not self._leaf.same_day:
             start = np.maximum(start, self._from_day(self._days + 1))
         return Stretch(start, end)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.grid import calendar_of
 from scheduler.core.planner.planes import QUARTER
@@ -90,8 +89,7 @@ class _Bill:
             self.parts["hours"] += self._weights.hours
 
     def _charge_leaf(self, main: Main, leaf: Leaf) -> None:
-        edge = main.minutes if leaf.window.edge == "end" else 0
-        target = self._starts[main.session_id] + (edge + leaf.window.target) // SLOT_MINUTES
+        target = self._starts[main.session_id] + main.reach(leaf).target
         self.parts["leaf_delay"] += self._weights.leaf_delay * abs(self._day(leaf) - self._calendar.local(target)[0])
         if self._outside(leaf):
             self.parts["leaf_hours"] += self._weights.leaf_hours

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from scheduler.core.bitmap import SLOT_MINUTES
 from scheduler.core.civil import on_grid
@@ -91,6 +91,14 @@ class Window:
         _refuse_unless(0 <= self.min <= self.max, "a window has 0 <= min <= max")
 
 
+class Reach(NamedTuple):
+    """So many slots after the start of its main session a leaf starts: at least, as wished for, and at most."""
+
+    soonest: int
+    target: int
+    latest: int
+
+
 #: `start_profile` or `nurse_peak` -> bitmaps of starts, each a level that one more visit would rise above.
 Levels = Mapping[str, tuple[int, ...]]
 LEVELS = ("start_profile", "nurse_peak")
@@ -140,6 +148,21 @@ class Main:
     def __post_init__(self) -> None:
         _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
 
+    def reach(self, leaf: Leaf) -> Reach:
+        """When its leaf may start: by the window, and once it is over itself."""
+        window, edge = leaf.window, self.minutes if leaf.window.edge == "end" else 0
+        soonest = max(-(-(edge + window.min) // SLOT_MINUTES), self.minutes // SLOT_MINUTES)
+        return Reach(soonest, (edge + window.target) // SLOT_MINUTES, (edge + window.max) // SLOT_MINUTES)
+
+    def until(self, following: Main) -> tuple[int, int | None]:
+        """How many slots after its start the next main session starts, at least and, None: without end, at most."""
+        rest = following.gap.rest if following.gap is not None else None
+        if rest is None:
+            return self.minutes // SLOT_MINUTES, None
+        edge = self.minutes if rest.edge == "end" else 0
+        least = -(-max(self.minutes, edge + rest.min) // SLOT_MINUTES)
+        return least, None if rest.max is None else (edge + rest.max) // SLOT_MINUTES
+
 
 Visit = Main | Leaf
 
@@ -172,6 +195,12 @@ class Cap:
     def __post_init__(self) -> None:
         _refuse_unless(0 <= self.first <= self.last and self.most >= 1, "a cap allows one session at least")
         _refuse_unless(self.days is None or self.days >= 1, "a cap counts at least one day")
+
+    def counts_both(self, one: int, other: int, weekday: int) -> bool:
+        """Whether it counts sessions of these two days together, the earlier one first; `weekday` is that of day 0."""
+        if self.days is not None:
+            return other - one < self.days
+        return (one + weekday) // 7 == (other + weekday) // 7
 
 
 #: Starts that exclude each other: (session id, slot) pairs that are never all in one plan.

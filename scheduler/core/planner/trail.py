@@ -61,8 +61,11 @@ class Trail:
         problem, leaves = self.problem, iter(found.leaves)
         days = [self.calendar.local(slot)[0] for slot in found.mains]
         for place, (main, slot) in enumerate(zip(problem.mains, found.mains, strict=True)):
-            if place and not _apart(problem.mains[place - 1], main, slot - found.mains[place - 1]):
-                return False
+            if place:
+                least, most = problem.mains[place - 1].until(main)
+                apart = slot - found.mains[place - 1]
+                if apart < least or (most is not None and apart > most):
+                    return False
             leaf = None if main.leaf is None else next(leaves)
             over = 0 if leaf is None or main.leaf is None else leaf + main.leaf.minutes // SLOT_MINUTES
             if place + 1 < len(found.mains) and over > found.mains[place + 1]:
@@ -79,12 +82,8 @@ class Trail:
 
     def _below(self, cap: Cap, days: list[int]) -> bool:
         """Whether no more of the main sessions lie close together than the cap allows."""
-        for first in range(cap.first, cap.last - cap.most + 1):
-            one, other = days[first], days[first + cap.most]
-            monday = -self.calendar.weekday(0)
-            if other - one < cap.days if cap.days is not None else (one - monday) // 7 == (other - monday) // 7:
-                return False
-        return True
+        weekday, tried = self.calendar.weekday(0), range(cap.first, cap.last - cap.most + 1)
+        return not any(cap.counts_both(days[first], days[first + cap.most], weekday) for first in tried)
 
     def _line(self, visit: Visit) -> Line:
         key = type(visit), id(visit.starts), visit.minutes
@@ -100,15 +99,6 @@ class Trail:
         if key not in self._pairs:
             self._pairs[key] = Pair(self, main, line, follower)
         return self._pairs[key]
-
-
-def _apart(before: Main, main: Main, slots: int) -> bool:
-    """Whether a main session may start so many slots after the one before it, as far as the clock is concerned."""
-    elapsed, rest = slots * SLOT_MINUTES, main.gap.rest if main.gap is not None else None
-    if elapsed < before.minutes or rest is None:
-        return elapsed >= before.minutes
-    elapsed -= before.minutes if rest.edge == "end" else 0
-    return rest.min <= elapsed and (rest.max is None or elapsed <= rest.max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,16 +172,14 @@ class Pair:
         if main.leaf is None or follower is None:
             return
         leaf = main.leaf
-        edge = main.minutes if leaf.window.edge == "end" else 0
-        soonest = max(-(-(edge + leaf.window.min) // SLOT_MINUTES), main.minutes // SLOT_MINUTES)
-        latest = (edge + leaf.window.max) // SLOT_MINUTES
+        soonest, wished, latest = main.reach(leaf)
         start = np.searchsorted(follower.slot, line.slot + soonest, side="left")
         end = np.searchsorted(follower.slot, line.slot + latest, side="right")
         if not leaf.same_day:
             start = np.maximum(start, follower.edges[np.minimum(line.day + 1, trail.days)])
         self.stretch, self.bound = Stretch(start, end), bool(leaf.before_next)
         self.longest = max(1, int((end - start).max(initial=1)))
-        target = line.slot + (edge + leaf.window.target) // SLOT_MINUTES
+        target = line.slot + wished
         self.target = trail.calendar.days_of(target) if len(target) else target
         self.middle = follower.edges[np.clip(self.target, 0, trail.days)]
         ends = follower.day[np.maximum(end - 1, 0)] if len(follower.day) else end
