@@ -75,7 +75,7 @@ def claim(
 
 
 def begin(clinic: Clinic, letter: Letter, now: datetime) -> bool:
-    return clinic.do(lambda s, c: bool(outbox.begin_deliveries(s, c, [letter], LEASE)), now=now)
+    return clinic.do(lambda s, c: bool(outbox.turn(s, c, (), (), [letter], LEASE)), now=now)
 
 
 def settle(clinic: Clinic, letter: Letter, now: datetime, error: str = "", **how: bool) -> bool:

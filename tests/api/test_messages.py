@@ -141,7 +141,7 @@ def test_a_worker_that_was_silent_cannot_send_what_was_called_off(
 
     def begin() -> bool:
         with Session(engine) as session:
-            return bool(transact(session, call, lambda s, c: outbox.begin_deliveries(s, c, [held], HOUR)))
+            return bool(transact(session, call, lambda s, c: outbox.turn(s, c, (), (), [held], HOUR)))
 
     if begun:
         assert begin()

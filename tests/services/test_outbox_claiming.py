@@ -324,7 +324,7 @@ def test_what_begins_and_what_ended_is_looked_up_and_no_table_read_through(engin
     now = wall_clock() + timedelta(minutes=1)  # by which the heap is due
     first, second = (claim(clinic, now, limit=200) for _ in range(2))
     assert len(first) == len(second) == 200
-    clinic.do(lambda s, c: outbox.begin_deliveries(s, c, first, LEASE), now=now)
+    clinic.do(lambda s, c: outbox.turn(s, c, (), (), first, LEASE), now=now)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for number in (7, 8, 9):  # as many as no planner reads through for a few
             connection.exec_driver_sql(

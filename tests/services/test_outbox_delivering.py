@@ -122,7 +122,7 @@ class TestDelivering:
         assert claim(clinic, now + timedelta(days=1)) == ()
 
     def test_what_was_not_begun_can_be_given_back(self, clinic: Clinic, letter: Any) -> None:
-        clinic.do(lambda s, _: outbox.release(s, [letter]))
+        clinic.do(lambda s, c: outbox.turn(s, c, (), [letter], (), LEASE))
         (again,) = claim(clinic, clinic.call.now)
         assert again.id == letter.id
         assert again.attempts == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from scheduler.services.outbox.answering import answered, is_asked
 from scheduler.services.outbox.claiming import Claimed, claim, next_due, organizations_due
-from scheduler.services.outbox.delivering import begin_deliveries, release, settle, turn
+from scheduler.services.outbox.delivering import settle, turn
 from scheduler.services.outbox.digest import owe_for_course_change
 from scheduler.services.outbox.falling import fall
 from scheduler.services.outbox.letters import Letter, Outcome
@@ -39,7 +39,6 @@ __all__ = [
     "alive",
     "answered",
     "beat",
-    "begin_deliveries",
     "call_off",
     "claim",
     "fall",
@@ -57,7 +56,6 @@ __all__ = [
     "owe_for_course_change",
     "part",
     "regain",
-    "release",
     "review",
     "set_right",
     "settle",

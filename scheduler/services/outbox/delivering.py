@@ -101,29 +101,21 @@ def turn(
 ) -> tuple[Letter, ...]:
     """What a round does between deliveries: write down what ended, give back, and say who of the wanted may begin.
 
-    Those that begin `again`, for they have not left since they last began under this claim, are at the same attempt.
+    May begin: the lease still runs, and what the letter speaks of is still as it was. What was judged longer ago than
+    `JUDGED_FOR` is judged anew, and so is what was written for a patient's record or for other visits that have changed
+    meanwhile: it is given back, for the next claim to take.
+
+    Renews the lease and records an attempt; those that begin `again`, for they have not left since they last began
+    under this claim, are at the same one. A cancellation that commits before this transaction prevents the delivery;
+    one that commits after it finds the message on its way and owes a correction. So what may start must start at once:
+    ask for no more letters than there are hands free.
     """
-    release(session, unwanted)
+    _release(session, unwanted)
     begun = _begun(session, call, wanted, lease, again)
     attempts.write_down(session, call, begun, ended)
     for outcome in ended:
         if outcome.error:
             _fail(session, call, outcome)
-    return begun
-
-
-def begin_deliveries(session: Session, call: Call, letters: Sequence[Letter], lease: timedelta) -> tuple[Letter, ...]:
-    """Those of one claim whose delivery may start now: the lease still runs, and what it speaks of is still as it was.
-
-    What was judged longer ago than `JUDGED_FOR` is judged anew, and so is what was written for a patient's record or
-    for other visits that have changed meanwhile: it is given back, for the next claim to take.
-
-    Renews the lease and records an attempt. A cancellation that commits before this transaction prevents the delivery;
-    one that commits after it finds the message on its way and owes a correction. So what may start must start at once:
-    ask for no more letters than there are hands free.
-    """
-    begun = _begun(session, call, letters, lease)
-    attempts.write_down(session, call, begun, ())
     return begun
 
 
@@ -138,7 +130,7 @@ def settle(session: Session, call: Call, outcomes: Sequence[Outcome]) -> int:
 
 
 def _begun(
-    session: Session, call: Call, letters: Sequence[Letter], lease: timedelta, again: Collection[UUID] = ()
+    session: Session, call: Call, letters: Sequence[Letter], lease: timedelta, again: Collection[UUID]
 ) -> tuple[Letter, ...]:
     if not letters:
         return ()
@@ -151,7 +143,7 @@ def _begun(
         # Called off while another worker had begun them, or claimed too long ago; those of another's lease are let be.
         lost = [letter for letter in letters if letter.id not in held]
         session.execute(_PUT_AWAY, _ours(lost))
-        release(session, lost)
+        _release(session, lost)
     stands = _beside(session, call, letters)
     shut: Mapping[str, Collection[str]] = {}
     if any(some_shut for *_, some_shut in rows):
@@ -232,7 +224,7 @@ def _fail(session: Session, call: Call, outcome: Outcome) -> bool:
     )
 
 
-def release(session: Session, letters: Sequence[Letter]) -> None:
+def _release(session: Session, letters: Sequence[Letter]) -> None:
     """Give back what was claimed and not begun, for any worker to take at once."""
     if letters:
         session.execute(_RELEASE, _ours(letters))
