@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -17,8 +17,8 @@ from scheduler.core.call import Call
 from scheduler.core.civil import zone
 from scheduler.core.clinical_hold import freezes
 from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, Reason
-from scheduler.models import Appointment, ClinicalHold, Message, new_id
-from scheduler.services import audit, consequences, course_rules, outbox, patients, records, tasks
+from scheduler.models import Appointment, ClinicalHold, new_id
+from scheduler.services import audit, consequences, course_rules, held_visits, outbox, patients, records, tasks
 from scheduler.services.catalog import visit_kind, visit_kinds
 from scheduler.services.finding import Search, Wanted, pins_of
 from scheduler.services.held import is_held
@@ -29,7 +29,6 @@ from scheduler.services.visit_day.letting_go import let_go, locked_together
 #: What a hold looks at again when it is released; everything else about a visit's place was not its business.
 _GATES = frozenset({"gate_not_passed", "gap_too_short", "gap_too_long", "dose_interval", "location_not_certified"})
 _STOPPED = ("pending", "booked")
-_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -131,30 +130,16 @@ def place(
         title=f"Clinical hold: {reason.replace('_', ' ')}",
         detail=_to_do(session, call, stopped),
         due_at=deadline,
-        steps=[visit.starts_at - _A_DAY for visit in stopped],
+        steps=held_visits.urgent_at(stopped),
         patient_id=patient_id,
     )
     return view
 
 
 def _to_do(session: Session, call: Call, stopped: Sequence[Appointment]) -> str:
-    """What there is to do: a person tells the patient, above all the times whose news the hold has stopped."""
     said = "Dosing is stopped. Release the hold, or let the held visits go at the deadline."
-    if not stopped:
-        return said
-    news = select(Message.appointment_id).where(
-        Message.organization_id == call.organization_id,
-        Message.appointment_id.in_([visit.id for visit in stopped]),
-        Message.kind.in_(("booked", "rescheduled")),
-        Message.called_off_at == call.now,
-        Message.reason == "on_hold",
-        Message.rule.not_like("%+%"),  # which went beside what was told
-    )
-    unheard, times = set(session.scalars(news)), []
-    for visit in sorted(stopped, key=lambda each: (each.starts_at, each.id)):
-        start, _ = _shown(visit)
-        times.append(f"{start:%Y-%m-%d %H:%M}{' (of which the patient has not heard)' if visit.id in unheard else ''}")
-    return f"{said} Until then the patient gets no message about them, so tell them: {', '.join(times)}."
+    known = [visit for visit in stopped if visit.status == "booked"]
+    return f"{said} {held_visits.to_tell(session, call, known)}" if known else said
 
 
 def check_deadline(call: Call, deadline: datetime) -> None:

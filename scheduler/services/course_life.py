@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from scheduler.core import lifecycle
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, LostRace
-from scheduler.models import Appointment, Course
-from scheduler.services import audit, consequences, courses, gates, groups, openings, outbox
+from scheduler.models import Appointment, Course, Task
+from scheduler.services import audit, consequences, courses, gates, groups, held_visits, openings, outbox, tasks
 from scheduler.services.booking import snapshot
 from scheduler.services.catalog import protocol_of, visit_kinds
 from scheduler.services.courses import CourseView
@@ -20,6 +20,9 @@ from scheduler.services.locks import bump_calendars, lock_locations, lock_resour
 from scheduler.services.occupying import release, resources_of, served
 from scheduler.services.records import Revision
 from scheduler.services.repacking import REBOUND
+
+#: The task to tell a patient of visits that their course's hold has stopped.
+HELD = "course_hold"
 
 #: Action to (statuses of a course that it may start from, status that it ends in).
 _MOVES = {
@@ -33,7 +36,7 @@ _MOVES = {
 def hold(
     session: Session, call: Call, course_id: UUID, *, reason: str = "", revision: Revision | None = None
 ) -> CourseView:
-    """Freeze the doses: they keep their time, nobody is reminded of them, and none is given. Talks go on.
+    """Freeze the doses: they keep their time, none is given, and a person tells the patient. Talks go on.
 
     Raises NotFound, StaleRevision, IllegalTransition.
     """
@@ -42,6 +45,21 @@ def hold(
     for visit in stopped:
         outbox.call_off(session, call, visit, why="on_hold")
     consequences.silenced(session, call, [visit.id for visit in stopped])
+    known = [visit for visit in stopped if visit.status == "booked"]
+    if known:
+        tasks.owe(
+            session,
+            call,
+            kind=HELD,
+            key=f"{course.id}:{course.revision}",
+            title="A course is on hold: tell the patient",
+            detail=f"The course waits to be resumed or given up. {held_visits.to_tell(session, call, known)}",
+            due_at=min(visit.starts_at for visit in known),
+            steps=held_visits.urgent_at(known),
+            patient_id=course.patient_id,
+            course_id=course.id,
+            location_id=course.location_id,
+        )
     return courses.get(session, call, course.id)
 
 
@@ -163,6 +181,7 @@ def _moved(
     before = {"status": row.status}
     row.status = status
     session.flush()
+    tasks.withdraw(session, call, f"The course is {status}.", Task.kind == HELD, Task.course_id == course_id)
     audit.note(
         session,
         call,

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.civil import to_local
 from scheduler.core.errors import AlreadyExists, Refused
 from scheduler.models import Message, Task
 from scheduler.services import (
@@ -196,6 +197,30 @@ class TestHolds:
 
     def waiting(self, booked: Booked) -> list[Message]:
         return messages(booked.clinic, Message.appointment_id == booked.visits[1].id, Message.status == "pending")
+
+    def test_the_staff_are_asked_to_tell_the_patient_while_a_course_is_on_hold(self, booked: Booked) -> None:
+        """No message goes out about its doses; resumed, the messages go again, and a second hold asks again."""
+        clinic, doses = booked.clinic, [booked.start(0), booked.start(1)]  # the others are pencilled, and not known
+
+        def asked() -> list[tuple[str, str]]:
+            mine = Task.organization_id == clinic.call.organization_id, Task.kind == "course_hold"
+            with Session(clinic.engine) as session:
+                found = session.scalars(select(Task).where(*mine).order_by(Task.id)).all()
+            assert all(task.next_step_at == min(doses) - timedelta(days=1) for task in found if task.status == "open")
+            return [(task.status, task.detail) for task in found]
+
+        for times in (1, 2):
+            clinic.do(lambda s, c: course_life.hold(s, c, booked.course.id, reason="travels"))
+            status, detail = asked()[-1]
+            assert (len(asked()), status) == (times, "open")
+            assert detail.endswith(
+                f"so tell them: {', '.join(f'{to_local(start, clinic.time_zone):%Y-%m-%d %H:%M}' for start in doses)}."
+            )
+            self.resume(booked)
+            assert {status for status, _ in asked()} == {"dismissed"}
+        clinic.do(lambda s, c: course_life.hold(s, c, booked.course.id, reason="travels"))
+        clinic.do(lambda s, c: course_life.discontinue(s, c, booked.course.id, reason="moved away"))
+        assert {status for status, _ in asked()} == {"dismissed"}, "they get the news of their cancelled visits"
 
     @pytest.mark.parametrize("course_first", [True, False])
     def test_of_two_that_end_each_leaves_every_reminder_once(self, booked: Booked, *, course_first: bool) -> None:
