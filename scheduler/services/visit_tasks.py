@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.lifecycle import OPEN
-from scheduler.core.reminders import UNREACHABLE
+from scheduler.core.reminders import UNREACHABLE, UNRECORDED
 from scheduler.core.visit import VisitTask, VisitType
 from scheduler.core.visit_day import tasks_of, urgent_at
 from scheduler.models import Appointment, Task
@@ -26,7 +26,7 @@ from scheduler.services.impact import AHEAD
 KIND = "visit_task"
 #: Tasks that ask somebody to look at a visit while it can still be prepared for. Whom it lacks it may lack until its
 #: end, and it is ahead again when its beginning is undone: that one stays open until then.
-PREPARING = ("session_gate", "held_visit", "credential", UNREACHABLE)
+PREPARING = ("session_gate", "held_visit", "credential", UNREACHABLE, UNRECORDED)
 
 
 def settle(session: Session, call: Call, row: Appointment, *, moved: bool = False) -> None:

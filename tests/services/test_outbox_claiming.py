@@ -153,7 +153,7 @@ class TestJudgingOnceMore:
         [
             ({"status": "fulfilled"}, True),
             ({"status": "checked-in"}, False),  # it waits until the patient has left
-            ({"status": "booked"}, True),
+            ({"status": "booked"}, False),  # it waits until somebody has recorded that they came
             ({"status": "fulfilled", "outcome": "not_dosed"}, False),
             ({"status": "noshow"}, False),
         ],
@@ -176,6 +176,7 @@ class TestJudgingOnceMore:
         book(clinic, patient, "fasted", MONDAY)
         book(clinic, patient, "session", "2030-03-15 10:00")  # more than 72 hours later
         noon = only(clinic, "integration_prompt").due_at
+        set_state(clinic, only(clinic, "integration_prompt").appointment_id, status="fulfilled")
         assert "integration_prompt" in {letter.kind for letter in claim(clinic, noon)}
 
     def test_who_has_opted_out_meanwhile_is_reached_another_way_or_not_at_all(self, clinic: Clinic) -> None:

@@ -21,7 +21,7 @@ from scheduler.worker import Worker, channels_of, start_in_thread
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.plumbing.clock import Clock
-from tests.postroom import by_rule, cancel, hurry, messages, only, open_postroom
+from tests.postroom import by_rule, cancel, hurry, messages, only, open_postroom, set_state
 from tests.worker.crew import now, until
 
 MONDAY = "2030-03-11 09:00"
@@ -83,10 +83,12 @@ class TestTheLifeOfAVisit:
     def test_a_patient_is_told_everything_once_and_in_time(
         self, clinic: Clinic, clock: Clock, worker: Worker, pigeon: Pigeon
     ) -> None:
-        booked(clinic)
+        visit = booked(clinic)
         worker.tick()
         while (due := worker.next_due()) is not None:
             clock.set(due)
+            if due == clinic.at("2030-03-11 11:00"):
+                set_state(clinic, visit, status="fulfilled", fulfilled_at=due)
             worker.tick()
         told = [(only(clinic, rule).sent_at, rule) for rule in by_rule(clinic) if only(clinic, rule).status == "sent"]
         assert sorted(told) == [

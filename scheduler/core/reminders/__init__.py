@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.reminders.ladder import CALL, UNREACHABLE, UNTOLD, in_order
+from scheduler.core.reminders.ladder import CALL, FOLLOW_UP, UNREACHABLE, UNRECORDED, UNTOLD, in_order
 from scheduler.core.reminders.plan import HELD_CLASSES, plan_messages
 from scheduler.core.reminders.quiet import LAW_FROM, LAW_TO, is_night, is_too_little, next_open, previous_close, resting
 from scheduler.core.reminders.reading import parse_rules
@@ -23,6 +23,7 @@ from scheduler.core.reminders.values import (
 __all__ = [
     "CALL",
     "CHANNELS",
+    "FOLLOW_UP",
     "HELD_CLASSES",
     "KINDS",
     "LAW_FROM",
@@ -31,6 +32,7 @@ __all__ = [
     "TASK",
     "TASK_KINDS",
     "UNREACHABLE",
+    "UNRECORDED",
     "UNTOLD",
     "VOICE",
     "Event",

@@ -15,6 +15,9 @@ CALL = "confirm_by_call"
 UNREACHABLE = "patient_unreachable"
 #: What a person is asked to do in place of a message that it is too late for.
 UNTOLD = "patient_untold"
+#: What a person is asked to do after a visit: to ask how its patient is, and to say whether it took place at all.
+FOLLOW_UP = "follow_up_by_call"
+UNRECORDED = "visit_unrecorded"
 
 #: Of these a patient must hear in some way. News of a change sees to that by itself.
 _HEARD = frozenset({"reminder", "instruction", "change"})

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Invalid
-from scheduler.core.reminders import CALL, UNREACHABLE, UNTOLD
+from scheduler.core.reminders import CALL, FOLLOW_UP, UNREACHABLE, UNRECORDED, UNTOLD
 from scheduler.messaging.render import CANCELLING
 from scheduler.models import Message, new_id
 from scheduler.services import tasks
 from scheduler.services.outbox.composing import plain_letter
-from scheduler.services.outbox.judging import Ask, Drop, Judgement, Send
+from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send
 from scheduler.services.outbox.scene import Scene
 from scheduler.services.outbox.telling import DIGEST
 from scheduler.services.outbox.texts import spoken
@@ -28,12 +28,14 @@ _TITLES = {
     CALL: "Nobody has confirmed the visit: call the patient",
     "message_expired": "A message could not be sent in time",
     UNTOLD: "The patient must be told in another way",
+    FOLLOW_UP: "No message asks the patient how they are after a visit: call them",
+    UNRECORDED: "Nobody has recorded whether the patient came: record it, and see how they are",
     UNREACHABLE: "No message reaches the patient: tell them, or ask how to",
 }
 
 
 #: Tasks for which somebody calls the patient, and so needs words.
-_CALLS = frozenset({CALL, UNREACHABLE, UNTOLD, "message_expired"})
+_CALLS = frozenset({CALL, UNREACHABLE, UNTOLD, FOLLOW_UP, "message_expired"})
 #: Visits of which something is to be said.
 _STANDING = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
 
@@ -54,14 +56,24 @@ def _kind(message: Message, judgement: Judgement) -> str | None:
     match judgement:
         case Ask():
             return message.kind
+        case PutOff(reason="unrecorded") | Drop(status="expired_unsent", reason="unrecorded"):
+            return UNRECORDED
         case Drop(status="expired_unsent"):
             return "message_expired"
-        case Drop(reason=reason) if reason in _UNTOLD and message.context.get("class") in {"change", "instruction"}:
-            return UNTOLD
-        case Drop(reason="no_channel") if message.context.get("class") == "reminder":
-            return UNREACHABLE
+        case Drop(reason=reason) if reason in _UNTOLD:
+            return _instead(reason, message.context.get("class"), is_last=bool(message.context.get("exempt")))
         case _:
             return None
+
+
+def _instead(reason: str, cls: str | None, *, is_last: bool) -> str | None:
+    """Who has no way, or no text left, is told by a person; of reminders under a cap only the last before a visit."""
+    if cls == "check_in":
+        return FOLLOW_UP
+    if cls == "reminder" and reason == "no_channel":
+        return UNREACHABLE
+    told = cls in {"change", "instruction"} or (cls == "reminder" and reason == "over_cap" and is_last)
+    return UNTOLD if told else None
 
 
 def _words(scene: Scene, message: Message) -> str:
@@ -79,9 +91,11 @@ def _words(scene: Scene, message: Message) -> str:
 def _owe(session: Session, call: Call, message: Message, kind: str, *, say: str) -> None:
     """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once.
 
-    What climbs from channel to channel and reaches nobody is told once.
+    What climbs from channel to channel and reaches nobody is told once. To ask how they are is one task a day.
     """
-    about = str(message.appointment_id) if kind == UNREACHABLE else None
+    about = str(message.appointment_id) if kind in {UNREACHABLE, UNRECORDED, FOLLOW_UP} else None
+    if kind == FOLLOW_UP:
+        about = f"{about}/{call.now:%Y-%m-%d}"
     if kind == UNTOLD and message.appointment_id is not None:
         about = f"{message.appointment_id}/{message.sequence}/{message.rule.partition('+')[0]}"
     tasks.owe(

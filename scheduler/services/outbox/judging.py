@@ -19,6 +19,8 @@ from scheduler.services.outbox.telling import CORRECTION
 
 #: The visit is not any more where the message says.
 SUPERSEDED = "superseded"
+#: It is meant for after a visit of which nobody has recorded that it took place.
+UNRECORDED = "unrecorded"
 #: What is meant for after a visit looks again so soon whether the patient has left.
 STILL_HERE = timedelta(minutes=15)
 
@@ -67,17 +69,17 @@ def judge(scene: Scene, message: Message) -> Judgement:
         return Drop("expired_unsent", message.reason or "too_late")
     stays = _stays_until(message, visit, now)
     if stays is not None:
-        return PutOff(min(stays, message.expires_at))
+        return PutOff(min(stays, message.expires_at), UNRECORDED if visit.status == "booked" else None)
     person = scene.person(message.patient_id)
     here = person.now_at(visit.time_zone)
     return (_at_rest(message, here, now) if here.rests else None) or _by_channel(scene, message, person, here)
 
 
 def _stays_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:
-    """Until when a message for after a visit waits, because the visit has lasted longer than planned."""
+    """Until when a message for after a visit waits: the visit lasts longer than planned, or may never have been."""
     if message.context.get("side") != "after":
         return None
-    if visit.status in {"arrived", "checked-in"}:
+    if visit.status in {"booked", "arrived", "checked-in"}:
         return now + STILL_HERE
     gap = timedelta(minutes=message.context.get("gap_minutes", 0))
     over = visit.fulfilled_at + gap if visit.fulfilled_at is not None else now

@@ -138,8 +138,9 @@ def rows_of(
 
 
 def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
-    # News of a change is judged when it is due: by then there is a way to tell it, or a task to call.
-    waits = owed.suppressed == "no_channel" and rule.event in _NEWS
+    # News of a change, and what is for after a visit, is judged when it is due: by then there is a way to tell it, or a
+    # task to call.
+    waits = owed.suppressed == "no_channel" and (rule.event in _NEWS or rule.side == "after")
     suppressed = None if waits else owed.suppressed
     return {
         "id": new_id(),
