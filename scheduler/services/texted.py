@@ -14,9 +14,9 @@ from scheduler.core.call import Call
 from scheduler.models import Appointment, Message
 
 #: What an answer may be an answer to.
-_REMEMBERED = timedelta(days=30)
+REMEMBERED = timedelta(days=30)
 #: Texts so close to the last one may be what is answered just as well.
-_TOGETHER = timedelta(hours=12)
+TOGETHER = timedelta(hours=12)
 
 
 def last_class(session: Session, call: Call, number: str, people: Collection[UUID]) -> str | None:
@@ -25,13 +25,15 @@ def last_class(session: Session, call: Call, number: str, people: Collection[UUI
     return texts[0].context.get("class") if texts else None
 
 
-def asked_about(session: Session, call: Call, number: str, people: Collection[UUID]) -> list[Appointment]:
+def asked_about(
+    session: Session, call: Call, number: str, people: Collection[UUID], *, together: timedelta = TOGETHER
+) -> list[Appointment]:
     """The visits to come that the last text told of, at the time that they still have; the soonest first.
 
-    So do the texts of the twelve hours before it, and whatever was merged into any of them.
+    So do the texts of some hours before it, and whatever was merged into any of them.
     """
     texts = _texts(session, call, number, people)
-    recent = [row for row in texts if row.sent_at > texts[0].sent_at - _TOGETHER]
+    recent = [row for row in texts if row.sent_at > texts[0].sent_at - together]
     if not recent:
         return []
     merged = session.execute(
@@ -53,7 +55,7 @@ def asked_about(session: Session, call: Call, number: str, people: Collection[UU
 
 def _texts(session: Session, call: Call, number: str, people: Collection[UUID]) -> Sequence[Row[Any]]:
     """The texts to this number, the last one first."""
-    since: datetime = call.now - _REMEMBERED
+    since: datetime = call.now - REMEMBERED
     return session.execute(
         select(Message.id, Message.appointment_id, Message.sequence, Message.sent_at, Message.context)
         .where(

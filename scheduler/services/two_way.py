@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -123,10 +123,22 @@ def _help(_session: Session, _call: Call, _incoming: Incoming, _reply: Reply) ->
 
 def _yes(session: Session, call: Call, incoming: Incoming, reply: Reply) -> _Done:
     """To what the last texts asked about; where nothing waits and all texts are stopped, what it means to carriers."""
-    asked = texted.asked_about(session, call, incoming.number, _ids(session, call, incoming))
+    people = _ids(session, call, incoming)
+    asked = texted.asked_about(session, call, incoming.number, people)
+    if len(people) > 1:
+        asked += _of_others(session, call, incoming, people, {visit.patient_id for visit in asked})
     if all(visit.confirmed_at for visit in asked) and _is_shut(session, call, incoming.number):
         return _start(session, call, incoming, reply)
     return _confirm(session, call, asked)
+
+
+def _of_others(
+    session: Session, call: Call, incoming: Incoming, people: Collection[UUID], known: Collection[UUID]
+) -> list[Appointment]:
+    """What of other patients with the number waits for an answer, however long ago: no text names whose visit it is."""
+    ever = texted.asked_about(session, call, incoming.number, people, together=texted.REMEMBERED)
+    others = [visit for visit in ever if visit.patient_id not in known]
+    return [visit for visit in others if visit.confirmed_at is None or outbox.is_asked(session, call, visit)]
 
 
 def _confirm(session: Session, call: Call, asked: Sequence[Appointment]) -> _Done:
@@ -134,10 +146,10 @@ def _confirm(session: Session, call: Call, asked: Sequence[Appointment]) -> _Don
     if not asked:
         return _Done("read", task="A patient texted yes, and was asked about no visit to come")
     if len({visit.patient_id for visit in asked}) > 1:
-        return _Done("read", task="A yes from a number that several patients share: whose visit is it?")
+        return _Done("which", task="A yes from a number that several patients share: whose visit is it?")
     waiting = [visit for visit in asked if visit.confirmed_at is None]
     if len(waiting) > 1:
-        return _Done("read", task="A yes to texts about several visits: which of them is it?")
+        return _Done("which", task="A yes to texts about several visits: which of them is it?")
     if not waiting:
         outbox.answered(session, call, asked[0])  # said twice, or to an instruction
         return _Done("confirmed", asked[0].id)

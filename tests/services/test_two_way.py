@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from scheduler.models import Appointment, InboundText, OptOut, Patient, Task
-from scheduler.services import two_way
+from scheduler.services import two_way, visit_day
 from scheduler.services.two_way import Incoming
 from tests.clinic import Clinic
 from tests.desk import book as book_for
@@ -154,6 +155,33 @@ def test_a_yes_that_may_mean_two_visits_is_a_task_that_says_why(engine: Engine) 
     assert "several patients share" in task.title
     assert "Ana Example, Leo Example" in task.detail
     assert task.patient_id is None
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_yes_days_after_the_text_of_another_who_shares_the_number_confirms_nobody(
+    engine: Engine,
+    shared: bool,  # noqa: FBT001
+) -> None:
+    """No text says whose visit it is: the yes to the last one may be for the one before, which nobody has answered."""
+    clinic = open_postroom(engine)
+    names = ("Ana Example", "Leo Example")
+    people = [clinic.patient(name=name, **({} if shared or name[0] == "A" else {"contacts": []})) for name in names]
+    first = book(clinic, "session", "2030-03-07 09:00", patient_id=people[0])
+    remind(clinic, "remind_72h")
+    due = clinic.at("2030-03-05 09:00")
+    second = book(clinic, "session", "2030-03-08 09:00", patient_id=people[1])
+    for letter in claim(clinic, due):
+        assert begin(clinic, letter, due)
+        settle(clinic, letter, due)
+    said = text(clinic, "yes", now=due)
+    assert [confirmed(clinic, visit) for visit in (first, second)] == [not shared, False]
+    assert ("can't tell which appointment" in said) is shared
+    if shared:
+        (task,) = rows(clinic, Task, Task.kind == "text_reply")
+        assert "several patients share" in task.title
+        clinic.do(lambda s, c: visit_day.confirm(s, c, first), now=due)  # by its link, which is its own
+        assert "is confirmed" in text(clinic, "yes", now=due)
+        assert confirmed(clinic, second), "nobody else's waits"
 
 
 def test_anything_else_is_read_by_a_person_and_answered_once_a_day(engine: Engine) -> None:
