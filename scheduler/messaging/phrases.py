@@ -112,12 +112,20 @@ def _clock(tag: str, clock: time) -> str:
 
 @lru_cache(maxsize=2048)
 def _by_skeleton(tag: str, skeleton: str, day: date) -> str:
-    return str(format_skeleton(skeleton, datetime.combine(day, time(12)), locale=tag))
+    said = str(format_skeleton(skeleton, datetime.combine(day, time(12)), locale=tag))
+    return said.replace(format_date(day, "EEE", locale=tag), _weekday(tag, "EEE", day), 1)
 
 
 @lru_cache(maxsize=256)
 def _weekday(tag: str, pattern: str, day: date) -> str:
-    return format_date(day, pattern, locale=tag)
+    said = format_date(day, pattern, locale=tag)
+    # In Spanish "mar" is Tuesday, and March.
+    return format_date(day, "EEEE", locale=tag) if said in _short_months(tag) else said
+
+
+@lru_cache(maxsize=64)
+def _short_months(tag: str) -> frozenset[str]:
+    return frozenset(Locale.parse(tag).months["format"]["abbreviated"].values())
 
 
 @lru_cache(maxsize=2048)
