@@ -24,7 +24,7 @@ from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services import appointments, courses, message_rules
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
-from scheduler.services.outbox.scene import MERGED_WITHIN, Scene
+from scheduler.services.outbox.scene import MERGED_WITHIN, Scene, is_texted_instruction
 from scheduler.services.outbox.texts import in_a_call, in_words
 from scheduler.services.outbox.writing import Batch, rows_of
 from scheduler.services.patient_links import Links
@@ -127,7 +127,7 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
         if message.merged_into is not None:
             yield _shown(scene, message, note=_host(messages, message))
             continue
-        then = replace(scene, call=replace(scene.call, now=due), waiting=_waiting(messages, message, due))
+        then = _at(scene, messages, message, due)
         judgement = judge(then, message)
         match judgement:
             case PutOff(until=until) if put_off < _MOST_PUT_OFF:
@@ -139,6 +139,7 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
                 body = f"{text.body}\n[1] {in_a_call(letter, due).words}" if channel == VOICE else text.body
                 note = "" if channel == message.channel else f"by {channel}: no more texts, or none at all"
                 message.channel = channel
+                _say_once(messages, message)
                 shown = _shown(scene, message, note=note)
                 if channel == "sms":
                     shown = replace(shown, septets=septets(body), segments=segments(body))
@@ -150,17 +151,27 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
                 yield _shown(scene, message)
 
 
-def _waiting(messages: Sequence[Message], host: Message, now: datetime) -> dict[UUID, list[Message]]:
-    """What is due soon and might be said by the host."""
+def _at(scene: Scene, messages: Sequence[Message], host: Message, now: datetime) -> Scene:
+    """The scene at that moment, with what might be said by the host, and the instructions for which texts are kept."""
     soon = [
         message
         for message in sorted(messages, key=lambda each: each.due_at)
-        if message is not host
-        and message.status == "pending"
-        and message.context["merges"]
-        and now < message.due_at <= now + MERGED_WITHIN
+        if message is not host and message.status == "pending" and now < message.due_at <= now + MERGED_WITHIN
     ]
-    return {host.patient_id: soon}
+    return replace(
+        scene,
+        call=replace(scene.call, now=now),
+        waiting={host.patient_id: [each for each in soon if each.context["merges"]]},
+        instructions={host.patient_id: [each for each in soon if is_texted_instruction(each, now)]},
+    )
+
+
+def _say_once(messages: Sequence[Message], said: Message) -> None:
+    """The rung of the ladder that would say the same over the channel that was taken has nothing more to say."""
+    rung = said.appointment_id, f"{said.rule}+{said.channel}"
+    for message in messages:
+        if (message.appointment_id, message.rule) == rung and message.status == "pending":
+            message.status, message.reason, message.merged_into = "suppressed", "merged", said.id
 
 
 def _host(messages: Sequence[Message], merged: Message) -> str:

@@ -20,7 +20,7 @@ from scheduler.services.outbox import in_words
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.desk import book
-from tests.postroom import cancel, claim, messages, only, open_postroom, set_state
+from tests.postroom import begin, cancel, claim, messages, only, open_postroom, set_state, settle
 
 MONDAY = "2030-03-11 09:00"
 
@@ -81,6 +81,24 @@ class TestPreview:
         with pytest.raises(Invalid) as caught:
             foreseen(clinic, visit, [rule | {"kind": "x"}, rule | {"only": {"visit_types": ["nope"]}, "side": "up"}])
         assert {fault.pointer for fault in caught.value.faults} >= {"/rules/0/kind", "/rules/1/side"}
+
+    def test_is_what_then_leaves_when_the_last_text_of_a_day_is_kept_for_an_instruction(self, engine: Engine) -> None:
+        clinic = open_postroom(engine, caps={"per_day": 1})
+        named = {rule["key"]: rule for rule in shipped.message_rules()}
+        morning = named["remind_24h"] | {"only": {}, "yields": {"to": ["rescheduled"], "minutes": 60}}
+        clinic.do(lambda s, c: message_rules.change(s, c, [morning, named["night_before"], named["rescheduled"]]))
+        visit = book(clinic, clinic.patient(), "fasted", MONDAY).id
+        found = [each for each in foreseen(clinic, visit).values() if each.status == "pending" and each.body]
+        left = []
+        for each in found:
+            for letter in claim(clinic, each.due_at):
+                assert begin(clinic, letter, each.due_at)
+                assert settle(clinic, letter, each.due_at)
+                left.append((letter.kind, letter.channel, in_words(letter, each.due_at).body))
+        assert [(each.kind, each.channel, each.body) for each in found] == left
+        assert [(kind, channel) for kind, channel, _ in left] == [
+            ("remind_24h", "email"), ("night_before", "sms"), ("night_before", "email"),
+        ]  # fmt: skip
 
     def test_asks_for_one_thing(self, clinic: Clinic) -> None:
         with pytest.raises(Invalid):

@@ -312,9 +312,15 @@ def _beside(
             merged[row.merged_into].append(row)
         elif row.context.get("merges"):
             waiting[row.patient_id].append(row)
-        elif row.context.get("class") == "instruction" and row.channel in COUNTED and row.due_at > call.now:
+        elif is_texted_instruction(row, call.now):
             instructions[row.patient_id].append(row)
     return merged, waiting, instructions
+
+
+def is_texted_instruction(message: Message, now: datetime) -> bool:
+    """Whether a message that is due soon is one for which a text is kept."""
+    is_instruction = message.context.get("class") == "instruction"
+    return is_instruction and message.channel in COUNTED and message.due_at > now
 
 
 def _may_be_said_by_another(message: Message, now: datetime) -> bool:
