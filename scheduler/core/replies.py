@@ -21,10 +21,13 @@ _STOP: dict[str, tuple[str, ...]] = {
     "en": (
         "stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "opt out",
         "remove me", "no more texts", "no more messages", "leave me alone", "do not text me",
+        "don t text me", "dont text me",
     ),
     "es": (
         "alto", "parar", "pare", "para", "baja", "cancelar", "detener", "salir", "terminar", "revocar", "no mas",
         "no mas mensajes", "no quiero mas mensajes", "no me escriban", "no me escriban mas", "dejen de escribirme",
+        "basta", "basta ya", "no me manden mensajes", "no me manden mas mensajes", "no me envien mensajes",
+        "no me envien mas mensajes",
         "dar de baja", "deme de baja", "denme de baja", "darme de baja", "quiero darme de baja", "quiero la baja",
     ),
 }  # fmt: skip

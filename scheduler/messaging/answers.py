@@ -9,7 +9,7 @@ from scheduler.messaging.gsm7 import LIMIT, septets, to_gsm7
 from scheduler.messaging.render import locale_chain, shipped_locales, words_of
 
 #: Every answer there is; each is `answer_<kind>` among a language's words.
-KINDS = ("stopped", "stopped_class", "started", "help", "confirmed", "which", "read")
+KINDS = ("stopped", "stopped_visit", "stopped_class", "started", "help", "confirmed", "which", "read")
 _SENDER_AT = (40, 20, 11)
 
 

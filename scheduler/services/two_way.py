@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.errors import SchedulingError
+from scheduler.core.errors import NotFound, SchedulingError
 from scheduler.core.oneline import one_line
 from scheduler.core.policies import Messaging
 from scheduler.core.replies import Reply, meaning
@@ -60,7 +60,12 @@ def who_knows(session: Session, number: str) -> list[UUID]:
 
 
 def receive(session: Session, call: Call, incoming: Incoming) -> str:
-    """Act on one text; what is to be texted back, or nothing. The same text again changes nothing and says the same."""
+    """Act on one text; what is to be texted back, or nothing. The same text again changes nothing and says the same.
+
+    Raises NotFound for an organization that is none.
+    """
+    if session.get(Organization, call.organization_id) is None:
+        raise NotFound("There is no such organization.")
     reply = meaning(incoming.body)
     made = _claim(session, call, incoming, reply)
     if made is None:
@@ -104,9 +109,10 @@ def _stop(session: Session, call: Call, incoming: Incoming, reply: Reply) -> _Do
     opt_outs.close(session, call, number, last or opt_outs.ALL, source)
     if last is None:
         opt_outs.record_stop(session, call, number, manners.basis, source)
-    task = "A patient texted to cancel: the texts are stopped, the visit still stands" if reply.ask else None
+    task = "A patient stopped the texts, and may mean a visit: it still stands" if reply.ask else None
     # One confirmation is all that the rules allow.
-    return _Done(None if opt_outs.ALL in before else "stopped_class" if last else "stopped", task=task)
+    stopped = "stopped_visit" if reply.ask else "stopped"
+    return _Done(None if opt_outs.ALL in before else "stopped_class" if last else stopped, task=task)
 
 
 def _start(session: Session, call: Call, incoming: Incoming, _reply: Reply) -> _Done:
@@ -199,7 +205,7 @@ def _said(session: Session, call: Call, incoming: Incoming, reply: Reply, kind: 
     """The answer in words. A number that is closed gets none but the confirmation that it is, and help when asked."""
     number = incoming.number
     shut = _is_shut(session, call, number)
-    if kind is None or (shut and kind not in {"stopped", "help"}):
+    if kind is None or (shut and kind not in {"stopped", "stopped_visit", "help"}):
         return ""
     if kind == "read" and _told_since(session, call, number, call.now - _TOLD_AGAIN):
         return ""

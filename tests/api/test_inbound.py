@@ -117,6 +117,7 @@ def test_who_has_not_signed_is_not_heard(client: FlaskClient, clinic: Clinic) ->
                           content_type="application/x-www-form-urlencoded")  # fmt: skip
     assert_problem(doubled, 401, "unauthorized")
     assert_problem(client.post("/v1/inbound/sms/nobody", data=form), 404, "not_found")
+    assert_problem(twilio(client, elsewhere, form), 404, "not_found")
     assert rows(clinic, InboundText) == rows(clinic, OptOut) == []
 
 

@@ -14,6 +14,7 @@ STOPS = (
     "unsuscribe", "S.T.O.P.", "s t o p", "stop stop STOP", "STOP " * 400, "S\u200bT\u200bO\u200bP",
     "\u202eSTOP", "\uff33\uff34\uff2f\uff30",
     "Para", "darme de baja", "Quiero darme de baja, por favor", "no quiero más mensajes", "Leave me alone!",
+    "don't text me", "\u00a1Basta ya!", "Por favor, no me manden m\u00e1s mensajes",
 )  # fmt: skip
 
 

@@ -102,10 +102,10 @@ def test_cancel_is_an_opt_out_and_a_task_and_the_visit_stands(engine: Engine) ->
     clinic = open_postroom(engine)
     visit = book(clinic, "session", "2030-03-06 09:00")
     remind(clinic, "remind_72h")
-    text(clinic, "CANCEL")
+    assert "This cancels no visit: please call us for that." in text(clinic, "CANCEL")
     assert rows(clinic, Appointment)[0].status == "booked"
     (task,) = rows(clinic, Task, Task.kind == "text_reply")
-    assert "the visit still stands" in task.title
+    assert task.title == "A patient stopped the texts, and may mean a visit: it still stands"
     assert [row.message_class for row in rows(clinic, OptOut)] == ["*"]
     assert visit
 
