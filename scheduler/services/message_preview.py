@@ -24,7 +24,7 @@ from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services import appointments, courses, message_rules
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
-from scheduler.services.outbox.scene import MERGED_WITHIN, Scene, is_texted_instruction
+from scheduler.services.outbox.scene import FASTING, MERGED_WITHIN, WEEK, Scene, is_texted_instruction
 from scheduler.services.outbox.texts import in_a_call, in_words
 from scheduler.services.outbox.writing import Batch, rows_of
 from scheduler.services.patient_links import Links
@@ -153,16 +153,18 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
 
 def _at(scene: Scene, messages: Sequence[Message], host: Message, now: datetime) -> Scene:
     """The scene at that moment, with what might be said by the host, and the instructions for which texts are kept."""
-    soon = [
+    ahead = [
         message
         for message in sorted(messages, key=lambda each: each.due_at)
-        if message is not host and message.status == "pending" and now < message.due_at <= now + MERGED_WITHIN
+        if message is not host and message.status == "pending" and now < message.due_at <= now + WEEK
     ]
+    soon = [each for each in ahead if each.due_at <= now + MERGED_WITHIN]
     return replace(
         scene,
         call=replace(scene.call, now=now),
-        waiting={host.patient_id: [each for each in soon if each.context["merges"]]},
-        instructions={host.patient_id: [each for each in soon if is_texted_instruction(each, now)]},
+        foresees=True,
+        waiting={host.patient_id: [each for each in soon if each.context["merges"] or each.kind in FASTING]},
+        instructions={host.patient_id: [each for each in ahead if is_texted_instruction(each, now)]},
     )
 
 

@@ -70,6 +70,27 @@ def test_by_which_channel(
     assert (found.channel, found.reason) == (channel, reason)
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept", "fits"),
+    [
+        ([], [1, 3, 5], False),
+        ([], [3, 5], True),
+        ([-1], [3, 5], False),
+        ([-1], [5, 6], True),  # the text of yesterday is of no week with the last one
+        ([-2, -4], [3], True),
+        ([-2, -3], [3], False),
+        ([], [7, 8, 9], True),
+    ],
+)
+def test_a_text_is_left_for_each_instruction_of_the_coming_week(
+    sent: list[int], kept: list[int], *, fits: bool
+) -> None:
+    days = [MONDAY + timedelta(days=offset) for offset in (*sent, *kept)]
+    assert below(Caps(None, 3), days, MONDAY) is fits
+    found = route(LAST_WORD, BOTH, "exemption", EXEMPTION, days[: len(sent)], MONDAY, days[len(sent) :])
+    assert found.channel == ("sms" if fits else "email")
+
+
 SENDABLES = st.sampled_from([REMINDER, LAST_WORD, INSTRUCTION, NEWS])
 
 

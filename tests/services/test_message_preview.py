@@ -85,7 +85,8 @@ class TestPreview:
     def test_is_what_then_leaves_when_the_last_text_of_a_day_is_kept_for_an_instruction(self, engine: Engine) -> None:
         clinic = open_postroom(engine, caps={"per_day": 1})
         named = {rule["key"]: rule for rule in shipped.message_rules()}
-        morning = named["remind_24h"] | {"only": {}, "yields": {"to": ["rescheduled"], "minutes": 60}}
+        plain = {name: value for name, value in named["remind_24h"].items() if name != "escalate"}  # no word on eating
+        morning = plain | {"only": {}, "yields": {"to": ["rescheduled"], "minutes": 60}}
         clinic.do(lambda s, c: message_rules.change(s, c, [morning, named["night_before"], named["rescheduled"]]))
         visit = book(clinic, clinic.patient(), "fasted", MONDAY).id
         found = [each for each in foreseen(clinic, visit).values() if each.status == "pending" and each.body]
@@ -99,6 +100,12 @@ class TestPreview:
         assert [(kind, channel) for kind, channel, _ in left] == [
             ("remind_24h", "email"), ("night_before", "sms"), ("night_before", "email"),
         ]  # fmt: skip
+
+    def test_takes_the_visit_to_have_been(self, clinic: Clinic) -> None:
+        visit = book(clinic, clinic.patient(), "fasted", MONDAY).id
+        found = foreseen(clinic, visit)
+        for rule, when in (("d_instructions", "2030-03-11 11:00"), ("next_day_scale", "2030-03-12 11:00")):
+            assert (found[rule].due_at, bool(found[rule].body)) == (clinic.at(when), True)
 
     def test_asks_for_one_thing(self, clinic: Clinic) -> None:
         with pytest.raises(Invalid):

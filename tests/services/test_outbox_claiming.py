@@ -295,6 +295,24 @@ class TestCaps:
                 assert settle(clinic, letter, clinic.at(when))
         assert told == {"remind_24h": "email", "night_before": "sms"}
 
+    def test_the_word_on_eating_has_the_first_claim_on_the_texts_of_a_week(
+        self, engine: Engine, patient_values: dict[str, Any]
+    ) -> None:
+        """Reminders of three talks would take the three texts, and leave none for Thursday evening."""
+        clinic = open_postroom(engine, basis="exemption")
+        patient = clinic.patient(**patient_values)
+        for day in (11, 12, 13):
+            book(clinic, patient, "session", f"2030-03-{day} 14:00")
+        book(clinic, patient, "fasted", "2030-03-15 09:00")
+        told = []
+        for when in ("2030-03-10 14:00", "2030-03-11 14:00", "2030-03-12 14:00", "2030-03-14 18:00"):
+            for letter in claim(clinic, clinic.at(when)):
+                assert begin(clinic, letter, clinic.at(when))
+                assert settle(clinic, letter, clinic.at(when))
+                if letter.kind in {"remind_24h", "night_before"}:
+                    told.append(letter.channel)
+        assert told == ["sms", "sms", "email", "sms"]
+
     def test_without_another_way_the_law_silences_and_the_clinics_own_cap_does_not(self, engine: Engine) -> None:
         contacts = [{"channel": "sms", "value": "+12025550123"}]
         for basis, sent in (("exemption", 1), ("consent", 2)):

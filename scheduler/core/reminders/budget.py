@@ -2,7 +2,8 @@
 
 Under the exemption only a last reminder is a text (47 CFR 64.1200(a)(9)(iv); clinical.md T2): at most one a day and
 three a week, texts and calls together, each of one SMS or a minute. The rest goes by e-mail. A clinic's own cap gives
-way to what a patient must know; the law's gives way to nothing.
+way to what a patient must know; the law's gives way to nothing. What must be done before a visit of the coming days has
+the first claim on the week's texts.
 """
 
 from __future__ import annotations
@@ -36,16 +37,22 @@ class Route(NamedTuple):
     note: str = ""
 
 
+#: A week is seven days, whichever it begins with.
+_WEEK = timedelta(days=6)
+
+
 def below(caps: Caps, days: Iterable[date], today: date) -> bool:
-    """Whether one more text today keeps the caps, after those of `days`; a week is seven days with today."""
+    """Whether one more text today keeps the caps, with those of `days`: sent before, or to be sent on days to come."""
     if not caps.are_set:
         return True
-    sent = list(days)
+    known = list(days)
+    ends = {today, *(day for day in known if today < day <= today + _WEEK)}
 
-    def fits(cap: int | None, since: date) -> bool:
-        return cap is None or sum(since <= day <= today for day in sent) < cap
+    def fits(cap: int | None, back: timedelta) -> bool:
+        weeks = (sum(end - back <= day <= end for day in known) for end in ends if end - back <= today)
+        return cap is None or all(number < cap for number in weeks)
 
-    return fits(caps.per_day, today) and fits(caps.per_week, today - timedelta(days=6))
+    return fits(caps.per_day, timedelta()) and fits(caps.per_week, _WEEK)
 
 
 def route(

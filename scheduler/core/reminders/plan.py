@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from scheduler.core.civil import to_instant, to_local
-from scheduler.core.reminders.ladder import escalates, in_order, reach, rungs, unreached
+from scheduler.core.reminders.ladder import escalates, in_order, instructs, reach, rungs, unreached
 from scheduler.core.reminders.quiet import next_open, previous_close, resting
 from scheduler.core.reminders.values import TASK, Event, Owed, Recipient, Rule, Visit, When, Window
 
@@ -110,6 +110,7 @@ def _owe(rule: Rule, visit: Visit, recipient: Recipient, now: datetime, ready: d
         merges=rule.merges and (rule.kind not in _LAST_WORDS or not (visit.escort or visit.fast_start)),
         channels=in_order(rule.channels, recipient.prefers),
         unless=rule.unless,
+        instructs=rule.cls == "instruction" or instructs(rule, visit),
     )
 
 

@@ -180,7 +180,8 @@ class Owed:
     """One message: due at, useless from `expires_at` on, best there by `arrive_by`.
 
     `suppressed` says why it is not sent, `note` why it moved. It may go by any of `channels`, in that order. `of` is
-    the rule that it follows when nobody has confirmed; `unless` what makes it pointless by then, of PASSING.
+    the rule that it follows when nobody has confirmed; `unless` what makes it pointless by then, of PASSING. One that
+    `instructs` says what is to be done, such as when to stop eating.
     """
 
     rule: str
@@ -197,3 +198,4 @@ class Owed:
     channels: tuple[str, ...] = ()
     unless: frozenset[str] = frozenset()
     of: str = ""
+    instructs: bool = False

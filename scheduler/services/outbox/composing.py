@@ -12,7 +12,7 @@ from scheduler.models import Appointment, Message
 from scheduler.services.outbox.judging import Send, unwanted
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
-from scheduler.services.outbox.scene import HOSTS, Scene, was_of
+from scheduler.services.outbox.scene import HOSTS, SAID_BY_NEWS, Scene, was_of
 from scheduler.services.outbox.telling import CORRECTION
 from scheduler.services.outbox.texts import in_words
 
@@ -45,6 +45,8 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
     # One whose channel is this letter's, that would still be wanted, and that no other letter has taken.
     if other.id in scene.handled or other.merged_into is not None or visit is None:
         return None
+    if not other.context.get("merges") and not _is_of_the_news(scene, message, other):
+        return None
     if other.channel != letter.channel or unwanted(scene, other, visit) is not None:
         return None
     lines = _lines(scene, message, other)
@@ -57,6 +59,12 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
     # A clinic's own text may have no place for it.
     has_room = letter.channel != "sms" or septets(text) <= LIMIT
     return wider if has_room and text != in_words(letter, scene.call.now).body else None
+
+
+def _is_of_the_news(scene: Scene, message: Message, other: Message) -> bool:
+    """Whether it would tell, close to the news that its visit has moved, when to stop eating: so does that."""
+    is_its = (other.appointment_id, other.sequence) == (message.appointment_id, message.sequence)
+    return message.kind == "rescheduled" and is_its and other.due_at <= scene.call.now + SAID_BY_NEWS
 
 
 def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:

@@ -67,7 +67,7 @@ def judge(scene: Scene, message: Message) -> Judgement:
         return Ask() if now < message.expires_at else Drop("suppressed", "too_late")
     if now >= message.expires_at:
         return Drop("expired_unsent", message.reason or "too_late")
-    stays = _stays_until(message, visit, now)
+    stays = None if scene.foresees else _stays_until(message, visit, now)
     if stays is not None:
         return PutOff(min(stays, message.expires_at), UNRECORDED if visit.status == "booked" else None)
     person = scene.person(message.patient_id)

@@ -16,12 +16,14 @@ from scheduler.core.call import Call
 from scheduler.core.civil import to_local
 from scheduler.core.policies import Messaging
 from scheduler.core.reminders.budget import COUNTED, Route, Sendable, route
+from scheduler.core.reminders.values import Class
 from scheduler.core.visit import VisitType
 from scheduler.models import Appointment, ClinicalHold, Course, Location, Message, Organization, Patient
 from scheduler.models.among import among
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
 from scheduler.services.outbox.due import COLUMNS, read
+from scheduler.services.outbox.people import basis_of
 from scheduler.services.outbox.person import Clocks, Now, Person
 from scheduler.services.patient_links import Links
 from scheduler.services.ready import Ready
@@ -90,10 +92,26 @@ _TEXTS = Ready(
     )
 )
 
+#: What is to be texted in the days to come, for whom a week has only so many texts.
+_AHEAD = Ready(
+    select(*COLUMNS).where(
+        _MINE,
+        among(_message.patient_id, "patients"),
+        or_(*(_message.channel == channel for channel in sorted(COUNTED))),
+        _message.status == "pending",
+        _message.due_at > bindparam("since"),
+        _message.due_at <= bindparam("until"),
+        _message.called_off_at.is_(None),
+    )
+)
+
 #: Messages that can say another's as well, and how close the two must be.
 HOSTS = frozenset({"booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"})
 MERGED_WITHIN = timedelta(hours=12)
-_WEEK = timedelta(days=8)  # seven local days, wherever the day begins
+#: The word on eating, which the news of a move says as well; what asks whether it was read follows all the same.
+FASTING = frozenset({"remind_24h", "night_before"})
+SAID_BY_NEWS = timedelta(hours=1)
+WEEK = timedelta(days=8)  # seven local days, wherever the day begins
 
 
 @dataclass
@@ -118,6 +136,8 @@ class Scene:
     own: Mapping[str, Mapping[str, Mapping[str, str]]]
     merged: Mapping[UUID, Sequence[Message]]
     waiting: Mapping[UUID, Sequence[Message]]
+    #: Whether visits ahead are taken to have been as planned, once their time is over.
+    foresees: bool = False
     #: How links are written; None where messages carry none.
     links: Links | None = None
     #: What has its own letter in this batch, and so is nobody else's line.
@@ -143,6 +163,11 @@ class Scene:
         # Whoever may be under a cap: their texts are counted, and some are kept for instructions.
         capped = set(patients) if _has_caps(manners, patients.values()) else set[UUID]()
         merged, waiting, instructions = _beside(session, call, messages, capped)
+        rationed = [
+            key for key in capped if manners.of_patient(basis_of(patients[key], call.now))[1].per_week is not None
+        ]
+        for each in _ahead(session, call, rationed):
+            instructions[each.patient_id].append(each)
         beside = [other for others in (*merged.values(), *waiting.values()) for other in others]
         stops = _stops(session, call, [message for message in messages if message.appointment_id is None])
         about = {message.appointment_id for message in (*messages, *beside) if message.appointment_id}
@@ -232,11 +257,12 @@ class Scene:
         """By which channel the message goes now, by the caps of the patient's own days."""
         context, zone = message.context, here.anybody.time_zone
         days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(message.patient_id, ()))
-        one = Sendable(order, context["class"], bool(context.get("urgent")), bool(context.get("exempt")))
+        cls: Class = "instruction" if _instructs(message) else context["class"]
+        one = Sendable(order, cls, bool(context.get("urgent")), bool(context.get("exempt")))
         soon = self.instructions.get(message.patient_id, ())
         texted = (each for each in soon if person.basis == "consent" or each.context.get("exempt"))
         kept = (to_local(each.due_at, zone).date() for each in texted)
-        return route(one, person.addresses(one.cls), person.basis, person.caps, days, here.today, kept)
+        return route(one, person.addresses(context["class"]), person.basis, person.caps, days, here.today, kept)
 
     def note_text(self, patient_id: UUID) -> None:
         """Count a text that is about to be sent, or a call."""
@@ -310,21 +336,34 @@ def _beside(
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
-        elif row.context.get("merges"):
+        elif row.context.get("merges") or row.kind in FASTING:
             waiting[row.patient_id].append(row)
-        elif is_texted_instruction(row, call.now):
+        if row.merged_into is None and is_texted_instruction(row, call.now):
             instructions[row.patient_id].append(row)
     return merged, waiting, instructions
 
 
 def is_texted_instruction(message: Message, now: datetime) -> bool:
-    """Whether a message that is due soon is one for which a text is kept."""
-    is_instruction = message.context.get("class") == "instruction"
-    return is_instruction and message.channel in COUNTED and message.due_at > now
+    """Whether a message that is still to come is one for which a text is kept."""
+    return _instructs(message) and message.channel in COUNTED and message.due_at > now
+
+
+def _instructs(message: Message) -> bool:
+    """Whether it says what is to be done, also where that is a reminder's word on eating by day."""
+    return bool(message.context.get("instructs", message.context["class"] == "instruction"))
+
+
+def _ahead(session: Session, call: Call, patient_ids: Collection[UUID]) -> list[Message]:
+    """The instructions to be texted to these patients in the coming week, after those that `_beside` finds."""
+    if not patient_ids:
+        return []
+    until = call.now + WEEK
+    asked = {"owner": call.organization_id, "patients": patient_ids, "since": call.now + MERGED_WITHIN, "until": until}
+    return [row for row in read(_AHEAD.rows(session, asked)) if _instructs(row)]
 
 
 def _may_be_said_by_another(message: Message, now: datetime) -> bool:
-    if message.merged_into is None and not message.context.get("merges"):
+    if message.merged_into is None and not message.context.get("merges") and message.kind not in FASTING:
         return False
     is_open = message.status == "pending" and message.called_off_at is None
     return is_open and message.due_at > now - MERGED_WITHIN
@@ -344,7 +383,7 @@ def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[
     asked = {
         "owner": call.organization_id,
         "patients": patient_ids,
-        "since": call.now - _WEEK,
+        "since": call.now - WEEK,
         "now": call.now,
     }
     for patient_id, sent_at in _TEXTS.rows(session, asked):

@@ -161,6 +161,7 @@ def _row(owed: Owed, rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
             "channels": list(owed.channels),
             "unless": sorted(owed.unless),
             "merges": owed.merges,
+            "instructs": owed.instructs,
             "exempt": rule.exempt,
             "gap_minutes": rule.when.window.gap_minutes if rule.when.window else 0,
             "note": owed.note,
