@@ -1,7 +1,7 @@
 """Calendar feeds of practitioners, rooms, devices and patients: made, ended, and what they show. Writes no calendar.
 
 The address is the key: whoever has it may look until it is revoked. A patient's own feed shows every visit; anybody
-else's shows the time that the resource itself serves. No event names a patient.
+else's shows the time that the resource itself serves. No event names a patient; a patient's are in their language.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.calendar_entry import OFF, Entry
 from scheduler.core.call import Call
 from scheduler.core.errors import NotFound
+from scheduler.core.visit import called
 from scheduler.messaging.render import neutral
 from scheduler.models import (
     Appointment,
@@ -26,6 +27,7 @@ from scheduler.models import (
     Location,
     Occupancy,
     Organization,
+    Patient,
     Resource,
     VisitTypeRow,
     new_id,
@@ -127,6 +129,8 @@ def show(session: Session, call: Call, row: CalendarFeed) -> Shown:
     """What the feed shows now: a constant number of statements, whatever it holds."""
     resource = session.get_one(Resource, (call.organization_id, row.resource_id))
     organization = session.get_one(Organization, call.organization_id)
+    patient = session.get_one(Patient, (call.organization_id, resource.id)) if resource.kind == "patient" else None
+    locales = [*filter(None, (patient.locale if patient else None, organization.default_locale))]
     window = call.now - _BACK, call.now + _AHEAD
     own = resource.kind == "patient"
     parts = None if own else _served(session, call, resource.id, window)
@@ -140,7 +144,7 @@ def show(session: Session, call: Call, row: CalendarFeed) -> Shown:
             each,
             title=each.inner_name
             if row.titles == "visit_type"
-            else neutral(each.public_name, [organization.default_locale]),
+            else neutral(called(each.public_name, each.public_names or {}, locales), locales),
             place=each.address,
             stamp=changed.get(each.id, each.created_at),
             part=(start, end),
@@ -185,6 +189,7 @@ def _columns() -> Any:
             Appointment.time_zone,
             Appointment.created_at,
             public.as_string().label("public_name"),
+            VisitTypeRow.definition["public_names"].label("public_names"),
             inner.as_string().label("inner_name"),
             Location.address,
         )

@@ -65,6 +65,22 @@ def test_a_visit_through_its_life(alice: Person, client: FlaskClient, where: str
         assert (off.uid.value, off.sequence.value, off.status.value) == (event.uid.value, "2", "CANCELLED")
 
 
+def test_a_patients_own_is_in_their_language(alice: Person, client: FlaskClient) -> None:
+    booked = visit(alice, staffed(alice))
+    (kind,) = alice.get("/v1/visit-types").json["items"]
+    known = alice.get(f"/v1/visit-types/{kind['id']}")
+    named = alice.patch(
+        known.request.path, json={"public_names": {"es": "Cita"}}, headers={"If-Match": known.headers["ETag"]}
+    )
+    assert named.status_code == 200, named.text
+    read = alice.get(f"/v1/patients/{booked['patient_id']}")
+    spanish = alice.patch(read.request.path, json={"locale": "es-MX"}, headers={"If-Match": read.headers["ETag"]})
+    assert spanish.status_code == 200, spanish.text
+    (therapist,) = {each["resource_id"] for each in booked["participants"] if each["kind"] == "practitioner"}
+    titles = [events(client.get(feed(alice, each)))[0].summary.value for each in (booked["patient_id"], therapist)]
+    assert titles == ["Cita", "Visit"]
+
+
 def test_only_what_concerns_the_resource_is_shown(alice: Person, client: FlaskClient, where: str) -> None:
     booked = visit(alice, where)
     another = made(alice, "/v1/practitioners", name="Another")

@@ -15,6 +15,7 @@ from scheduler.core.visit.values import (
     VisitTask,
     VisitType,
     barring,
+    called,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "VisitTask",
     "VisitType",
     "barring",
+    "called",
     "parse_visit_type",
     "read_gates",
 ]

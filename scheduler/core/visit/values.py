@@ -5,7 +5,7 @@ Nothing is read or judged here: documents are read in `reading`, the legal floor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -212,8 +212,7 @@ class VisitType:
 
     def called(self, locales: Sequence[str]) -> str:
         """What patients of these locales, the first one first, are told that it is."""
-        languages = [tag.replace("_", "-").partition("-")[0].lower() for tag in locales]
-        return dict(self.public_names).get(languages[0], self.public_name) if languages else self.public_name
+        return called(self.public_name, dict(self.public_names), locales)
 
     def gated(self, gates: Sequence[SessionGate]) -> VisitType:
         """The visit with these gates before it as well, such as those of its step of a protocol."""
@@ -275,3 +274,9 @@ class VisitType:
         planned = sum(segment.minutes for segment in watch)
         first_device = self.observation is not None and self.observation.anchor == "first_device"
         return planned + (dose.minutes if dose is not None and first_device else 0)
+
+
+def called(name: str, names: Mapping[str, str], locales: Sequence[str]) -> str:
+    """The name that a visit has in the language of the first of these locales, or else its own."""
+    languages = [tag.replace("_", "-").partition("-")[0].lower() for tag in locales]
+    return names.get(languages[0], name) if languages else name
