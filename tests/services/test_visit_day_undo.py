@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.errors import IllegalTransition
 from scheduler.models import Appointment, Message, Task
-from scheduler.services import absences, booking
+from scheduler.services import absences, booking, disruptions
 from scheduler.services.visit_day import DayView, Waiver
 from tests.clinic import Clinic
-from tests.desk import overlaps, wanted
+from tests.desk import count, overlaps, wanted
+from tests.services.test_plans_join_groups import join, sound, therapists, with_circles
 from tests.ward import (
     FIT,
     READY,
@@ -253,3 +255,20 @@ class TestMessages:
                 message.status = "sent"
         move(ward, "undo", visit)
         assert self.left(ward, visit)["rescheduled"] == "pending"
+
+
+def test_to_undo_who_leads_a_group_is_no_news_to_its_patients(engine: Engine) -> None:
+    """They stayed at their time in any case: their calendars and their messages are left alone."""
+    clinic = with_circles(engine, 2)
+    group = [join(clinic) for _ in range(2)]
+    [who] = therapists(clinic, group[0])
+    day = clinic.at("2030-03-06 00:00")
+    found = clinic.do(lambda s, c: disruptions.offer(s, c, who, day, day + timedelta(days=1), "ill"))
+    done = clinic.do(lambda s, c: disruptions.accept(s, c, found.token, everything=True))
+    clinic.do(lambda s, c: absences.remove(s, c, done.absence_id, 1))
+    messages = count(clinic, Message)
+    for each in group:
+        back = move(clinic, "undo", each.id)
+        assert (back.row.starts_at, back.row.sequence) == (each.row.starts_at, 0)
+    assert count(clinic, Message) == messages
+    sound(clinic)

@@ -59,10 +59,13 @@ def undo(
     row = locked(session, call, appointment_id, revision)
     last = _last_move(session, call, row)
     before = snapshot(row)
+    moves = last.action == "reschedule" and datetime.fromisoformat(last.before["start"]) != row.starts_at
+    is_news = last.action in _TOLD and (moves or last.action != "reschedule")  # whoever serves is none to the patient
     if last.action == "reschedule":
         groups.leave(session, call, row, towards=datetime.fromisoformat(last.before["start"]))
     found = _found_again(session, call, row, last)
     _restore(session, call, row, last)
+    row.sequence += int(is_news)
     if found is not None:
         place(row, replace(found.wanted, pins=found.pins), found.found)
         settle(session, call, [(row, found.found)], freed=resources_of(session, call, row.id))
@@ -72,9 +75,9 @@ def undo(
     session.flush()
     if last.action == "fulfill":  # nobody who went away meanwhile was missed
         absences.missed(session, call, {row.id}, Span(row.starts_at, row.ends_at))
-    if last.action in _TOLD:
+    if is_news:
         _tell_anew(session, call, row, last)
-    visit_tasks.settle(session, call, row, moved=last.action == "reschedule")
+    visit_tasks.settle(session, call, row, moved=moves)
     gates.not_reached(session, call, row)
     late_doses.settle(session, call, row)
     audit.note(
@@ -188,8 +191,6 @@ def _restore(session: Session, call: Call, row: Appointment, last: _Last) -> Non
         value = last.before[name]
         setattr(row, name, datetime.fromisoformat(value) if value else None)
     row.outcome_reason = row.cancelled_by = row.cancel_reason = row.cancel_category = None
-    if last.action in _TOLD:
-        row.sequence += 1
 
 
 def _tell_anew(session: Session, call: Call, row: Appointment, last: _Last) -> None:
