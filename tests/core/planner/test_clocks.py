@@ -14,6 +14,8 @@ from scheduler.core.civil import day_bounds, to_instant, to_local
 from scheduler.core.errors import LocalTimeFault
 from scheduler.core.planner import Grid, Problem, Window, plan, verify
 from scheduler.core.planner.grid import NOWHERE, calendar_of
+from scheduler.core.planner.leaves import RangeMinimum
+from scheduler.core.planner.planes import Points
 from tests.core.planner.handmade import DAY, course, each, leaf, main, read
 from tests.core.planner.instances import grid, starts
 
@@ -50,6 +52,25 @@ def test_a_window_is_elapsed_across_the_change(zone: str, turn: date, longer: in
     assert read(problem, found) == {"dose": "0 12:00", "talk": f"1 {noon // 60:02}:{noon % 60:02}"}
     assert found is not None
     assert verify(problem, found) == []
+
+
+def test_an_hour_that_the_clocks_leave_out_makes_no_table_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row has no slot on that day: taken for one, a talk of the same day might begin anywhere before."""
+    longest: list[int] = []
+
+    class Counting(RangeMinimum):
+        def __init__(self, points: Points, most: int) -> None:
+            longest.append(most)
+            super().__init__(points, most)
+
+    monkeypatch.setattr("scheduler.core.planner.leaves.RangeMinimum", Counting)
+    for turn in (date(2030, 3, 10), date(2030, 5, 10)):
+        where = grid(NEW_YORK, turn - timedelta(days=20), 60, 30)
+        always = each(range(60), *range(24), where=where)
+        talk = leaf("talk", always, Window(DAY, 2 * DAY, 3 * DAY, "end"), same_day=True)
+        assert plan(course(main("dose", always, leaf=talk), grid=where)) is not None
+    assert len(longest) == 4
+    assert len(set(longest)) == 1
 
 
 @pytest.mark.parametrize(("zone", "turn", "longer"), CHANGES)

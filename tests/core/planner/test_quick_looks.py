@@ -229,6 +229,21 @@ def test_what_is_tried_out_has_its_talk_before_the_next_session(
     assert (looked(problem)[1] is not None, plan(problem) is not None) == (lawful, lawful)
 
 
+def test_gaps_in_days_on_which_the_clinic_is_open_are_left_to_the_search() -> None:
+    """Monday and Wednesday: one open day lies between them, where two are asked for."""
+    later = replace(main("b", each([2], 9)), gap=Gap(2, 2, 2, clinic_days=True))
+    problem = handmade.course(main("a", each([0], 9)), later, open_days=0b101)
+    assert (looked(problem)[1], plan(problem)) == (None, None)
+
+
+def test_what_is_not_come_across_soon_is_left_to_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = handmade.course(main("a", each([0], 9)), main("b", each([1], 9), (1, 1, 1)))
+    for patience, found in ((2, True), (1, False)):
+        monkeypatch.setattr("scheduler.core.planner.attempt.PATIENCE", patience)
+        assert (looked(problem)[1] is not None) == found
+    assert plan(problem) is not None
+
+
 def test_a_window_that_is_over_before_the_visit_is_leaves_no_talk() -> None:
     talk = leaf("talk", each([0], 9, 9.5, 10), Window(0, 0, 30, "start"), same_day=True)
     problem = handmade.course(main("a", each([0], 9, 9.5), leaf=talk))
