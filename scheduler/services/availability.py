@@ -250,7 +250,7 @@ def _look(
     kept = () if asked else pins_of(at)  # by a move, too, the old ones stay unless others are named
     narrow = finding and not asked and not kept and kind.visit.group is None
     loaded = look.load(start, end, narrow=narrow, groups_until=max(question.until, end) + SLOT)
-    check_pins(loaded, kind, kept)
+    check_pins(loaded, kind, kept, kept_by="/exclude_appointment")
     return replace(look, wanted=replace(wanted, pins=kept or _pins(question, kind, loaded))), loaded
 
 

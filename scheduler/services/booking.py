@@ -113,6 +113,7 @@ def reschedule(
         start=start,
         disambiguation=disambiguation,
         pins=pins_of(row) if pins is None else pins,
+        pins_kept_by="/pins" if pins is None else None,
         by=by,
         override=override,
         patient_region=patient_region or row.patient_region,
@@ -136,8 +137,7 @@ def reschedule(
     row.sequence += int(moves)
     row.moves = {**row.moves, by: row.moves.get(by, 0) + int(moves)}
     overrides.record(session, call, row, override, lifted | (found.lifted.rules if found.lifted else frozenset()))
-    freed = resources_of(session, call, row.id)
-    serving = settle(session, call, [(row, found)], freed=freed)
+    serving = settle(session, call, [(row, found)], freed=resources_of(session, call, row.id))
     if wanted.pencilled:
         row.pencilled_until = pencilled_until(session, call, row)
     tell_moved(session, call, row, before, moves=moves, reason=reason, by=by, category=category)

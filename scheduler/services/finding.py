@@ -68,6 +68,8 @@ class Wanted:
     start: datetime
     disambiguation: Disambiguation | None = None
     pins: tuple[Pin, ...] = ()
+    #: Where the fault lies with pins that were not asked for now, but are those of a visit that moves.
+    pins_kept_by: str | None = None
     course_session_id: UUID | None = None
     note: str = ""
     #: Who asks: patients may have a lead time and a horizon of their own.
@@ -144,7 +146,7 @@ def find(
     local, starts_at = whole(search.when, search.check_pins)
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
         loaded = search.load(wanted.start, wanted.start, narrow=narrow)
-        check_pins(loaded, kind, wanted.pins)
+        check_pins(loaded, kind, wanted.pins, kept_by=wanted.pins_kept_by)
         slot, clinic = loaded.site.timeline.slot(starts_at), search.clinic(loaded)
         found = search.place(loaded, clinic, slot, search.joinable(loaded))
         if found is not None:
@@ -213,7 +215,8 @@ class Search:
     def check_pins(self) -> None:
         """Raises Invalid for pins that nobody there could keep."""
         if self.wanted.pins:
-            check_pins(self.load(self.wanted.start, self.wanted.start), self.kind, self.wanted.pins)
+            loaded = self.load(self.wanted.start, self.wanted.start)
+            check_pins(loaded, self.kind, self.wanted.pins, kept_by=self.wanted.pins_kept_by)
 
     def load(
         self,

@@ -29,7 +29,7 @@ def objections(session: Session, call: Call, wanted: Wanted) -> None:
     together(
         lambda: check_start(session, call, where, start, wanted.disambiguation),
         lambda: check_region(session, call, code, wanted.patient_region),
-        lambda: check_pins_at(session, call, code, where, start, wanted.pins),
+        lambda: check_pins_at(session, call, code, where, start, wanted.pins, kept_by=wanted.pins_kept_by),
     )
 
 
@@ -83,36 +83,59 @@ def check_new_region(session: Session, call: Call, appointment_id: UUID, patient
 
 
 def check_pins_at(
-    session: Session, call: Call, visit_type: str, location_id: UUID, when: datetime, pins: Sequence[Pin]
+    session: Session,
+    call: Call,
+    visit_type: str,
+    location_id: UUID,
+    when: datetime,
+    pins: Sequence[Pin],
+    *,
+    kept_by: str | None = None,
 ) -> None:
     """Raises NotFound or Invalid for pins that nobody at that location could keep."""
     kind = visit_kind(session, call, visit_type)
 
     def there() -> None:
         if pins:
-            check_pins(load(session, call, location_id=location_id, start=when, end=when), kind, pins)
+            loaded = load(session, call, location_id=location_id, start=when, end=when)
+            check_pins(loaded, kind, pins, kept_by=kept_by)
 
-    together(lambda: check_needs(kind, pins), there)
+    together(lambda: _check_needs(kind, pins, kept_by), there)
 
 
-def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin]) -> None:
-    """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location."""
+def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin], *, kept_by: str | None = None) -> None:
+    """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location.
+
+    `kept_by` is where the fault lies with pins that a visit has and that were not sent.
+    """
     faults = [
-        Fault(f"/pins/{index}/resource_id", "unknown_resource", "There is no such resource at this location.")
+        Fault(
+            kept_by or f"/pins/{index}/resource_id",
+            "unknown_resource",
+            _said("There is no such resource at this location.", pin, kept_by),
+        )
         for index, pin in enumerate(pins)
         if pin.selector in kind.demand.selectors and pin.resource_id not in loaded.site.calendars
     ]
-    together(lambda: check_needs(kind, pins), lambda: refuse(faults))
+    together(lambda: _check_needs(kind, pins, kept_by), lambda: refuse(faults))
 
 
-def check_needs(kind: Kind, pins: Sequence[Pin]) -> None:
+def _check_needs(kind: Kind, pins: Sequence[Pin], kept_by: str | None) -> None:
     """Raises Invalid for a pin that the visit type has no need for, wherever it takes place."""
     refuse(
         [
             Fault(
-                f"/pins/{index}", "no_such_need", f"This visit type has no need for {pin.selector.replace(':', ' ')}."
+                kept_by or f"/pins/{index}",
+                "no_such_need",
+                _said(f"This visit type has no need for {pin.selector.replace(':', ' ')}.", pin, kept_by),
             )
             for index, pin in enumerate(pins)
             if pin.selector not in kind.demand.selectors
         ]
     )
+
+
+def _said(what: str, pin: Pin, kept_by: str | None) -> str:
+    if kept_by is None:
+        return what
+    return f"{what} The visit was booked with {pin.resource_id} by name, and keeps them unless others are named."

@@ -176,6 +176,23 @@ def test_who_was_asked_for_by_name_stays_when_the_visit_moves(alice: Person, whe
     assert alice.post(f"/v1/appointments/{visit}/reschedule", json=renamed).status_code == 200
 
 
+def test_whom_a_visit_keeps_by_name_without_need_is_told_where_it_was_asked(alice: Person, where: str) -> None:
+    """The move names nobody, and the look names the visit alone: neither sent any `pins/0`."""
+    [mine] = [each["id"] for each in alice.get("/v1/practitioners").json["items"]]
+    pins, who = [{"role": "therapist", "resource_id": mine}], patient(alice)
+    visit = made(alice, "/v1/appointments", **BOOKING | {"location_id": where, "patient_id": who, "pins": pins})
+    [talk] = alice.get("/v1/visit-types").json["items"]
+    path, needs = f"/v1/visit-types/{talk['id']}", [{"room_type": "consult", "mode": "exclusive"}]
+    headers = {"If-Match": alice.get(path).headers["ETag"]}
+    segments = {"segments": [{"name": "talk", "minutes": 50, "needs": needs}]}
+    assert alice.patch(path, json=segments, headers=headers).status_code == 200
+    moved = alice.post(f"/v1/appointments/{visit}/reschedule", json={"start": "2030-03-05T13:30:00-05:00"})
+    assert faults(moved) == {("/pins", "no_such_need")}
+    assert mine in moved.text
+    asked = {"visit_type": "talk", "location_id": where, "exclude_appointment": visit, "patient_id": who, **DAYS}
+    assert faults(alice.get("/v1/availability", query_string=asked)) == {("/exclude_appointment", "no_such_need")}
+
+
 def test_what_is_no_device_of_the_visit_is_told(alice: Person, where: str) -> None:
     asked = {"visit_type": "talk", "location_id": where, **DAYS}
     pump = made(alice, "/v1/devices", name="one", location_id=where, device_type="pump", units=1)
