@@ -103,6 +103,8 @@ def _members(refusal: SchedulingError) -> dict[str, Any]:
         return {"errors": [_fault(fault) for fault in refusal.faults]}
     if isinstance(refusal, errors.Refused):
         return {"reasons": [reason(one) for one in refusal.reasons], "alternatives": refusal.alternatives}
+    if isinstance(refusal, errors.LostRace) and refusal.reason is not None:
+        return {"reasons": [reason(refusal.reason)], "alternatives": []}
     if isinstance(refusal, errors.PlanStale):
         return {"plan": refusal.fresh}
     if isinstance(refusal, errors.NoFeasiblePlan):

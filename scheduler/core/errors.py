@@ -188,9 +188,16 @@ class SlotTaken(Refused):
 
 
 class LostRace(SchedulingError):
-    """A resource was taken between looking and locking. `database.transact` tries again; clients rarely see it."""
+    """A resource was taken between looking and locking. `database.transact` tries again; clients rarely see it.
+
+    `reason` says which, and when, where that is known.
+    """
 
     code = "resource_busy"
+
+    def __init__(self, detail: str, *, reason: Reason | None = None) -> None:
+        super().__init__(detail, code=None if reason is None else reason.code)
+        self.reason = reason
 
 
 class IllegalTransition(SchedulingError):

@@ -125,12 +125,17 @@ def still_free(clinic: Clinic, takings: Iterable[Taking]) -> bool:
 
     Rooms that are to be bound late are left out: whether there is a way is found where they are bound.
     """
+    return first_lost(clinic, takings) is None
+
+
+def first_lost(clinic: Clinic, takings: Iterable[Taking]) -> tuple[Taking, int] | None:
+    """The first of those who were chosen that cannot serve, and the slots at which that is so."""
     for taking in takings:
         if taking.pool:
             continue
         calendar = clinic.calendars[taking.resource_id]
-        slots = taking.slots
-        if slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units)):
-            return False
+        missing = taking.slots & ~(calendar.there if taking.units == 0 else calendar.free(taking.units))
+        if missing:
+            return taking, missing
         clinic = occupied(clinic, [taking])
-    return True
+    return None

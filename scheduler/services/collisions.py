@@ -45,14 +45,22 @@ def collision(
     role = next(mine, None)
     if role is None:
         return SlotTaken()
+    return SlotTaken(why_taken(role, taken.resource_id, taken.start, taken.end, time_zone))
+
+
+def why_taken(role: str, resource_id: UUID | None, start: datetime, end: datetime, time_zone: str) -> Reason:
+    """The reason that somebody or something which was found for a visit is not to be had, in times of that zone.
+
+    Nothing is named of rooms any of which would do.
+    """
     where = zone(time_zone)
-    start, end = taken.start.astimezone(where), taken.end.astimezone(where)
+    start, end = start.astimezone(where), end.astimezone(where)
     if role == "patient":
         detail = "The patient is taken at this time by another visit."
-        return SlotTaken(Reason("patient_busy", detail, start=start, end=end))
+        return Reason("patient_busy", detail, start=start, end=end)
     code = role.partition(":")[2]
     detail = f"The {code.replace('_', ' ')} that was found for the visit is taken at this time."
-    return SlotTaken(Reason("resource_busy", detail, role=code, resource_id=taken.resource_id, start=start, end=end))
+    return Reason("resource_busy", detail, role=code, resource_id=resource_id, start=start, end=end)
 
 
 def _told(said: str) -> _Taken | None:

@@ -27,6 +27,7 @@ from scheduler.core.rooms import RoomPool, rebound
 from scheduler.models import Absence, Occupancy
 from scheduler.services.busy import LONGEST
 from scheduler.services.calendars import Loaded
+from scheduler.services.collisions import why_taken
 from scheduler.services.sheet import guarded
 
 _ROWS = cast("Table", Occupancy.__table__)
@@ -112,7 +113,7 @@ def rebind(
     wanted = taking.resource_id if fixed else None
     chosen = rebound(pool, Stay(None, wanted, timeline.slot(start), timeline.slot_after(end), fixed))
     if chosen is None:
-        raise LostRace(CHANGED)
+        raise LostRace(CHANGED, reason=why_taken(taking.selector, wanted, start, end, loaded.site.time_zone))
     room_of = {row.id: row.resource_id if row.unit else chosen.get(_owner(row), row.resource_id) for row in rows}
     moving = [row for row in rows if room_of[row.id] != row.resource_id]
     mine = _ROWS.c.organization_id == call.organization_id

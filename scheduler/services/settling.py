@@ -13,15 +13,17 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Clinic, Taking
+from scheduler.core.bitmap import runs
 from scheduler.core.call import Call
 from scheduler.core.clinical_hold import freezes
 from scheduler.core.doses import Dose, dose_bars, dose_of
 from scheduler.core.errors import LostRace, Reason, Refused
 from scheduler.core.gathering import Served
-from scheduler.core.serving import still_free
+from scheduler.core.serving import first_lost
 from scheduler.models import Appointment, Hold, new_id
 from scheduler.services import groups
 from scheduler.services.calendars import Loaded, renewed
+from scheduler.services.collisions import why_taken
 from scheduler.services.doses import doses_of
 from scheduler.services.finding import Found
 from scheduler.services.occupying import Owner, Visit, end_hold, held_by, held_group, release, sweep, take, write
@@ -101,11 +103,20 @@ def take_up(session: Session, call: Call, ids: Collection[UUID], places: Sequenc
     patient = {now.site.patient.resource_id: now.site.patient} if now.site.patient is not None else {}
     theirs = {key: each for key, each in {**now.site.calendars, **patient}.items() if key in changed}
     takings = (taking for found in places for taking in _takings(found))
-    if not still_free(
+    lost = first_lost(
         Clinic(now.site.timeline, theirs), (each for each in takings if theirs.keys() & {each.resource_id, *each.pool})
-    ):
-        raise LostRace(CHANGED)
+    )
+    if lost is not None:
+        raise LostRace(CHANGED, reason=_why_lost(now, *lost))
     return now
+
+
+def _why_lost(now: Loaded, taking: Taking, slots: int) -> Reason:
+    """Who was found for it and is not to be had any more, and when."""
+    first, past = next(runs(slots))
+    site = now.site
+    since, until = site.timeline.instant(first), site.timeline.instant(past)
+    return why_taken(taking.selector, taking.resource_id, since, until, site.time_zone)
 
 
 def _is_plain(found: Found, changed: Collection[UUID]) -> bool:

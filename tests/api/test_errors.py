@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from scheduler.api import docs
 from scheduler.api.errors import STATUS, reason
-from scheduler.core.errors import NotFound, PlanStale, Reason
+from scheduler.core.errors import LostRace, NotFound, PlanStale, Reason
 from tests.api import probe
 from tests.api.problem import assert_problem
 
@@ -55,6 +55,15 @@ def test_a_reason_tells_all_that_it_knows(dialect: str) -> None:
     somebody = uuid4()
     full = Reason("on_hold", "Why.", resource_id=somebody, segment="dosing")
     assert reason(full) == {"code": "on_hold", "detail": "Why.", "resource_id": somebody, "segment": "dosing"}
+
+
+def test_who_loses_a_race_on_the_last_try_is_told_whom_and_when(probes: Any, alice: Person) -> None:
+    taken = Reason("patient_busy", "The patient is taken at this time by another visit.", start=probe.LATER)
+    lost = assert_problem(provoke(alice, "race", LostRace("Somebody was faster.", reason=taken)), 409, "patient_busy")
+    assert lost["detail"] == "Somebody was faster."
+    assert [(each["code"], each["from"]) for each in lost["reasons"]] == [("patient_busy", probe.LATER.isoformat())]
+    unknown = assert_problem(provoke(alice, "race", LostRace("Somebody was faster.")), 409, "resource_busy")
+    assert "reasons" not in unknown
 
 
 def test_the_database_guard_is_a_refusal_too(probes: Any, alice: Person) -> None:

@@ -122,9 +122,13 @@ def test_rooms_that_changed_since_the_look_are_bound_as_they_are_by_then(
         found = find(session, clinic.call, asked)
         assert any(taking.pool for taking in found.takings)
         book(clinic, clinic.patient(), theirs[0], f"2030-03-04 {theirs[1]}")
-        with pytest.raises(LostRace) if lost else nullcontext():
+        with pytest.raises(LostRace) if lost else nullcontext() as caught:
             settle(session, clinic.call, [(booking.draft(clinic.call, asked, found), found)])
             session.commit()
+    if caught is not None:
+        reason = caught.value.reason
+        assert (reason.code, reason.role, reason.resource_id) == ("resource_busy", "bay", None), "any of them would do"
+        assert (reason.start, reason.end) == (clinic.at("2030-03-04 09:15"), clinic.at("2030-03-04 10:45"))
     assert overlaps(clinic.engine) == 0
 
 
