@@ -30,7 +30,6 @@ from scheduler.services import (
     continuity,
     course_rules,
     courses,
-    groups,
     opening_days,
     openings,
     outbox,
@@ -135,14 +134,11 @@ def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], 
     )
     for course_id in sorted({line.course_id for line in chosen if line.course_id}):
         lock_row(session, call, Course, course_id)
-    visits = []
     for line in sorted(chosen, key=lambda each: each.appointment_id):
         visit = lock_row(session, call, Appointment, line.appointment_id)
         place = None if visit is None else (visit.starts_at, visit.group_id)
         if visit is None or visit.status not in OPEN or place != (line.start, line.group_id):
             raise PlanStale(f"The visit of {line.when} has changed since.")
-        visits.append(visit)
-    groups.lock_of(session, call, visits)
     _expect_whole(session, call, chosen)
     ids = {row.resource_id}
     for line in chosen:
@@ -153,7 +149,11 @@ def _lock(session: Session, call: Call, row: Disruption, lines: Sequence[Line], 
 
 
 def _expect_whole(session: Session, call: Call, chosen: Sequence[Line]) -> None:
-    """Raises PlanStale unless those who are in a group, which is locked, are those of the repair."""
+    """Raises PlanStale unless those who are in a group are those of the repair.
+
+    Whoever joins a group, leaves it or calls it off shares its location, which is taken alone here: the group's own
+    lock would keep nobody else away. Holds share nothing, but leave a group that has a visit as it is.
+    """
     mine = {line.appointment_id for line in chosen if line.group_id is not None}
     if mine and restaffing.living(session, call, {line.group_id for line in chosen if line.group_id}) != mine:
         raise PlanStale("Somebody joined a group of the repair, or left it, since.")
