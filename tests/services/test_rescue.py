@@ -21,6 +21,7 @@ from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer, open_course_clinic, protocol
 from tests.services.test_disruptions import accept, day_of, propose, serving, somebody, therapists, visits
+from tests.services.test_plans_join_groups import join, sound, with_circles
 
 pytestmark = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
@@ -231,3 +232,16 @@ def talks(code: str, most: int) -> dict[str, object]:
     gap = {"unit": "days", "min": 2, "target": 2, "max": most}
     step = {"key": "talk", "visit_type": "talk", "count": 2, "gap": gap}
     return {"code": code, "name": code, "modality": "none", "phases": [{"key": "all", "steps": [step]}]}
+
+
+def test_a_single_visit_leaves_its_stand_in_to_a_group(engine: Engine) -> None:
+    """Who stands in needs a quarter of an hour after each, and the single visit comes first: it can move instead."""
+    hours = week("09:00", "11:15", ("wed",))
+    clinic = with_circles(engine, 1, 1, hours)
+    alone, who = single(clinic, "talk", "2030-03-06 09:30"), somebody(clinic, "therapist")
+    group = {join(clinic).id: "kept" for _ in range(3)}
+    clinic.staff("therapist", hours=hours, buffer_after_minutes=15)
+    found = propose(clinic, who, Span(clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00")))
+    assert {line.appointment_id: line.outcome for line in found.lines} == {**group, alone: "moved"}
+    accept(clinic, found.token, everything=True)
+    sound(clinic)

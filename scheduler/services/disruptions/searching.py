@@ -1,13 +1,13 @@
 """The search for the best repair: one pass by urgency, one course after the other, and then some of them anew.
 
-Two orders are tried, and the better one counts, so that no repair is worse than one course after the other. A job goes
+A few orders are tried, and the best one counts, so that no repair is worse than one course after the other. A job goes
 on from there: whoever found no place, or has to move, is settled once more before some of those around it, and what is
 no better is put back. No clock: the caller goes from step to step for as long as it likes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -75,17 +75,29 @@ class Search:
         by_time = sorted(self._parties, key=self._turn)
         for party in by_time:
             self._settle(party)
-        self.one_by_one, before = self.total, self._lift(by_time)
-        waiting = [party for party in self._parties if not self._stand_in(party)]
+        self.one_by_one = self.total
+        # Whoever stands in for a group is worth as many as are in it; but a single visit may have nobody else.
+        if any(map(self._size, self._parties)):
+            self._stand_in_first(sorted(self._parties, key=self._size, reverse=True))
+        self._stand_in_first([*self._parties])
+
+    def _stand_in_first(self, order: Sequence[UUID]) -> None:
+        """Let others serve whom they can, in that order, and move the rest; all is back as it was if that is worse."""
+        total, before = self.total, self._lift(order)
+        waiting = [party for party in order if not self._stand_in(party)]
         for party in waiting:
             self._find_room(party)
-        if self.total > self.one_by_one:
+        if self.total > total:
             self._put_back(before)
+
+    def _size(self, party: UUID) -> int:
+        """How many are in a group; 0 for what is none."""
+        rows = self._parties[party]
+        return len(rows) if rows[0].group_id is not None else 0
 
     def _turn(self, party: UUID) -> tuple[datetime, int, UUID]:
         """By time; of those who begin together the largest group comes first."""
-        rows = self._parties[party]
-        return rows[0].starts_at, -len(rows) if rows[0].group_id is not None else 0, party
+        return self._parties[party][0].starts_at, -self._size(party), party
 
     @property
     def lines(self) -> tuple[Line, ...]:
