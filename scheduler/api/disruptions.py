@@ -47,6 +47,7 @@ class StruckVisitSchema(Schema):
     time_zone = Text(64, required=True)
 
 
+_DROPPED = "Whom and what it was booked with by name, and would not have: they are away, or no time is left with them"
 _AFTER = "Visits of the repair that stand there for now: accept them as well, or before"
 
 
@@ -55,6 +56,7 @@ class RepairKeptSchema(StruckVisitSchema):
 
     start = Instant(required=True)
     resource_ids = List(Id(), max=100, required=True, metadata={"description": "Who and what would serve it"})
+    dropped = List(Id(), max=100, required=True, metadata={"description": _DROPPED})
     after = List(Id(), max=1000, required=True, metadata={"description": _AFTER})
 
 
@@ -65,6 +67,7 @@ class RepairMovedSchema(StruckVisitSchema):
     to = Instant(required=True)
     why = Choice("nobody_stands_in", "same_person", "keeps_the_gaps", required=True)
     resource_ids = List(Id(), max=100, required=True)
+    dropped = List(Id(), max=100, required=True, metadata={"description": _DROPPED})
     after = List(Id(), max=1000, required=True, metadata={"description": _AFTER})
 
 
@@ -242,5 +245,6 @@ def _line(line: Line) -> dict[str, Any]:
         "code": line.code,
         "detail": line.detail,
         "resource_ids": list(line.people),
+        "dropped": list(line.dropped),
         "after": list(line.after),
     }

@@ -38,7 +38,7 @@ from scheduler.services.booking import place, snapshot
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
-from scheduler.services.disruptions import restaffing
+from scheduler.services.disruptions import naming, restaffing
 from scheduler.services.disruptions.choosing import choose
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
@@ -233,7 +233,9 @@ class _Stage:
         site = replace(scratch.site(line.location_id, loaded), region=self._visits[line.appointment_id].patient_region)
         bars = self._bars(line, kind, desk) if line.outcome == "moved" else ()
         clinic = replace(site, further=bars).clinic(kind.visit, kind.demand, cleared=False)
-        clinic = replace(clinic, bound=continuity.by_repair(desk, line.session_id, line.people))
+        bound = continuity.by_repair(desk, line.session_id, line.people)
+        pins = naming.kept(self._visits[line.appointment_id], line.people)
+        clinic = replace(clinic, bound=bound, pins=pins)
         if line.outcome == "kept":
             clinic = replace(clinic, bars=())
         takings = assign(kind.demand, clinic, site.timeline.slot(start), line.people)
@@ -292,9 +294,9 @@ class _Stage:
         session, call = self._session, self._call
         visits, ids = [], set()
         before = {row.id: snapshot(row) for row, _, _ in places}
-        for row, found, _ in places:
+        for row, found, line in places:
             ids |= resources_of(session, call, row.id)
-            pins = tuple(pin for pin in pins_of(row) if pin.resource_id != self._row.resource_id)
+            pins = tuple(pin for pin in pins_of(row) if pin.resource_id in line.people)
             wanted = Wanted(
                 row.patient_id,
                 row.visit_type,

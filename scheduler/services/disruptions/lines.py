@@ -12,7 +12,7 @@ from scheduler.core.civil import to_local
 Outcome = Literal["kept", "moved", "broken"]
 
 _IDS = ("appointment_id", "session_id", "course_id", "group_id", "patient_id", "location_id")
-_LISTS = ("people", "after")
+_LISTS = ("people", "after", "dropped")
 _TIMES = ("start", "end", "to")
 
 
@@ -22,7 +22,8 @@ class Line:
 
     `people` are those who would serve it, rooms among them. `struck` is false for a visit that has to make room for
     others of its course. `after` are the visits that stand where it would go: they are accepted as well, or before.
-    Those of one `group_id` are accepted together. `done` once it was accepted.
+    Those of one `group_id` are accepted together. `dropped` are those whom it was promised by name and would not have.
+    `done` once it was accepted.
     """
 
     appointment_id: UUID
@@ -42,6 +43,7 @@ class Line:
     struck: bool = True
     after: tuple[UUID, ...] = ()
     group_id: UUID | None = None
+    dropped: tuple[UUID, ...] = ()
     done: bool = False
 
     @property

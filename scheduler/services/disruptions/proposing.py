@@ -6,7 +6,7 @@ visits are settled, and which of them again, is `searching`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -14,16 +14,16 @@ from itertools import combinations, islice
 from typing import NamedTuple
 from uuid import UUID
 
-from scheduler.core.availability import Taking, assign, exact_starts
+from scheduler.core.availability import Taking, assign, starts
 from scheduler.core.bitmap import bits
 from scheduler.core.civil import to_local
 from scheduler.core.lifecycle import OPEN
 from scheduler.models import Appointment
 from scheduler.services import continuity
-from scheduler.services.disruptions import restaffing
+from scheduler.services.disruptions import naming, restaffing
 from scheduler.services.disruptions.lines import Line, Outcome
-from scheduler.services.disruptions.scene import Scene, within
-from scheduler.services.planning import Desk, Placed, solve_either
+from scheduler.services.disruptions.scene import Scene, staying, within
+from scheduler.services.planning import Desk, Placed
 from scheduler.services.problems import ROW_MINUTES
 from scheduler.services.scratch import PATIENT, of_patient
 
@@ -203,18 +203,13 @@ class Repair:
 
     def _stays(self, row: Appointment) -> bool:
         """Whether somebody or something else can serve it at its time; then that is settled."""
-        scene, kind = self.scene, self.scene.kinds[row.visit_type]
+        scene, demand = self.scene, self.scene.kinds[row.visit_type].demand
         before = scene.scratch.lift(row.id)
-        site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
-        pins = {
-            pin["selector"]: frozenset({UUID(pin["resource_id"])})
-            for pin in row.pins
-            if UUID(pin["resource_id"]) != self._resource_id
-        }
         # It stands there already: no rule about when visits may be is asked again.
         same = continuity.as_it_stands(self._desk_of(row), row.course_session_id)
-        clinic = replace(site.clinic(kind.visit, kind.demand, cleared=False), bars=(), pins=pins, bound=same)
-        takings = assign(kind.demand, clinic, scene.slot(row), [each.resource_id for each in self._stood(row)])
+        pins = naming.promised(row, self._resource_id)
+        clinic = replace(self.scene.clinic(row, scene.loaded[row.id]), bars=(), pins=pins, bound=same)
+        takings = assign(demand, clinic, scene.slot(row), [each.resource_id for each in self._stood(row)])
         if takings is None:
             scene.scratch.put(row.id, before)
             return False
@@ -244,9 +239,10 @@ class Repair:
             if row.id in moved:
                 start, takings = moved[row.id]
                 self._put(row, takings, start)
-                self._moved(row, start, takings)
             else:
                 scene.scratch.put(row.id, before[row.id])
+        for row in (each for each in rows.values() if each.id in moved):
+            self._moved(row, moved[row.id][0], self._with_named(row, *moved[row.id]))
         for row in rows.values():
             if row.id in self._unserved():
                 if self._irreplaceable(row):
@@ -260,11 +256,26 @@ class Repair:
         waiting = sorted((row for row in rows.values() if row.id in self._unserved()), key=self._slack, reverse=True)
         some = (left for number in range(max(1, len(waiting))) for left in combinations(waiting, number))
         for left in islice(some, MOST_TRIED):
-            some_of_it = _without(desk, {row.course_session_id for row in left})
-            found = solve_either(some_of_it, partial(continuity.keeping, desk), glance=True)
+            some_of_it = staying(desk, {row.course_session_id for row in left})
+            keeping = partial(continuity.keeping, desk)
+            found = naming.solved(self.scene, some_of_it, keeping, rows, self._resource_id)
             if found:
-                return found[0].sessions
+                return found
         return ()
+
+    def _with_named(self, row: Appointment, start: datetime, takings: tuple[Taking, ...]) -> tuple[Taking, ...]:
+        """Who serves the visit at its new place, where whoever it was promised by name can; that is settled."""
+        desk, pins = self._desk_of(row), naming.promised(row, self._resource_id)
+        if desk is None or not pins:
+            return takings
+        self.scene.scratch.lift(row.id)
+        people = [each.resource_id for each in takings]
+        bound = continuity.by_repair(desk, row.course_session_id, people)
+        clinic = replace(self.scene.clinic(row, desk.loaded), bars=(), pins=pins, bound=bound)
+        demand, slot = self.scene.kinds[row.visit_type].demand, self.scene.timeline.slot(start)
+        takings = assign(demand, clinic, slot, people) or takings
+        self._put(row, takings, start)
+        return takings
 
     def _moves(
         self,
@@ -300,25 +311,25 @@ class Repair:
 
     def _nearest(self, row: Appointment) -> None:
         """A visit by itself: the day as near as can be (rather later than earlier), then a quarter of an hour."""
-        scene, kind = self.scene, self.scene.kinds[row.visit_type]
+        scene, demand = self.scene, self.scene.kinds[row.visit_type].demand
         before = scene.scratch.lift(row.id)
-        site = replace(scene.scratch.site(row.location_id, scene.loaded[row.id]), region=row.patient_region)
-        clinic = site.clinic(kind.visit, kind.demand, cleared=False)
-        was = to_local(row.starts_at, site.time_zone)
+        clinic, pins = self.scene.clinic(row, scene.loaded[row.id]), naming.promised(row, self._resource_id)
+        was = to_local(row.starts_at, row.time_zone)
 
         def distance(slot: int) -> tuple[int, bool, bool, int, int]:
-            wall = to_local(scene.timeline.instant(slot), site.time_zone)
+            wall = to_local(scene.timeline.instant(slot), row.time_zone)
             minutes = abs((wall.hour - was.hour) * 60 + wall.minute - was.minute)
             days = (wall.date() - was.date()).days
             return abs(days), days < 0, wall.minute % ROW_MINUTES > 0, minutes, slot
 
-        for slot in sorted(bits(exact_starts(kind.demand, clinic)), key=distance):
-            takings = assign(kind.demand, clinic, slot)
-            if takings is not None:
-                start = scene.timeline.instant(slot)
-                self._put(row, takings, start)
-                self._moved(row, start, takings)
-                return
+        for asked in [clinic] if not pins else [replace(clinic, pins=pins), clinic]:
+            for slot in sorted(bits(starts(demand, asked)), key=distance):
+                takings = assign(demand, asked, slot)
+                if takings is not None:
+                    start = scene.timeline.instant(slot)
+                    self._put(row, takings, start)
+                    self._moved(row, start, takings)
+                    return
         scene.scratch.put(row.id, before)
         self._broken(row, "no_place", "No other time is free within four weeks.")
 
@@ -326,11 +337,8 @@ class Repair:
         """How many days later the visit may be before its course's longest gap is broken."""
         desk = self._desk_of(row)
         places = {**desk.standing, **desk.loose} if desk else {}
-        spec = (
-            next((each for each in desk.specs if desk.session_id(each) == row.course_session_id), None)
-            if desk
-            else None
-        )
+        mine = [each for each in desk.specs if desk.session_id(each) == row.course_session_id] if desk else []
+        spec = mine[0] if mine else None
         if spec is None or spec.anchor not in places or spec.index not in places:
             return _NO_LIMIT
         most = spec.gap[2] if spec.gap else spec.window.maximum // _DAY if spec.window else None
@@ -364,6 +372,7 @@ class Repair:
         to: datetime | None,
         takings: tuple[Taking, ...],
     ) -> None:
+        people = {taking.resource_id for taking in takings}
         self.lines[row.id] = Line(
             appointment_id=row.id,
             session_id=row.course_session_id,
@@ -379,14 +388,7 @@ class Repair:
             code=code,
             detail=detail,
             to=to,
-            people=tuple(sorted({taking.resource_id for taking in takings})),
+            people=tuple(sorted(people)),
+            dropped=naming.dropped(row, people) if to is not None else (),
             struck=row.id in self._struck,
         )
-
-
-def _without(desk: Desk, sessions: Collection[UUID | None]) -> Desk:
-    """The desk with these sessions where they are: nobody serves them, but the others keep their gaps to them."""
-    left = {spec.index for spec in desk.specs if desk.session_id(spec) in sessions}
-    loose = {index: place for index, place in desk.loose.items() if index not in left}
-    stays = {index: place for index, place in desk.loose.items() if index in left}
-    return replace(desk, standing={**desk.standing, **stays}, loose=loose)

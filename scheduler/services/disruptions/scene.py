@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import Taking
+from scheduler.core.availability import Clinic, Taking
 from scheduler.core.bitmap import Timeline
 from scheduler.core.call import Call
 from scheduler.core.intervals import Span
@@ -50,6 +50,11 @@ class Scene:
     def slot(self, row: Appointment) -> int:
         """Where the visit stands."""
         return self.timeline.slot(row.starts_at)
+
+    def clinic(self, row: Appointment, loaded: Loaded) -> Clinic:
+        """What the visit sees beside all that was put on the scratch paper."""
+        kind, site = self.kinds[row.visit_type], self.scratch.site(row.location_id, loaded)
+        return replace(site, region=row.patient_region).clinic(kind.visit, kind.demand, cleared=False)
 
 
 def look(session: Session, call: Call, resource_id: UUID, span: Span) -> Scene | None:
@@ -132,6 +137,14 @@ def within(desk: Desk) -> Desk:
     """The desk up to the last session that is booked: what nobody has booked yet binds nothing."""
     last = max((*desk.standing, *desk.loose), default=-1)
     return replace(desk, specs=desk.specs[: last + 1])
+
+
+def staying(desk: Desk, sessions: Collection[UUID | None]) -> Desk:
+    """The desk with these sessions where they are: nobody serves them, but the others keep their gaps to them."""
+    left = {spec.index for spec in desk.specs if desk.session_id(spec) in sessions}
+    loose = {index: place for index, place in desk.loose.items() if index not in left}
+    stays = {index: place for index, place in desk.loose.items() if index in left}
+    return replace(desk, standing={**desk.standing, **stays}, loose=loose)
 
 
 def _appointments(session: Session, call: Call, ids: Sequence[UUID]) -> tuple[Appointment, ...]:
