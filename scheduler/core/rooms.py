@@ -59,6 +59,10 @@ class RoomPool:
             return 0
         return self.stays.met_by_fixed([*bits(edges)]) | edges
 
+    def hangs_on_more(self, newcomer: Stay, past: int) -> bool:
+        """Whether those who meet the newcomer, one by one, reach back to slot 0 or on to `past`: there may be more."""
+        return any(stay.start <= 0 or stay.end >= past for stay in _cluster(self, newcomer))
+
     @cached_property
     def _overfull(self) -> int:
         """The slots at which more stay than there are rooms."""
