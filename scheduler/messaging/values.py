@@ -33,7 +33,7 @@ _NO_FASTING: Mapping[str, Any] = {
     "alcohol_over": False,
 }
 #: What is said of a visit by which there is none to be reminded of as well, and that asks for no fasting.
-PLAIN: dict[str, Any] = {**_NO_FASTING, "also_short": ""}
+PLAIN: dict[str, Any] = {**_NO_FASTING, "also_short": "", "also_bare": ""}
 
 
 class Values(dict[str, Any]):

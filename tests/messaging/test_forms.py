@@ -28,3 +28,11 @@ def test_what_is_filled_into_a_form_is_what_is_said_anew(locale: str, monkeypatc
     assert len(list(filter(None, filled))) > len(cases)
     monkeypatch.setattr(_Saying, "_by_form", lambda *_: "")
     assert texts == [render(kind, "sms", case, [locale]) for kind in KINDS for case in cases]
+
+
+@pytest.mark.parametrize("locale", sorted(shipped_locales()))
+@pytest.mark.parametrize("kind", ["booked", "remind_72h", "remind_24h", "night_before"])
+def test_what_is_sent_most_has_a_form(kind: str, locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Saying, "_part", lambda *_: pytest.fail("said anew"))
+    plain = facts(food_until=None, liquids_until=None, alcohol_until=None, ride=False, link="")
+    assert render(kind, "sms", plain, [locale]).body
