@@ -104,6 +104,10 @@ class TestSmsAlphabet:
     def test_characters_of_the_extension_count_twice(self) -> None:
         assert septets("a€[") == 5
 
+    @pytest.mark.parametrize(("length", "needed"), [(160, 1), (161, 2), (306, 2), (307, 3)])
+    def test_one_sms_holds_160_and_joined_ones_153_each(self, length: int, needed: int) -> None:
+        assert segments("a" * length) == needed
+
     @given(st.text())
     def test_holds_whatever_comes(self, text: str) -> None:
         once = to_gsm7(text)

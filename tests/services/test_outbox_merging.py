@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.messaging.gsm7 import LIMIT, septets
@@ -56,6 +56,16 @@ class TestMerging:
         assert begin(clinic, letter, due)
         settle(clinic, letter, due)
         assert claim(clinic, due + timedelta(hours=3)) == (), "it has been said"
+
+    @pytest.mark.parametrize(("minutes", "lines"), [(12 * 60, 1), (12 * 60 + 1, 0)])
+    def test_twelve_hours_later_is_near_enough(self, clinic: Clinic, days: None, minutes: int, lines: int) -> None:
+        due = clinic.at("2030-03-10 14:00")
+        later = only_visit(clinic, "2030-03-13 16:00")
+        with Session(clinic.engine) as session, session.begin():
+            other = Message.appointment_id == later, Message.rule == "remind_72h"
+            session.execute(update(Message).where(*other).values(due_at=due + minutes * MINUTE))
+        (letter,) = [each for each in claim(clinic, due) if each.kind == "remind_24h"]
+        assert len(letter.also) == lines
 
     def test_what_does_not_leave_lets_go_what_it_was_to_say(self, clinic: Clinic, days: None) -> None:
         due = clinic.at("2030-03-10 14:00")
