@@ -179,7 +179,7 @@ class TestJudgingOnceMore:
         set_state(clinic, only(clinic, "integration_prompt").appointment_id, status="fulfilled")
         assert "integration_prompt" in {letter.kind for letter in claim(clinic, noon)}
 
-    def test_who_has_opted_out_meanwhile_is_reached_another_way_or_not_at_all(self, clinic: Clinic) -> None:
+    def test_whose_addresses_changed_meanwhile_is_reached_another_way_or_not_at_all(self, clinic: Clinic) -> None:
         patient = clinic.patient()
         book(clinic, patient, "fasted", MONDAY)
         night = clinic.at("2030-03-10 18:00")

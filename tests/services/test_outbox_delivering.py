@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from scheduler.models import Message
-from scheduler.services import message_acts, outbox, visit_day
+from scheduler.services import message_acts, opt_outs, outbox, visit_day
 from tests.clinic import Clinic
 from tests.desk import book
 from tests.postroom import (
@@ -72,6 +72,30 @@ class TestDelivering:
         assert only(clinic, "booked").status == "sending"
         assert begin(clinic, heir, now + LEASE)
         assert settle(clinic, heir, now + LEASE)
+
+    def test_whoever_lost_the_lease_begins_gives_back_and_fails_nothing(self, clinic: Clinic, letter: Any) -> None:
+        later = clinic.call.now + LEASE
+        (heir,) = claim(clinic, later)
+        assert not begin(clinic, letter, later)
+        assert not settle(clinic, letter, later, "busy")
+        clinic.do(lambda s, c: outbox.turn(s, c, (), [letter], (), LEASE))
+        row = only(clinic, "booked")
+        assert (row.status, row.token, row.attempts) == ("sending", heir.token, 0)
+        assert begin(clinic, heir, later)
+
+    def test_whose_address_wants_none_of_its_class_since_is_reached_another_way(
+        self, clinic: Clinic, letter: Any
+    ) -> None:
+        """Nothing else of the patient has changed: only that address was closed, as a link in a letter does."""
+        now, mine = clinic.call.now, letter.context["class"]
+        clinic.do(lambda s, c: opt_outs.close(s, c, letter.to, "check_in" if mine != "check_in" else "change", "page"))
+        clinic.do(lambda s, c: opt_outs.close(s, c, "somebody@example.org", mine, "page"))
+        assert begin(clinic, letter, now), "of another class, or another's address"
+        settle(clinic, letter, now, "busy")
+        (letter,) = claim(clinic, now + MINUTE)
+        clinic.do(lambda s, c: opt_outs.close(s, c, letter.to, mine, "page"))
+        assert not begin(clinic, letter, now + MINUTE)
+        assert [each.channel for each in claim(clinic, now + MINUTE)] == ["sms"]
 
     def test_what_failed_for_now_is_tried_again_later_and_later(self, clinic: Clinic, letter: Any) -> None:
         now, pauses = clinic.call.now, []

@@ -112,6 +112,8 @@ MERGED_WITHIN = timedelta(hours=12)
 FASTING = frozenset({"remind_24h", "night_before"})
 SAID_BY_NEWS = timedelta(hours=1)
 WEEK = timedelta(days=8)  # seven local days, wherever the day begins
+#: By so much a text may have left late: texts count by when they left, and are found by when they were due.
+_LATE = timedelta(days=30)
 
 
 @dataclass
@@ -383,7 +385,7 @@ def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[
     asked = {
         "owner": call.organization_id,
         "patients": patient_ids,
-        "since": call.now - WEEK,
+        "since": call.now - WEEK - _LATE,
         "now": call.now,
     }
     for patient_id, sent_at in _TEXTS.rows(session, asked):
