@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -229,6 +230,33 @@ def test_what_the_patient_prefers_decides_from_then_on(clinic: Clinic) -> None:
     patient_id = messages(clinic, Message.appointment_id == visit)[0].patient_id
     clinic.do(lambda s, c: patients.change(s, c, patient_id, 1, {"preferences": {"channel": "sms"}}))
     assert send(clinic, "2030-03-08 14:00") == [("remind_72h", "sms")]
+
+
+@pytest.mark.parametrize("first", ["2030-03-10 18:00", "2030-03-10 17:00"])
+def test_whatever_a_patient_wishes_meanwhile_they_are_told_or_a_person_is_asked(clinic: Clinic, first: str) -> None:
+    """Before the first step of the ladder or after it: other wishes, other addresses, none."""
+    rules = [rule for rule in shipped.message_rules() if rule["key"] == "night_before"]
+    clinic.do(lambda s, c: message_rules.change(s, c, rules))
+    sms, mail = {"channel": "sms", "value": "+12025550123"}, {"channel": "email", "value": "pat@example.org"}
+    wishes: list[dict[str, str]] = [{}, {"channel": "email"}, {"channel": "sms"}]
+    cases = list(product(wishes, wishes, [[sms, mail], [sms], [mail], []]))
+    people = [clinic.patient(preferences=before) for before, _, _ in cases]
+    visits = [book(clinic, patient, "fasted", "2030-03-11 09:00").id for patient in people]
+    send(clinic, first)
+    for patient, (_, after, contacts) in zip(people, cases, strict=True):
+        values = {"preferences": after, "contacts": contacts}
+        clinic.do(lambda s, c, key=patient, new=values: patients.change(s, c, key, 1, new), now=clinic.at(first))
+    for when in ("2030-03-10 18:00", "2030-03-10 18:30", "2030-03-10 19:00"):
+        send(clinic, when)
+    with Session(clinic.engine) as session:
+        asked = {
+            (task.appointment_id, task.kind) for task in session.scalars(select(Task).where(Task.status == "open"))
+        }
+    told = {row.appointment_id for row in messages(clinic, Message.status == "sent", Message.channel != "task")}
+    assert [case for visit, case in zip(visits, cases, strict=True) if (visit, "confirm_by_call") not in asked] == []
+    untold = [visit for visit in visits if visit not in told]
+    assert [visit for visit in untold if (visit, "patient_untold") not in asked] == []
+    assert len(untold) == (9 if first.endswith("17:00") else 0), "whom nothing reaches any more"
 
 
 def test_who_said_yes_before_the_instruction_is_asked_again(clinic: Clinic) -> None:
