@@ -163,13 +163,13 @@ def _previous(values: Values, said: Callable[[datetime], str]) -> str:
 def _also_short(values: Values) -> str:
     if not values.facts.also:
         return ""
-    return ", ".join(_another_day(values, each.starts_at) for each in values.facts.also)
+    return "; ".join(_another_day(values, each.starts_at) for each in values.facts.also)
 
 
 def _also_bare(values: Values) -> str:
     """Of a visit on the same day its time is enough."""
     day, times = values.facts.starts_at.date(), (each.starts_at for each in values.facts.also)
-    return ", ".join(values.bare(time) if time.date() == day else _another_day(values, time) for time in times)
+    return "; ".join(values.bare(time) if time.date() == day else _another_day(values, time) for time in times)
 
 
 def _another_day(values: Values, moment: datetime) -> str:

@@ -223,7 +223,7 @@ def test_another_visit_is_told_with_its_time_as_short_as_can_be(locale: str, als
     assert ("15:00" in body, septets(body) <= LIMIT) == (True, True)
     assert also in render("remind_24h", "sms", facts(also=(other,), link=""), [locale]).body
     both = render("remind_24h", "sms", facts(also=(other, later), liquids_until=None, phone="", link=""), [locale]).body
-    assert re.search(r"15:00, \w+, (Jan 20|20 ene) 15:00", both), "no weekday without its date: it may be any week's"
+    assert re.search(r"15:00; \w+, (Jan 20|20 ene) 15:00", both), "no weekday without its date: it may be any week's"
 
 
 def test_who_need_not_fast_or_ride_hears_nothing_of_it() -> None:
