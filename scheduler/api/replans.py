@@ -53,6 +53,12 @@ class MovedSchema(Schema):
     to = Instant(attribute="start", required=True)
     group = Nested(OpenGroupSchema, allow_none=True, metadata=JOINED)
     why = Text(200, required=True)
+    dropped = List(
+        Id(),
+        max=100,
+        required=True,
+        metadata={"description": "Whom and what its visit was booked with by name, and would not have any more"},
+    )
 
 
 class DiffSchema(Schema):
@@ -206,6 +212,7 @@ def replan_document(found: Replan) -> dict[str, Any]:
                     "start": each.start.astimezone(where),
                     "group": each.group,
                     "why": each.why,
+                    "dropped": list(each.dropped),
                 }
                 for each in found.moved
             ],

@@ -324,6 +324,12 @@ def set_up(
     )
 
 
+def _promised(desk: Desk, plan: Plan) -> list[UUID]:
+    """Whom and what the visits that move were booked with by name."""
+    rows = (desk.course.booked.get(UUID(session_id)) for session_id, _ in plan.starts)
+    return [UUID(pin["resource_id"]) for row in rows if row is not None for pin in row.pins]
+
+
 def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan | Discord | continuity.Unserved:
     """The plan with someone for every need, the same people as far as possible; or starts that cannot be together.
 
@@ -332,7 +338,7 @@ def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePla
     timeline = desk.loaded.site.timeline
     by_id = {str(desk.session_id(spec)): spec for spec in desk.specs}
     primaries = cast("Mapping[str, UUID]", plan.primaries)
-    prefer = continuity.preferred(desk, primaries)
+    prefer = [*continuity.preferred(desk, primaries), *_promised(desk, plan)]
     starts = [(by_id[session_id], slot) for session_id, slot in plan.starts]
     starts = [(spec, slot) for spec, slot in starts if spec.index not in desk.standing]
     kinds = [desk.kinds[spec.visit_type] for spec, _ in starts]

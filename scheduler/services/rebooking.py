@@ -187,8 +187,10 @@ def _in_place(
         overrides.permit(session, call, row, "reschedule", by, start=found.starts_at)
         was[key] = snapshot(row) | {"served": served(session, call, key)}
         openings.note(session, call, row.location_id, row.starts_at, row.ends_at)
-        for name in ("local_start", "time_zone", "starts_at", "ends_at", "tzdata", "segments", "pins"):
+        for name in ("local_start", "time_zone", "starts_at", "ends_at", "tzdata", "segments"):
             setattr(row, name, getattr(drafted, name))
+        people = {taking.resource_id for taking in found.takings if not taking.pool}
+        row.pins = [pin for pin in row.pins if UUID(pin["resource_id"]) in people]
         if row.status == "pending":
             row.pencilled_until = drafted.pencilled_until
         row.override = None

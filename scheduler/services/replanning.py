@@ -46,13 +46,17 @@ _WHY: Mapping[Action, str] = {
 
 @dataclass(frozen=True)
 class Moved:
-    """A session at its new time; `was` is None for one that had no visit, `group` the one that it joins, if any."""
+    """A session at its new time; `was` is None for one that had no visit, `group` the one that it joins, if any.
+
+    `dropped` are those whom its visit was booked with by name and would not have any more.
+    """
 
     session_id: UUID
     was: datetime | None
     start: datetime
     group: OpenGroup | None
     why: str
+    dropped: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -289,12 +293,26 @@ def _told(call: Call, case: Case, desk: Desk, moved: Sequence[Placed], token: st
         desk=desk,
         kept={desk.session_id(spec): case.standing[spec.index].starts_at for spec in desk.specs if spec.index in stay},
         moved=tuple(
-            Moved(each.session_id, _was(case, place), each.start, each.group, _why(case, desk, place, new))
+            Moved(
+                each.session_id,
+                _was(case, place),
+                each.start,
+                each.group,
+                _why(case, desk, place, new),
+                _dropped(case, each),
+            )
             for place, each in new.items()
         ),
         broken=tuple(broken(desk.specs, stands, over, opening_days.at_site(desk.specs, desk.loaded.site), unclosed)),
         suggestions=tuple(suggestions(desk.specs, desk.protocol.missed, missed)),
     )
+
+
+def _dropped(case: Case, placed: Placed) -> tuple[UUID, ...]:
+    place = placed.spec.index
+    row = None if place in case.gone else case.standing.get(place)
+    people = {taking.resource_id for taking in placed.takings if not taking.pool}
+    return tuple(sorted({UUID(pin["resource_id"]) for pin in row.pins} - people)) if row is not None else ()
 
 
 def _was(case: Case, place: int) -> datetime | None:

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 from scheduler.core.intervals import Span
 from scheduler.models import Appointment, Resource
 from scheduler.services import absences, booking
+from scheduler.services.course_changes import Change
 from scheduler.services.disruptions import Line
 from scheduler.services.finding import Pin, Wanted, pins_of
 from tests.clinic import Clinic
 from tests.coursework import approve, open_course_clinic, protocol
 from tests.services.test_disruptions import accept, booked_course, day_of, propose, serving, somebody, visits
+from tests.services.test_replanning import Running
 
 CONSULT, BAY = "room:consult", "room:bay"
 
@@ -112,3 +114,21 @@ def test_no_other_session_moves_for_the_room_of_one(clinic: Clinic) -> None:
     clinic.do(lambda s, c: absences.create(s, c, resource_id=room, reason="", **shut))
     line, after = repaired(clinic, somebody(clinic, "nurse"), day_of(dose), dose)
     assert (line.outcome, line.dropped, pins_of(after)) == ("moved", (room,), ())
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_a_replan_keeps_the_room_where_that_is_free_and_tells_where_it_is_not(clinic: Clinic, *, shut: bool) -> None:
+    running = Running(clinic)
+    dose, room = running.visit("dose", 2), rooms(clinic, "bay")[-1]
+    clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, dose.starts_at, pins=(Pin(BAY, room),)))
+    if shut:
+        for start, end in ((clinic.call.now, day_of(dose).start), (day_of(dose).end, clinic.later(days=60))):
+            away = {"start": start, "end": end}
+            clinic.do(lambda s, c, away=away: absences.create(s, c, resource_id=room, reason="", **away))  # type: ignore[misc]
+    plan = running.propose(Change(dose.id, "move", dose.starts_at + timedelta(days=1)))
+    [moved] = [each for each in plan.moved if each.session_id == running.session_id("dose", 2)]
+    assert moved.dropped == ((room,) if shut else ())
+    running.accept(plan)
+    after = running.visit("dose", 2)
+    assert pins_of(after) == (() if shut else (Pin(BAY, room),))
+    assert (room in serving(clinic, dose.id)) != shut
