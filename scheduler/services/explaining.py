@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
+from scheduler.core.course import SessionSpec
 from scheduler.core.easing import (
     AMOUNTS,
     LIMITS,
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 #: More changes than this at once are no help to anybody.
 MOST_CHANGES = 4
+#: Whoever asks leaves every start to a session.
+EVERY_START = -1
+#: What is said of all of a pool, without dates of its own.
+_OF_POOLS = ("off_duty", "resource_busy")
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Planner:
 
     problem_of: Callable[[Desk, StartsOf], Problem]
     solve: Callable[[Desk], list[CoursePlan]]
-    left: Callable[[int], int] = lambda _: -1
+    left: Callable[[int], int] = lambda _: EVERY_START
     grants: bool = True
 
 
@@ -77,9 +82,10 @@ def refusal(session: Session, call: Call, desk: Desk, planner: Planner) -> NoFea
     offers = case.offers(rules) if rules else []
     told = [*rules, *(rule for changes, _ in offers for rule in changes)]
     names = _names(session, call, {rule.resource_id for rule in told if rule.resource_id is not None})
-    blocking = [case.block(rule, names) for rule in rules] or [case.bare_block()]
+    before = case.of_those_before(rules)
+    blocking = [case.block(rule, names, before) for rule in rules] or [case.bare_block()]
     relaxations = [case.relaxation(changes, plan, names) for changes, plan in offers]
-    reasons = case.in_brief(rules, names) if rules else blocking[0]["detail"]
+    reasons = case.in_brief(rules, names, before) if rules else blocking[0]["detail"]
     detail = f"No plan exists: {case.name_of_blocked} ⇄ {reasons}."
     return NoFeasiblePlan(
         detail,
@@ -116,10 +122,12 @@ class _Case:
     def _locate(self, lifting: Collection[Rule]) -> None:
         """Find the first session that cannot be placed once these rules are lifted."""
         found = blocked(bare(self._problem_of(self._whole, frozenset(lifting))), first=ROW_MINUTES)
-        self._days = [day for day, _ in found.days] if found else []
         self._cause = found.cause if found else "no_fit"
         by_id = {str(self._desk.session_id(spec)): spec for spec in self._whole.specs}
         self._spec = by_id[found.session_id] if found else self._whole.specs[-1]
+        days, left = [day for day, _ in found.days] if found else [], self._planner.left(self._spec.index)
+        asked = self._local_days(left) if left != EVERY_START else days
+        self._days = [day for day in days if day in asked] or days
 
     @cached_property
     def name_of_blocked(self) -> str:
@@ -213,12 +221,36 @@ class _Case:
         loaded = replace(self._desk.loaded, site=scene.site)
         return replace(self._desk, specs=scene.specs, loaded=loaded, preferences=scene.preferences, doses=scene.doses)
 
-    def block(self, rule: Rule, names: Mapping[UUID, str]) -> dict[str, Any]:
-        """A rule as clients see it in the way."""
+    def of_those_before(self, rules: Collection[Rule]) -> frozenset[Rule]:
+        """Rules about pools that take no start from the blocked session, but from those that lead to it."""
+        if self._spec is self._whole.specs[0] or not self._days:
+            return frozenset()
+        kept = [rule for rule in rules if rule.code in WISHES]
+        return frozenset(rule for rule in rules if rule.code in _OF_POOLS and not self._takes_from_blocked(rule, kept))
+
+    def _takes_from_blocked(self, rule: Rule, wishes: Collection[Rule]) -> bool:
+        """Whether the blocked session would have more starts without the rule, when all but these wishes were lifted.
+
+        Hours are told by the day: at night, when nobody is there, nothing is wanted.
+        """
+        pool = Rule("no_resource", "manager", selector=rule.selector)
+        others = {each for each in rules_of(self._whole) if each.selector != rule.selector and each not in wishes}
+        free = self._starts_left(frozenset({*others, pool}))
+        if rule.code == "resource_busy":
+            parts = {each for each in finer(self._whole, pool, self._days) if each != rule}
+            return bool(self._days_among(free & ~self._starts_left(frozenset(others | parts))))
+        held, opened = self._starts_left(frozenset(others)), self._whole.site.open & ~self._whole.site.closed
+        whole_days = self._days_among(free) - self._days_among(held)
+        return bool(whole_days or self._days_among(free & ~held & opened))
+
+    def block(self, rule: Rule, names: Mapping[UUID, str], before: Collection[Rule]) -> dict[str, Any]:
+        """A rule as clients see it in the way; of a pool, at the session that wants it, and on its days."""
         index = self._spec.index if rule.index is None or rule.code in {"phase_max", "cap"} else rule.index
         spec = next(spec for spec in self._whole.specs if spec.index == index)
         start, end = rule.start, rule.end
-        if start is None and rule.selector is not None and self._days:
+        if rule in before:
+            spec = self._last_before(rule)
+        elif start is None and rule.selector is not None and self._days:
             start, end = self._days[0], self._days[-1]
         shown = {
             "session": spec.sequence,
@@ -232,10 +264,20 @@ class _Case:
         }
         return {name: value for name, value in shown.items() if value is not None}
 
-    def in_brief(self, rules: Sequence[Rule], names: Mapping[UUID, str]) -> str:
+    def _last_before(self, rule: Rule) -> SessionSpec:
+        """The last session before the blocked one that wants somebody of the pool."""
+        earlier = self._whole.specs[: self._whole.specs.index(self._spec)]
+        wanting = (
+            spec
+            for spec in reversed(earlier)
+            if any(thread.selector == rule.selector for thread in self._whole.demands[spec.visit_type].threads)
+        )
+        return next(wanting, self._spec)
+
+    def in_brief(self, rules: Sequence[Rule], names: Mapping[UUID, str], before: Collection[Rule]) -> str:
         """The rules in the way as one sentence can hold them."""
         wishes = [rule for rule in rules if rule.code in WISHES]
-        return brief(rules, Spoken(self._whole, names), lambda selector: self._lacking(selector, wishes))
+        return brief(rules, Spoken(self._whole, names), lambda selector: self._lacking(selector, wishes), before)
 
     def _lacking(self, selector: str, wishes: Collection[Rule]) -> tuple[int, int]:
         """On how many of the days that the wishes leave to the session that pool alone leaves it no start."""
@@ -246,9 +288,20 @@ class _Case:
 
     def _days_of(self, lifting: frozenset[Rule]) -> set[date]:
         """The days on which the session has a start."""
-        desk, site = self._desk_of(lifted(self._whole, lifting)), self._whole.site
-        starts = self._starts_of(desk, self._spec.visit_type, lifting) & self._planner.left(self._spec.index)
-        return opening_days.days_within(starts, site.timeline, site.time_zone) & set(self._days)
+        return self._days_among(self._starts_left(lifting))
+
+    def _starts_left(self, lifting: frozenset[Rule]) -> int:
+        """The starts that the session has once these rules are lifted."""
+        desk = self._desk_of(lifted(self._whole, lifting))
+        return self._starts_of(desk, self._spec.visit_type, lifting) & self._planner.left(self._spec.index)
+
+    def _days_among(self, slots: int) -> set[date]:
+        """Which of the session's days these slots are on."""
+        return self._local_days(slots) & set(self._days)
+
+    def _local_days(self, slots: int) -> set[date]:
+        site = self._whole.site
+        return opening_days.days_within(slots, site.timeline, site.time_zone)
 
     def bare_block(self) -> dict[str, Any]:
         """What is in the way when nothing that anybody could lift is: least gaps, the order, what stands already."""

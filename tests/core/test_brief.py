@@ -62,3 +62,18 @@ def test_a_sentence(rules: list[Rule], text: str) -> None:
 def test_where_the_pool_alone_leaves_a_start_on_every_day_none_are_counted() -> None:
     seen = replace(scene(VISITS["infusion"]), specs=expand(protocol()))
     assert brief([BUSY], Spoken(seen, {}), lambda _: (0, 9)) == "every nurse is taken by other visits"
+
+
+@pytest.mark.parametrize(
+    ("rules", "before", "text"),
+    [
+        ([OFF, BUSY], [OFF, BUSY], "every nurse is off duty or taken by other visits at the sessions before it"),
+        ([OFF, BUSY], [BUSY], ("every nurse is off duty on 8 of the 9 days and taken by other visits at the sessions "
+                               "before it")),
+        ([away(KIM), BUSY], [BUSY], ("Kim is absent 6–8 May and every nurse is taken by other visits at the sessions "  # noqa: RUF001
+                                     "before it")),
+    ],
+)  # fmt: skip
+def test_what_only_sessions_before_it_want_is_said_of_them(rules: list[Rule], before: list[Rule], text: str) -> None:
+    seen = replace(scene(VISITS["infusion"]), specs=expand(protocol()))
+    assert brief(rules, Spoken(seen, {KIM: "Kim"}), lambda _: (8, 9), before) == text

@@ -15,8 +15,18 @@ from scheduler.core.errors import NoFeasiblePlan, Refused
 from scheduler.models import Resource
 from scheduler.services import absences, booking, locations, organizations
 from scheduler.services.finding import Wanted
-from tests.clinic import Clinic
-from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
+from tests.clinic import Clinic, week
+from tests.coursework import (
+    DOSE,
+    EVALUATION,
+    TALK,
+    accept,
+    approve,
+    course,
+    offer,
+    open_course_clinic,
+    protocol,
+)
 
 YEARS = ("2029-01-01 00:00", "2031-12-31 00:00")
 
@@ -65,6 +75,28 @@ def test_a_wish_is_to_blame_together_with_what_it_meets(clinic: Clinic) -> None:
     [best] = offer(clinic, again.id)
     assert first["cost"] == best.plan.plan.cost, "the wish lifted is the course without it"
     assert first["completes_on"] == max(each.start for each in best.plan.sessions).date().isoformat()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_who_only_an_earlier_session_wants_is_told_of_that(engine: Engine) -> None:
+    """The nurse comes on Fridays and no talk wants her: after a dose of a Friday the patient has no time to talk."""
+    made = Clinic(engine)
+    for document in (EVALUATION, DOSE, TALK):
+        made.visit(document)
+    made.staff("nurse", hours=week(days=["fri"]))
+    for role in ("prescriber", "therapist"):
+        made.staff(role)
+    for room in ("bay", "consult"):
+        made.room(room)
+    approve(made, protocol())
+    refusal = refused(made, weekdays=["tue", "wed", "thu", "fri"])
+    assert refusal.detail == (
+        "No plan exists: talk 1 ⇄ the patient comes on Tuesdays, Wednesdays, Thursdays and Fridays only ⇄ "
+        "talk 1 at most 72 hours after dose 1 ⇄ every nurse is off duty at the sessions before it."
+    )
+    hours = next(each for each in refusal.blocking if each["code"] == "off_duty")
+    assert (hours["session"], hours["role"]) == (2, "nurse"), "the dose"
+    assert not {"from", "to"} & hours.keys(), "the days are the talk's"
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

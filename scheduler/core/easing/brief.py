@@ -5,7 +5,7 @@ How each reads by itself is `words`'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from uuid import UUID
 
 from scheduler.core.easing.rules import LIMITS, WHO, Rule
@@ -25,14 +25,17 @@ _AWAY = "the patient is away "
 Lacking = Callable[[str], tuple[int, int]]
 
 
-def brief(rules: Sequence[Rule], spoken: Spoken, lacking: Lacking) -> str:
-    """The reasons, first those that are easiest to do something about, in their own order, and how many more."""
+def brief(rules: Sequence[Rule], spoken: Spoken, lacking: Lacking, before: Collection[Rule] = ()) -> str:
+    """The reasons, first those that are easiest to do something about, in their own order, and how many more.
+
+    Those that are `before` are in the way of the sessions before the one that cannot be placed, and not of that.
+    """
     groups: dict[Hashable, list[Rule]] = {}
     for rule in rules:
         groups.setdefault(_alike(rule), []).append(rule)
     some = list(groups.values())
     matter = sorted(sorted(range(len(some)), key=lambda place: _ease(some[place]))[:MOST])
-    texts = [_together(some[place], spoken, lacking) for place in matter]
+    texts = [_together(some[place], spoken, lacking, before) for place in matter]
     more = len(some) - len(texts)
     return " ⇄ ".join(texts) + (f" ⇄ {more} more" if more else "")
 
@@ -50,10 +53,10 @@ def _ease(rules: Sequence[Rule]) -> int:
     return min(found, default=len(WHO))
 
 
-def _together(rules: Sequence[Rule], spoken: Spoken, lacking: Lacking) -> str:
+def _together(rules: Sequence[Rule], spoken: Spoken, lacking: Lacking, before: Collection[Rule]) -> str:
     first, *others = rules
     if first.selector is not None:
-        return _pool(rules, spoken, lacking)
+        return _pool([rule for rule in rules if rule not in before], spoken, lacking, _earlier(rules, before))
     if first.code in WISHES:
         return _wishes([said(rule, spoken)[0] for rule in rules])
     more = f" and {len(others)} like it" if others else ""
@@ -67,18 +70,29 @@ def _wishes(texts: Sequence[str]) -> str:
     return listed([*others, _AWAY + listed(away)] if away else others)
 
 
-def _pool(rules: Sequence[Rule], spoken: Spoken, lacking: Lacking) -> str:
+def _pool(rules: Sequence[Rule], spoken: Spoken, lacking: Lacking, earlier: tuple[str, str]) -> str:
     """Who of the pool is away, and why nobody else of it can: they are off duty, or others have them."""
+    subject, then = earlier
+    if not rules:
+        return subject + then
     selector = rules[0].selector or ""
     one, codes = one_of(selector), {rule.code for rule in rules}
     away = [rule for rule in rules if rule.code == "resource_absent"]
     if len(rules) == 1 and codes & {"resource_absent", "not_qualified"}:
-        return said(rules[0], spoken)[0]
+        return said(rules[0], spoken)[0] + (f" and {subject}{then}" if then else "")
     why = [word for code, word in _state(selector).items() if code in codes]
     other = "other " * bool(away)
     parts = [_absent(away, spoken.names, one)] if away else []
     parts += [f"every {other}{one} is {' or '.join(why)}"] if why else []
-    return (" and ".join(parts) or f"no {one} is free") + _on_days(*lacking(selector))
+    more = (f" and {then.lstrip()}" if why else f" and {subject}{then}") if then else ""
+    return (" and ".join(parts) or f"no {one} is free") + _on_days(*lacking(selector)) + more
+
+
+def _earlier(rules: Sequence[Rule], before: Collection[Rule]) -> tuple[str, str]:
+    """What of a pool is in the way of the sessions before alone: of whom, and what; nothing where nothing is."""
+    selector, codes = rules[0].selector or "", {rule.code for rule in rules if rule in before}
+    why = [word for code, word in _state(selector).items() if code in codes]
+    return f"every {one_of(selector)} is", f" {' or '.join(why)} at the sessions before it" if why else ""
 
 
 def _state(selector: str) -> Mapping[str, str]:
