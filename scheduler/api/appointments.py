@@ -120,6 +120,7 @@ class AppointmentSchema(Schema):
     local_end = LocalInstant()
     segments = List(Nested(SegmentSchema), max=100, required=True)
     participants = List(Nested(ParticipantSchema), max=1000, required=True)
+    pins = List(Nested(PinSchema), max=20, metadata={"description": "Who and what it was asked for; a move keeps them"})
     course_id = Id(allow_none=True)
     course_session_id = Id(allow_none=True)
     series_id = Id(allow_none=True)

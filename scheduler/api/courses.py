@@ -197,7 +197,7 @@ def plan_course(
 
 @blp.put("/courses/<uuid:course_id>/gates/<string:key>")
 @endpoint(
-    scope="courses:write",
+    scope="gates:decide",
     takes=GateDecisionSchema,
     gives=CourseSchema,
     if_match="optional",

@@ -166,7 +166,10 @@ def get_series(session: Session, call: Call, *, series_id: UUID) -> Any:
 def reschedule_series(
     session: Session, call: Call, body: dict[str, Any], *, appointment_id: UUID, revision: int | None
 ) -> Any:
-    """Move one occurrence, it and those after it, or all that are ahead."""
+    """Move one occurrence, it and those after it, or all that are ahead, by as many days and to the same wall time.
+
+    One that was moved alone before is among them: from the day on which it stands it comes to the common hour too.
+    """
     scope, start, why = body.pop("scope"), body.pop("start"), Why(**body)
     moved = series.reschedule(session, call, appointment_id, scope, start, why=why, revision=revision)
     return {"appointments": [appointment_document(view) for view in moved]}

@@ -105,6 +105,16 @@ def pins_from(documents: list[dict[str, Any]]) -> tuple[Pin, ...]:
     )
 
 
+def pins_in(stored: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Pins as they were asked for."""
+    names = {kind: name for name, kind in _SELECTORS.items()}
+    shown = []
+    for pin in stored:
+        kind, _, code = pin["selector"].partition(":")
+        shown.append({names[kind]: code, "resource_id": UUID(pin["resource_id"])})
+    return shown
+
+
 def obstacle(document: dict[str, Any]) -> dict[str, Any]:
     """A reason for ObstacleSchema: `from` is a word of Python's."""
     return {"from_" if name == "from" else name: value for name, value in document.items()}
@@ -177,6 +187,7 @@ def appointment_document(view: AppointmentView) -> dict[str, Any]:
         "local_end": end,
         "segments": segments_in(view.segments, where),
         "participants": participants_in(view.participants, where),
+        "pins": pins_in(row.pins),
         "course_id": row.course_id,
         "course_session_id": row.course_session_id,
         "series_id": row.series_id,

@@ -9,7 +9,7 @@ from scheduler.api.appointments import REGION, REGION_AGREES, AppointmentSchema
 from scheduler.api.fields import Choice, Id, Instant, List, Nested, Text, TimeOfDay, Weekday, Whole
 from scheduler.api.http import Agree, Blueprint, Page, PageQuery, Schema, Session, endpoint, patch_schema
 from scheduler.api.kept import DayText, Region
-from scheduler.api.visits import PinSchema, appointment_document, pins_from
+from scheduler.api.visits import PinSchema, appointment_document, pins_from, pins_in
 from scheduler.core.call import Call
 from scheduler.core.errors import AlreadyExists, Invalid, NotFound, Refused, StaleRevision
 from scheduler.services import waitlist
@@ -18,7 +18,6 @@ from scheduler.services.waitlist import EntryView
 
 blp = Blueprint("waitlist", __name__, url_prefix="/v1", description="Who waits for a time")
 
-_KINDS = {"role": "role", "room": "room_type", "device": "device_type"}
 _STATUSES = ("waiting", "offered", "booked")
 _ANSWERS = ("offered", "accepted", "declined", "expired", "withdrawn")
 
@@ -180,8 +179,4 @@ def decline_waitlist_offer(
 
 
 def _shown(view: EntryView) -> dict[str, Any]:
-    pins = []
-    for pin in view.pins:
-        kind, _, code = pin["selector"].partition(":")
-        pins.append({_KINDS[kind]: code, "resource_id": UUID(pin["resource_id"])})
-    return {**vars(view), "pins": pins}
+    return {**vars(view), "pins": pins_in(view.pins)}

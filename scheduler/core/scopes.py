@@ -18,7 +18,8 @@ SCOPES = {
     "scheduling:read": "See availability, appointments, holds and the waitlist",
     "scheduling:write": "Book, move, cancel and check in",
     "courses:read": "See courses and plan them",
-    "courses:write": "Make, book, hold and end courses; record gates",
+    "courses:write": "Make, book, hold and end courses",
+    "gates:decide": "Decide a course's gates in a clinician's name",
     "protocols:write": "Draft protocols",
     "protocols:approve": "Publish a protocol in a clinician's name",
     "messages:read": "See what was sent to patients",
@@ -42,7 +43,7 @@ BUNDLES = {
     "clinician": frozenset(
         {
             "organization:read", "setup:read", "patients:read", "patients:write", "scheduling:read", "scheduling:write",
-            "courses:read", "courses:write", "protocols:write", "protocols:approve", "messages:read",
+            "courses:read", "courses:write", "gates:decide", "protocols:write", "protocols:approve", "messages:read",
             "holds:release", "override",
         }
     ),

@@ -32,7 +32,7 @@ from scheduler.services.course_facts import PASSED, STANDING, CourseFacts
 from scheduler.services.locks import lock_row
 
 #: With which scope a gate's outcome is recorded.
-DECIDES = "courses:write"
+DECIDES = "gates:decide"
 ON_HOLD = "The course is on hold: its doses wait until it is resumed."
 OVER = "The course has ended: nothing of it is booked or given any more."
 

@@ -248,7 +248,9 @@ class _Case:
         index = self._spec.index if rule.index is None or rule.code in {"phase_max", "cap"} else rule.index
         spec = next(spec for spec in self._whole.specs if spec.index == index)
         start, end = rule.start, rule.end
-        if rule in before:
+        if rule.code == "location_closed" and (dates := self._closed_days()):
+            start, end = dates[0], dates[-1]
+        elif rule in before:
             spec = self._last_before(rule)
         elif start is None and rule.selector is not None and self._days:
             start, end = self._days[0], self._days[-1]
@@ -256,13 +258,21 @@ class _Case:
             "session": spec.sequence,
             "session_id": str(self._desk.session_id(spec)),
             "code": rule.code,
-            "detail": said(rule, Spoken(self._whole, names))[0],
+            "detail": said(rule, self._spoken(names))[0],
             "resource_id": str(rule.resource_id) if rule.resource_id else None,
             **_need(rule),
             "from": start.isoformat() if start else None,
             "to": end.isoformat() if end else None,
         }
         return {name: value for name, value in shown.items() if value is not None}
+
+    def _spoken(self, names: Mapping[UUID, str]) -> Spoken:
+        """What the sentences of rules in the way need."""
+        return Spoken(self._whole, names, dates=self._closed_days())
+
+    def _closed_days(self) -> list[date]:
+        """On which of the session's days the location is closed."""
+        return sorted(self._days_among(self._whole.site.closed))
 
     def _last_before(self, rule: Rule) -> SessionSpec:
         """The last session before the blocked one that wants somebody of the pool."""
@@ -277,7 +287,7 @@ class _Case:
     def in_brief(self, rules: Sequence[Rule], names: Mapping[UUID, str], before: Collection[Rule]) -> str:
         """The rules in the way as one sentence can hold them."""
         wishes = [rule for rule in rules if rule.code in WISHES]
-        return brief(rules, Spoken(self._whole, names), lambda selector: self._lacking(selector, wishes), before)
+        return brief(rules, self._spoken(names), lambda selector: self._lacking(selector, wishes), before)
 
     def _lacking(self, selector: str, wishes: Collection[Rule]) -> tuple[int, int]:
         """On how many of the days that the wishes leave to the session that pool alone leaves it no start."""

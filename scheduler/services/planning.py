@@ -51,6 +51,8 @@ from scheduler.services.problems import (
 _LOOKS: tuple[Look, ...] = ("first", "near", "far")
 #: The work after which a search that need not prove anything ends, in thousands of points: seldom over 50 ms of CPU.
 EFFORT = 2_000
+#: How a gate was decided that lets through.
+_OPEN = frozenset({"passed", "waived"})
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def make_plans(
         if all(spec.index in desk.standing for spec in desk.wanted):
             if waiting:
                 return desk, [CoursePlan(Plan((), 0, {}, {}), waiting)]
-            raise Invalid([Fault("/through", "nothing_to_plan", "Every session up to there is booked.")])
+            raise Invalid([Fault("/through", "nothing_to_plan", _nothing_left(course, through))])
         plans = plans if is_ruled_out else solve(desk, count, effort=None if proven else EFFORT)
         is_ruled_out = desk.is_whole and not plans
         if plans and (desk.is_whole or none_later(plans[0].plan, weights_of(desk), days_seen(desk), desk.specs)):
@@ -176,9 +178,18 @@ def make_plans(
     return desk, [replace(plan, sessions=_by_start((*plan.sessions, *waiting))) for plan in plans]
 
 
+def _nothing_left(course: courses.CourseView, through: str) -> str:
+    """Why there is nothing to plan, and what has to be done before there is."""
+    closed = [gate for gate in course.gates if gate.kind == "hard" and gate.outcome not in _OPEN]
+    if through == "all" or not closed:
+        return "Every session up to there is booked."
+    name = min(closed, key=lambda gate: gate.after_position).key.replace("_", " ")
+    return f"Every session up to the gate '{name}' is booked: what follows is planned once it is passed, or for all."
+
+
 def to_confirm(desk: Desk) -> tuple[Placed, ...]:
     """The pencilled visits whose gates have all been passed since: booking a plan confirms them where they stand."""
-    passed = {gate.key for gate in desk.course.gates if gate.outcome in {"passed", "waived"}}
+    passed = {gate.key for gate in desk.course.gates if gate.outcome in _OPEN}
     found = []
     for spec in desk.specs:
         row = desk.course.booked.get(desk.session_id(spec))

@@ -209,3 +209,18 @@ def test_a_change_is_refused_whole(ward: Any) -> None:
     it.desk.post(f"{it.path}/discontinue", json={"reason": "asked for"})
     etag = it.desk.get(it.path).headers["ETag"]
     assert asked({"note": "too late"}) == (409, {"illegal_transition"})
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_gate_is_a_clinicians_to_open_and_whoever_plans_is_told_of_it(ward: Any) -> None:
+    """No override lifts a gate; so nobody passes it who may not decide it, whatever name they write."""
+    it = ward(protocol(2, gate=1))
+    it.book(it.plan())
+    refused = it.desk.post(f"{it.path}/plans", json={})
+    assert [each["code"] for each in refused.json["errors"]] == ["nothing_to_plan"]
+    assert refused.json["errors"][0]["detail"].startswith("Every session up to the gate 'review' is booked: ")
+    passed = {"outcome": "passed", "by": "Dr. Lee"}
+    by_desk = it.person("front_desk").put(f"{it.path}/gates/review", json=passed)
+    assert (by_desk.status_code, by_desk.json["code"]) == (403, "insufficient_scope")
+    assert it.person("clinician").put(f"{it.path}/gates/review", json=passed).status_code == 200
+    assert it.plan()["sessions"]

@@ -118,7 +118,7 @@ def test_bundles_hold_known_scopes_and_the_desk_not_the_keys() -> None:
     assert BUNDLES["admin"] == SCOPES.keys()
     for bundle in ("front_desk", "clinician"):
         assert BUNDLES[bundle].isdisjoint({"keys:write", "audit:read", "organization:write", "setup:write"})
-    assert BUNDLES["front_desk"].isdisjoint({"protocols:approve", "override"})
+    assert BUNDLES["front_desk"].isdisjoint({"protocols:approve", "holds:release", "gates:decide", "override"})
 
 
 def test_the_front_desk_keeps_no_keys(bob: Person, alice: Person) -> None:

@@ -111,6 +111,13 @@ def test_a_wish_for_somebody_is_kept_as_it_was_said(alice: Person, bob: Person, 
     [somebody] = alice.get("/v1/practitioners").json["items"]
     pins = [{"role": "therapist", "resource_id": somebody["id"]}]
     assert waiting(bob, where, pins=pins)["pins"] == pins
+    ids = {"patient_id": patient(bob), "location_id": where}
+    visit = bob.post("/v1/appointments", json=BOOKING | ids | {"pins": pins}).json
+    assert visit["pins"] == pins
+    path = f"/v1/appointments/{visit['id']}/reschedule"
+    moved = bob.post(path, json={"start": "2030-03-05T15:00:00-05:00"})
+    assert moved.json["pins"] == pins, "whoever moves it has to know who stays wished for"
+    assert bob.post(path, json={"start": visit["start"], "pins": []}).json["pins"] == []
 
 
 @pytest.mark.parametrize(

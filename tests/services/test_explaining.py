@@ -78,6 +78,23 @@ def test_a_wish_is_to_blame_together_with_what_it_meets(clinic: Clinic) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_closure_is_told_with_its_days_and_with_the_one_to_be_open_on(clinic: Clinic) -> None:
+    """The first dose would have to be on one of the days on which the clinic is closed."""
+    closures = [{"from": "2030-03-05", "to": "2030-03-07", "reason": "Holidays"}]
+    clinic.do(lambda s, c: locations.change(s, c, clinic.location_id, 1, {"closures": closures}))
+    document = protocol(1)
+    document["phases"][0]["steps"][0]["entry"] = {"unit": "days", "min": 0, "target": 0, "max": 0}
+    document["phases"][1]["steps"][0]["entry"]["max"] = 2
+    approve(clinic, document)
+    refusal = refused(clinic)
+    assert "the location is closed 5–6 March" in refusal.detail, refusal.detail  # noqa: RUF001 - an en dash
+    closed = next(each for each in refusal.blocking if each["code"] == "location_closed")
+    assert (closed["from"], closed["to"]) == ("2030-03-05", "2030-03-06")
+    told = dict(offered(refusal))
+    assert told["manager"] == "open on 5 March and 7 March though the location is closed"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_who_only_an_earlier_session_wants_is_told_of_that(engine: Engine) -> None:
     """The nurse comes on Fridays and no talk wants her: after a dose of a Friday the patient has no time to talk."""
     made = Clinic(engine)

@@ -161,6 +161,15 @@ def test_this_and_following_move_by_as_many_days_to_the_same_hour(clinic: Clinic
     assert overlaps(clinic.engine) == 0
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_one_that_was_moved_alone_comes_to_the_common_hour_with_all(clinic: Clinic) -> None:
+    """From the day on which it stands: nobody has to remember which visits were exceptions."""
+    made = create(clinic)
+    clinic.do(lambda s, c: series.reschedule(s, c, made.appointments[2].id, "this", clinic.at("2030-03-19 15:00")))
+    clinic.do(lambda s, c: series.reschedule(s, c, made.appointments[0].id, "all", clinic.at("2030-03-05 11:00")))
+    assert starts(clinic, again(clinic, made))[:3] == ["2030-03-05T11:00", "2030-03-12T11:00", "2030-03-20T11:00"]
+
+
 def test_moving_all_by_a_week_does_not_trip_over_itself(clinic: Clinic) -> None:
     for days in (7, -7):
         made = create(clinic, start="2030-04-01 10:00" if days > 0 else "2030-06-03 10:00")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from scheduler.core.availability import Taking
 from scheduler.core.civil import to_local
 from scheduler.core.course import Bound, SessionSpec
 from scheduler.core.easing.lifting import newcomer
 from scheduler.core.easing.rules import Rule, Scene
+from scheduler.core.intervals import Span
 from scheduler.core.opendays import EVERY_DAY, OpenDays
 
 #: A planned session: start, end, and who serves.
@@ -63,7 +66,7 @@ def _beyond(bound: Bound, at: Mapping[int, tuple[datetime, datetime]], index: in
 
 
 def _uses(rule: Rule, scene: Scene, visit: Planned) -> bool:
-    _, start, _, takings = visit
+    _, start, end, takings = visit
     wall, wish = to_local(start, scene.site.time_zone), scene.preferences
     minute = 60 * wall.hour + wall.minute
     if rule.code == "weekdays":
@@ -72,6 +75,10 @@ def _uses(rule: Rule, scene: Scene, visit: Planned) -> bool:
         return minute < (wish.earliest or 0) or (wish.latest is not None and minute > wish.latest)
     if rule.code == "blackout" and rule.start is not None and rule.end is not None:
         return rule.start <= wall.date() <= rule.end
+    if rule.code in {"location_closed", "outside_hours"}:
+        site, taken = scene.site, reduce(or_, (taking.slots for taking in takings), 0)
+        slots = taken | site.timeline.inside([Span(start, end)])
+        return bool(slots & (site.closed if rule.code == "location_closed" else ~(site.open | site.closed)))
     return any(_serves(rule, scene, taking) for taking in takings)
 
 

@@ -52,6 +52,11 @@ def said(rule: Rule, spoken: Spoken) -> tuple[str, str]:
         return _limit(rule, spoken)
     if rule.selector is not None:
         return _pool(rule, spoken)
+    if rule.code == "location_closed":
+        closed = f"closed {_spans(spoken.dates)}" if spoken.dates else "closed on some of the days"
+        return f"the location is {closed}", f"open{_on(spoken.dates) or ' on a day'} though the location is closed"
+    if rule.code == "outside_hours":
+        return "the location's opening hours", f"open longer{_on(spoken.dates)}"
     if rule.code in _FIXED:
         return _FIXED[rule.code]
     return _wish(rule, spoken)
@@ -62,8 +67,6 @@ _FIXED = {
     "patient_busy": ("the patient has other visits here", "move another visit of the patient"),
     "lead_time": ("the clinic's lead time", "book sooner than the lead time allows"),
     "horizon": ("the clinic takes no bookings that far ahead", "book further ahead than the clinic usually does"),
-    "location_closed": ("the location is closed on some of the days", "open on a day on which the location is closed"),
-    "outside_hours": ("the location's opening hours", "open longer"),
     "location_not_certified": ("the location holds no valid certification on these days", ""),
     "dose_interval": ("the least time between the patient's doses", ""),
     "supply_expired": ("the days within which what came for this patient has to be given", ""),
@@ -214,6 +217,18 @@ def _on(dates: Collection[date]) -> str:
         return ""
     shown = [days_in_words(day, day) for day in days[:MANY]]
     return " on " + listed([*shown, "more days"] if len(days) > MANY else shown)
+
+
+def _spans(dates: Collection[date]) -> str:
+    """The days, those that follow each other as one."""
+    spans: list[tuple[date, date]] = []
+    for day in sorted(set(dates)):
+        if spans and (day - spans[-1][1]).days == 1:
+            spans[-1] = spans[-1][0], day
+        else:
+            spans.append((day, day))
+    shown = [days_in_words(*span) for span in spans[:MANY]]
+    return listed([*shown, "on more days"] if len(spans) > MANY else shown)
 
 
 def listed(words: Iterable[str]) -> str:
