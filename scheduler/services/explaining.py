@@ -311,7 +311,7 @@ class _Case:
 
     def _local_days(self, slots: int) -> set[date]:
         site = self._whole.site
-        return opening_days.days_within(slots, site.timeline, site.time_zone)
+        return opening_days.days_within(slots & site.timeline.everything, site.timeline, site.time_zone)
 
     def bare_block(self) -> dict[str, Any]:
         """What is in the way when nothing that anybody could lift is: least gaps, the order, what stands already."""
