@@ -47,7 +47,8 @@ def wanted(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], now: date
     """The sessions that can still be planned around, or stand: without those that are lost for good.
 
     A session without a visit is lost once a later one has begun: a dose, with the talk about it, when another dose has
-    been given since; a talk when the session has begun before which it should be, or its hard window is over.
+    been given since; a talk when the session has begun before which it should be, or its hard window is over. A talk
+    that took place without its session follows nothing: that is planned by itself.
     """
     begun = [index for index, place in stands.items() if place.starts_at <= now]
     chain = [spec for spec in specs if spec.kind == "main"]
@@ -57,12 +58,14 @@ def wanted(specs: Sequence[SessionSpec], stands: Mapping[int, Booked], now: date
 
 
 def _is_lost(spec: SessionSpec, stands: Mapping[int, Booked], lost: Collection[int], last: int, now: datetime) -> bool:
-    """Whether that is a talk that nobody can have any more."""
+    """Whether that is a talk that nobody can have any more, or had without its session."""
     if spec.kind != "leaf" or spec.anchor is None or spec.window is None:
         return False
     if spec.anchor in lost:
         return True
-    if spec.index in stands or spec.anchor not in stands:
+    if spec.index in stands:
+        return spec.anchor not in stands and stands[spec.index].starts_at <= now
+    if spec.anchor not in stands:
         return False
     edge = stands[spec.anchor].ends_at if spec.window.edge == "end" else stands[spec.anchor].starts_at
     is_over = spec.window.hard and edge + spec.window.maximum * _MINUTE < now

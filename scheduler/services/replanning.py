@@ -231,15 +231,11 @@ class _Narrowed:
     _days: dict[int, int] = field(default_factory=dict)
 
     def of(self, problem: Problem) -> Problem:
-        """What changes keeps off its old day, or goes where it was asked to; a talk that is over follows nothing."""
+        """What changes keeps off its old day, or goes where it was asked to."""
         place_of = {str(key): place for key, place in self.case.position_of.items()}
-        pinned, mains = dict(problem.pinned), []
+        mains = []
         for main in problem.mains:
             leaf = main.leaf
-            again = place_of[main.session_id] in self.case.gone
-            if leaf is not None and leaf.session_id in pinned and again and self._is_over(place_of[leaf.session_id]):
-                del pinned[leaf.session_id]
-                leaf = None
             if leaf is not None:
                 leaf = replace(leaf, starts=within(leaf.starts, self.left(place_of[leaf.session_id])))
             starts = within(main.starts, self.left(place_of[main.session_id]))
@@ -247,14 +243,9 @@ class _Narrowed:
         return replace(
             problem,
             mains=tuple(mains),
-            pinned=pinned,
             booked={key: slot for key, slot in problem.booked.items() if key not in problem.pinned},
             weights=replace(problem.weights, moved=STAYING),
         )
-
-    def _is_over(self, place: int) -> bool:
-        row = self.case.standing.get(place)
-        return row is not None and (row.status not in lifecycle.OPEN or row.starts_at <= self.case.now)
 
     def left(self, place: int) -> int:
         """The starts that the change of that session leaves to it."""

@@ -72,6 +72,20 @@ def test_a_dose_without_a_visit_is_lost_once_another_was_given(running: Running)
     assert not moved & {running.session_id("dose", 2), running.session_id("talk", 2)}
 
 
+def test_a_dose_is_planned_though_the_talk_about_it_took_place_without_it(running: Running) -> None:
+    """What a clinical hold does: it lets go of doses and leaves the talks."""
+    take_place(running, "evaluation", 1)
+    dose = running.visit("dose", 1)
+    running.clinic.do(lambda s, c: booking.cancel(s, c, dose.id, reason="held", by="clinic"))
+    now = take_place(running, "talk", 1)
+    assert codes(running, now) == [(1, "not_booked")]
+    plan = running.propose(now=now)
+    assert running.session_id("dose", 1) in {each.session_id for each in plan.moved}
+    running.accept(plan, now=now)
+    assert "not_booked" not in [code for _, code in codes(running, now)]
+    assert running.visit("dose", 1).starts_at > now
+
+
 def test_a_talk_whose_window_is_over_comes_late_rather_than_never(running: Running) -> None:
     """The next dose is far off by then: the talk is planned before it, and shown as outside its window."""
     take_place(running, "evaluation", 1)
