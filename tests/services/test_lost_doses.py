@@ -14,6 +14,7 @@ from scheduler.models import Appointment
 from scheduler.services import booking, course_life, visit_day
 from scheduler.services.course_changes import Change
 from scheduler.services.doctor import examine
+from scheduler.services.finding import Wanted
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 from tests.services.test_replanning import Running
 
@@ -84,6 +85,17 @@ def test_a_dose_is_planned_though_the_talk_about_it_took_place_without_it(runnin
     running.accept(plan, now=now)
     assert "not_booked" not in [code for _, code in codes(running, now)]
     assert running.visit("dose", 1).starts_at > now
+
+
+def test_of_a_start_that_is_asked_for_no_other_day_is_told(running: Running) -> None:
+    visit = running.visit("dose", 3)
+    taken = visit.starts_at + timedelta(days=1)
+    wanted = Wanted(running.clinic.patient(), "dose", running.clinic.location_id, taken)
+    running.clinic.do(lambda s, c: booking.book(s, c, wanted))
+    with pytest.raises(NoFeasiblePlan) as caught:
+        running.propose(Change(visit.id, "move", taken))
+    day = taken.date().isoformat()
+    assert {(each["from"], each["to"]) for each in caught.value.blocking if "from" in each} == {(day, day)}
 
 
 def test_a_talk_whose_window_is_over_comes_late_rather_than_never(running: Running) -> None:

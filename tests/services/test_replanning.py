@@ -256,18 +256,6 @@ def test_a_replan_that_cannot_be_is_explained(running: Running) -> None:
     assert "resource_absent" in {each["code"] for each in caught.value.blocking}
 
 
-@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_of_a_start_that_is_asked_for_no_other_day_is_told(running: Running) -> None:
-    visit = running.visit("dose", 3)
-    taken = visit.starts_at + timedelta(days=1)
-    wanted = Wanted(running.clinic.patient(), "dose", running.clinic.location_id, taken)
-    running.clinic.do(lambda s, c: booking.book(s, c, wanted))
-    with pytest.raises(NoFeasiblePlan) as caught:
-        running.propose(Change(visit.id, "move", taken))
-    day = taken.date().isoformat()
-    assert {(each["from"], each["to"]) for each in caught.value.blocking if "from" in each} == {(day, day)}
-
-
 def test_one_message_tells_of_the_whole_change(running: Running) -> None:
     plan = running.propose(Change(running.visit("dose", 2).id, "cancel"))
     with Session(running.clinic.engine) as session:

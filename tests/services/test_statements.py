@@ -22,7 +22,7 @@ from scheduler.api.rehearsal import rehearse
 from scheduler.core.call import Call
 from scheduler.database import db, look, transact
 from scheduler.models import Appointment, AuditEvent, Resource
-from scheduler.services import access, audit, availability, clearances, ready
+from scheduler.services import access, audit, availability, clearances, groups, ready
 from scheduler.services.availability import Question
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import INFUSION, TALK, book
@@ -342,14 +342,10 @@ def test_a_look_at_the_people_passes_no_patient_but_the_one(crowded: Clinic) -> 
     assert re.search(by_kind, found), found
 
 
-@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_no_visit_is_looked_at_for_those_of_a_group_that_there_is_not(uncounted: Clinic) -> None:
     """Who falls ill has a day of visits; a database that has not counted would read all there are for each of them."""
-    from scheduler.services import groups
-
     with Session(uncounted.engine) as session, listening(uncounted.engine) as asked:
-        some = set(session.scalars(select(Appointment.id)))
-        assert groups.companions(session, uncounted.call, some) == set()
+        assert groups.companions(session, uncounted.call, set(session.scalars(select(Appointment.id)))) == set()
     [(statement, _)] = asked.of("group_id")
     assert "FROM appointments" not in statement, statement
 
