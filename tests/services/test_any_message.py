@@ -74,7 +74,8 @@ class Walk:
 
     def some_time(self) -> datetime:
         """In clinic hours, from soon to days ahead."""
-        ahead = self.now + self.random.choice([HOUR, 3 * HOUR, DAY, 3 * DAY]) + self.random.randrange(300) * MINUTE
+        some = self.random.randrange(300) * MINUTE
+        ahead = self.now + self.random.choice([30 * MINUTE, 90 * MINUTE, 3 * HOUR + some, DAY + some, 3 * DAY + some])
         local = to_local(ahead, self.clinic.time_zone).replace(second=0, microsecond=0)
         while local.weekday() > 4:
             local += DAY
