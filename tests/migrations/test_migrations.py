@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,9 +19,10 @@ from sqlalchemy.pool import NullPool
 
 from scheduler import create_app
 from scheduler.config import Settings
+from scheduler.core.scopes import expand
 from scheduler.core.visit import parse_visit_type
 from scheduler.database import db
-from scheduler.models import Base, Organization, VisitTypeRow, new_id
+from scheduler.models import ApiKey, Base, Organization, VisitTypeRow, new_id
 from scheduler.models.base import there_on
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -52,6 +54,15 @@ def guards(url: str) -> set[str]:
     }
     with engine.connect() as connection:
         return set(connection.execute(text(asked[engine.dialect.name])).scalars())
+
+
+def in_a_house() -> tuple[UUID, datetime]:
+    """An organization in a database of this version, and when it was made."""
+    upgrade(str(MIGRATIONS))
+    house, at = new_id(), datetime(2026, 3, 2, tzinfo=UTC)
+    db.session.add(Organization(id=house, name="House", sender_name="House", created_at=at))
+    db.session.flush()
+    return house, at
 
 
 def test_the_migrations_make_what_the_models_say(bare: Flask) -> None:
@@ -108,10 +119,7 @@ def test_stored_visit_types_are_rid_of_what_is_refused_now(bare: Flask) -> None:
             {"name": "four", "minutes": 10},
         ],
     }
-    upgrade(str(MIGRATIONS))
-    house, at = new_id(), datetime(2026, 3, 2, tzinfo=UTC)
-    db.session.add(Organization(id=house, name="House", sender_name="House", created_at=at))
-    db.session.flush()
+    house, at = in_a_house()
     db.session.add(VisitTypeRow(organization_id=house, id=new_id(), code="odd", definition=definition, created_at=at))
     db.session.commit()
     downgrade(str(MIGRATIONS), revision="0024")
@@ -123,6 +131,22 @@ def test_stored_visit_types_are_rid_of_what_is_refused_now(bare: Flask) -> None:
         [("nurse", "present", 1, None)],
         [],
     ]
+
+
+def test_the_keys_of_clinicians_go_on_deciding_gates(bare: Flask) -> None:
+    house, at = in_a_house()
+    for name in ("clinician", "admin", "front_desk"):
+        key = {"id": new_id(), "name": name, "secret_hash": name, "scopes": sorted(expand([name]))}
+        db.session.add(ApiKey(organization_id=house, created_at=at, **key))
+    db.session.commit()
+    scopes = select(ApiKey.name, ApiKey.scopes)
+    downgrade(str(MIGRATIONS), revision="0025")
+    assert not any("gates:decide" in names for _, names in db.session.execute(scopes))
+    db.session.rollback()
+    upgrade(str(MIGRATIONS))
+    assert {name: set(names) for name, names in db.session.execute(scopes)} == {
+        name: expand([name]) for name in ("clinician", "admin", "front_desk")
+    }
 
 
 def test_there_is_one_head_and_the_head_file_names_it() -> None:
