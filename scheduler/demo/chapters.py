@@ -94,17 +94,18 @@ class Chapters:
 
     def _run(self, booked: Booked) -> None:
         zone, visit = booked.location["time_zone"], booked.summit
-        end = story.end_of_day(visit)
         kind = visit["visit_type"].replace("_", " ")
         self.screen.chapter(
             "The clock runs forward",
             f"To the night after the first {kind}, on {to_wall(visit['start'], zone):%A %d %B at %H:%M}. "
-            f"A worker ticks; each message leaves when it is due, as a file in {self.outbox}.",
+            f"A worker ticks; each message leaves when it is due, as a file in {self.outbox}. The desk writes down "
+            "who comes and who goes home: what is meant for after a visit waits for that.",
         )
         desk = Desk(self.url, self.seeded.key, _silently)
         with desk.session:
             running = Running(desk, self.clock, self.worker, booked.patient, zone)
-            self.sent = self.screen.sent(running.until(end))
+            upto = booked.appointments[: booked.appointments.index(visit) + 1]
+            self.sent = self.screen.sent(running.through(upto))
         self.screen.say(f"It is now {to_local(self.clock(), zone):%A %d %B, %H:%M} at {booked.location['name']}.")
 
 

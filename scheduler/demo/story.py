@@ -5,8 +5,8 @@ What it looks like is `screen`'s. Each step returns what came of it, so that a t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,8 @@ from scheduler.worker import Worker
 #: How far the clock jumps at least, except to a message of the story's own patient.
 STRIDE = timedelta(hours=1)
 ALTERNATIVES = 3
+#: What the desk writes down where a checklist asks for more than a yes.
+ANSWERS = {"ride": "A neighbor, by car", "systolic": 120, "diastolic": 80}
 LOOK_AHEAD = timedelta(days=28)
 
 
@@ -59,7 +61,9 @@ def begin(desk: Desk, patient_id: str, location_id: str, start_after: date) -> t
         "start_after": start_after.isoformat(),
     }
     course = desk.post("/v1/courses", wanted)
-    # Elsewhere the evaluation comes first; the story's patient was seen before it began.
+    # Elsewhere the evaluation and its labs come first; the story's patient was seen before it began.
+    labs = {"kind": "labs", "outcome": "approved", "valid_from": start_after.isoformat(), "by": CLINICIAN}
+    desk.post(f"/v1/patients/{patient_id}/clearances", labs)
     cleared = {"outcome": "passed", "by": CLINICIAN, "note": "Seen and cleared before, for this demonstration."}
     return patient, desk.put(f"/v1/courses/{course['id']}/gates/clearance", cleared)
 
@@ -115,15 +119,36 @@ class Running:
     worker: Worker
     patient: dict[str, Any]
     zone: str
+    known: set[str] = field(default_factory=set)
+
+    def through(self, visits: Sequence[dict[str, Any]]) -> Iterator[Sent]:
+        """Each message to the patient as it leaves, up to the midnight after the last visit; each visit takes place."""
+        kinds = {each["code"]: each for each in self.desk.every("/v1/visit-types")}
+        for visit in visits:
+            kind = kinds[visit["visit_type"]]
+            yield from self.until(datetime.fromisoformat(visit["start"]))
+            self._record(visit, "check-in", kind, "check_in")
+            if kind["kind"] == "dosing":
+                self._record(visit, "start", kind, "start")
+            yield from self.until(datetime.fromisoformat(visit["end"]))
+            self._record(visit, "fulfill", kind, "discharge")
+        yield from self.until(end_of_day(visits[-1]))
+
+    def _record(self, visit: dict[str, Any], action: str, kind: dict[str, Any], point: str) -> None:
+        """What the desk writes down, with an answer to all that the visit type asks at that point."""
+        asked = (each for each in kind.get("checklist", ()) if each["at"] == point)
+        answers = {
+            each["key"]: {"ok": True} | ({"value": ANSWERS[each["key"]]} if each.get("value") else {}) for each in asked
+        }
+        self.desk.post(f"/v1/appointments/{visit['id']}/{action}", {"checklist": answers})
 
     def until(self, end: datetime) -> Iterator[Sent]:
         """Each message to the patient as it leaves, up to `end`."""
-        known: set[str] = set()
         own = self._pending()
         while True:
             self.worker.tick()
             if own is not None and own <= self.clock():
-                yield from self._news(known)
+                yield from self._news()
                 own = self._pending()
             if self.clock() >= end:
                 return
@@ -140,12 +165,12 @@ class Running:
         found = self.desk.get("/v1/messages", patient_id=self.patient["id"], status="pending", limit=1)["items"]
         return datetime.fromisoformat(found[0]["due_at"]) if found else None
 
-    def _news(self, known: set[str]) -> Iterator[Sent]:
+    def _news(self) -> Iterator[Sent]:
         for message in self.desk.every("/v1/messages", patient_id=self.patient["id"], status="sent"):
             if message["channel"] == "task":  # the staff's, and no letter
                 continue
-            if message["id"] not in known:
-                known.add(message["id"])
+            if message["id"] not in self.known:
+                self.known.add(message["id"])
                 whole = self.desk.get(f"/v1/messages/{message['id']}")
                 yield Sent(whole, to_wall(whole["sent_at"], self.zone))
 
