@@ -334,11 +334,12 @@ def _beside(
     beside = read(_SAID_BY.rows(session, {name: asked[name] for name in ("owner", "here")}))
     if asked["hosts"]:
         beside += read(_WAITING.rows(session, asked))
-    open_ones = [one for one in messages if _may_be_said_by_another(one, call.now) and one.patient_id in hosts]
+    moved = {one.appointment_id for one in messages if one.kind == "rescheduled"}
+    open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now, moved)]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
-        elif row.context.get("merges") or row.kind in FASTING:
+        elif _joins(row, moved):
             waiting[row.patient_id].append(row)
         if row.merged_into is None and is_texted_instruction(row, call.now):
             instructions[row.patient_id].append(row)
@@ -364,8 +365,13 @@ def _ahead(session: Session, call: Call, patient_ids: Collection[UUID]) -> list[
     return [row for row in read(_AHEAD.rows(session, asked)) if _instructs(row)]
 
 
-def _may_be_said_by_another(message: Message, now: datetime) -> bool:
-    if message.merged_into is None and not message.context.get("merges") and message.kind not in FASTING:
+def _joins(message: Message, moved: Collection[UUID | None]) -> bool:
+    """Whether it can be a line of another; the word on eating can where the news that its visit has moved leaves."""
+    return bool(message.context.get("merges")) or (message.kind in FASTING and message.appointment_id in moved)
+
+
+def _may_be_said_by_another(message: Message, now: datetime, moved: Collection[UUID | None]) -> bool:
+    if message.merged_into is None and not _joins(message, moved):
         return False
     is_open = message.status == "pending" and message.called_off_at is None
     return is_open and message.due_at > now - MERGED_WITHIN
