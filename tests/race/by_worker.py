@@ -24,7 +24,7 @@ IMPORT = re.compile(r"^ *from (scheduler\S*) import (?:\(([^)]*)\)|(.+))$", re.M
 #: Where the statements are by which what is occupied comes, goes and moves.
 WRITERS = {f"{SERVICES}.{name}" for name in ("occupying", "repacking", "shifting", "visit_day.releasing")}
 #: Chores that could reach them, and write nothing of the kind: watched too.
-QUIET = {"plans.forget"}
+QUIET = {"disruptions.forget", "plans.forget"}
 RIDE = {"key": "ride", "label": "Ride", "effect": "blocks", "at": "check_in", "value": "text"}
 GATE = {"key": "escort", "label": "Ride", "effect": "blocks_checkin", "item": "ride", "due_hours": 24}
 GATED = TALK | {"code": "gated", "name": "Gated", "checklist": [RIDE], "gates": [GATE | {"release_hours": 2}]}

@@ -92,7 +92,7 @@ OF_A_COURSE = {
 PEACEFUL = SEEN | UNSEEN | OF_A_COURSE
 #: What patients send on their pages; a form that is granted.
 PAGES = {
-    "POST /p/<token>/answers": {},
+    "POST /p/<token>/answers": {"ride": "My sister"},
     "POST /p/<token>/confirm": {},
     "POST /p/<token>/preferences": {"locale": "en"},
     "POST /p/<token>/stop": {"stop": "all"},

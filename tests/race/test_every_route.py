@@ -15,10 +15,10 @@ from tests.api.examples import appointment, talk
 from tests.api.test_course_terms import Ward
 from tests.api.walking import Known, routes
 from tests.coursework import protocol
-from tests.desk import overlaps
+from tests.desk import TALK, overlaps
 from tests.plumbing.clock import Clock
 from tests.race.by_link import BY_LINK, page
-from tests.race.by_worker import BY_WORKER, QUIET, chore, reaching
+from tests.race.by_worker import BY_WORKER, QUIET, RIDE, chore, reaching
 from tests.race.contests import CONTESTS, ONCE, Ring
 from tests.race.peaceful import OF_A_COURSE, PAGES, PEACEFUL, SIGNED, UNSEEN, watching
 
@@ -103,7 +103,10 @@ def test_what_is_said_of_a_course_is_peaceful(app: Flask, engine: Engine, watche
 def test_the_peaceful_pages_are_peaceful(app: Flask, engine: Engine, clock: Clock, watched: list[str]) -> None:
     ring = Ring(app, engine, clock)
     ring.next_day()
-    visit, guilty, unseen = ring.visit(), {}, set()
+    asking = TALK | {"code": "asking", "checklist": [RIDE | {"asks": {"en": "Who drives you home?"}}]}
+    ring.clinic.visit(asking)
+    visit = str(ring.made("appointments", ring.wish(visit_type="asking"))["id"])
+    guilty, unseen = {}, set()
     for name, form in PAGES.items():
         asked = page(ring, visit, name.rpartition("/")[2], form)
         watched.clear()
