@@ -32,6 +32,12 @@ def follow(client: FlaskClient, path: str, **form: str) -> TestResponse:
     return client.get(answer.headers["Location"])
 
 
+def change_patient(sent: Sent, **values: str) -> None:
+    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}")
+    done = sent.person.patch(patient.request.path, json=values, headers={"If-Match": patient.headers["ETag"]})
+    assert done.status_code == 200, done.text
+
+
 def test_the_page_tells_the_visit_and_nothing_else(client: FlaskClient, sent: Sent) -> None:
     answer = client.get(sent.path)
     page = text(answer)
@@ -62,10 +68,7 @@ def test_who_eats_and_drinks_until_the_same_time_is_not_told_to_drink_clear_liqu
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_reader_elsewhere_is_told_whose_clock_it_is(client: FlaskClient, sent: Sent) -> None:
-    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}")
-    moved = {"time_zone": "America/Chicago"}
-    there = sent.person.patch(patient.request.path, json=moved, headers={"If-Match": patient.headers["ETag"]})
-    assert there.status_code == 200, there.text
+    change_patient(sent, time_zone="America/Chicago")
     page = text(client.get(sent.path))
     assert "10:00 (Eastern Standard Time, New York)" in page
     assert "04:00 EST No food from then on." in page
@@ -314,14 +317,11 @@ def test_what_a_patient_writes_is_only_text(client: FlaskClient, sent: Sent) -> 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_times_are_written_as_where_the_reader_lives_whatever_the_address_asks(client: FlaskClient, sent: Sent) -> None:
-    patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}")
-    mexican = {"locale": "es-MX"}
-    there = sent.person.patch(patient.request.path, json=mexican, headers={"If-Match": patient.headers["ETag"]})
-    assert there.status_code == 200, there.text
+    change_patient(sent, locale="es-MX")
     for path in ("", "?lang=es"):
         assert "martes, 5 de marzo de 2030, 10:00 am (hora est\u00e1ndar oriental)" in text(
             client.get(f"{sent.path}{path}")
         )
     assert "10:00 am" not in text(client.get(f"{sent.path}?lang=en"))
     follow(client, f"{sent.path}/preferences", locale="es", channel="sms")
-    assert sent.person.get(patient.request.path).json["locale"] == "es-MX"
+    assert sent.person.get(f"/v1/patients/{sent.visit['patient_id']}").json["locale"] == "es-MX"
