@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -60,6 +60,11 @@ class Pin:
 def pins_of(row: Appointment | Premises) -> tuple[Pin, ...]:
     """The pins that the appointment was booked with."""
     return tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in row.pins)
+
+
+def dropped(row: Appointment, people: Collection[UUID]) -> tuple[UUID, ...]:
+    """Whom and what the visit was promised by name and would not have with these."""
+    return tuple(sorted({pin.resource_id for pin in pins_of(row)} - set(people)))
 
 
 @dataclass(frozen=True)

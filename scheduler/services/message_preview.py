@@ -24,7 +24,7 @@ from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services import appointments, courses, message_rules
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
-from scheduler.services.outbox.scene import FASTING, MERGED_WITHIN, WEEK, Scene, is_texted_instruction
+from scheduler.services.outbox.scene import MERGED_WITHIN, WEEK, Scene, is_texted_instruction, joins
 from scheduler.services.outbox.texts import in_a_call, in_words
 from scheduler.services.outbox.writing import Batch, rows_of
 from scheduler.services.patient_links import Links
@@ -159,11 +159,12 @@ def _at(scene: Scene, messages: Sequence[Message], host: Message, now: datetime)
         if message is not host and message.status == "pending" and now < message.due_at <= now + WEEK
     ]
     soon = [each for each in ahead if each.due_at <= now + MERGED_WITHIN]
+    moved = {host.appointment_id} if host.kind == "rescheduled" else set()
     return replace(
         scene,
         call=replace(scene.call, now=now),
         foresees=True,
-        waiting={host.patient_id: [each for each in soon if each.context["merges"] or each.kind in FASTING]},
+        waiting={host.patient_id: [each for each in soon if joins(each, moved)]},
         instructions={host.patient_id: [each for each in ahead if is_texted_instruction(each, now)]},
     )
 

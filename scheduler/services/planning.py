@@ -35,6 +35,7 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_among
+from scheduler.services.finding import pins_of
 from scheduler.services.locks import take_time
 from scheduler.services.plan_groups import ByRole, Groups, by_role, by_role_in
 from scheduler.services.problems import (
@@ -338,7 +339,7 @@ def set_up(
 def _promised(desk: Desk, plan: Plan) -> list[UUID]:
     """Whom and what the visits that move were booked with by name."""
     rows = (desk.course.booked.get(UUID(session_id)) for session_id, _ in plan.starts)
-    return [UUID(pin["resource_id"]) for row in rows if row is not None for pin in row.pins]
+    return [pin.resource_id for row in rows if row is not None for pin in pins_of(row)]
 
 
 def _peopled(desk: Desk, clinics: Mapping[str, Clinic], plan: Plan) -> CoursePlan | Discord | continuity.Unserved:

@@ -29,6 +29,7 @@ from scheduler.services import allowances, courses, explaining, opening_days, pl
 from scheduler.services.allowances import Allowances
 from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
+from scheduler.services.finding import dropped
 from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up, solve_eased, solve_either
 from scheduler.services.problems import ROW_MINUTES, rules_of, within
 from scheduler.services.visit_day import left_of
@@ -303,7 +304,7 @@ def _dropped(case: Case, placed: Placed) -> tuple[UUID, ...]:
     place = placed.spec.index
     row = None if place in case.gone else case.standing.get(place)
     people = {taking.resource_id for taking in placed.takings if not taking.pool}
-    return tuple(sorted({UUID(pin["resource_id"]) for pin in row.pins} - people)) if row is not None else ()
+    return dropped(row, people) if row is not None else ()
 
 
 def _was(case: Case, place: int) -> datetime | None:

@@ -28,11 +28,6 @@ def kept(row: Appointment, people: Collection[UUID]) -> Named:
     return _by_selector(row, people)
 
 
-def dropped(row: Appointment, people: Collection[UUID]) -> tuple[UUID, ...]:
-    """Whom and what it was promised and would not have with these."""
-    return tuple(sorted({pin.resource_id for pin in pins_of(row)} - set(people)))
-
-
 def solved(
     scene: Scene, desk: Desk, narrowed: Narrowed, rows: Mapping[UUID | None, Appointment], away: UUID
 ) -> Sequence[Placed]:

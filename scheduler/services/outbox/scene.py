@@ -339,7 +339,7 @@ def _beside(
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
-        elif _joins(row, moved):
+        elif joins(row, moved):
             waiting[row.patient_id].append(row)
         if row.merged_into is None and is_texted_instruction(row, call.now):
             instructions[row.patient_id].append(row)
@@ -365,13 +365,13 @@ def _ahead(session: Session, call: Call, patient_ids: Collection[UUID]) -> list[
     return [row for row in read(_AHEAD.rows(session, asked)) if _instructs(row)]
 
 
-def _joins(message: Message, moved: Collection[UUID | None]) -> bool:
+def joins(message: Message, moved: Collection[UUID | None]) -> bool:
     """Whether it can be a line of another; the word on eating can where the news that its visit has moved leaves."""
     return bool(message.context.get("merges")) or (message.kind in FASTING and message.appointment_id in moved)
 
 
 def _may_be_said_by_another(message: Message, now: datetime, moved: Collection[UUID | None]) -> bool:
-    if message.merged_into is None and not _joins(message, moved):
+    if message.merged_into is None and not joins(message, moved):
         return False
     is_open = message.status == "pending" and message.called_off_at is None
     return is_open and message.due_at > now - MERGED_WITHIN
