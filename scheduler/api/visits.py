@@ -19,7 +19,7 @@ from scheduler.core.civil import zone
 from scheduler.core.lifecycle import REAL_TIMES
 from scheduler.core.overriding import LIFTABLE, Override, override_of, rule_faults
 from scheduler.services.appointments import AppointmentView, Participation
-from scheduler.services.finding import Pin
+from scheduler.services.pins import Pin
 
 
 class ParticipantSchema(Schema):

@@ -24,8 +24,9 @@ from scheduler.services.appointments import Participation, as_what, cut, in_time
 from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import Kind
 from scheduler.services.course_rules import Link
-from scheduler.services.finding import Pin, Search, Wanted, pins_of
+from scheduler.services.finding import Search, Wanted
 from scheduler.services.objecting import check_pins, expect_patient, refuse_over
+from scheduler.services.pins import Pin, pins_of
 from scheduler.services.premises import Premises, premises
 
 #: The longest span one question may cover: half a year.

@@ -34,7 +34,7 @@ from scheduler.services import (
     visit_tasks,
 )
 from scheduler.services.appointments import AppointmentView, row_of, view
-from scheduler.services.finding import Found, Pin, Wanted, find, pins_of, premises_of
+from scheduler.services.finding import Found, Wanted, find, premises_of
 from scheduler.services.locks import bump_calendars, lock_locations, lock_resources
 from scheduler.services.objecting import objections
 from scheduler.services.occupying import (
@@ -43,6 +43,7 @@ from scheduler.services.occupying import (
     served,
 )
 from scheduler.services.pencilling import pencilled_until
+from scheduler.services.pins import Pin, pins_of, stored
 from scheduler.services.records import expect
 from scheduler.services.settling import settle
 from scheduler.services.sheet import Sheet, unwritten
@@ -251,7 +252,7 @@ def _at(wanted: Wanted, found: Found) -> dict[str, Any]:
         "tzdata": TZDATA_VERSION,
         "segments": found.kind.visit.outline(),
         "patient_region": wanted.patient_region,
-        "pins": [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins],
+        "pins": stored(wanted.pins),
     }
 
 

@@ -20,10 +20,11 @@ from scheduler.core.errors import Fault, IllegalTransition, Invalid, NotFound, R
 from scheduler.models import Appointment, ClinicalHold, new_id
 from scheduler.services import audit, consequences, course_rules, held_visits, outbox, patients, records, tasks
 from scheduler.services.catalog import visit_kind, visit_kinds
-from scheduler.services.finding import Search, Wanted, pins_of
+from scheduler.services.finding import Search, Wanted
 from scheduler.services.held import is_held
 from scheduler.services.locks import bump_calendars, lock_resources
 from scheduler.services.paging import Page
+from scheduler.services.pins import pins_of
 from scheduler.services.visit_day.letting_go import let_go, locked_together
 
 #: What a hold looks at again when it is released; everything else about a visit's place was not its business.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -26,7 +26,7 @@ from scheduler.core.overriding import Lifted, Override, lift
 from scheduler.core.policies import Initiator
 from scheduler.core.seating import Seating
 from scheduler.core.site import Site
-from scheduler.models import Appointment, Hold
+from scheduler.models import Hold
 from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, require_on
 from scheduler.services.doses import doses_among
@@ -36,6 +36,7 @@ from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.objecting import check_pins, read_start
 from scheduler.services.occupying import held_group
+from scheduler.services.pins import Pin
 from scheduler.services.premises import Premises, premises
 
 #: How far around the wanted start alternatives are looked for, and how many are shown.
@@ -47,24 +48,6 @@ _FARTHER = tuple(timedelta(days=days) for days in (0, 2, 6, 14, 30))
 
 #: Who serves at some start: a group that is joined, or people of the visit's own.
 Seat = OpenGroup | Seating
-
-
-@dataclass(frozen=True)
-class Pin:
-    """Only that resource may serve the selector (`role:nurse`, `room:infusion`, `device:pump`)."""
-
-    selector: str
-    resource_id: UUID
-
-
-def pins_of(row: Appointment | Premises) -> tuple[Pin, ...]:
-    """The pins that the appointment was booked with."""
-    return tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in row.pins)
-
-
-def dropped(row: Appointment, people: Collection[UUID]) -> tuple[UUID, ...]:
-    """Whom and what the visit was promised by name and would not have with these."""
-    return tuple(sorted({pin.resource_id for pin in pins_of(row)} - set(people)))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from scheduler.services.locks import bump_calendars, lock_locations
 from scheduler.services.objecting import expect_patient, objections, refuse_over
 from scheduler.services.occupying import Owner, Visit, end_hold, held_group, lock_held, sweep, write
 from scheduler.services.paging import Page, page
+from scheduler.services.pins import stored
 from scheduler.services.settling import take_up
 from scheduler.services.sheet import Sheet
 
@@ -99,7 +100,7 @@ def keep(
         token_hash=_digest(token),
         key_id=key_id,
         body={
-            "pins": [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in wanted.pins],
+            "pins": stored(wanted.pins),
             "segments": found.kind.visit.outline(),
             **({} if group_id is None else {"group_id": str(group_id)}),
         },

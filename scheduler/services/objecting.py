@@ -20,7 +20,8 @@ from scheduler.services.premises import OwnHold, premises
 
 if TYPE_CHECKING:
     from scheduler.models import Hold
-    from scheduler.services.finding import Pin, Wanted
+    from scheduler.services.finding import Wanted
+    from scheduler.services.pins import Pin
 
 
 def objections(session: Session, call: Call, wanted: Wanted) -> None:

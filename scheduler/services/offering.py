@@ -20,9 +20,10 @@ from scheduler.core.waitlist import offer_until, wanted_starts
 from scheduler.models import WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
 from scheduler.services import audit, course_rules, holds, waitlist_tasks
 from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Found, Pin, Search, Wanted
+from scheduler.services.finding import Found, Search, Wanted
 from scheduler.services.locks import lock_locations, lock_resources
 from scheduler.services.objecting import check_pins
+from scheduler.services.pins import pins_of
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ def wanted_of(entry: WaitlistEntry, start: datetime) -> Wanted:
         visit_type=entry.visit_type,
         location_id=entry.location_id,
         start=start,
-        pins=tuple(Pin(pin["selector"], UUID(pin["resource_id"])) for pin in entry.pins),
+        pins=pins_of(entry),
         course_session_id=entry.course_session_id,
         note=entry.note,
         patient_region=entry.patient_region,

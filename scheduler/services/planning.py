@@ -35,8 +35,8 @@ from scheduler.services.calendars import Loaded, load
 from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_among
-from scheduler.services.finding import pins_of
 from scheduler.services.locks import take_time
+from scheduler.services.pins import pins_of
 from scheduler.services.plan_groups import ByRole, Groups, by_role, by_role_in
 from scheduler.services.problems import (
     ROW_MINUTES,

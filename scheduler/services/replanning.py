@@ -29,7 +29,7 @@ from scheduler.services import allowances, courses, explaining, opening_days, pl
 from scheduler.services.allowances import Allowances
 from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
-from scheduler.services.finding import dropped
+from scheduler.services.pins import dropped
 from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up, solve_eased, solve_either
 from scheduler.services.problems import ROW_MINUTES, rules_of, within
 from scheduler.services.visit_day import left_of

@@ -23,9 +23,10 @@ from scheduler.services import groups, openings, outbox, overrides
 from scheduler.services.appointments import AppointmentView, row_of, views
 from scheduler.services.booking import place, snapshot, tell_moved
 from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Found, Search, Wanted, pins_of
+from scheduler.services.finding import Found, Search, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.occupying import resources_of, served
+from scheduler.services.pins import pins_of
 from scheduler.services.settling import settle
 
 

@@ -29,7 +29,6 @@ from scheduler.models import (
 from scheduler.services import audit, booking, holds, records, waitlist_tasks
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.catalog import require_on, visit_kind
-from scheduler.services.finding import Pin
 from scheduler.services.group_places import is_living
 from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_locations
@@ -44,6 +43,7 @@ from scheduler.services.offering import (
     wanted_of,
 )
 from scheduler.services.paging import Page
+from scheduler.services.pins import Pin, stored
 
 __all__ = ["accept", "change", "create", "decline", "get", "listing", "organizations_due", "remove", "sweep"]
 
@@ -136,7 +136,7 @@ def create(session: Session, call: Call, values: Mapping[str, Any], pins: Sequen
         organization_id=call.organization_id,
         id=new_id(),
         visit_type_id=kind.id,
-        pins=_stored(pins),
+        pins=stored(pins),
         status="waiting",
         created_at=call.now,
         **{"windows": [], "notice_minutes": 0, "priority": 0, "note": "", **values},
@@ -188,7 +188,7 @@ def change(
         lambda: check_ahead(session, call, row.location_id, values.get("windows", ())),
         lambda: check_pins_at(session, call, row.visit_type, row.location_id, call.now, pins or ()),
     )
-    changed = dict(values) if pins is None else {**values, "pins": _stored(pins)}
+    changed = dict(values) if pins is None else {**values, "pins": stored(pins)}
     records.change(session, call, KIND, row, changed)
     return get(session, call, entry_id)
 
@@ -299,10 +299,6 @@ def check_ahead(session: Session, call: Call, location_id: UUID, windows: Sequen
     site = session.get(Location, (call.organization_id, location_id))
     if site is not None:
         refuse(past_faults(windows, to_local(call.now, site.time_zone)))
-
-
-def _stored(pins: Sequence[Pin]) -> list[dict[str, Any]]:
-    return [{"selector": pin.selector, "resource_id": str(pin.resource_id)} for pin in pins]
 
 
 def _views(session: Session, call: Call, rows: Sequence[WaitlistEntry]) -> list[EntryView]:

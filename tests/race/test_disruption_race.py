@@ -19,7 +19,8 @@ from scheduler.models import Absence, Appointment, Occupancy, Resource
 from scheduler.services import appointments, booking, disruptions, groups
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.disruptions import Offer, accepting
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, week
 from tests.coursework import TALK, open_course_clinic
 from tests.desk import book, count, wanted

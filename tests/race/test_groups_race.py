@@ -15,7 +15,8 @@ from scheduler.core.call import Call
 from scheduler.core.errors import LostRace, PlanStale, Refused, SlotTaken
 from scheduler.models import Appointment, Group, GroupPlace, Hold, Occupancy
 from scheduler.services import booking, courses, finding, groups, holds, meetings, plan_groups, planning, plans
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer
 from tests.desk import book, overlaps, wanted

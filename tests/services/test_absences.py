@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from scheduler.core.errors import Invalid, NotFound, StaleRevision
 from scheduler.models import Absence, Occupancy, Resource, Task, new_id
 from scheduler.services import absences, booking, resources
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.plumbing.clock import NOON
 from tests.plumbing.scene import Scene, local, weekly

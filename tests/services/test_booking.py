@@ -25,8 +25,9 @@ from scheduler.models import (
 )
 from scheduler.services import absences, appointments, availability, booking
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
 from scheduler.services.locks import bump_calendars
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic
 from tests.desk import book, count, open_clinic, refused, wanted
 

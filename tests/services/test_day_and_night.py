@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.core.errors import Refused, SlotTaken
-from scheduler.services.finding import Pin
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.desk import book, overlaps
 

@@ -21,7 +21,8 @@ from scheduler.models import Absence, Appointment, Disruption, Message, Occupanc
 from scheduler.services import booking, calendars, disruptions
 from scheduler.services.consequences import AFFECTED
 from scheduler.services.disruptions import Accepted, Offer, scene
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer, open_course_clinic, protocol

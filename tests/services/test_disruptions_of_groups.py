@@ -20,10 +20,11 @@ from scheduler.services import appointments, availability, board, booking, disru
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Question
 from scheduler.services.disruptions import Accepted, Offer
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer
+from tests.desk import book as by_hand
 from tests.desk import count
 from tests.services.test_disruptions import open_tasks
 from tests.services.test_plans_join_groups import (
@@ -190,8 +191,7 @@ def test_when_the_stand_in_was_booked_by_hand_nothing_changes_and_a_fresh_repair
     [who] = therapists(clinic, group[0])
     found = ill(clinic, who)
     [stands_in] = set(found.lines[0].people) - served(group)
-    rival = Wanted(clinic.patient(), "talk", clinic.location_id, clinic.at(FIRST), pins=(Pin(THERAPIST, stands_in),))
-    clinic.do(lambda s, c: booking.book(s, c, rival))
+    by_hand(clinic, clinic.patient(), "talk", FIRST, pins=(Pin(THERAPIST, stands_in),))
     with pytest.raises(PlanStale, match="finds nobody any more"):
         accept(clinic, found)
     assert (served(now(clinic, group)), count(clinic, Absence)) == (served(group), 0)
@@ -261,8 +261,7 @@ def test_a_search_gives_a_group_the_stand_in_of_a_visit_that_can_move(engine: En
     changed(clinic, SHARED)
     hours = week("09:30", "11:15", ("wed",))
     who = clinic.staff("therapist", hours=hours, units=2)
-    asked = Wanted(clinic.patient(), "chat", clinic.location_id, clinic.at("2030-03-06 09:45"))
-    chat = clinic.do(lambda s, c: booking.book(s, c, asked))
+    chat = by_hand(clinic, clinic.patient(), "chat", "2030-03-06 09:45")
     group = circle_of(clinic, 3)
     clinic.staff("therapist", hours=hours)
     day = Span(clinic.at("2030-03-06 00:00"), clinic.at("2030-03-07 00:00"))
@@ -382,11 +381,8 @@ def test_a_group_is_served_anew_wherever_it_can_be(engine: Engine, seed: int) ->
     clinic = with_circles(engine, random.choice((1, 2, 3)), random.choice((1, 2)), week("10:00", "12:30", ("wed",)))
     group = circle_of(clinic, random.choice((1, 2, 3)))
     for start in random.sample(("10:00", "10:30", "11:00", "11:15"), 3):
-        asked = Wanted(
-            clinic.patient(), random.choice(("talk", "circle")), clinic.location_id, clinic.at(f"{DAY} {start}")
-        )
         with suppress(Refused):
-            clinic.do(lambda s, c, asked=asked: booking.book(s, c, asked))  # type: ignore[misc]
+            by_hand(clinic, clinic.patient(), random.choice(("talk", "circle")), f"{DAY} {start}")
     kind, minutes = random.choice((("practitioner", 60), ("room", 75)))
     [who] = {"practitioner": therapists(clinic, group[0]), "room": rooms(clinic) & served(group)}[kind]
     others = free(clinic, kind, FIRST, minutes)

@@ -21,9 +21,10 @@ from scheduler.core.errors import LostRace, Refused
 from scheduler.models import Appointment, Occupancy
 from scheduler.services import appointments, availability, booking, holds, visit_day
 from scheduler.services.busy import _memories as memories
-from scheduler.services.finding import Pin, find
+from scheduler.services.finding import find
 from scheduler.services.holds import HoldView
 from scheduler.services.locks import bump_calendars
+from scheduler.services.pins import Pin
 from scheduler.services.settling import settle
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.desk import book, overlaps, wanted

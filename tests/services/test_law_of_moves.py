@@ -18,7 +18,8 @@ from scheduler.core.errors import Reason, Refused
 from scheduler.services import availability, booking
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Question
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.plumbing.effort import trying
 from tests.services.test_law import FIRST, LAST, Maker, offered, tried
 

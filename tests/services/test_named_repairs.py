@@ -14,7 +14,8 @@ from scheduler.models import Appointment, Resource
 from scheduler.services import absences, booking
 from scheduler.services.course_changes import Change
 from scheduler.services.disruptions import Line
-from scheduler.services.finding import Pin, Wanted, pins_of
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin, pins_of
 from tests.clinic import Clinic
 from tests.coursework import approve, open_course_clinic, protocol
 from tests.services.test_disruptions import accept, booked_course, day_of, propose, serving, somebody, visits

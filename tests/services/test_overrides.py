@@ -15,7 +15,7 @@ from scheduler.core.overriding import FLOORS, LIFTABLE, override_of
 from scheduler.models import AuditEvent, Occupancy, ResourceUnit
 from scheduler.services import absences, appointments, booking, locations, organizations
 from scheduler.services.appointments import AppointmentView
-from scheduler.services.finding import Pin
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic
 from tests.desk import book, open_clinic, overlaps, refused, wanted
 

@@ -22,7 +22,8 @@ from scheduler.services import absences, availability, booking, courses, holds, 
 from scheduler.services.appointments import AppointmentView
 from scheduler.services.availability import Question
 from scheduler.services.doctor import examine
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from scheduler.services.plans import OfferedPlan
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept, approve, course, offer

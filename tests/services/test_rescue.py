@@ -16,7 +16,8 @@ from scheduler.core.intervals import Span
 from scheduler.models import Appointment, Resource
 from scheduler.services import absences, booking, disruptions
 from scheduler.services.disruptions import Search, Total
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, need, segment, visit_type, week
 from tests.coursework import accept as book
 from tests.coursework import approve, course, offer, open_course_clinic, protocol

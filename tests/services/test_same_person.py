@@ -19,7 +19,8 @@ from scheduler.services import availability, booking, disruptions, holds
 from scheduler.services.availability import Question
 from scheduler.services.disruptions import Offer
 from scheduler.services.disruptions.lines import Line
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, need, segment, visit_type
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
 

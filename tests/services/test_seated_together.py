@@ -15,7 +15,8 @@ from scheduler.models import Occupancy
 from scheduler.services import booking
 from scheduler.services.calendars import load
 from scheduler.services.catalog import visit_kinds
-from scheduler.services.finding import Found, Pin, Wanted
+from scheduler.services.finding import Found, Wanted
+from scheduler.services.pins import Pin
 from scheduler.services.settling import settle
 from tests.clinic import Clinic, need, segment, visit_type
 

@@ -18,7 +18,8 @@ from scheduler.core.call import Call
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.database import TRIES, engine_options
 from scheduler.services import booking, busy, calendars, series
-from scheduler.services.finding import Pin, Wanted
+from scheduler.services.finding import Wanted
+from scheduler.services.pins import Pin
 from tests.clinic import Clinic, visit_type
 from tests.coursework import approve, course, offer, open_course_clinic, protocol
 from tests.desk import TALK, book, open_clinic, overlaps, wanted

@@ -43,9 +43,10 @@ from scheduler.services.disruptions.choosing import choose
 from scheduler.services.disruptions.lines import Line
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.disruptions.scene import keeps_its_room
-from scheduler.services.finding import Found, Wanted, pins_of
+from scheduler.services.finding import Found, Wanted
 from scheduler.services.locks import lock_locations, lock_resources, lock_row
 from scheduler.services.occupying import Owner, Visit, release, resources_of, take_for, write
+from scheduler.services.pins import pins_of
 from scheduler.services.planning import Desk, set_up
 from scheduler.services.records import Revision, expect
 from scheduler.services.repacking import CHANGED

@@ -10,7 +10,7 @@ from scheduler.core.availability import starts
 from scheduler.core.planner import Problem
 from scheduler.models import Appointment
 from scheduler.services.disruptions.scene import Scene
-from scheduler.services.finding import pins_of
+from scheduler.services.pins import pins_of
 from scheduler.services.planning import Desk, Placed, solve_either
 
 #: Selector to those who were promised.

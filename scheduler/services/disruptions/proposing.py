@@ -23,7 +23,7 @@ from scheduler.services import continuity
 from scheduler.services.disruptions import naming, restaffing
 from scheduler.services.disruptions.lines import Line, Outcome
 from scheduler.services.disruptions.scene import Scene, staying, within
-from scheduler.services.finding import dropped
+from scheduler.services.pins import dropped
 from scheduler.services.planning import Desk, Placed
 from scheduler.services.problems import ROW_MINUTES
 from scheduler.services.scratch import PATIENT, of_patient

@@ -23,8 +23,9 @@ from scheduler.services import access, audit, course_rules, records
 from scheduler.services.appointments import row_of
 from scheduler.services.booking import snapshot
 from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Rules, Search, Wanted, pins_of
+from scheduler.services.finding import Rules, Search, Wanted
 from scheduler.services.locks import lock_locations
+from scheduler.services.pins import pins_of
 from scheduler.services.visit_day.viewing import DayView, open_items, shown
 
 #: Clocks of desks run apart by so much; what lies further ahead has not happened.

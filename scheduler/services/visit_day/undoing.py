@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,10 +20,11 @@ from scheduler.models import Appointment, AuditEvent
 from scheduler.services import absences, audit, course_rules, gates, groups, late_doses, outbox, visit_tasks
 from scheduler.services.booking import place, snapshot
 from scheduler.services.catalog import visit_kind
-from scheduler.services.finding import Found, Pin, Search, Wanted
+from scheduler.services.finding import Found, Search, Wanted
 from scheduler.services.locks import lock_resources
 from scheduler.services.occupying import resources_of
 from scheduler.services.pencilling import pencilled_until
+from scheduler.services.pins import Pin, read
 from scheduler.services.settling import settle
 from scheduler.services.visit_day.opening import locked
 from scheduler.services.visit_day.releasing import keep_rooms
@@ -144,8 +145,8 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
     if last.action not in _PLACED or was["status"] not in LIVE:
         return None
     kept = ("role:", "room:", "device:") if was["checked_in_at"] else ("role:",)
-    original = _pins(was["pins"])
-    same = _pins(each for each in was.get("served", ()) if each["selector"].startswith(kept))
+    original = read(was["pins"])
+    same = read(each for each in was.get("served", ()) if each["selector"].startswith(kept))
     start = datetime.fromisoformat(was["start"])
     wanted = Wanted(
         row.patient_id,
@@ -175,10 +176,6 @@ def _found_again(session: Session, call: Call, row: Appointment, last: _Last) ->
         loaded.require_whole(call)
         raise Refused(search.why_not(loaded, clinic, slot), alternatives=search.nearest(start))
     return _Again(wanted, original, replace(found, group=found.group or groups.own(session, call, row)))
-
-
-def _pins(entries: Iterable[Mapping[str, str]]) -> tuple[Pin, ...]:
-    return tuple(Pin(each["selector"], UUID(each["resource_id"])) for each in entries)
 
 
 def _restore(session: Session, call: Call, row: Appointment, last: _Last) -> None:
