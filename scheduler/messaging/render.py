@@ -263,13 +263,17 @@ class _Saying:
     def _part(self, name: str, values: Values) -> str:
         if self._own is not None:
             said = fill(self._own[name], values)
-            # Whatever a clinic writes, its last word before a fast names it, and every SMS says how to end them.
-            if name in _FASTING and self._kind in _LAST_WORDS and not _NAMES_FAST.search(self._own[name]):
+            # Whatever a clinic writes, its last word before a fast names it, and says what to do once its time has
+            # passed; and every SMS says how to end them.
+            if name in _FASTING and self._leaves_out_fast(self._own[name], values):
                 fasting = self._shipped(f"{_shipped_or_last(self._language)}/{_FASTING[name]}.txt", values).strip()
                 said = f"{said.strip()}{' ' if name == 'sms' else _PARAGRAPH}{fasting}".strip()
             missing = name == "sms" and values["opt_out"] and "STOP" not in said
             return f"{said.strip()} {values['opt_out']}" if missing else said
         return self._shipped(f"{self._language}/{self._kind}/{name}.txt", values)
+
+    def _leaves_out_fast(self, own: str, values: Values) -> bool:
+        return bool(values["fast_over"]) if _NAMES_FAST.search(own) else self._kind in _LAST_WORDS
 
     def _shipped(self, name: str, values: Values) -> str:
         return "".join(_shipped(name)(_Named(values)))

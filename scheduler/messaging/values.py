@@ -31,6 +31,7 @@ _NO_FASTING: Mapping[str, Any] = {
     "food_over": False,
     "liquids_over": False,
     "alcohol_over": False,
+    "fast_over": False,
 }
 #: What is said of a visit by which there is none to be reminded of as well, and that asks for no fasting.
 PLAIN: dict[str, Any] = {**_NO_FASTING, "also_short": "", "also_bare": ""}
@@ -201,6 +202,9 @@ _MADE: dict[str, Callable[[Values], Any]] = {
     "food_over": lambda v: v.is_over(v.facts.food_until),
     "liquids_over": lambda v: v.is_over(v.facts.liquids_until),
     "alcohol_over": lambda v: v.is_over(v.facts.alcohol_until),
+    "fast_over": lambda v: v["food_over"] or v["liquids_over"],
+    "arrive_over": lambda v: v.is_over(v.facts.arrive_at),
+    "sheet_over": lambda v: v.is_over(v.facts.sheet_from),
     "liquids_until": lambda v: v.beside(v.facts.liquids_until),
     "alcohol_until": lambda v: v.beside(v.facts.alcohol_until),
     "liquids_since": lambda v: v.since(v.facts.liquids_until),

@@ -73,9 +73,10 @@ class Times:
 class PatientVisit:
     """What the page may say. `entry` is the visit as calendars show it, `patient_zone` the patient's own zone.
 
-    `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol. `state` is one of `coming`,
-    `unsure`, `off`, `missed`, `over`; `told` says that the link was made for this time. `may` are the changes that
-    policy lets the patient make now.
+    `until` are instants by what ends then: solids, clear_liquids, nasal_products, alcohol; `passed` names those that
+    have passed for who is still to arrive, and `arrival`. `state` is one of `coming`, `unsure`, `off`, `missed`,
+    `over`; `told` says that the link was made for this time. `may` are the changes that policy lets the patient make
+    now.
     """
 
     entry: Entry
@@ -90,6 +91,7 @@ class PatientVisit:
     confirmed: bool
     arrive_at: datetime
     until: Mapping[str, datetime]
+    passed: frozenset[str]
     escort: bool
     no_driving: str | None
     asks: tuple[Ask, ...]
@@ -114,6 +116,9 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
     locales = tuple(filter(None, (patient.locale, organization.default_locale)))
     confirmed = row.confirmed_at is not None and not outbox.is_asked(session, call, row)
     title = neutral(kind.called(locales), locales)
+    until = _until(told, row.starts_at)
+    arrive_at = row.starts_at - timedelta(minutes=told.arrive_early_minutes)
+    moments = {**until, "arrival": arrive_at} if row.status == "booked" else {}
     return PatientVisit(
         entry=Entry.of(row, title=title, place=location.address, stamp=opened.link.created_at),
         sender_name=organization.sender_name,
@@ -125,8 +130,9 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
         state=state,
         told=opened.link.starts_at == row.starts_at,
         confirmed=confirmed,
-        arrive_at=row.starts_at - timedelta(minutes=told.arrive_early_minutes),
-        until=_until(told, row.starts_at),
+        arrive_at=arrive_at,
+        until=until,
+        passed=frozenset(what for what, moment in moments.items() if moment <= call.now),
         escort=told.escort,
         no_driving=told.no_driving,
         asks=tuple(_ask(row, item, call.now) for item in kind.checklist if item.asks),

@@ -67,6 +67,23 @@ def test_who_eats_and_drinks_until_the_same_time_is_not_told_to_drink_clear_liqu
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("language", "food", "drink", "come"),
+    [
+        ("en", "from now on. Call us if you have eaten since then.", "Drink nothing from now on.", "come now"),
+        ("es", "desde ahora. Llámenos si ha comido desde entonces.", "No beba nada desde ahora.", "Venga ya"),
+    ],
+)
+def test_who_looks_late_is_told_what_to_do_now(
+    client: FlaskClient, sent: Sent, language: str, food: str, drink: str, come: str
+) -> None:
+    for hours, said in ((20, 0), (2, 1), (4, 2), (0.9, 3)):
+        sent.clock.move(timedelta(hours=hours))
+        page = text(client.get(f"{sent.path}?lang={language}"))
+        assert [part in page for part in (food, drink, come)] == [place < said for place in range(3)]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_reader_elsewhere_is_told_whose_clock_it_is(client: FlaskClient, sent: Sent) -> None:
     change_patient(sent, time_zone="America/Chicago")
     page = text(client.get(sent.path))

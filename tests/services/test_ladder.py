@@ -153,7 +153,8 @@ def test_who_is_booked_so_late_that_no_word_on_eating_can_go_is_called_at_once(e
     assert (only(clinic, "night_before").status, only(clinic, "night_before").reason) == ("suppressed", "too_late")
     assert open_tasks(clinic) == ["confirm_by_call"]
     with Session(clinic.engine) as session:
-        assert "tell me whether you have eaten since 08:00" in session.scalars(select(Task.detail)).one()
+        words = session.scalars(select(Task.detail)).one()
+    assert "eat nothing from now on. If you have eaten, or drunk anything but clear liquids, after 08:00" in words
     clinic.do(outbox.review, now=clinic.at("2030-03-11 12:45"))
     assert send(clinic, "2030-03-11 12:45") == []
     clinic.do(lambda s, c: visit_day.confirm(s, c, visit), now=clinic.at("2030-03-11 12:50"))
