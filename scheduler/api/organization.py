@@ -62,6 +62,12 @@ class PlanningWeightsSchema(Schema):
     moved_quarter = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per quarter of an hour; 2"})
     start_profile = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per level of simultaneous starts; 2"})
     nurse_peak = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per level of nurses at work; 2"})
+    room_remainders = Whole(
+        min=0, max=_HEAVIEST, metadata={"description": "Per piece of a room's day beside a dose that is of no use; 0"}
+    )
+    therapist_remainders = Whole(
+        min=0, max=_HEAVIEST, metadata={"description": "Per piece of a therapist's day beside an integration talk; 0"}
+    )
 
 
 class PoliciesSchema(Schema):

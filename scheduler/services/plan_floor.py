@@ -5,7 +5,8 @@ The search itself is `core/planner/batch`; nothing here touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from scheduler.core.availability import Clinic, Taking, exact_starts, thread_starts
@@ -46,8 +47,11 @@ class CourseFloor:
         return _placement(self._now(course))
 
     def alone(self, course: int) -> Placement | None:
-        """The same with nothing of the batch there."""
-        return _placement(self._bare(course))
+        """The same with nothing of the batch there.
+
+        Pieces of a day cost nothing here: others may take up what is next to one.
+        """
+        return _placement(self._bare(course), _without_remainders)
 
     def plan_anywhere(self, course: int) -> Placement | None:
         """Some plan beside everything that stands, between the quarters of the hour where there is none on them."""
@@ -198,8 +202,12 @@ def _blocks(stretches: Sequence[Stretch], held: Held, who: Sequence[UUID]) -> tu
     )
 
 
-def _placement(desk: Desk) -> Placement | None:
-    found = solve(desk, glance=True)
+def _without_remainders(problem: Problem) -> Problem:
+    return replace(problem, weights=replace(problem.weights, room_remainders=0, therapist_remainders=0))
+
+
+def _placement(desk: Desk, narrowed: Callable[[Problem], Problem] = lambda it: it) -> Placement | None:
+    found = solve(desk, narrowed=narrowed, glance=True)
     return _placed(desk, found[0]) if found else None
 
 

@@ -93,6 +93,8 @@ class Desk:
     protocol: Protocol
     specs: tuple[SessionSpec, ...]
     kinds: Mapping[str, Kind]
+    #: The same with those that it has no session of.
+    every: Mapping[str, Kind]
     loaded: Loaded
     preferences: CoursePreferences
     standing: Mapping[int, Booked]
@@ -325,6 +327,7 @@ def set_up(
         protocol=layout.protocol,
         specs=layout.specs,
         kinds=kinds,
+        every=layout.kinds,
         loaded=plan_groups.without_patient(loaded, [row for row in moving if row.id in staying]),
         preferences=course_rules.wishes_of(course.row),
         standing={index: place for index, place in layout.standing.items() if index not in layout.loose},

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import reduce
 from operator import and_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from uuid import UUID
 
 from scheduler.core.availability import Clinic
@@ -23,17 +23,17 @@ from scheduler.core.demand import Demand
 from scheduler.core.gathering import all_starts, joined_starts, leading
 from scheduler.core.planner import Gap, Grid, Leaf, Main, Problem, Weights, Window
 from scheduler.core.planner.fullness import Fullness, fullness
+from scheduler.core.planner.remainders import PIECES, Remainders
 from scheduler.core.site import valid_days
 from scheduler.services import continuity
+from scheduler.services.catalog import Kind
 from scheduler.services.opening_days import days_within
 
 if TYPE_CHECKING:
     from scheduler.services.planning import Desk
-
-#: What a visit's starts would rise above: see `core/planner/fullness`.
-Levels = Mapping[str, tuple[int, ...]]
 #: Role to person to the starts that this person can serve.
 By = Mapping[str, Mapping[Hashable, int]]
+T = TypeVar("T")
 #: The starts that a kind of visit has, by its code.
 StartsOf = Callable[[str], int]
 
@@ -42,6 +42,16 @@ StartsOf = Callable[[str], int]
 ROW_MINUTES = 15
 #: No day is ruled out.
 EVERY_DAY = -1
+
+
+class Ranks(NamedTuple):
+    """What a visit's starts would rise above or leave: `Main.levels` and `own_levels` of the planner."""
+
+    levels: Mapping[str, tuple[int, ...]]
+    own: Mapping[Hashable, tuple[int, ...]]
+
+
+NO_RANKS = Ranks({}, {})
 
 
 def clinics_of(desk: Desk) -> dict[str, Clinic]:
@@ -55,8 +65,9 @@ def problem_of(desk: Desk, clinics: Mapping[str, Clinic] | None = None) -> Probl
     timeline = desk.loaded.site.timeline
     starts = {code: all_starts(desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
     full = fullness(desk.loaded.site.calendars.values(), timeline)
-    levels = {code: _levels(full, desk.kinds[code].demand, clinic) for code, clinic in clinics.items()}
-    return _problem(desk, starts, {code: _served_by(desk, code, clinics[code]) for code in clinics}, levels)
+    weights = weights_of(desk)
+    ranks = {code: _ranks(desk, weights, full, code, clinic) for code, clinic in clinics.items()}
+    return _problem(desk, starts, {code: _served_by(desk, code, clinics[code]) for code in clinics}, ranks)
 
 
 def rules_of(desk: Desk, starts_of: StartsOf | None = None) -> Problem:
@@ -68,17 +79,44 @@ def rules_of(desk: Desk, starts_of: StartsOf | None = None) -> Problem:
     find = starts_of or (lambda code: all_starts(desk.kinds[code].demand, clinics[code]))
     bound = desk.preferences.continuity == "required"
     by = {code: _served_by(desk, code, clinics[code]) if bound else {} for code in desk.kinds}
-    return _problem(desk, {code: find(code) for code in desk.kinds}, by, {code: {} for code in desk.kinds})
+    return _problem(desk, {code: find(code) for code in desk.kinds}, by, dict.fromkeys(desk.kinds, NO_RANKS))
 
 
-def _levels(full: Fullness, demand: Demand, clinic: Clinic) -> Levels:
-    """What a visit's starts would rise above; nothing where it joins a group, which is at work in any case."""
-    levels = full.levels(demand)
+def _ranks(desk: Desk, weights: Weights, full: Fullness, code: str, clinic: Clinic) -> Ranks:
+    """What one kind of visit would rise above and leave; nothing where it joins a group, at work in any case."""
+    kind = desk.kinds[code]
+    levels = full.levels(kind.demand)
+    left, own = _left(desk, weights, kind, clinic)
+    ranks = Ranks({**levels, **left}, own)
     if not clinic.groups:
-        return levels
+        return ranks
     begun = {slot: some for slot, some in clinic.groups.items() if any(each.is_begun for each in some)}
-    others = ~joined_starts(demand, replace(clinic, groups=begun))
-    return {name: tuple(level & others for level in masks) for name, masks in levels.items()}
+    others = ~joined_starts(kind.demand, replace(clinic, groups=begun))
+    return Ranks(_among(ranks.levels, others), _among(ranks.own, others))
+
+
+def _left(desk: Desk, weights: Weights, kind: Kind, clinic: Clinic) -> Ranks:
+    """The useless pieces of a day beside such a visit, where they have a price."""
+    worth = {"dosing": weights.room_remainders, "integration": weights.therapist_remainders}.get(kind.visit.kind)
+    if not worth:
+        return NO_RANKS
+    left = Remainders(tuple(each.demand for each in desk.every.values() if each.visit.enabled))
+    if kind.visit.kind == "dosing":
+        return Ranks({"room_remainders": left.of_rooms(kind.demand, clinic)}, {})
+    levels, own = left.of_therapists(kind.demand, clinic)
+    return Ranks({"therapist_remainders": levels}, own)
+
+
+def _among(levels: Mapping[T, tuple[int, ...]], starts: int) -> Mapping[T, tuple[int, ...]]:
+    return {name: tuple(level & starts for level in masks) for name, masks in levels.items()}
+
+
+def _ranks_of(desk: Desk, spec: SessionSpec, ranks: Mapping[str, Ranks]) -> Ranks:
+    """Those of its kind; what a session leaves that stands is nobody's choice any more."""
+    found = ranks[spec.visit_type]
+    if spec.index not in desk.standing or found.levels.keys().isdisjoint(PIECES):
+        return found
+    return Ranks({name: masks for name, masks in found.levels.items() if name not in PIECES}, {})
 
 
 def days_seen(desk: Desk) -> int:
@@ -97,7 +135,7 @@ def rows_of(desk: Desk) -> int:
     return SLOT_MINUTES if off_the_rows else desk.row_minutes
 
 
-def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels: Mapping[str, Levels]) -> Problem:
+def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], ranks: Mapping[str, Ranks]) -> Problem:
     timeline, zone = desk.loaded.site.timeline, desk.loaded.site.time_zone
     specs = {spec.index: spec for spec in desk.wanted}
     leaves = {spec.anchor: spec for spec in specs.values() if spec.kind == "leaf"}
@@ -117,10 +155,11 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], levels
                 starts=within(starts[spec.visit_type], _days(desk, spec, first=place == 0)),
                 by=_by(desk, spec, by),
                 gap=None if place == 0 else _gap(desk, mains[place - 1], spec),
-                leaf=_leaf(desk, leaves.get(spec.index), starts, by, levels),
+                leaf=_leaf(desk, leaves.get(spec.index), starts, by, ranks),
                 dosing=spec.dosing,
                 phase=spec.phase,
-                levels=levels[spec.visit_type],
+                levels=_ranks_of(desk, spec, ranks).levels,
+                own_levels=_ranks_of(desk, spec, ranks).own,
             )
             for place, spec in enumerate(mains)
         ),
@@ -165,7 +204,7 @@ def _leaf(
     spec: SessionSpec | None,
     starts: Mapping[str, int],
     by: Mapping[str, By],
-    levels: Mapping[str, Levels],
+    ranks: Mapping[str, Ranks],
 ) -> Leaf | None:
     if spec is None or spec.window is None:
         return None
@@ -178,7 +217,8 @@ def _leaf(
         window=Window(window.minimum, window.target, window.maximum, window.edge),
         before_next=spec.before_next,
         same_day=spec.same_day,
-        levels=levels[spec.visit_type],
+        levels=_ranks_of(desk, spec, ranks).levels,
+        own_levels=_ranks_of(desk, spec, ranks).own,
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from scheduler.core.errors import Invalid
 from scheduler.core.planner.guide import Guide
 from scheduler.models import Job, Occupancy, new_id
-from scheduler.services import jobs, plan_batches
+from scheduler.services import jobs, organizations, plan_batches
 from scheduler.worker import Worker
 from tests.clinic import Clinic
 from tests.coursework import accept, approve, course, offer, open_course_clinic, protocol
@@ -45,6 +45,17 @@ def test_every_course_gets_a_plan_that_fits_beside_the_others(clinic: Clinic) ->
     assert result["total"]["cost"] <= result["one_by_one"]["cost"]
     assert result["bound"]["cost"] <= result["total"]["cost"]
     assert count(clinic, Occupancy) == 0
+    for line in reversed(result["courses"]):
+        assert len(accept(clinic, UUID(line["course_id"]), line["plan_token"])) == line["sessions"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_the_bound_holds_where_useless_pieces_of_a_day_have_a_price(clinic: Clinic) -> None:
+    weights = {"room_remainders": 900, "therapist_remainders": 900}
+    clinic.do(lambda s, c: organizations.change(s, c, 1, {"policies": {"planning_weights": weights}}))
+    result = planned(clinic, [course(clinic).id for _ in range(3)])
+    assert result["placed"] == 3
+    assert result["bound"]["cost"] <= result["total"]["cost"] <= result["one_by_one"]["cost"]
     for line in reversed(result["courses"]):
         assert len(accept(clinic, UUID(line["course_id"]), line["plan_token"])) == line["sessions"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.core.planner.grid import Bools, Ints, calendar_of
-from scheduler.core.planner.problem import Leaf, Main, Problem, Visit
+from scheduler.core.planner.problem import THERAPIST, Leaf, Main, Problem, Visit
 
 T = TypeVar("T")
 
@@ -224,10 +224,11 @@ class Planes:
         """A small number that equal visits share: hashing their bitmaps once is enough."""
         booked = self.problem.booked.get(visit.session_id)
         # Most visits of a kind share the very objects: then nothing needs to be hashed.
-        same = type(visit), visit.minutes, id(visit.starts), id(visit.by), id(visit.levels), booked
+        shared = id(visit.starts), id(visit.by), id(visit.levels), id(visit.own_levels)
+        same = type(visit), visit.minutes, shared, booked
         if same not in self._alike:
             by = tuple((role, tuple(visit.by[role].items())) for role in self.roles if role in visit.by)
-            levels = tuple(sorted(visit.levels.items()))
+            levels = tuple(sorted(visit.levels.items())), tuple(visit.own_levels.items())
             key = type(visit), visit.minutes, visit.starts, by, levels, booked
             self._alike[same] = self._kinds.setdefault(key, len(self._kinds))
         return self._alike[same]
@@ -303,7 +304,7 @@ class Planes:
         return points
 
     def _fullness(self, visit: Visit, slot: Ints) -> Ints:
-        """The price of starting when many others do, or when most nurses are at work."""
+        """The price of starting when many others do or most nurses are at work, and of leaving useless pieces."""
         points: Ints = np.zeros_like(slot)
         for name, levels in visit.levels.items():
             weight = getattr(self.problem.weights, name)
@@ -325,6 +326,23 @@ class Planes:
         return total
 
     def _missed(self, visit: Visit, role: str, who: int, slot: Ints) -> Ints:
+        """The price of that primary person; while none is chosen, of the cheapest at each start."""
+        people = self.problem.candidates[role]
+        if role == THERAPIST and visit.own_levels and self.problem.weights.therapist_remainders:
+            places = range(len(people)) if who == OPEN and people else [who]
+            cheapest: Ints = np.minimum.reduce([self._missed_by(visit, role, each, slot) for each in places])
+            return cheapest
+        return self._absence(visit, role, who, slot)
+
+    def _missed_by(self, visit: Visit, role: str, who: int, slot: Ints) -> Ints:
+        """The same of one person, with the pieces that this one leaves where it serves."""
+        points, person = self._absence(visit, role, who, slot), self.problem.candidates[role][who : who + 1]
+        serves = self._served_by(visit.by[role], person, slot)
+        for level in visit.own_levels.get(person[0], ()) if person else ():
+            points = points + self.problem.weights.therapist_remainders * (serves & self.served(level, slot))
+        return points
+
+    def _absence(self, visit: Visit, role: str, who: int, slot: Ints) -> Ints:
         """The price where the chosen person, or none of the candidates while that is open, serves the visit."""
         people = self.problem.candidates[role]
         served = self._served_by(visit.by[role], people if who == OPEN else people[who : who + 1], slot)

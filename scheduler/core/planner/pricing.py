@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
 from scheduler.core.planner.dp import Itinerary
 from scheduler.core.planner.grid import calendar_of
 from scheduler.core.planner.planes import QUARTER
-from scheduler.core.planner.problem import LEVELS, Leaf, Main, Plan, Problem, Visit
+from scheduler.core.planner.problem import LEVELS, THERAPIST, Leaf, Main, Plan, Problem, Visit
 
 
 def priced(problem: Problem, itinerary: Itinerary) -> Plan:
@@ -36,6 +37,28 @@ def misses(problem: Problem, starts: Mapping[str, int], role: str) -> list[int]:
     ]
 
 
+def remainders(problem: Problem, starts: Mapping[str, int], role: str) -> list[int]:
+    """For each candidate of a role, the points of the pieces that this one leaves where it serves, beyond the least."""
+    found = [0] * len(problem.candidates[role])
+    if role != THERAPIST or not problem.weights.therapist_remainders:
+        return found
+    for visit in problem.visits():
+        slot = starts[visit.session_id]
+        for place, person in enumerate(problem.candidates[role]) if slot >= 0 and visit.own_levels else ():
+            if visit.by.get(role, {}).get(person, 0) >> slot & 1:
+                risen = sum(level >> slot & 1 for level in visit.own_levels.get(person, ()))
+                found[place] += problem.weights.therapist_remainders * risen
+    return found
+
+
+class _Primary(NamedTuple):
+    """A candidate by place, the points of the sessions that it does not serve, and of what it leaves of its days."""
+
+    place: int
+    absence: int
+    remainders: int
+
+
 class _Bill:
     """The points of one set of starts."""
 
@@ -43,8 +66,8 @@ class _Bill:
         self._problem, self._weights, self._starts = problem, problem.weights, starts
         self._calendar = calendar_of(problem.grid)
         self._local = {session_id: self._calendar.local(slot) for session_id, slot in starts.items()}
-        missed = {role: misses(problem, starts, role) for role in problem.roles() if problem.candidates[role]}
-        self.primaries = {role: problem.candidates[role][each.index(min(each))] for role, each in missed.items()}
+        primaries = {role: self._primary(role) for role in problem.roles() if problem.candidates[role]}
+        self.primaries = {role: problem.candidates[role][each.place] for role, each in primaries.items()}
         names = "finish begin gap time_of_day weekday hours persons leaf_delay leaf_hours moved"
         self.parts = dict.fromkeys([*names.split(), *LEVELS], 0)
         self._charge_chain()
@@ -55,8 +78,19 @@ class _Bill:
             if main.leaf is not None:
                 self._charge_leaf(main, main.leaf)
         self.parts["moved"] = sum(self._moved(session_id, slot) for session_id, slot in problem.booked.items())
-        if problem.continuity == "preferred":
-            self.parts["persons"] = sum(self._weights.person(role) * min(each) for role, each in missed.items())
+        self.parts["persons"] = sum(each.absence for each in primaries.values())
+        self.parts["therapist_remainders"] += sum(each.remainders for each in primaries.values())
+
+    def _primary(self, role: str) -> _Primary:
+        """The candidate who costs least, then misses least, the most wanted of equals."""
+        missed = misses(self._problem, self._starts, role)
+        required = self._problem.continuity == "required"
+        worth = 0 if required else self._weights.person(role)
+        left = remainders(self._problem, self._starts, role)
+        each = [_Primary(place, worth * missed[place], left[place]) for place in range(len(missed))]
+        if required:
+            return min(each, key=lambda one: (missed[one.place], one.remainders))
+        return min(each, key=lambda one: (one.absence + one.remainders, missed[one.place]))
 
     def _charge_chain(self) -> None:
         mains, weights = self._problem.mains, self._weights

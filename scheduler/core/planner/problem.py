@@ -99,9 +99,11 @@ class Reach(NamedTuple):
     latest: int
 
 
-#: `start_profile` or `nurse_peak` -> bitmaps of starts, each a level that one more visit would rise above.
+#: One of `LEVELS` -> bitmaps of starts: a start has its weight once for each of them that holds it.
 Levels = Mapping[str, tuple[int, ...]]
-LEVELS = ("start_profile", "nurse_peak")
+LEVELS = ("start_profile", "nurse_peak", "room_remainders", "therapist_remainders")
+#: Whose pieces of a day are looked at one by one.
+THERAPIST = "therapist"
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class Leaf:
     same_day: bool = False
     #: As those of a main session.
     levels: Levels = field(default_factory=dict)
+    own_levels: Mapping[Hashable, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
@@ -142,8 +145,10 @@ class Main:
     #: Two doses in a row had better be at the same time of day.
     dosing: bool
     phase: str
-    #: How full the clinic is: one point's worth for every bitmap in which its start is set.
+    #: How full the clinic is, and what would be left of its days: whoever serves.
     levels: Levels = field(default_factory=dict)
+    #: Person -> further levels of `therapist_remainders`, where that very one is the primary therapist and serves it.
+    own_levels: Mapping[Hashable, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _refuse_unless(self.minutes > 0 and self.minutes % SLOT_MINUTES == 0, "a visit lasts whole slots")
@@ -249,6 +254,9 @@ class Weights:
     moved_day: int = 8
     moved_days_cap: int = 60
     moved_quarter: int = 2
+    #: Per piece of a room's day, and of a therapist's, that a session leaves too short for any visit.
+    room_remainders: int = 0
+    therapist_remainders: int = 0
 
     def __post_init__(self) -> None:
         for weight in fields(self):
@@ -256,7 +264,7 @@ class Weights:
 
     def person(self, role: str) -> int:
         """The price of a session that somebody else than the primary person of that role serves."""
-        return {"prescriber": self.prescriber, "therapist": self.therapist}.get(role, self.other_role)
+        return {"prescriber": self.prescriber, THERAPIST: self.therapist}.get(role, self.other_role)
 
 
 @dataclass(frozen=True)

@@ -194,12 +194,17 @@ class _Check:
 
     def _visit_points(self) -> dict[str, int]:
         weights, liked = self._problem.weights, self._problem.preferences.weekdays
-        points = {"weekday": 0, "hours": 0, "leaf_delay": 0, "leaf_hours": 0, "start_profile": 0, "nurse_peak": 0}
-        for visit in self._problem.visits():
-            slot = self._slots[visit.session_id]
-            for name, worth in (("start_profile", weights.start_profile), ("nurse_peak", weights.nurse_peak)):
-                risen = [level for level in visit.levels.get(name, ()) if slot >= 0 and level >> slot & 1]
-                points[name] += worth * len(risen)
+        points = {"weekday": 0, "hours": 0, "leaf_delay": 0, "leaf_hours": 0}
+        counted = {
+            "start_profile": weights.start_profile,
+            "nurse_peak": weights.nurse_peak,
+            "room_remainders": weights.room_remainders,
+            "therapist_remainders": weights.therapist_remainders,
+        }
+        for name, worth in counted.items():
+            levels = [(visit, level) for visit in self._problem.visits() for level in visit.levels.get(name, ())]
+            points[name] = worth * sum(self._holds(level, visit) for visit, level in levels)
+        points["therapist_remainders"] += weights.therapist_remainders * self._pieces_of_the_therapist()
         for main in self._problem.mains:
             points["hours"] += weights.hours * self._at_bad_hours(main)
             points["weekday"] += weights.weekday * (liked is not None and self._day(main).weekday() not in liked)
@@ -207,6 +212,19 @@ class _Check:
                 points["leaf_hours"] += weights.leaf_hours * self._at_bad_hours(main.leaf)
                 points["leaf_delay"] += weights.leaf_delay * self._days_from_target(main, main.leaf)
         return points
+
+    def _pieces_of_the_therapist(self) -> int:
+        """How many the course's own therapist leaves in the visits that it serves, beyond what anybody would."""
+        person = self._primaries.get("therapist")
+        if person is None:
+            return 0
+        visits = [visit for visit in self._problem.visits() if "therapist" in visit.by]
+        served = [visit for visit in visits if self._holds(visit.by["therapist"].get(person, 0), visit)]
+        return sum(self._holds(level, visit) for visit in served for level in visit.own_levels.get(person, ()))
+
+    def _holds(self, bitmap: int, visit: Visit) -> bool:
+        slot = self._slots[visit.session_id]
+        return slot >= 0 and bool(bitmap >> slot & 1)
 
     def _points_for_moves(self) -> int:
         weights, points = self._problem.weights, 0

@@ -19,7 +19,7 @@ from tests.core.planner.enumeration import (
     follows,
     lone_points,
     pair_points,
-    price_of,
+    price_of_person,
     rested,
     serves,
 )
@@ -55,7 +55,9 @@ class _Table:
         for at in self.options[visit.session_id]:
             absent = [role for role, person in self.team.items() if role in visit.by and not serves(at, role, person)]
             if not absent or self.problem.continuity == "preferred":
-                found.append((lone_points(self.problem, at) + sum(price_of(self.problem, role) for role in absent), at))
+                some = [(role, person) for role, person in self.team.items() if role in visit.by]
+                prices = (price_of_person(self.problem, at, *each, required=False) for each in some)
+                found.append((lone_points(self.problem, at) + sum(prices), at))
         return found
 
     def best(self) -> Best | None:

@@ -15,6 +15,8 @@ from scheduler.core.planner import Leaf, Main, Problem
 from tests.core.planner.instances import set_bits
 
 FIVE = timedelta(minutes=5)
+#: More than any lawful course costs.
+NEVER = 1 << 40
 
 
 class At(NamedTuple):
@@ -170,7 +172,8 @@ def lone_points(problem: Problem, at: At) -> int:
     minute = 60 * at.wall.hour + at.wall.minute
     outside = minute < (wish.earliest or 0) or (wish.latest is not None and minute + at.visit.minutes > wish.latest)
     full = {name: sum(at.slot in set_bits(level) for level in levels) for name, levels in at.visit.levels.items()}
-    further = weights.start_profile * full.get("start_profile", 0) + weights.nurse_peak * full.get("nurse_peak", 0)
+    names = ("start_profile", "nurse_peak", "room_remainders", "therapist_remainders")
+    further = sum(getattr(weights, name) * full.get(name, 0) for name in names)
     further += points_for_the_move(problem, at)
     if isinstance(at.visit, Leaf):
         return weights.leaf_hours * outside + further
@@ -213,12 +216,23 @@ def persons(problem: Problem, chosen: tuple[At, ...]) -> int | None:
         concerned = [at for at in chosen if role in at.visit.by]
         if required:
             concerned = [at for at in concerned if not at.pinned or any(serves(at, role, who) for who in people)]
-        missed = [sum(not serves(at, role, who) for at in concerned) for who in people]
-        if required and concerned and min(missed, default=1) > 0:
+        if not people and required and concerned:
             return None
-        if role in listed and not required:
-            total += min(missed, default=0) * price_of(problem, role)
+        each = [sum(price_of_person(problem, at, role, who, required=required) for at in concerned) for who in people]
+        if min(each, default=0) >= NEVER:
+            return None
+        total += min(each, default=0) if role in listed else 0
     return total
+
+
+def price_of_person(problem: Problem, at: At, role: str, person: Hashable, *, required: bool) -> int:
+    """What it costs in one session that this is the primary person: that somebody else serves, or what is left."""
+    if not serves(at, role, person):
+        return NEVER if required else price_of(problem, role)
+    if role != "therapist":
+        return 0
+    levels = at.visit.own_levels.get(person, ())
+    return problem.weights.therapist_remainders * sum(at.slot in set_bits(level) for level in levels)
 
 
 def serves(at: At, role: str, person: Hashable) -> bool:

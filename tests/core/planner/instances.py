@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
+from typing import TypeVar
 
 from scheduler.core.bitmap import SLOT
 from scheduler.core.civil import to_instant
@@ -127,6 +128,50 @@ def ruled(seed: int) -> Problem:
     open_days = sum(1 << day for day in range(problem.grid.days) if rng.random() < 0.8)
     ruled_course = replace(problem, mains=tuple(mains), caps=caps, spans=spans, open_days=open_days)
     return replace(ruled_course, discords=tuple(_discords(rng, ruled_course)))
+
+
+def leaving(seed: int) -> Problem:
+    """The course of a seed on starts every 5 or 15 minutes, with a price for what each leaves of rooms and people.
+
+    Several therapists serve most of it, some of whom leave more than others.
+    """
+    rng = random.Random(f"leaving {seed}")
+    problem = rng.choice([course, course, ruled])(seed)
+    people = {**problem.candidates, "therapist": ("T", "U", "V")[: rng.randint(1, 3)]}
+    mains = [_leaving(rng, main, people["therapist"]) for main in problem.mains]
+    mains = [replace(main, leaf=main.leaf and _leaving(rng, main.leaf, people["therapist"])) for main in mains]
+    weights = replace(
+        problem.weights,
+        therapist=rng.choice([0, 5, problem.weights.therapist]),
+        room_remainders=rng.choice([0, 8, 40]),
+        therapist_remainders=rng.choice([5, 30, 90]),
+    )
+    return replace(
+        problem,
+        grid=replace(problem.grid, row_minutes=rng.choice([5, 15])),
+        mains=tuple(mains),
+        candidates=people,
+        continuity=rng.choice(["required", "preferred", "preferred", "none"]),
+        weights=weights,
+    )
+
+
+V = TypeVar("V", Main, Leaf)
+
+
+def _leaving(rng: random.Random, visit: V, therapists: tuple[Hashable, ...]) -> V:
+    """The same visit, now and then off the quarters, and what is left by it in rooms, by anybody and by each."""
+    mask = bitmap(place + rng.choice([0, 0, 1, -1]) for place in set_bits(visit.starts))
+    pieces = [bitmap(place for place in set_bits(mask) if rng.random() < 0.5) for _ in range(4)]
+    levels = {**visit.levels, "room_remainders": (pieces[0], pieces[0] & pieces[1])}
+    if rng.random() < 0.8:
+        levels["therapist_remainders"] = (pieces[2], pieces[2] & pieces[3])
+    served = {who: bitmap(place for place in set_bits(mask) if rng.random() < 0.8) for who in therapists}
+    own = {
+        who: tuple(bitmap(each for each in set_bits(mask) if rng.random() < 0.4) for _ in range(2)) for who in served
+    }
+    by = {**visit.by, "therapist": served} if rng.random() < 0.9 else visit.by
+    return replace(visit, starts=mask, by=by, levels=levels, own_levels=own)
 
 
 def _levelled(rng: random.Random, main: Main) -> Main:

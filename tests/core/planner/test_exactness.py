@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ import pytest
 from scheduler.core.planner import Plan, Problem, memory, plan, search, verify
 from tests.core.planner.dictionary import looked_up
 from tests.core.planner.enumeration import Best, enumerated
-from tests.core.planner.instances import course, long_course, narrow, ruled
+from tests.core.planner.instances import course, leaving, long_course, narrow, ruled
 from tests.plumbing.effort import at_length
 
 #: The last two have several cheapest plans, found in an order that misleads whoever compares them carelessly.
@@ -19,6 +20,7 @@ LONG = range(60)
 RULED = range(120)
 #: The last ones each hang on a bound of the search that no other course tries: see `test_sabotage`.
 NARROW = (*range(0, 60, 2), 9, 55, 472, 557)
+LEAVING = range(120)
 #: These have a plan, and a cheaper one that only the spans forbid.
 BINDING = 10
 
@@ -46,6 +48,11 @@ def slow_ruled(seed: int) -> Best | None:
 @cache
 def slow_narrow(seed: int) -> Best | None:
     return enumerated(narrow(seed))
+
+
+@cache
+def slow_leaving(seed: int) -> Best | None:
+    return enumerated(leaving(seed))
 
 
 @cache
@@ -90,6 +97,28 @@ def test_it_finds_who_must_serve(seed: int) -> None:
     found = plan(problem)
     assert best(problem, found) == slow_narrow(seed)
     assert found is None or verify(problem, found) == []
+
+
+@pytest.mark.parametrize("seed", LEAVING)
+def test_it_finds_what_leaves_least_of_rooms_and_of_therapists(seed: int) -> None:
+    problem = leaving(seed)
+    found = plan(problem)
+    assert best(problem, found) == slow_leaving(seed)
+    assert found is None or verify(problem, found) == []
+
+
+def test_what_is_left_over_decides_many_courses() -> None:
+    other = Counter[str]()
+    for seed in LEAVING:
+        problem, found = leaving(seed), slow_leaving(seed)
+        if found is not None:
+            other["planned"] += 1
+            for name in ("room_remainders", "therapist_remainders"):
+                free = plan(replace(problem, weights=replace(problem.weights, **{name: 0})))
+                other[name] += best(problem, free) != found
+            mains = [replace(m, own_levels={}, leaf=m.leaf and replace(m.leaf, own_levels={})) for m in problem.mains]
+            other["own"] += best(problem, plan(replace(problem, mains=tuple(mains)))) != found
+    assert min(other.values()) >= BINDING, other
 
 
 @pytest.mark.parametrize("seed", RULED[::3])

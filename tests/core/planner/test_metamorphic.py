@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.core.planner import Main, Plan, Problem, Weights, alternatives, plan, verify
-from tests.core.planner.instances import course, long_course, starts
+from tests.core.planner.instances import course, leaving, long_course, starts
 
 SEEDS = st.integers(0, 2_000)
 #: How long one example takes says something about the machine only.
@@ -93,11 +93,20 @@ def test_one_more_person_never_costs(seed: int) -> None:
 @unhurried
 @given(seed=SEEDS, factor=st.integers(2, 9))
 def test_multiplied_weights_multiply_the_cost_and_change_nothing_else(seed: int, factor: int) -> None:
-    problem = course(seed)
-    heavier = Weights(**{weight.name: factor * getattr(problem.weights, weight.name) for weight in fields(Weights)})
-    found, again = plan(problem), plan(replace(problem, weights=heavier))
-    assert slots(again) == slots(found)
-    assert cost(replace(problem, weights=heavier)) == factor * cost(problem)
+    for problem in (course(seed), leaving(seed)):
+        heavier = Weights(**{weight.name: factor * getattr(problem.weights, weight.name) for weight in fields(Weights)})
+        found, again = plan(problem), plan(replace(problem, weights=heavier))
+        assert slots(again) == slots(found)
+        assert cost(replace(problem, weights=heavier)) == factor * cost(problem)
+
+
+@unhurried
+@given(seed=SEEDS)
+def test_what_is_left_over_never_makes_a_plan_cheaper_or_impossible(seed: int) -> None:
+    problem = leaving(seed)
+    free = replace(problem, weights=replace(problem.weights, room_remainders=0, therapist_remainders=0))
+    assert cost(free) <= cost(problem)
+    assert (plan(free) is None) == (plan(problem) is None)
 
 
 @unhurried

@@ -11,7 +11,7 @@ from scheduler.core.planner.outline import Outline
 from scheduler.core.planner.planes import IMPOSSIBLE, OPEN, Planes
 from tests.core.planner import handmade
 from tests.core.planner.handmade import each
-from tests.core.planner.instances import course, long_course, ruled
+from tests.core.planner.instances import course, leaving, long_course, ruled
 
 
 def outlined(problem: Problem) -> Outline:
@@ -20,7 +20,7 @@ def outlined(problem: Problem) -> Outline:
     return Outline(planes, (), tuple(OPEN if len(persons) > 1 else 0 for persons in people))
 
 
-@pytest.mark.parametrize(("make", "seeds"), [(course, 30), (ruled, 60), (long_course, 12)])
+@pytest.mark.parametrize(("make", "seeds"), [(course, 30), (ruled, 60), (leaving, 60), (long_course, 12)])
 def test_no_plan_is_below_it_or_outside_its_days(make: Callable[[int], Problem], seeds: int) -> None:
     planned, near = 0, 0
     for seed in range(40, 40 + seeds):

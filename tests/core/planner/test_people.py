@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scheduler.core.planner import Window, plan, verify
+from scheduler.core.planner import Weights, Window, plan, verify
 from tests.core.planner.handmade import DAY, course, each, leaf, main, people, read
 
 DAYS = range(10)
@@ -110,3 +110,27 @@ def test_a_team_is_found_though_each_favourite_fails_with_the_other() -> None:
     assert found is not None
     assert found.primaries == {"prescriber": "Q", "therapist": "U"}
     assert read(problem, found) == {"a": "1 09:00", "b": "4 09:00"}
+
+
+def test_whoever_leaves_less_of_its_day_is_the_primary_one() -> None:
+    by, own = people("therapist", {"T": ALL, "U": ALL}), {"T": (ALL, ALL), "U": (ALL,)}
+    dear = Weights(therapist_remainders=5)
+    talk = main("a", ALL, by=by, own_levels=own)
+    for continuity in ("required", "preferred"):
+        problem = course(talk, candidates={"therapist": ("T", "U")}, continuity=continuity, weights=dear)
+        found = plan(problem)
+        assert found is not None
+        assert (found.primaries, found.parts["therapist_remainders"], found.cost) == ({"therapist": "U"}, 5, 5)
+        assert verify(problem, found) == []
+
+
+def test_visits_are_told_apart_by_what_their_people_leave() -> None:
+    by = people("therapist", {"T": ALL})
+    problem = course(
+        main("a", ALL, by=by, own_levels={"T": (each([0, 1], 9),)}),
+        main("b", ALL, (2, 2, 5), by=by, own_levels={"T": (each([4], 9),)}),
+        candidates={"therapist": ("T",)},
+        continuity="preferred",
+        weights=Weights(therapist_remainders=500),
+    )
+    assert read(problem, plan(problem)) == {"a": "3 09:00", "b": "5 09:00"}

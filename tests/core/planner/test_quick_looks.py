@@ -16,7 +16,7 @@ from scheduler.core.planner.glance import Glance, ruled_out
 from scheduler.core.planner.planes import Planes
 from tests.core.planner import handmade
 from tests.core.planner.handmade import each, leaf, main
-from tests.core.planner.instances import course, grid, ruled, slot
+from tests.core.planner.instances import course, grid, leaving, ruled, slot
 
 SEEDS = range(80)
 
@@ -29,7 +29,7 @@ def looked(problem: Problem) -> tuple[Glance, dict[str, int] | None]:
 def test_neither_look_contradicts_the_search() -> None:
     seen: Counter[str] = Counter()
     for seed in SEEDS:
-        problem = bare((course, ruled)[seed % 3 == 0](seed))
+        problem = bare((course, ruled, leaving)[seed % 3](seed))
         glance, slots = looked(problem)
         exists = plan(problem) is not None
         assert feasible(problem) == exists, seed

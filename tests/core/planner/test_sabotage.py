@@ -16,12 +16,13 @@ from scheduler.core.planner import Preferences, Problem, Span, Weights, Window, 
 from scheduler.core.planner.dp import Chain
 from scheduler.core.planner.leaves import Follow
 from scheduler.core.planner.outline import Outline
+from scheduler.core.planner.planes import Planes
 from scheduler.core.planner.search import Search
 from tests.core.planner import test_exactness as exactness
 from tests.core.planner.enumeration import Best, enumerated
 from tests.core.planner.handmade import DAY, at, each, leaf, main
 from tests.core.planner.handmade import course as by_hand
-from tests.core.planner.instances import course, narrow, ruled
+from tests.core.planner.instances import course, leaving, narrow, ruled
 
 
 def early(_: int) -> Problem:
@@ -44,6 +45,7 @@ def one_day_short(_: int) -> Problem:
 KINDS: dict[str, tuple[Callable[[int], Problem], Any, Callable[[int], Best | None]]] = {
     "small": (course, exactness.SMALL, exactness.slow_small),
     "ruled": (ruled, exactness.RULED, exactness.slow_ruled),
+    "leaving": (leaving, exactness.LEAVING, exactness.slow_leaving),
     "narrow": (narrow, exactness.NARROW, exactness.slow_narrow),
     "early": (early, range(1), lambda seed: enumerated(early(seed))),
     "one day short": (one_day_short, range(1), lambda seed: enumerated(one_day_short(seed))),
@@ -91,6 +93,8 @@ SABOTAGES = [
     Sabotage(Chain, "_distances", "self._problem.judged(*ends)", "True", "small", 70),
     Sabotage(Chain, "_open_stages", "1 + max(last for _, last in days)", "max(last for _, last in days)", "small", 9),
     Sabotage(Chain, "_nearest", "after.min(axis=0, keepdims=True) + cap", "after + cap", "small", 41),
+    Sabotage(Planes, "_missed", "np.minimum.reduce", "np.maximum.reduce", "leaving", 4),
+    Sabotage(Planes, "_missed_by", "(serves & self.served", "(self.served", "leaving", 16),
     Sabotage(Chain, "_by_quarters", "weight * quarters <", "weight * quarters * 2 <", "narrow", 9),
 ]
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scheduler.core.planner import Cap, Gap, Plan, Rest, Span, Window, plan, verify
+from scheduler.core.planner.problem import LEVELS
 from tests.core.planner.handmade import DAY, WHERE, course, each, leaf, main, people, read
 from tests.core.planner.instances import grid, slot
 
@@ -106,14 +107,27 @@ def test_a_gap_in_hours_or_in_clinic_days_is_told(gap: Gap, fault: str | None) -
     assert (found[:1] or [None]) == [fault]
 
 
-@pytest.mark.parametrize("name", ["start_profile", "nurse_peak"])
+@pytest.mark.parametrize("name", LEVELS)
 def test_a_full_clinic_is_counted(name: str) -> None:
     found = best()
-    full = replace(COURSE.mains[0], levels={name: (ALWAYS, ALWAYS, 1)})
-    assert verify(replace(COURSE, mains=(full, *COURSE.mains[1:])), found) == [
+    full, weights = replace(COURSE.mains[0], levels={name: (ALWAYS, ALWAYS, 1)}), replace(COURSE.weights, **{name: 2})
+    assert verify(replace(COURSE, mains=(full, *COURSE.mains[1:]), weights=weights), found) == [
         f"{name} costs 4, not 0",
         f"the plan costs {found.cost + 4}, not {found.cost}",
     ]
+
+
+def test_what_the_own_therapist_leaves_is_counted_where_it_serves() -> None:
+    by, own = people("therapist", {"T": ALWAYS, "U": each([0], 9)}), {"T": (ALWAYS, ALWAYS), "U": (ALWAYS,)}
+    mains = tuple(replace(each, by=by, own_levels=own) for each in COURSE.mains)
+    weights = replace(COURSE.weights, therapist_remainders=5)
+    problem = replace(COURSE, mains=mains, candidates={"therapist": ("T", "U")}, weights=weights)
+    found = replace(best(), primaries={"therapist": "T"})
+    assert verify(problem, found) == [
+        "therapist_remainders costs 30, not 0", f"the plan costs {found.cost + 30}, not {found.cost}",
+    ]  # fmt: skip
+    alone = replace(problem, continuity="preferred")
+    assert "therapist_remainders" not in " ".join(verify(alone, replace(found, primaries={"therapist": "U"})))
 
 
 def test_sessions_of_one_day_in_the_wrong_order_are_told() -> None:
