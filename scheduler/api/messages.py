@@ -10,6 +10,7 @@ from scheduler.api.http import Blueprint, Page, PageQuery, Schema, Session, endp
 from scheduler.api.kept import Mark
 from scheduler.core.call import Call
 from scheduler.core.errors import IllegalTransition, NotFound
+from scheduler.core.reminders import KINDS, TASK_KINDS, WAYS
 from scheduler.services import message_acts, messages
 from scheduler.services.messages import Filter, MessageView
 from scheduler.services.records import Revision
@@ -91,8 +92,8 @@ class MessagesQuery(PageQuery):
     appointment_id = Id(load_default=None)
     course_id = Id(load_default=None)
     status = Choice(*_STATUSES, load_default=None)
-    kind = Text(60, load_default=None)
-    channel = Text(20, load_default=None)
+    kind = Choice(*KINDS, *TASK_KINDS, load_default=None)
+    channel = Choice(*WAYS, load_default=None)
     dead = QueryFlag(
         load_default=False,
         metadata={"description": "Only what will not be sent unless somebody acts: `failed` or `expired_unsent`"},

@@ -47,7 +47,7 @@ class TasksQuery(PageQuery):
     """Filters of the list; the due time is at or after `due_after` and before `due_before`."""
 
     status = Choice(*_STATUSES, load_default=None)
-    kind = Text(60, load_default=None)
+    kind = Choice(*tasks.KINDS, load_default=None)
     patient_id = Id(load_default=None)
     appointment_id = Id(load_default=None)
     course_id = Id(load_default=None)

@@ -6,6 +6,7 @@ Which visits those are, `impact` finds; nobody moves or cancels them here.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,7 +19,7 @@ from scheduler.services import tasks
 from scheduler.services.impact import Affected
 
 #: The kind of the tasks that are owed for such visits.
-AFFECTED = "visit_affected"
+AFFECTED: Final = "visit_affected"
 
 
 #: What staff are asked to do about one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -22,7 +23,7 @@ from scheduler.services.records import Revision
 from scheduler.services.repacking import REBOUND
 
 #: The task to tell a patient of visits that their course's hold has stopped.
-HELD = "course_hold"
+HELD: Final = "course_hold"
 
 #: Action to (statuses of a course that it may start from, status that it ends in).
 _MOVES = {

@@ -7,6 +7,7 @@ Booking refuses such a visit by its own law, and a change of roles or certificat
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Row, select
@@ -19,7 +20,7 @@ from scheduler.services import tasks
 from scheduler.services.consequences import AFFECTED
 from scheduler.services.impact import Ahead, ahead
 
-KIND = "credential"
+KIND: Final = "credential"
 
 
 def flag(session: Session, call: Call) -> bool:

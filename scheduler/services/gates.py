@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import and_, func, select
@@ -25,7 +25,7 @@ from scheduler.services.catalog import protocol_of
 from scheduler.services.courses import CourseView
 from scheduler.services.records import Revision
 
-KIND = "course_gate"
+KIND: Final = "course_gate"
 #: Where the protocol sets no deadline, and no visit of the course lies ahead, a gate is decided within so many days.
 WITHIN = timedelta(days=7)
 #: The task becomes more urgent so long before it is due.

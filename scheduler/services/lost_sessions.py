@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, and_, bindparam, or_, select
@@ -23,7 +23,7 @@ from scheduler.services import course_rules, courses, tasks
 from scheduler.services.catalog import parsed, visit_kinds
 from scheduler.services.locks import lock_courses
 
-KIND = "course_lost_visit"
+KIND: Final = "course_lost_visit"
 #: The task becomes more urgent so long before the next visit of the course.
 _STEPS = (timedelta(days=3), timedelta(days=1))
 _WHOLE = "The session has a visit again, or nothing of the course lies behind it."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import and_, func, select
@@ -24,7 +25,7 @@ from scheduler.services.backup import fence
 from scheduler.services.catalog import visit_kinds
 from scheduler.services.visit_day.letting_go import let_go, locked_together
 
-KIND = "session_gate"
+KIND: Final = "session_gate"
 
 #: As many visits are let go in one transaction.
 _BATCH = 50

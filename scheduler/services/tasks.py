@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, select
@@ -23,6 +23,33 @@ from scheduler.services import audit, records
 from scheduler.services.paging import Page, page
 
 Closed = Literal["done", "dismissed"]
+#: All that a task can be of: who owes one names it, and a list can be asked for it.
+TaskKind = Literal[
+    "arrival_no_show",
+    "clinical_hold",
+    "confirm_by_call",
+    "course_gate",
+    "course_hold",
+    "course_lost_visit",
+    "credential",
+    "follow_up_by_call",
+    "group_below_minimum",
+    "held_visit",
+    "message_expired",
+    "patient_unreachable",
+    "patient_untold",
+    "restored_messages",
+    "restored_visits",
+    "session_gate",
+    "text_reply",
+    "visit_affected",
+    "visit_task",
+    "visit_unrecorded",
+    "waitlist_offer",
+    "webhook_disabled",
+    "zone_rules",
+]
+KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
 #: So many tasks are urged on in one transaction.
 _AT_ONCE = 200
@@ -98,7 +125,7 @@ def owe(
     session: Session,
     call: Call,
     *,
-    kind: str,
+    kind: TaskKind,
     key: str,
     title: str,
     due_at: datetime,

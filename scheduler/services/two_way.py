@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import Table, func, select
@@ -25,7 +25,7 @@ from scheduler.services import opt_outs, outbox, tasks, texted, visit_day
 _SOON = timedelta(hours=1)
 #: A number is told so often that somebody will read its text, lest two machines talk to each other.
 _TOLD_AGAIN = timedelta(days=1)
-_KIND = "text_reply"
+_KIND: Final = "text_reply"
 #: As much of a text is kept for somebody to read.
 _LONGEST = 1500
 _OF_EVERYBODY = "en"

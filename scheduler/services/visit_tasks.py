@@ -6,6 +6,7 @@ What is to be done inside the visit stays on the board, in `visit_day`.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ from scheduler.services.consequences import AFFECTED
 from scheduler.services.impact import AHEAD
 
 #: A task of the visit type that is due after the visit.
-KIND = "visit_task"
+KIND: Final = "visit_task"
 #: Tasks that ask somebody to look at a visit while it can still be prepared for. Whom it lacks it may lack until its
 #: end, and it is ahead again when its beginning is undone: that one stays open until then.
 PREPARING = ("session_gate", "held_visit", "credential", UNREACHABLE, UNRECORDED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +12,7 @@ from scheduler.core.civil import to_local
 from scheduler.models import CourseSession, Task, WaitlistEntry, WaitlistOffer
 from scheduler.services import tasks
 
-KIND = "waitlist_offer"
+KIND: Final = "waitlist_offer"
 #: At once, and yet late enough that no notice of other tasks, on its way at this moment, passes this one by.
 _AT_ONCE = timedelta(minutes=1)
 

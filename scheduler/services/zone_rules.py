@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -29,7 +30,7 @@ from scheduler.services.shifting import InTheWay, shift
 #: As many visits in one transaction, so that nobody waits long for their locks.
 BATCH = 50
 
-TASK = "zone_rules"
+TASK: Final = "zone_rules"
 #: By then somebody has looked at a visit that could not follow; before it begins, if that is sooner.
 _TO_BE_SEEN_IN = timedelta(days=1)
 

@@ -11,9 +11,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
+from scheduler.core.reminders import KINDS, TASK_KINDS
 from scheduler.database import transact
 from scheduler.models import AuditEvent, Message
-from scheduler.services import outbox
+from scheduler.services import outbox, tasks
 from scheduler.services.outbox import Outcome
 from tests.api.examples import course, message
 
@@ -105,6 +106,26 @@ def test_dead_letters_are_found_by_kind_and_channel_too(alice: Person, engine: E
     assert found(dead="true", channel="email") == {failed}
     assert found(kind="booked") == {expired}
     assert found(status="pending", dead="false") == {waiting}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "name", "known"),
+    [
+        ("/v1/messages", "kind", (*KINDS, *TASK_KINDS)),
+        ("/v1/messages", "channel", ("email", "sms", "voice", "webhook", "task")),
+        ("/v1/messages", "status", ("pending",)),
+        ("/v1/tasks", "kind", tasks.KINDS),
+        ("/v1/tasks", "status", ("open",)),
+    ],
+)
+def test_a_list_asked_for_by_a_word_that_is_none_says_so(
+    alice: Person, path: str, name: str, known: tuple[str, ...]
+) -> None:
+    """An empty page would read as if nothing were owed."""
+    refused = alice.get(path, query_string={name: "remind_24"})
+    assert (refused.status_code, [fault["pointer"] for fault in refused.json["errors"]]) == (422, [f"/{name}"])
+    assert {alice.get(path, query_string={name: word, "limit": 1}).status_code for word in known} == {200}
 
 
 def test_messages_are_found_by_whom_they_are_about_and_by_when_they_are_due(

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 from scheduler.core.reminders.quiet import next_open
 from scheduler.core.reminders.values import TASK, Owed, Recipient, Rule, Visit
 
 #: What a person is asked to do when every channel has been tried, and where there is none to try.
-CALL = "confirm_by_call"
-UNREACHABLE = "patient_unreachable"
+CALL: Final = "confirm_by_call"
+UNREACHABLE: Final = "patient_unreachable"
 #: What a person is asked to do in place of a message that it is too late for.
-UNTOLD = "patient_untold"
+UNTOLD: Final = "patient_untold"
 #: What a person is asked to do after a visit: to ask how its patient is, and to say whether it took place at all.
-FOLLOW_UP = "follow_up_by_call"
-UNRECORDED = "visit_unrecorded"
+FOLLOW_UP: Final = "follow_up_by_call"
+UNRECORDED: Final = "visit_unrecorded"
 
 #: Of these a patient must hear in some way. News of a change sees to that by itself.
 _HEARD = frozenset({"reminder", "instruction", "change"})

@@ -59,6 +59,9 @@ SPOKEN_KINDS = frozenset(
 #: Where a staff task goes in place of a channel.
 TASK = "task"
 
+#: By all of these a message may be owed.
+WAYS = (*CHANNELS, "webhook", TASK)
+
 
 @dataclass(frozen=True)
 class Window:

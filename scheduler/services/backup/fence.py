@@ -6,7 +6,7 @@ It is held for a person to look at, in the transaction that fills the tables: no
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Final, cast
 
 from sqlalchemy import Table, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -23,7 +23,7 @@ _JOBS = cast("Table", Job.__table__)
 #: The reason of a message that is held so.
 HELD = "restored_from_backup"
 #: The task that visits wait for whose time has passed.
-VISITS = "restored_visits"
+VISITS: Final = "restored_visits"
 _SOON = timedelta(hours=1)
 
 

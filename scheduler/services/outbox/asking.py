@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
 from sqlalchemy.orm import Session
 
@@ -17,13 +18,14 @@ from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send
 from scheduler.services.outbox.scene import Scene
 from scheduler.services.outbox.telling import DIGEST
 from scheduler.services.outbox.texts import spoken
+from scheduler.services.tasks import TaskKind
 
 #: How soon somebody should see to it.
 SOON = timedelta(hours=1)
 
 #: Reasons for which a message was dropped though its patient should have known.
 _UNTOLD = frozenset({"over_cap", "exemption", "no_channel"})
-_TITLES = {
+_TITLES: dict[TaskKind, str] = {
     "arrival_no_show": "The patient has not arrived",
     CALL: "Nobody has confirmed the visit: call the patient",
     "message_expired": "A message could not be sent in time",
@@ -47,15 +49,15 @@ def raise_tasks(session: Session, call: Call, scene: Scene, message: Message, ju
         _owe(session, call, message, kind, say=_words(scene, message) if kind in _CALLS else "")
 
 
-def ask(session: Session, call: Call, message: Message, kind: str) -> None:
+def ask(session: Session, call: Call, message: Message, kind: TaskKind) -> None:
     """Owe a task of that kind about one message, with what to say of it as things stand now."""
     _owe(session, call, message, kind, say=_words(Scene.of(session, call, [message]), message))
 
 
-def _kind(message: Message, judgement: Judgement) -> str | None:
+def _kind(message: Message, judgement: Judgement) -> TaskKind | None:
     match judgement:
         case Ask():
-            return message.kind
+            return cast("TaskKind", message.kind)
         case PutOff(reason="unrecorded") | Drop(status="expired_unsent", reason="unrecorded"):
             return UNRECORDED
         case Drop(status="expired_unsent"):
@@ -66,7 +68,7 @@ def _kind(message: Message, judgement: Judgement) -> str | None:
             return None
 
 
-def _instead(reason: str, cls: str | None, *, is_last: bool) -> str | None:
+def _instead(reason: str, cls: str | None, *, is_last: bool) -> TaskKind | None:
     """Who has no way, or no text left, is told by a person; of reminders under a cap only the last before a visit."""
     if cls == "check_in":
         return FOLLOW_UP
@@ -88,7 +90,7 @@ def _words(scene: Scene, message: Message) -> str:
     return f" {spoken(letter, scene.call.now)}"
 
 
-def _owe(session: Session, call: Call, message: Message, kind: str, *, say: str) -> None:
+def _owe(session: Session, call: Call, message: Message, kind: TaskKind, *, say: str) -> None:
     """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once.
 
     What climbs from channel to channel and reaches nobody is told once. To ask how they are is one task a day.

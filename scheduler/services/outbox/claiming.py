@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, exists, func, literal_co
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.reminders import CHANNELS, TASK
+from scheduler.core.reminders import WAYS
 from scheduler.models import Message, Organization
 from scheduler.models.among import among
 from scheduler.models.base import UtcDateTime
@@ -34,8 +34,6 @@ SET_ASIDE = timedelta(minutes=10)
 #: What would leave by a channel that is shut or busy is looked at again so soon.
 NO_ROOM = timedelta(seconds=30)
 
-#: By all of these a message may be owed.
-WAYS = (*CHANNELS, "webhook", TASK)
 
 _table = cast("Table", Message.__table__)
 _KEPT = ("status", "reason", "channel", "due_at", "merged_into")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -26,7 +26,7 @@ MOST = 20
 #: For so long an old secret signs beside the new one.
 OVERLAP = timedelta(hours=24)
 #: The task for a person when an address was switched off.
-TASK = "webhook_disabled"
+TASK: Final = "webhook_disabled"
 _SECRET_BYTES = 32
 
 
