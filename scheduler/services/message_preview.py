@@ -24,7 +24,7 @@ from scheduler.models import Appointment, Course, Message, new_id
 from scheduler.services import appointments, courses, message_rules
 from scheduler.services.outbox.composing import letter_of
 from scheduler.services.outbox.judging import Ask, Drop, PutOff, Send, judge
-from scheduler.services.outbox.scene import MERGED_WITHIN, WEEK, Scene, is_texted_instruction, joins
+from scheduler.services.outbox.scene import MERGED_WITHIN, NEWS, WEEK, Scene, is_texted_instruction, joins
 from scheduler.services.outbox.texts import in_a_call, in_words
 from scheduler.services.outbox.writing import Batch, rows_of
 from scheduler.services.patient_links import Links
@@ -118,11 +118,13 @@ def _rows(batch: Batch, rules: Sequence[Rule], course: Course | None) -> Iterato
 
 def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
     """Let the time pass: each message in turn, at the moment at which it is due, with those before it sent."""
-    queue = [(message.due_at, place, 0) for place, message in enumerate(messages) if message.status == "pending"]
+    # Of one moment the news goes first, as it does when they are claimed.
+    turns = [(message.due_at, message.context["class"] != "change", place) for place, message in enumerate(messages)]
+    queue = [(*turn, 0) for turn in turns if messages[turn[-1]].status == "pending"]
     heapq.heapify(queue)
     yield from (_shown(scene, message) for message in messages if message.status != "pending")
     while queue:
-        due, place, put_off = heapq.heappop(queue)
+        due, is_no_news, place, put_off = heapq.heappop(queue)
         message = messages[place]
         if message.merged_into is not None:
             yield _shown(scene, message, note=_host(messages, message))
@@ -132,7 +134,7 @@ def _foreseen(scene: Scene, messages: Sequence[Message]) -> Iterator[Foreseen]:
         match judgement:
             case PutOff(until=until) if put_off < _MOST_PUT_OFF:
                 message.due_at = until
-                heapq.heappush(queue, (until, place, put_off + 1))
+                heapq.heappush(queue, (until, is_no_news, place, put_off + 1))
             case Send(channel=channel):
                 letter = letter_of(then, message, judgement, new_id())
                 text = in_words(letter, due)
@@ -156,15 +158,15 @@ def _at(scene: Scene, messages: Sequence[Message], host: Message, now: datetime)
     ahead = [
         message
         for message in sorted(messages, key=lambda each: each.due_at)
-        if message is not host and message.status == "pending" and now < message.due_at <= now + WEEK
+        if message is not host and message.status == "pending" and now <= message.due_at <= now + WEEK
     ]
     soon = [each for each in ahead if each.due_at <= now + MERGED_WITHIN]
-    moved = {host.appointment_id} if host.kind == "rescheduled" else set()
+    new = {host.appointment_id} if host.kind in NEWS else set()
     return replace(
         scene,
         call=replace(scene.call, now=now),
         foresees=True,
-        waiting={host.patient_id: [each for each in soon if joins(each, moved)]},
+        waiting={host.patient_id: [each for each in soon if joins(each, new)]},
         instructions={host.patient_id: [each for each in ahead if is_texted_instruction(each, now)]},
     )
 

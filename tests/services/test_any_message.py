@@ -27,6 +27,7 @@ from scheduler.models import Appointment, ClinicalHold, Message, Patient, Task
 from scheduler.services import booking, clinical_holds, outbox, patients, two_way, visit_day
 from scheduler.services.outbox import Letter
 from scheduler.services.outbox.people import basis_of
+from scheduler.services.outbox.scene import FASTING, NEWS, SAID_BY_NEWS
 from scheduler.services.two_way import Incoming
 from tests.clinic import Clinic
 from tests.desk import wanted
@@ -232,6 +233,7 @@ def test_each_leaves_once_or_ends_for_a_reason_and_as_a_task_if_by_nobody(engine
         walk.until(walk.now + walk.random.choice([0 * MINUTE, MINUTE, 10 * MINUTE, 5 * HOUR, 20 * HOUR]))
     walk.until(walk.now + 9 * DAY)
     said_once(walk)
+    assert told_twice(walk) == []
     assert [each for _, letter, body in walk.left for each in disclosures(body)] == []
     assert [body for _, letter, body in walk.left if letter.channel == "sms" and septets(body) > LIMIT] == []
     owed = messages(walk.clinic)
@@ -258,6 +260,21 @@ def said_once(walk: Walk) -> None:
         for message in messages(walk.clinic, Message.status == "sent", Message.appointment_id.is_not(None))
     )
     assert max([*told.values(), 0]) <= 1
+
+
+def told_twice(walk: Walk) -> list[str]:
+    """Texts on when to stop eating that followed the news of that very time within minutes, over the same channel."""
+    rows = {row.id: row for row in messages(walk.clinic)}
+    news: dict[tuple[Any, ...], datetime] = {}
+    found = []
+    for now, letter, _ in walk.left:
+        row = rows[letter.id]
+        place = row.appointment_id, row.sequence, letter.channel
+        if row.kind in NEWS:
+            news[place] = now
+        elif row.kind in FASTING and row.due_at <= news.get(place, now - HOUR) + SAID_BY_NEWS:
+            found.append(describe(row, walk))
+    return found
 
 
 def describe(one: Message, walk: Walk) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from scheduler.models import Appointment, Message
 from scheduler.services.outbox.judging import Send, unwanted
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
-from scheduler.services.outbox.scene import HOSTS, SAID_BY_NEWS, Scene, was_of
+from scheduler.services.outbox.scene import HOSTS, NEWS, SAID_BY_NEWS, Scene, was_of
 from scheduler.services.outbox.telling import CORRECTION
 from scheduler.services.outbox.texts import in_words
 
@@ -45,9 +46,9 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
     # One whose channel is this letter's, that would still be wanted, and that no other letter has taken.
     if other.id in scene.handled or other.merged_into is not None or visit is None:
         return None
-    if not other.context.get("merges") and not _is_of_the_news(scene, message, other):
-        return None
     if other.channel != letter.channel or unwanted(scene, other, visit) is not None:
+        return None
+    if not other.context.get("merges") and not _is_of_the_news(scene, message, letter, other):
         return None
     lines = _lines(scene, message, other)
     if lines and message.kind in {"booked", "rescheduled"}:
@@ -61,10 +62,14 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
     return wider if has_room and text != in_words(letter, scene.call.now).body else None
 
 
-def _is_of_the_news(scene: Scene, message: Message, other: Message) -> bool:
-    """Whether it would tell, close to the news that its visit has moved, when to stop eating: so does that."""
+def _is_of_the_news(scene: Scene, message: Message, letter: Letter, other: Message) -> bool:
+    """Whether it would tell, close to the news of its visit's time, when to stop eating, and that says so itself."""
     is_its = (other.appointment_id, other.sequence) == (message.appointment_id, message.sequence)
-    return message.kind == "rescheduled" and is_its and other.due_at <= scene.call.now + SAID_BY_NEWS
+    if message.kind not in NEWS or not is_its or other.due_at > scene.call.now + SAID_BY_NEWS:
+        return False
+    # A clinic's own text may have no place for it.
+    unfed = letter._replace(told=replace(letter.told, solids_minutes=None, clear_liquids_minutes=None))
+    return in_words(letter, scene.call.now).body != in_words(unfed, scene.call.now).body
 
 
 def _lines(scene: Scene, message: Message, other: Message) -> list[Stop]:

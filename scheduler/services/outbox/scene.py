@@ -108,8 +108,9 @@ _AHEAD = Ready(
 #: Messages that can say another's as well, and how close the two must be.
 HOSTS = frozenset({"booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"})
 MERGED_WITHIN = timedelta(hours=12)
-#: The word on eating, which the news of a move says as well; what asks whether it was read follows all the same.
+#: The word on eating, which the news of a visit's time says too; what asks whether it was read follows all the same.
 FASTING = frozenset({"remind_24h", "night_before"})
+NEWS = frozenset({"booked", "rescheduled"})
 SAID_BY_NEWS = timedelta(hours=1)
 WEEK = timedelta(days=8)  # seven local days, wherever the day begins
 #: By so much a text may have left late: texts count by when they left, and are found by when they were due.
@@ -334,12 +335,12 @@ def _beside(
     beside = read(_SAID_BY.rows(session, {name: asked[name] for name in ("owner", "here")}))
     if asked["hosts"]:
         beside += read(_WAITING.rows(session, asked))
-    moved = {one.appointment_id for one in messages if one.kind == "rescheduled"}
-    open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now, moved)]
+    new = {one.appointment_id for one in messages if one.kind in NEWS}
+    open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now, new)]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
-        elif joins(row, moved):
+        elif joins(row, new):
             waiting[row.patient_id].append(row)
         if row.merged_into is None and is_texted_instruction(row, call.now):
             instructions[row.patient_id].append(row)
@@ -365,13 +366,13 @@ def _ahead(session: Session, call: Call, patient_ids: Collection[UUID]) -> list[
     return [row for row in read(_AHEAD.rows(session, asked)) if _instructs(row)]
 
 
-def joins(message: Message, moved: Collection[UUID | None]) -> bool:
-    """Whether it can be a line of another; the word on eating can where the news that its visit has moved leaves."""
-    return bool(message.context.get("merges")) or (message.kind in FASTING and message.appointment_id in moved)
+def joins(message: Message, new: Collection[UUID | None]) -> bool:
+    """Whether it can be a line of another; the word on eating can where the news of its visit's time leaves."""
+    return bool(message.context.get("merges")) or (message.kind in FASTING and message.appointment_id in new)
 
 
-def _may_be_said_by_another(message: Message, now: datetime, moved: Collection[UUID | None]) -> bool:
-    if message.merged_into is None and not joins(message, moved):
+def _may_be_said_by_another(message: Message, now: datetime, new: Collection[UUID | None]) -> bool:
+    if message.merged_into is None and not joins(message, new):
         return False
     is_open = message.status == "pending" and message.called_off_at is None
     return is_open and message.due_at > now - MERGED_WITHIN
