@@ -196,7 +196,8 @@ def to_confirm(desk: Desk) -> tuple[Placed, ...]:
     found = []
     for spec in desk.specs:
         row = desk.course.booked.get(desk.session_id(spec))
-        if row is not None and row.status == "pending" and passed.issuperset(spec.gates):
+        ahead = row is not None and row.status == "pending" and row.starts_at > desk.loaded.site.now
+        if row is not None and ahead and passed.issuperset(spec.gates):
             found.append(Placed(spec, desk.session_id(spec), row.starts_at, row.ends_at, (), pencilled=row.id))
     return _by_start(found)
 

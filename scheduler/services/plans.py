@@ -155,6 +155,9 @@ def _confirmed(session: Session, call: Call, stored: StoredPlan) -> list[Appoint
         if row.status != "pending" or row.starts_at != datetime.fromisoformat(entry["start"]):
             detail = "A pencilled visit of the plan has changed since."
             raise PlanStale(detail)
+        if row.starts_at <= call.now:
+            detail = "The time of a pencilled visit of the plan has passed."
+            raise PlanStale(detail)
         found.append(row)
     for row in sorted(found, key=lambda each: each.id):
         link = course_rules.link(session, call, row.course_session_id, row.patient_id, row.visit_type, moving=True)

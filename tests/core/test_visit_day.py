@@ -239,6 +239,13 @@ class TestSweep:
         assert overdue("pending", START, None, Policies(), at(60)) is None
         assert overdue("pending", START, at(-1), Policies(), at(0)) == "expire"
 
+    def test_what_is_long_over_is_left_to_people_but_a_pencil_fades_a_month_later_too(self) -> None:
+        day = 24 * 60
+        assert overdue("booked", START, None, self.GRACE, at(2 * day)) is None
+        assert overdue("pending", START, None, self.GRACE, at(2 * day)) is None
+        assert overdue("pending", START, START, self.GRACE, at(31 * day)) == "expire"
+        assert overdue("pending", START, START, self.GRACE, at(32 * day)) is None
+
     def test_a_grace_of_nothing_still_lets_the_visit_begin(self) -> None:
         policies = Policies(no_show_after_minutes=0)
         assert overdue("booked", START, None, policies, START) is None

@@ -75,6 +75,22 @@ def test_what_expired_meanwhile_is_planned_anew_beside_what_is_confirmed(clinic:
     assert confirmed[1].id != talk.id
 
 
+def test_what_was_pencilled_is_not_confirmed_once_its_time_has_passed(clinic: Clinic) -> None:
+    """A plan confirmed it weeks later, where no worker had let it go."""
+    made = course(clinic)
+    [whole] = offer(clinic, made.id, through="all")
+    first, second = [view.row for view in accept(clinic, made.id, whole.token) if view.row.status == "pending"]
+    passed(clinic, made.id)
+    clinic.call = replace(clinic.call, now=first.starts_at - timedelta(minutes=5))
+    [rest] = offer(clinic, made.id)
+    assert [each.pencilled for each in rest.plan.sessions] == [first.id, second.id]
+    clinic.call = replace(clinic.call, now=first.starts_at)
+    with pytest.raises(PlanStale, match="has passed"):
+        accept(clinic, made.id, rest.token)
+    [rest] = offer(clinic, made.id)
+    assert [each.pencilled for each in rest.plan.sessions] == [second.id]
+
+
 def test_a_pencilled_visit_moves_by_itself_and_stays_pencilled(clinic: Clinic) -> None:
     made = course(clinic)
     [whole] = offer(clinic, made.id, through="all")

@@ -90,6 +90,14 @@ def test_a_pencilled_visit_fades_at_its_deadline(ward: Clinic) -> None:
     assert events(ward, visit)[-1].action == "appointment.cancel"
 
 
+def test_what_was_pencilled_fades_after_a_long_rest_of_the_workers_too(ward: Clinic) -> None:
+    """It stood for ever, and a plan confirmed it weeks after its time."""
+    visit = pencil(ward, spray(ward), ward.at("2030-03-03 00:00"))
+    with Session(ward.engine) as session:
+        assert sweepable(session, ward.at("2030-03-24 08:00")) == [ward.call.organization_id]
+    assert sweep(ward, "2030-03-24 08:00") == Swept(released=(visit,))
+
+
 def test_what_nobody_confirmed_is_let_go_by_policy(ward: Clinic) -> None:
     visit = pencil(ward, spray(ward), None)
     policy(ward, release_pending_minutes=24 * 60)
@@ -136,6 +144,13 @@ def test_after_a_restore_nothing_is_concluded_before_somebody_has_looked(ward: C
     assert sweep(ward, "2030-03-04 12:30") == Swept(no_shows=(after,))
     ward.do(lambda s, c: task_answers.answer(s, c, owed.id, "done", by="Ann"), now=ward.at("2030-03-04 12:40"))
     assert sweep(ward, "2030-03-04 12:45") == Swept(no_shows=(visit,), released=(pencilled,))
+
+
+def test_after_a_restore_what_was_pencilled_long_ago_waits_for_a_look_too(ward: Clinic) -> None:
+    pencilled, restored = pencil(ward, spray(ward), ward.at("2030-03-03 00:00")), ward.at("2030-03-14 08:00")
+    ward.do(fence.owe_reviews, now=restored, actor="restore")
+    assert sweep(ward, "2030-03-14 08:05") == Swept()
+    assert row(ward, pencilled).status == "pending"
 
 
 def test_a_restore_asks_for_no_look_where_no_visits_time_has_passed(ward: Clinic) -> None:

@@ -11,6 +11,8 @@ Sweep = Literal["no_show", "release", "expire"]
 
 #: What is later than this is left to people: a clock that was wrong, or a policy that is new, must not rewrite history.
 LOOKBACK = timedelta(days=1)
+#: A pencilled visit nobody confirmed was no promise: it is let go when workers come back after a longer rest too.
+LONG_REST = timedelta(days=31)
 
 
 def overdue(
@@ -21,6 +23,8 @@ def overdue(
     `no_show`: booked, and nobody came within the grace. `expire`: pencilled beyond its gate's deadline. `release`:
     still unconfirmed so many minutes before it starts.
     """
+    if status == "pending" and pencilled_until is not None and now >= pencilled_until:
+        return "expire" if starts_at >= now - LONG_REST else None
     if starts_at < now - LOOKBACK:
         return None
     if status == "booked":
@@ -28,7 +32,5 @@ def overdue(
         return "no_show" if grace is not None and now >= starts_at + timedelta(minutes=max(grace, 1)) else None
     if status != "pending":
         return None
-    if pencilled_until is not None and now >= pencilled_until:
-        return "expire"
     notice = policies.release_pending_minutes
     return "release" if notice is not None and now >= starts_at - timedelta(minutes=notice) else None

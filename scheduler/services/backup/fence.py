@@ -12,7 +12,7 @@ from sqlalchemy import Table, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
-from scheduler.core.visit_day.sweeping import LOOKBACK
+from scheduler.core.visit_day.sweeping import LONG_REST, LOOKBACK
 from scheduler.models import Appointment, Job, Message, Task, WebhookDelivery
 from scheduler.services import audit, policies, tasks
 
@@ -79,11 +79,13 @@ def _owe_visits(session: Session, call: Call) -> None:
     Where gates let visits go, those ahead are as unknown: what cleared them may have been recorded since the backup.
     """
     ungated = policies.current(session, call).release_ungated
+    recent = Appointment.starts_at > call.now - LOOKBACK
     unknown = select(func.count()).where(
         Appointment.organization_id == call.organization_id,
         Appointment.status.in_(("pending", "booked")),
         *([] if ungated else [Appointment.starts_at <= call.now]),
-        Appointment.starts_at > call.now - LOOKBACK,
+        Appointment.starts_at > call.now - LONG_REST,
+        or_(recent, Appointment.status == "pending"),
     )
     count: int = session.execute(unknown).scalar_one()
     if count:

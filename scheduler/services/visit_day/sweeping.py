@@ -16,7 +16,7 @@ from scheduler.core.call import Call
 from scheduler.core.clinical_hold import freezes
 from scheduler.core.policies import Policies
 from scheduler.core.visit_day import Sweep, overdue
-from scheduler.core.visit_day.sweeping import LOOKBACK
+from scheduler.core.visit_day.sweeping import LONG_REST, LOOKBACK
 from scheduler.models import Appointment, Organization
 from scheduler.services.backup import fence
 from scheduler.services.booking import snapshot
@@ -48,9 +48,9 @@ class Swept:
 def sweepable(session: Session, now: datetime) -> list[UUID]:
     """The organizations that may have something to sweep: a plain look, without locks."""
     mine = Appointment.organization_id == Organization.id
-    recent = Appointment.starts_at >= now - LOOKBACK
+    recent, past = Appointment.starts_at >= now - LOOKBACK, Appointment.starts_at >= now - LONG_REST
     late = exists().where(mine, recent, Appointment.status == "booked", Appointment.starts_at <= now)
-    waiting = exists().where(mine, recent, Appointment.status == "pending")
+    waiting = exists().where(mine, past, Appointment.status == "pending")
     return list(session.scalars(select(Organization.id).where(or_(late, waiting)).order_by(Organization.id)))
 
 
@@ -73,18 +73,19 @@ def sweep(session: Session, call: Call) -> Swept:
 
 def _due(session: Session, call: Call, policies: Policies) -> list[UUID]:
     """Visits that may be due, as far as a statement can tell."""
+    recent = Appointment.starts_at >= call.now - LOOKBACK
     pending = [Appointment.pencilled_until <= call.now]
     if policies.release_pending_minutes is not None:
         notice = timedelta(minutes=policies.release_pending_minutes)
-        pending.append(Appointment.starts_at <= call.now + notice)
+        pending.append(and_(recent, Appointment.starts_at <= call.now + notice))
     wanted = [and_(Appointment.status == "pending", or_(*pending))]
     if policies.no_show_after_minutes is not None:
         grace = timedelta(minutes=policies.no_show_after_minutes)
-        wanted.append(and_(Appointment.status == "booked", Appointment.starts_at <= call.now - grace))
+        wanted.append(and_(recent, Appointment.status == "booked", Appointment.starts_at <= call.now - grace))
     chosen = select(Appointment.id).where(
         Appointment.organization_id == call.organization_id,
         Appointment.status.in_(("pending", "booked")),
-        Appointment.starts_at >= call.now - LOOKBACK,
+        Appointment.starts_at >= call.now - LONG_REST,
         or_(*wanted),
     )
     unknown = fence.waiting(session, call)
