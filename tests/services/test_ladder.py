@@ -161,6 +161,17 @@ def test_who_is_booked_so_late_that_no_word_on_eating_can_go_is_called_at_once(e
     assert open_tasks(clinic) == []
 
 
+@pytest.mark.parametrize(("now", "due"), [("13:30", "13:30"), ("12:30", "13:00")])
+def test_who_is_to_be_called_before_a_visit_is_called_before_it_begins(engine: Engine, now: str, due: str) -> None:
+    """It was due an hour later, whenever the visit was."""
+    clinic = open_postroom(engine)
+    asked = wanted(clinic, clinic.patient(), "fasted", MONDAY)
+    clinic.do(lambda s, c: booking.book(s, c, asked), now=clinic.at(f"2030-03-11 {now}"))
+    send(clinic, f"2030-03-11 {now}")
+    with Session(clinic.engine) as session:
+        assert session.scalars(select(Task.due_at)).one() == clinic.at(f"2030-03-11 {due}")
+
+
 @one_database
 def test_who_was_told_in_time_is_not_called_for_the_review_of_the_day(clinic: Clinic) -> None:
     """By then a message would be too late, but it went when it was not."""

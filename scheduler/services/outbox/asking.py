@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from scheduler.core.call import Call
 from scheduler.core.errors import Invalid
 from scheduler.core.reminders import CALL, FOLLOW_UP, UNREACHABLE, UNRECORDED, UNTOLD
 from scheduler.messaging.render import CANCELLING
-from scheduler.models import Message, new_id
+from scheduler.models import Appointment, Message, new_id
 from scheduler.services import tasks
 from scheduler.services.outbox.composing import plain_letter
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send
@@ -20,7 +20,7 @@ from scheduler.services.outbox.telling import DIGEST
 from scheduler.services.outbox.texts import spoken
 from scheduler.services.tasks import TaskKind
 
-#: How soon somebody should see to it.
+#: How soon somebody should see to it; and so long before the visit, while that is still ahead.
 SOON = timedelta(hours=1)
 
 #: Reasons for which a message was dropped though its patient should have known.
@@ -46,12 +46,15 @@ def raise_tasks(session: Session, call: Call, scene: Scene, message: Message, ju
     """Owe the task that this judgement of a message calls for, if any."""
     kind = _kind(message, judgement)
     if kind is not None:
-        _owe(session, call, message, kind, say=_words(scene, message) if kind in _CALLS else "")
+        say = _words(scene, message) if kind in _CALLS else ""
+        _owe(session, call, message, kind, say=say, due_at=_soon(scene.visit_of(message), call.now))
 
 
 def ask(session: Session, call: Call, message: Message, kind: TaskKind) -> None:
     """Owe a task of that kind about one message, with what to say of it as things stand now."""
-    _owe(session, call, message, kind, say=_words(Scene.of(session, call, [message]), message))
+    scene = Scene.of(session, call, [message])
+    due_at = _soon(scene.visit_of(message), call.now)
+    _owe(session, call, message, kind, say=_words(scene, message), due_at=due_at)
 
 
 def _kind(message: Message, judgement: Judgement) -> TaskKind | None:
@@ -90,7 +93,14 @@ def _words(scene: Scene, message: Message) -> str:
     return f" {spoken(letter, scene.call.now)}"
 
 
-def _owe(session: Session, call: Call, message: Message, kind: TaskKind, *, say: str) -> None:
+def _soon(visit: Appointment | None, now: datetime) -> datetime:
+    """By when a person is to see to it: whoever is called about a visit ahead is called before it begins."""
+    if visit is None or visit.starts_at <= now:
+        return now + SOON
+    return min(now + SOON, max(now, visit.starts_at - SOON))
+
+
+def _owe(session: Session, call: Call, message: Message, kind: TaskKind, *, say: str, due_at: datetime) -> None:
     """Owe one task of that kind about the message, or about all that a visit's patient misses; twice is once.
 
     What climbs from channel to channel and reaches nobody is told once. To ask how they are is one task a day.
@@ -107,7 +117,7 @@ def _owe(session: Session, call: Call, message: Message, kind: TaskKind, *, say:
         key=about or str(message.id),
         title=_TITLES[kind],
         detail=f"Message '{message.kind}'.{say}",
-        due_at=call.now + SOON,
+        due_at=due_at,
         patient_id=message.patient_id,
         appointment_id=message.appointment_id,
         course_id=message.course_id,
