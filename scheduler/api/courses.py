@@ -65,6 +65,12 @@ class CoursesQuery(PageQuery):
     status = Choice("draft", "active", "on-hold", "revoked", "completed", load_default=None)
 
 
+_DIFFER = (
+    "At most so many plans, any two of which truly differ: at least a third of the sessions are on another day or an "
+    "hour or more away, or they begin or end at least three days apart, or have other people of continuity"
+)
+
+
 class PlanningSchema(Schema):
     """How many plans are wanted, and how far: to the next gate that has not been passed, or for all sessions.
 
@@ -72,7 +78,7 @@ class PlanningSchema(Schema):
     find no place. One for all books up to the gate, and keeps the place of the rest in pencil.
     """
 
-    alternatives = Whole(min=1, max=5, load_default=1)
+    alternatives = Whole(min=1, max=5, load_default=1, metadata={"description": _DIFFER})
     through = Choice("next_gate", "all", load_default="next_gate")
     proven = Flag(load_default=True, metadata={"description": "False: a good plan in a moment, `optimal` when it is"})
     look_ahead = Flag(load_default=False, metadata={"description": "Say of each plan to a gate whether it `continues`"})
