@@ -12,15 +12,15 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, bindparam, delete, select
+from sqlalchemy import Table, Text, bindparam, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from scheduler.core.call import Call
 from scheduler.core.errors import Fault, Invalid, NotFound, StaleRevision, refuse
 from scheduler.core.reminders import Rule, parse_rules
-from scheduler.models import MessageReview, MessageRules, Organization, new_id
-from scheduler.services import audit, shipped
+from scheduler.models import MessageRules, Organization, new_id
+from scheduler.services import audit, message_reviews, shipped
 from scheduler.services.catalog import visit_kinds
 
 
@@ -107,8 +107,7 @@ def change(session: Session, call: Call, items: Any, revision: int | None = None
     if documents == held.items:
         return held
     _add(session, call, held.revision + 1, documents)
-    # All are looked at anew, those too that were today.
-    session.execute(delete(MessageReview).where(MessageReview.organization_id == call.organization_id))
+    message_reviews.anew(session, call)
     audit.note(
         session,
         call,

@@ -16,7 +16,17 @@ from scheduler.core.policies import Messaging, Policies, merged
 from scheduler.core.reminders import LAW_FROM, LAW_TO, is_too_little
 from scheduler.core.reminders.quiet import parse_clock
 from scheduler.models import Organization
-from scheduler.services import audit, contacts, disclosing, message_rules, protocols, records, shipped, visit_types
+from scheduler.services import (
+    audit,
+    contacts,
+    disclosing,
+    message_reviews,
+    message_rules,
+    protocols,
+    records,
+    shipped,
+    visit_types,
+)
 
 #: What patients read as the sender until the organization chooses: it gives nothing away.
 NEUTRAL_SENDER = "Your clinic"
@@ -125,6 +135,8 @@ def change(session: Session, call: Call, revision: int, values: Mapping[str, Any
     if changed:
         old, new = ({key: side[key] for key in changed} for side in (before, vars(view)))
         audit.note(session, call, "organization.update", "organization", row.id, before=old, after=new)
+    if "messaging" in changed:
+        message_reviews.anew(session, call)
     return view
 
 

@@ -16,7 +16,7 @@ from scheduler.core.civil import zone
 from scheduler.core.errors import Fault, Invalid, refuse, together
 from scheduler.core.names import folded, words
 from scheduler.models import Patient, PatientKey, Resource, ResourceUnit, new_id
-from scheduler.services import contacts, outbox, records
+from scheduler.services import contacts, message_reviews, outbox, records
 from scheduler.services.paging import Page
 
 _OLDEST = date(1900, 1, 1)
@@ -88,7 +88,10 @@ def change(session: Session, call: Call, patient_id: UUID, revision: int, values
     """
     row = records.find(session, call, KIND, patient_id)
     records.expect(row, revision)
-    view = records.change(session, call, KIND, row, _checked(call, values))
+    checked = _checked(call, values)
+    if checked.get("time_zone", row.time_zone) != row.time_zone:
+        message_reviews.anew(session, call)  # it is night there at other hours
+    view = records.change(session, call, KIND, row, checked)
     _index(session, row)
     if values.keys() & {"contacts", "consents"}:
         outbox.regain(session, call, [row])

@@ -17,7 +17,7 @@ from scheduler.core.lifecycle import LIVE
 from scheduler.core.protocol import parse_protocol
 from scheduler.core.visit import VisitType, parse_visit_type
 from scheduler.models import Appointment, ProtocolRow, VisitTypeRow, new_id
-from scheduler.services import disclosing, records, shipped
+from scheduler.services import disclosing, message_reviews, records, shipped
 from scheduler.services.paging import Page
 
 #: As many characters as a code's column has.
@@ -86,6 +86,8 @@ def change(
     refuse(faults)
     _refuse_turning_into_another(session, call, row, visit)
     _refuse_breaking_protocols(session, call, visit)
+    # The night before begins elsewhere with other hours of fasting.
+    message_reviews.anew(session, call)
     return records.change(session, call, KIND, row, {"definition": document})
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from scheduler.core.civil import to_local
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.models import ClinicalHold, Message, Patient, Task, new_id
-from scheduler.services import message_rules, outbox, shipped
+from scheduler.services import message_rules, organizations, outbox, patients, shipped, visit_types
 from scheduler.services.outbox import Letter
 from tests.clinic import Clinic
 from tests.desk import book
@@ -174,6 +175,11 @@ def test_a_clinical_hold_silences_what_speaks_of_a_dose(clinic: Clinic) -> None:
     assert only(clinic, "remind_72h").reason == "on_hold"
 
 
+def is_awake(until: str, at: datetime) -> bool:
+    """Whether it is day then in Tokyo, and the evening's quiet hours have not begun."""
+    return "09:00" <= to_local(at, "Asia/Tokyo").strftime("%H:%M") < until
+
+
 class TestReview:
     def review(self, clinic: Clinic, **changes: Any) -> bool:
         return clinic.do(outbox.review, **changes)
@@ -202,6 +208,30 @@ class TestReview:
         assert (owed["remind_24h"].due_at, owed["remind_24h"].channel) == (clinic.at("2030-03-09 14:00"), "email")
         assert (owed["day_of"].status, owed["day_of"].reason) == ("suppressed", "rule_changed")
         assert owed["booked"].status == "pending", "news is the change's own"
+
+    def test_hours_of_fasting_of_quiet_and_of_the_patient_count_from_the_day_on_which_they_change(
+        self, clinic: Clinic
+    ) -> None:
+        """They did from the next day's review on, by when the word on eating came after the meal."""
+        patient = clinic.patient()
+        book(clinic, patient, "fasted", "2030-03-11 09:00")
+        self.review(clinic)
+
+        def owed(rule: str) -> Message:
+            self.review(clinic)  # of the same day
+            return by_rule(clinic)[rule]
+
+        assert owed("night_before").due_at == clinic.at("2030-03-10 18:00")
+        (fasted,) = (view for view in clinic.do(visit_types.listing).items if view.code == "fasted")
+        longer = fasted.definition["instructions"] | {"solids_minutes": 960}
+        clinic.do(lambda s, c: visit_types.change(s, c, fasted.id, fasted.revision, {"instructions": longer}))
+        assert owed("remind_24h").due_at == clinic.at("2030-03-10 09:00")
+        assert owed("night_before").status == "suppressed"
+        clinic.do(lambda s, c: patients.change(s, c, patient, 1, {"time_zone": "Asia/Tokyo"}))
+        assert is_awake("20:00", owed("remind_72h").due_at)
+        quiet = {"messaging": {"quiet": {"from": "18:00", "to": "09:00"}}}
+        clinic.do(lambda s, c: organizations.change(s, c, 2, quiet))
+        assert is_awake("18:00", owed("remind_72h").due_at)
 
     def test_a_rule_that_comes_back_brings_its_messages_back(self, clinic: Clinic) -> None:
         """Taken out by mistake, the word on when to stop eating must not stay away from all who are booked already."""

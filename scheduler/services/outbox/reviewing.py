@@ -1,6 +1,7 @@
 """The daily comparison of what is owed with what should be: what is missing is owed, what has changed is moved.
 
-Rules may have been edited, and a patient's zone, channels or quiet hours; nothing that has left is touched.
+Rules may have been edited, and a patient's zone, channels or quiet hours; nothing that has left is touched. What
+cannot wait for the next day has it begin anew (`message_reviews`).
 """
 
 from __future__ import annotations
