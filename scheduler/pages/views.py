@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory, url_for
-from werkzeug.exceptions import BadRequest
 
 from scheduler.core.calendar_entry import Method
 from scheduler.core.call import Call
@@ -40,6 +39,8 @@ _NOBODY = UUID(int=0)
 #: What any other refusal is of a new time, and of all else.
 _TAKEN = "That time has just been taken. Please choose another."
 _NOT_NOW = "That cannot be answered now."
+#: What a form of ours never sends.
+_NO_CHOICE = "That is none of the choices here. Please choose again."
 #: What a refusal is to a patient.
 _SAYS = {
     "cutoff": "It is too late to change this here. Please call us.",
@@ -103,13 +104,18 @@ def times(token: str) -> Response:
     """Other times for it, from a moment on."""
     asked = request.args.get("from")
     since = _moment(asked) if asked else None
+    return _times_page(token, since) if since or not asked else _times_page(token, trouble=_NO_CHOICE, status=400)
 
+
+def _times_page(
+    token: str, since: datetime | None = None, *, trouble: str | None = None, status: int = 200
+) -> Response:
     def more(session: Session, call: Call, opened: Opened, words: Words) -> dict[str, Any]:
         found = patient_visit.times(session, call, opened, since)
         days = [(day, list(group)) for day, group in groupby(found.starts, key=words.day)]
         return {"days": days, "later": found.later, "week": found.week, "since": since}
 
-    return _page(token, "times.html", more=more)
+    return _page(token, "times.html", trouble=trouble, status=status, more=more)
 
 
 @blp.get("/<token>/cancel")
@@ -151,7 +157,9 @@ def answers(token: str) -> Response:
 def reschedule(token: str) -> Response:
     """The patient wants that other time. The old link ends with the old time, so a new one is given."""
     start = _moment(request.form.get("start", ""))
-    return _act(token, "reschedule", lambda s, c, opened: patient_visit.reschedule(s, c, opened, start))
+    if start is None:
+        return _times_page(token, trouble=_NO_CHOICE, status=400)
+    return _act(token, "reschedule", lambda s, c, opened: patient_visit.reschedule(s, c, opened, start), start)
 
 
 @blp.post("/<token>/cancel")
@@ -165,7 +173,7 @@ def prefer(token: str) -> Response:
     """Language and channel."""
     locale = request.form.get("locale", "")
     if locale not in languages():
-        raise BadRequest
+        return _page(token, "visit.html", trouble=_NO_CHOICE, status=400)
     channel = request.form.get("channel")
     return _act(
         token, "preferences", lambda s, c, opened: patient_visit.prefer(s, c, opened, locale=locale, channel=channel)
@@ -184,7 +192,7 @@ def stop(token: str) -> Response:
     one_click = "List-Unsubscribe" in request.form
     wanted = "kind" if one_click else request.form.get("stop", "")
     if wanted not in {"kind", "all", "none"}:
-        raise BadRequest
+        return _stop_page(token, trouble=_NO_CHOICE, status=400)
     source = "unsubscribed in a mail program" if one_click else "page of a link in an e-mail"
 
     def work(session: Session, call: Call, link: Ending) -> None:
@@ -200,15 +208,16 @@ def stop(token: str) -> Response:
     return _plain(redirect(where, code=303))
 
 
-def _stop_page(token: str) -> Response:
+def _stop_page(token: str, *, trouble: str | None = None, status: int = 200) -> Response:
     try:
         seen = _with_stop(token, unsubscribing.look)
     except NotFound as refusal:
         return _ended(refusal, token)
     done = _DONE["stop"] if request.args.get("done") == "stop" else None
     kind = _KINDS[seen.message_class]
-    shown = {"visit": seen, "_": Words.of([*_asked(), *seen.locales]), "token": token, "kind": kind, "done": done}
-    return Response(render_template("stop.html", languages=languages(), **shown))
+    words = Words.of([*_asked(), *seen.locales])
+    shown = {"visit": seen, "_": words, "token": token, "kind": kind, "done": done, "trouble": trouble}
+    return Response(render_template("stop.html", languages=languages(), **shown), status=status)
 
 
 def _with_stop(token: str, work: Callable[[Session, Call, Ending], T]) -> T:
@@ -221,14 +230,17 @@ def _with_stop(token: str, work: Callable[[Session, Call, Ending], T]) -> T:
     return transact(db.session(), _anybody(), opened)
 
 
-def _act(token: str, what: str, act: Act) -> Response:
-    """Do it in one transaction, then send the browser to look; refused, show the page again with the reason."""
+def _act(token: str, what: str, act: Act, start: datetime | None = None) -> Response:
+    """Do it in one transaction, then send the browser to look; refused, show the page again with the reason.
+
+    `start` is the new time that is wanted of the visit.
+    """
     try:
         fresh = _with_link(token, act)
     except (NotFound, LinkOver) as refusal:
-        return _ended(refusal, token)
+        return _ended(refusal, token, start)
     except SchedulingError as refusal:
-        other = _TAKEN if what == "reschedule" else _NOT_NOW
+        other = {"reschedule": _TAKEN, "preferences": _NO_CHOICE}.get(what, _NOT_NOW)
         return _page(token, "visit.html", trouble=_SAYS.get(refusal.code, other), status=409)
     where = url_for("pages.show", token=fresh or token, done=what, lang=next(iter(_asked()), None))
     return _plain(redirect(where, code=303))
@@ -258,15 +270,13 @@ def _page(
     return Response(render_template(template, **shown, **further), status=status)
 
 
-def _moment(text: str) -> datetime:
-    """The instant that a page of ours wrote there."""
+def _moment(text: str) -> datetime | None:
+    """The instant that a page of ours wrote there, if it did."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise BadRequest from None
-    if found.utcoffset() is None or found.year not in YEARS:
-        raise BadRequest
-    return found
+        return None
+    return None if found.utcoffset() is None or found.year not in YEARS else found
 
 
 def _with_link(token: str, work: Callable[[Session, Call, Opened], T]) -> T:
@@ -284,21 +294,24 @@ def _anybody() -> Call:
     return Call(now=current_app.extensions["clock"](), organization_id=_NOBODY, actor="patient link")
 
 
-def _ended(refusal: SchedulingError, token: str) -> Response:
+def _ended(refusal: SchedulingError, token: str, start: datetime | None = None) -> Response:
     """One page for every link that opens nothing: it does not tell why.
 
-    That a visit has moved, is off or was missed is no secret. A link that is known says how to call the clinic, in its
-    patient's language; else only the browser's is known.
+    That a visit has moved, is off or was missed is no secret; to whom is told in `patient_visit` by a second tap, that
+    it has moved to `start`. A link that is known says how to call the clinic, in its patient's language; else only the
+    browser's is known.
     """
     browsers = [tag for tag, _ in request.accept_languages]
     if isinstance(refusal, LinkOver):
         try:
-            seen = _with_link(token, patient_visit.clinic)
+            seen = _with_link(token, lambda s, c, opened: patient_visit.clinic(s, c, opened, start))
         except NotFound:  # it was ended meanwhile
             return _ended(NotFound("This link has ended."), token)
-        trouble = None if seen.end else _SAYS["link_over"]
-        shown = {"_": Words.of([*_asked(), *seen.locales]), "trouble": trouble, "visit": seen}
-        return Response(render_template("ended.html", languages=languages(), **shown), status=410)
+        trouble = None if seen.end or seen.moved_to else _SAYS["link_over"]
+        words = Words.of([*_asked(), *seen.locales], seen.time_zone, seen.patient_zone)
+        shown = {"_": words, "trouble": trouble, "visit": seen}
+        status = 200 if seen.moved_to else 410
+        return Response(render_template("ended.html", languages=languages(), **shown), status=status)
     shown = {"_": Words.of([*_asked(), *browsers]), "trouble": None}
     return Response(render_template("ended.html", **shown), status=404)
 

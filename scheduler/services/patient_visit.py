@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.core.calendar_entry import OFF, Entry
@@ -23,7 +24,7 @@ from scheduler.core.policies import Policies
 from scheduler.core.visit import CheckItem, Instructions
 from scheduler.core.visit_day import PATIENT
 from scheduler.messaging.render import neutral
-from scheduler.models import Appointment, Location, Organization, Patient
+from scheduler.models import Appointment, AuditEvent, Location, Organization, Patient
 from scheduler.services import audit, availability, booking, outbox, patient_links, visit_day
 from scheduler.services.availability import Question
 from scheduler.services.catalog import visit_kind
@@ -34,15 +35,25 @@ _LOOKS_AHEAD = timedelta(days=28)
 _MOST_TIMES = 60
 _LONGEST_NAME = 200
 
+#: What a link has done, noted by the link: so long after it a second tap on the same time is told that it was done.
+_MOVED = "patient_page.reschedule"
+_TAPS = timedelta(minutes=2)
+
 
 @dataclass(frozen=True)
 class Clinic:
-    """Whom the patient may call, in which languages they are written to, and how the visit ended: see `_end`."""
+    """Whom the patient may call, in which languages they are written to, and how the visit ended: see `_end`.
+
+    `moved_to` is the new time of the visit for who has just asked for it by this link, and asks again.
+    """
 
     sender_name: str
     phone: str
     locales: tuple[str, ...]
+    time_zone: str
+    patient_zone: str
     end: str | None
+    moved_to: datetime | None
 
 
 @dataclass(frozen=True)
@@ -140,12 +151,29 @@ def look(session: Session, call: Call, opened: Opened) -> PatientVisit:
     )
 
 
-def clinic(session: Session, call: Call, opened: Opened) -> Clinic:
-    """Whose visit it is, also when the link is over: of the visit itself only whether it is off, or was missed."""
-    organization = session.get_one(Organization, call.organization_id)
-    patient = session.get_one(Patient, (call.organization_id, opened.visit.patient_id))
-    locales = tuple(filter(None, (patient.locale, organization.default_locale)))
-    return Clinic(organization.sender_name, organization.phone, locales, _end(opened.visit))
+def clinic(session: Session, call: Call, opened: Opened, start: datetime | None = None) -> Clinic:
+    """Whose visit it is, also when the link is over: of the visit itself only whether it is off, or was missed.
+
+    And that it was moved to `start` to who has just done that by this link: a finger taps twice.
+    """
+    organization, row = session.get_one(Organization, call.organization_id), opened.visit
+    patient = session.get_one(Patient, (call.organization_id, row.patient_id))
+    return Clinic(
+        sender_name=organization.sender_name,
+        phone=organization.phone,
+        locales=tuple(filter(None, (patient.locale, organization.default_locale))),
+        time_zone=row.time_zone,
+        patient_zone=patient.time_zone or row.time_zone,
+        end=_end(row),
+        moved_to=start if start and row.starts_at == start and _has_moved_it(session, call, opened, start) else None,
+    )
+
+
+def _has_moved_it(session: Session, call: Call, opened: Opened, start: datetime) -> bool:
+    """Whether the visit was moved to that time by this very link, moments ago."""
+    mine = AuditEvent.organization_id == call.organization_id, AuditEvent.subject_id == opened.link.id
+    moves = select(AuditEvent.after).where(*mine, AuditEvent.action == _MOVED, AuditEvent.at > call.now - _TAPS)
+    return any(after == {"start": start.isoformat()} for after in session.scalars(moves))
 
 
 def confirm(session: Session, call: Call, opened: Opened) -> None:
@@ -216,6 +244,7 @@ def reschedule(session: Session, call: Call, opened: Opened, start: datetime) ->
     """Move the visit; the token of a new link, since the old one ends with the old time. Raises as booking does."""
     _expect(opened, "reschedule")
     booking.reschedule(session, call, opened.visit.id, start, by="patient")
+    audit.note(session, call, _MOVED, "patient_link", opened.link.id, after={"start": opened.visit.starts_at})
     return patient_links.issue(session, call, opened.visit)
 
 

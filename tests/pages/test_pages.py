@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from scheduler.models import VisitTypeRow
+from scheduler.services.patient_links import STOP
 from tests.pages.conftest import Sent
 
 if TYPE_CHECKING:
@@ -195,8 +196,49 @@ def test_a_time_that_went_meanwhile_is_said_so(client: FlaskClient, sent: Sent) 
     answer = client.post(f"{sent.path}/times", data={"start": start})
     assert (answer.status_code, sent.shown()["sequence"]) == (409, 0)
     assert "That time has just been taken. Please choose another." in text(answer)
-    for nonsense in ("", "tomorrow", "2030-03-06T15:00:00", "9999-12-31T00:00:00Z"):
-        assert client.post(f"{sent.path}/times", data={"start": nonsense}).status_code == 400
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("lang", "said"), [("en", "That is none of the choices here."), ("es", "Eso no está entre")])
+def test_what_no_form_of_ours_sends_is_answered_by_the_page_with_the_form(
+    client: FlaskClient, sent: Sent, lang: str, said: str
+) -> None:
+    """In the patient's language, whatever the browser's; not by something for programs."""
+    change_patient(sent, locale=lang)
+    before, stop = sent.shown(), sent.again(scopes=[f"{STOP}reminder"])
+    moments = ("", "tomorrow", "2030-03-06T15:00:00", "9999-12-31T00:00:00Z")
+    wrong: list[tuple[str, str, dict[str, str]]] = [("GET", f"{sent.path}/times?from=soon", {})]
+    wrong += [("POST", f"{sent.path}/times", {"start": moment}) for moment in moments]
+    wrong += [("POST", f"{sent.path}/preferences", {"locale": "xx"}), ("POST", f"{stop}/stop", {"stop": "some"})]
+    for method, path, form in wrong:
+        answer = client.open(path, method=method, data=form, headers={"Accept-Language": "de"})
+        action = path.partition("?")[0]
+        assert (answer.status_code, answer.mimetype, said in text(answer)) == (400, "text/html", True), path
+        assert f'action="{action}"' in answer.text, "the form again"
+        assert f'<html lang="{lang}">' in answer.text
+    assert sent.shown() == before
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_who_taps_a_new_time_twice_is_told_that_it_is_done(client: FlaskClient, sent: Sent, lang: str) -> None:
+    other = sent.again()
+    starts = re.findall(r'name="start" value="([^"]+)"', client.get(f"{sent.path}/times").text)
+    form = {"start": starts[-1], "lang": lang}
+    fresh = client.post(f"{sent.path}/times", data=form).headers["Location"]
+    again = client.post(f"{sent.path}/times", data=form)
+    assert (again.status_code, "<form" in again.text) == (200, False)
+    assert {"en": "Your visit has a new time.", "es": "Su cita tiene una hora nueva."}[lang] in text(again)
+    (when,) = re.findall(r'class="when">([^<]+)</p>', again.text)
+    assert when in text(client.get(fresh))
+    assert sent.shown()["sequence"] == 1
+    # To nobody else, of no other time, and not for long.
+    earlier = {"en": "earlier time", "es": "hora anterior"}[lang]
+    for path, start in ((other, starts[-1]), (sent.path, starts[-2])):
+        answer = client.post(f"{path}/times", data=form | {"start": start})
+        assert (answer.status_code, earlier in text(answer)) == (410, True)
+    sent.clock.move(timedelta(minutes=2))
+    assert client.post(f"{sent.path}/times", data=form).status_code == 410
+    assert fresh.partition("?")[0] not in again.text, "the new link is in the first answer, and in the news"
 
 
 def test_a_visit_is_cancelled_and_the_link_says_so(client: FlaskClient, sent: Sent) -> None:
@@ -273,7 +315,6 @@ def test_the_language_is_the_readers(client: FlaskClient, sent: Sent) -> None:
     assert "Gracias. Le escribiremos así." in text(done)
     patient = sent.person.get(f"/v1/patients/{sent.visit['patient_id']}").json
     assert (patient["locale"], patient["preferences"]["channel"]) == ("es", "sms")
-    assert client.post(f"{sent.path}/preferences", data={"locale": "xx"}).status_code == 400
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

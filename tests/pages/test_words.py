@@ -15,7 +15,7 @@ from tests.house.source import ROOT
 
 PAGES = ROOT / "scheduler" / "pages"
 #: What the views hold to be said, by its names there.
-SAID = {"_SAYS", "_DONE", "_TAKEN", "_NOT_NOW", "_KINDS"}
+SAID = {"_SAYS", "_DONE", "_TAKEN", "_NOT_NOW", "_NO_CHOICE", "_KINDS"}
 
 
 @cache
@@ -27,13 +27,7 @@ def wanted() -> frozenset[str]:
     }
     tree = ast.parse((PAGES / "views.py").read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {
-            "_SAYS",
-            "_DONE",
-            "_TAKEN",
-            "_NOT_NOW",
-            "_KINDS",
-        }:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in SAID:
             values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
             said |= {str(ast.literal_eval(value)) for value in values if value is not None}
     return frozenset(said)
