@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,8 +19,18 @@ _WORD = re.compile(r"[^\W_]+")
 
 #: A word spelled out, each letter parted from the next by the same: I.V., k-e-t, t o c.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?P<parted>[^\w\s] ?|_| )(?:[^\W\d_](?P=parted))*[^\W\d_](?![^\W_])")
-#: A word with something in it that a reader passes over.
-_PARTED = re.compile(r"[^\W_]+(?:[-_.*·'\u2019~+]+[^\W_]+)+")
+#: A word with something in it that a reader passes over, or broken at the end of a line.
+_PARTED = re.compile(r"(?<![^\W_])[^\W_]+(?:(?:[-\u2010][^\S\n]*\n\s*|[-\u2010_.*·'\u2019~+]+)[^\W_]+)+")
+#: Words that stand apart by nothing but blanks and hyphens.
+_ROW = re.compile(r"(?<![^\W_])[^\W_]+(?:[-\u2010\s]+[^\W_]+)+")
+#: A word with figures and signs, and as which letters these are read.
+_FIGURED = re.compile(r"(?:[^\W_]|[@$€])+")
+_READ_AS = tuple(str.maketrans("0134578@$€", f"o{one}eastbase") for one in "il")
+#: Only longer words are put together from what stands apart, or from figures: of shorter ones ordinary words are made
+#: ("an estimate", "do send", "1st").
+_LONG, _FIGURED_LONG = 7, 4
+#: So many letters has each of three pieces at the most; so many may stand around what is put together ("esketa mine").
+_SHORT_PIECE, _FEW = 4, 2
 
 #: What has no shape: marks over letters, what steers a text, and letters that are blank.
 _SHAPELESS = frozenset({"Mn", "Me", "Cf"})
@@ -67,6 +77,27 @@ class _Lists:
         )
         return cls(frozenset(whole), beginnings, ends, parts)
 
+    def longer(self, length: int) -> _Lists:
+        """Those of at least so many letters."""
+
+        def kept(words: Iterable[str]) -> tuple[str, ...]:
+            return tuple(word for word in words if len(word) >= length)
+
+        return _Lists(frozenset(kept(self.whole)), kept(self.beginnings), kept(self.ends), kept(self.parts))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Each of them, wherever in a word it stands."""
+        return (*self.whole, *self.beginnings, *self.ends, *self.parts)
+
+    def makes(self, word: str) -> bool:
+        """Whether the word is one of these but for a few letters before, where it may be a part, and after it."""
+        for one in (*self.beginnings, *self.parts, *self.ends):
+            place = word.find(one, 0, len(one) + (0 if one in self.beginnings else _FEW))
+            if place >= 0 and len(word) - len(one) - place <= _FEW:
+                return True
+        return word in self.whole
+
     def hold(self, word: str) -> bool:
         return (
             word in self.whole
@@ -98,7 +129,34 @@ def _found(text: str, extra_words: tuple[str, ...]) -> tuple[str, ...]:
         parts = _WORD.findall(parted[0])
         if not any(map(tells, parts)) and tells(whole := "".join(parts)):
             found.append(whole)
+    for one in lists:
+        found += [word for word in _figured(plain, one) if not tells(word)]
+        found += _apart(plain, one)
     return tuple(dict.fromkeys(found))
+
+
+def _figured(plain: str, lists: _Lists) -> Iterator[str]:
+    """Words in which figures stand for letters, as they are written: k3tamine."""
+    long = lists.longer(_FIGURED_LONG)
+    for word in _FIGURED.findall(plain):
+        if not word.isalpha() and any(long.hold(word.translate(letters)) for letters in _READ_AS):
+            yield word
+
+
+def _apart(plain: str, lists: _Lists) -> Iterator[str]:
+    """Words that blanks, lines or hyphens part into two, or into three short pieces, put together: keta mine."""
+    long, letters = lists.longer(_LONG), "".join(_WORD.findall(plain))
+    if not any(one in letters for one in long.all):
+        return
+    for row in _ROW.findall(plain):
+        pieces = _WORD.findall(row)
+        for first, second, third in zip(pieces, pieces[1:], [*pieces[2:], ""], strict=False):
+            if long.hold(first) or long.hold(second):
+                continue
+            if long.makes(two := first + second):
+                yield two
+            elif max(map(len, (first, second, third))) <= _SHORT_PIECE and long.makes(three := first + second + third):
+                yield three
 
 
 def fold(text: str) -> str:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scheduler.messaging.custom import LONGEST, PLACEHOLDERS, faults_in, fill
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import LIMIT, segments, septets, to_gsm7
-from scheduler.messaging.render import render
+from scheduler.messaging.render import TEMPLATES, render
+from tests.messaging.ordinary_words import ENGLISH, FIGURED, SPANISH
 from tests.messaging.sample_facts import facts
 
 
@@ -52,7 +53,10 @@ def test_what_gives_a_patient_away(text: str, found: list[str]) -> None:
         "k\u0435t\u0430min\u0435", "\u039a\u0395\u03a4\u0391\u039c\u0399\u039d\u0395", "KET\u039bMINE", "ketam\u0131ne",
         "\u1d0b\u1d07\u1d1b\u1d00\u1d0d\u026a\u0274\u1d07", "\U0001f1f0etamine", "\uff4b\uff45tamine",
         "ket-amine", "ket_amine", "k.e.t.a.m.i.n.e", "k e t a m i n e", "your I.V. visit", "e.g. i.v.",
-        "https://example.org/%6Betamine", "ket{{link}}amine",
+        "https://example.org/%6Betamine", "ket{{link}}amine", "k3tamine", "KET4M1N3", "spr@vato", "1nfu$ion", "d0se",
+        "tr4tamiento", "p5icoterapi4", "ket-\namine", "ket-  \n  amine", "ket\u2010amine", "in-\nfusion",
+        "depre-\nsi\u00f3n", "ket amine", "keta\nmine", "ke ta mine", "esketa mine", "Spra vato", "medi cations",
+        "trata - mientos",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("part", ["subject", "body", "sms"])
@@ -76,6 +80,22 @@ def test_what_no_telephone_shows_does_not_part_a_word_of_an_sms() -> None:
 )  # fmt: skip
 def test_what_is_written_with_marks_is_not_telling_for_that(text: str) -> None:
     assert disclosures(text) == []
+
+
+@pytest.mark.parametrize("words", [ENGLISH, SPANISH, FIGURED], ids=["English", "Spanish", "figured"])
+def test_ordinary_words_tell_nothing_whatever_stands_beside_them(words: str) -> None:
+    """Alone, in the order of the list, and each beside each."""
+    assert len(words.split()) > 50
+    assert disclosures(words) == []
+    assert disclosures("\n".join(words.split())) == []
+    for word in words.split():
+        assert disclosures(" ".join(f"{word} {other}." for other in words.split())) == []
+
+
+def test_shipped_texts_tell_nothing_as_they_stand() -> None:
+    paths = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
+    assert len(paths) > 100
+    assert {path.name: found for path in paths if (found := disclosures(path.read_text()))} == {}
 
 
 def test_an_organization_adds_words_of_its_own() -> None:
