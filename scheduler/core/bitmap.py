@@ -31,6 +31,10 @@ class Timeline(NamedTuple):
         origin = datetime.combine(first.date(), time(0), tzinfo=UTC)
         return cls(origin, (last.date() - first.date()).days + 1)
 
+    def wider(self, days: int) -> Timeline:
+        """With so many days more before it, and after."""
+        return Timeline(self.origin - timedelta(days=days), self.days + 2 * days)
+
     @property
     def slots(self) -> int:
         """How many slots there are."""

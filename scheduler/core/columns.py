@@ -6,7 +6,7 @@ What a run means (taken, away, somebody's stay in a room) is the caller's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -106,6 +106,10 @@ class Stay:
         """Whether some slot lies in both."""
         return self.start < other.end and other.start < self.end
 
+    def moved(self, slots: int) -> Stay:
+        """The same, so many slots later."""
+        return replace(self, start=self.start + slots, end=self.end + slots) if slots else self
+
 
 @dataclass(frozen=True, eq=False)
 class Stays(Collection[Stay]):
@@ -158,6 +162,16 @@ class Stays(Collection[Stay]):
     def without(self, keys: Collection[Hashable]) -> Stays:
         """All but these."""
         return self._at([place for place, key in enumerate(self.keys) if key not in keys])
+
+    def seated(self, seats: Mapping[Hashable, UUID]) -> Stays:
+        """The same, but these in other rooms."""
+        if not seats:
+            return self
+        return replace(self, rooms=[seats.get(*each) for each in zip(self.keys, self.rooms, strict=True)])
+
+    def reach_beyond(self, slots: int) -> bool:
+        """Whether somebody stays from before slot 0 on, or for longer than so many."""
+        return bool((self.runs.first < 0).any() or (self.runs.past > slots).any())
 
     def settled(self, begun: int) -> Stays:
         """The same; fixed is also what has begun by that slot, and whoever stays in several rooms or pieces."""

@@ -152,14 +152,15 @@ def busy(
     ignoring: Collection[UUID] = (),
     *,
     since: datetime | None = None,
+    remember: bool = True,
 ) -> Taken:
     """The busy times of resources, given with their calendars' revisions; and what the ignored appointments take.
 
     One statement for all that is not known. The revisions must have been read before, in this transaction or an earlier
-    one. What ended before `since` looks free.
+    one. What ended before `since` looks free. Who does not `remember` reads all of it now, as it is at one moment.
     """
     # What a transaction has changed itself is neither looked for nor left in the memory of all.
-    memory = _Memory() if has_changed_calendars(session) else _memory(session)
+    memory = _memory(session) if remember and not has_changed_calendars(session) else _Memory()
     first = timeline.origin if since is None else max(since, timeline.origin)
     view = call.organization_id, timeline, first
     found = memory.of(view, revisions)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from scheduler.core.availability import Calendar
-from scheduler.core.bitmap import SLOT_MINUTES, Timeline, counted, runs
+from scheduler.core.bitmap import SLOT_MINUTES, SLOTS_PER_DAY, Timeline, counted, runs
 from scheduler.core.call import Call
 from scheduler.core.columns import Stays
 from scheduler.core.errors import LostRace, NotFound
@@ -116,12 +116,11 @@ def load(
     closures = closures_with(location.closures, location.holidays, *years)
     place = Place(location_id, location.time_zone, location.hours, closures, timeline)
     read: Company | Loaded = before or gather(session, call, place, patient_id, dosing=dosing, groups=groups)
-    if isinstance(read, Loaded):
-        resources, revisions = read.rows, read.revisions
-    else:
-        resources, revisions = _people(read, place, patient_id, only, at)
+    known = (read.rows, read.revisions) if isinstance(read, Loaded) else _people(read, place, patient_id, only, at)
+    resources, revisions = known
     apart = Apart(ignoring, own_hold, left, at.kept)
     standing, expired, torn = _standing(session, call, timeline, revisions, apart, first)
+    looked = _Look(session, call, timeline, revisions, apart, first)
     calendars = {key: _calendar(row, place, standing[key]) for key, row in resources.items()}
     patient = None if patient_id is None else calendars.pop(patient_id)
     site = Site(
@@ -137,12 +136,12 @@ def load(
         earliest=call.now + timedelta(minutes=policies.lead_minutes),
         latest=call.now + timedelta(days=policies.horizon_days),
         now=call.now,
-        pools=Pools(partial(_pools, resources, calendars, standing, timeline.slot(call.now))),
+        pools=Pools(partial(_pools, resources, calendars, standing, looked)),
         holidays=named(location.holidays, *years),
         weekly=partial(_weekly, place, resources, standing),
     )
-    known = location, policies, revisions, standing, expired, resources, read.visits, place
-    return Loaded(site, *known, apart, first, read.groups, torn)
+    behind = location, policies, revisions, standing, expired, resources, read.visits, place
+    return Loaded(site, *behind, apart, first, read.groups, torn)
 
 
 def _weekly(place: Place, resources: Mapping[UUID, Columns], standing: Mapping[UUID, Busy]) -> Weekly:
@@ -190,9 +189,11 @@ def _standing(
     revisions: Mapping[UUID, int],
     apart: Apart,
     since: datetime | None,
+    *,
+    remember: bool = True,
 ) -> tuple[dict[UUID, Busy], frozenset[UUID], bool]:
     """What counts of each calendar now, on whose some hold has expired, and whether the look is torn (`Taken`)."""
-    known, freed, torn = busy(session, call, timeline, revisions, apart.appointments, since=since)
+    known, freed, torn = busy(session, call, timeline, revisions, apart.appointments, since=since, remember=remember)
     held = [key for key, each in known.items() if each.holds]
     if not held and not freed:
         return known, frozenset(), torn
@@ -242,8 +243,37 @@ def _calendar(row: Columns, place: Place, standing: Busy) -> Calendar:
     return known
 
 
+@dataclass(frozen=True)
+class _Look:
+    """How what is taken was looked at: for rooms, so that more of the same can be."""
+
+    session: Session
+    call: Call
+    timeline: Timeline
+    revisions: Mapping[UUID, int]
+    apart: Apart
+    since: datetime | None
+
+    def pool(self, rooms: Sequence[UUID], standing: Mapping[UUID, Busy], buffers: tuple[int, int]) -> RoomPool:
+        """These rooms, and how they are farther away."""
+        look = partial(_stays, [standing[key] for key in rooms], self.timeline.slot(self.call.now))
+        away = {key: standing[key].absent for key in rooms}
+
+        @cache
+        def farther(days: int) -> tuple[RoomPool, int]:
+            if not self.session.in_transaction():  # a search may go on when its transaction is over
+                return pool, 0
+            wide = replace(self, timeline=self.timeline.wider(days))
+            known = {key: self.revisions[key] for key in rooms}
+            there, *_ = _standing(self.session, self.call, wide.timeline, known, self.apart, self.since, remember=False)
+            return wide.pool(rooms, there, buffers), days * SLOTS_PER_DAY
+
+        pool = RoomPool(tuple(rooms), look, away, buffers, slots=self.timeline.slots, farther=farther)
+        return pool
+
+
 def _pools(
-    resources: Mapping[UUID, Columns], calendars: Mapping[UUID, Calendar], standing: Mapping[UUID, Busy], now: int
+    resources: Mapping[UUID, Columns], calendars: Mapping[UUID, Calendar], standing: Mapping[UUID, Busy], look: _Look
 ) -> dict[str, RoomPool]:
     """Rooms of one type with the same hours and buffers that hold one visit each: they may be bound late."""
     groups: dict[str, list[UUID]] = {}
@@ -255,9 +285,7 @@ def _pools(
         first = calendars[rooms[0]]
         alike = {(calendars[key].rostered, calendars[key].buffers, resources[key].units) for key in rooms}
         if len(rooms) > 1 and alike == {(first.rostered, first.buffers, 1)}:
-            look = partial(_stays, [standing[key] for key in rooms], now)
-            away = {key: calendars[key].absent for key in rooms}
-            pools[selector] = RoomPool(tuple(rooms), look, away, first.buffers)
+            pools[selector] = look.pool(rooms, standing, first.buffers)
     return pools
 
 

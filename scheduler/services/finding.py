@@ -16,7 +16,6 @@ from scheduler.core.bar import Bar
 from scheduler.core.bitmap import SLOT, Timeline, bits
 from scheduler.core.call import Call
 from scheduler.core.civil import Disambiguation, to_local, zone
-from scheduler.core.columns import Stay
 from scheduler.core.doses import dose_bars
 from scheduler.core.errors import Reason, Refused, together, whole
 from scheduler.core.explain import why_not
@@ -42,9 +41,6 @@ from scheduler.services.premises import Premises, premises
 #: How far around the wanted start alternatives are looked for, and how many are shown.
 NEARBY = (timedelta(days=7), timedelta(days=21))
 ALTERNATIVES = 5
-#: How far around the wanted start is looked, one after the other while a room hangs on visits beyond: a clinic that
-#: never closes may be a chain of them.
-_FARTHER = tuple(timedelta(days=days) for days in (0, 2, 6, 14, 30))
 
 #: Who serves at some start: a group that is joined, or people of the visit's own.
 Seat = OpenGroup | Seating
@@ -137,13 +133,10 @@ def find(
     search = replace(search, at=at)
     local, starts_at = whole(search.when, search.check_pins)
     for narrow in [False] if wanted.pins or kind.visit.group is not None else [True, False]:
-        for around in _FARTHER:
-            loaded = search.load(wanted.start - around, wanted.start + around, narrow=narrow)
-            check_pins(loaded, kind, wanted.pins, kept_by=wanted.pins_kept_by)
-            slot, clinic = loaded.site.timeline.slot(starts_at), search.clinic(loaded)
-            found = search.place(loaded, clinic, slot, search.joinable(loaded))
-            if found is None or not search.hangs_on_more(found, clinic):
-                break
+        loaded = search.load(wanted.start, wanted.start, narrow=narrow)
+        check_pins(loaded, kind, wanted.pins, kept_by=wanted.pins_kept_by)
+        slot, clinic = loaded.site.timeline.slot(starts_at), search.clinic(loaded)
+        found = search.place(loaded, clinic, slot, search.joinable(loaded))
         if found is not None:
             return replace(found, local=local)
     loaded.require_whole(call)
@@ -328,15 +321,6 @@ class Search:
             return Found(self.kind, loaded, local, starts_at, (), group=served)
         return Found(self.kind, loaded, local, starts_at, takings_from(served, slot))
 
-    def hangs_on_more(self, found: Found, clinic: Clinic) -> bool:
-        """Whether a room that is to be bound late may be wanted by somebody who was not looked at."""
-        slots, pins = clinic.timeline.slots, self._pins()
-        return any(
-            clinic.pools[each.selector].hangs_on_more(_stay(each, fixed=each.selector in pins), slots)
-            for each in found.takings
-            if each.pool
-        )
-
     def why_not(self, loaded: Loaded, clinic: Clinic, slot: int, *, wanting: bool = False) -> tuple[Reason, ...]:
         """Every reason against that start; what is the matter with a group that begins then comes before its people.
 
@@ -365,10 +349,6 @@ class Search:
         by_start = begun(groups, self.kind.visit, demand, site)
         some = {slot: fitting(each, demand, timeline, pins, bound) for slot, each in by_start.items()}
         return {slot: groups[0] for slot, groups in some.items() if groups}
-
-
-def _stay(late: Taking, *, fixed: bool) -> Stay:
-    return Stay(None, late.resource_id if fixed else None, late.start, late.end, fixed)
 
 
 def by_the_clock(reasons: Sequence[Reason], time_zone: str) -> tuple[Reason, ...]:

@@ -7,7 +7,7 @@ concerned are set aside (`blocking` false), rewritten, and set back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -99,19 +99,13 @@ def rebind(
     All rooms of the pool are locked by the caller. When it is `fixed`, the taking's own room is freed. Raises LostRace
     when no way is found any more.
     """
-    known = loaded.site.timeline
-    start, end = known.instant(taking.start), known.instant(taking.end)
-    near = _near(session, call, taking.pool, start, end)
-    rows = near.rows
-    away, timeline = {room: loaded.site.calendars[room].absent for room in taking.pool}, known
-    if near.first < known.origin or known.end < near.past:
-        timeline = Timeline.covering(near.first, near.past)
-        away = _away(session, call, taking.pool, timeline)
-    # What overlaps by an override has a unit beyond the room's own, and stays where it is.
-    seated = Stays.of(_stay(row, timeline) for row in rows if row.unit == 0).settled(timeline.slot(call.now))
-    pool = RoomPool(taking.pool, lambda: seated, away)
+    start, end = loaded.site.timeline.instant(taking.start), loaded.site.timeline.instant(taking.end)
+    sight = _Sight(session, call, loaded, taking.pool)
+    around = Timeline.covering(start - LONGEST, end + LONGEST)
     wanted = taking.resource_id if fixed else None
-    chosen = rebound(pool, Stay(None, wanted, timeline.slot(start), timeline.slot_after(end), fixed))
+    chosen = rebound(sight.pool(around), Stay(None, wanted, around.slot(start), around.slot_after(end), fixed))
+    near = sight.near
+    rows = near.rows
     if chosen is None:
         raise LostRace(CHANGED, reason=why_taken(taking.selector, wanted, start, end, loaded.site.time_zone))
     room_of = {row.id: row.resource_id if row.unit else chosen.get(_owner(row), row.resource_id) for row in rows}
@@ -130,6 +124,40 @@ def rebind(
     return chosen[None], {**held, **now}
 
 
+@dataclass
+class _Sight:
+    """The rooms of a pool as they are now, however far one looks."""
+
+    session: Session
+    call: Call
+    loaded: Loaded
+    rooms: tuple[UUID, ...]
+    #: What was looked at last.
+    near: Near = field(init=False)
+
+    def pool(self, timeline: Timeline) -> RoomPool:
+        """As they are over a timeline."""
+        rows = _taken(self.session, self.call, self.rooms, timeline.origin, timeline.end)
+        self.near = Near(timeline.origin, timeline.end, rows)
+        # What overlaps by an override has a unit beyond the room's own, and stays where it is.
+        own = Stays.of(_stay(row, timeline) for row in rows if row.unit == 0)
+        seated = own.settled(timeline.slot(self.call.now))
+
+        def farther(days: int) -> tuple[RoomPool, int]:
+            wide = timeline.wider(days)
+            return self.pool(wide), -timeline.slot(wide.origin)
+
+        return RoomPool(self.rooms, lambda: seated, self._away(timeline), slots=timeline.slots, farther=farther)
+
+    def _away(self, timeline: Timeline) -> dict[UUID, int]:
+        """When each of the rooms is not to be had."""
+        known = self.loaded.site.timeline
+        if known.origin <= timeline.origin and timeline.end <= known.end:
+            since = known.slot(timeline.origin)
+            return {room: self.loaded.site.calendars[room].absent >> since for room in self.rooms}
+        return _away(self.session, self.call, self.rooms, timeline)
+
+
 def _stay(row: Row[Any], timeline: Timeline) -> Stay:
     first, past = timeline.slot(row.starts_at), timeline.slot_after(row.ends_at)
     return Stay(_owner(row), row.resource_id, first, past, bool(row.fixed))
@@ -146,24 +174,29 @@ def _near(session: Session, call: Call, ids: Sequence[UUID], start: datetime, en
     """
     first, past = start - LONGEST, end + LONGEST
     for _ in range(_WIDER):
-        rows = session.execute(
-            select(_ROWS)
-            .where(
-                _ROWS.c.organization_id == call.organization_id,
-                _ROWS.c.resource_id.in_(ids),
-                _ROWS.c.blocking,
-                _ROWS.c.starts_at < past,
-                _ROWS.c.starts_at > first - LONGEST,
-                _ROWS.c.ends_at > first,
-            )
-            .order_by(_ROWS.c.starts_at)
-        ).all()
+        rows = _taken(session, call, ids, first, past)
         cluster = connected([(row.id, row.starts_at, row.ends_at) for row in rows], start, end)
         low, high = min((each[1] for each in cluster), default=start), max((each[2] for each in cluster), default=end)
         if first <= low and high <= past:
             break
         first, past = min(first, low - LONGEST), max(past, high + LONGEST)
     return Near(first, past, rows)
+
+
+def _taken(session: Session, call: Call, ids: Sequence[UUID], first: datetime, past: datetime) -> Sequence[Row[Any]]:
+    """What these resources have taken in [first, past)."""
+    return session.execute(
+        select(_ROWS)
+        .where(
+            _ROWS.c.organization_id == call.organization_id,
+            _ROWS.c.resource_id.in_(ids),
+            _ROWS.c.blocking,
+            _ROWS.c.starts_at < past,
+            _ROWS.c.starts_at > first - LONGEST,
+            _ROWS.c.ends_at > first,
+        )
+        .order_by(_ROWS.c.starts_at)
+    ).all()
 
 
 def _away(session: Session, call: Call, rooms: Sequence[UUID], timeline: Timeline) -> dict[UUID, int]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from scheduler.core.availability import Calendar, Clinic, Taking, occupied
 from scheduler.core.bitmap import SLOTS_PER_DAY, Timeline
-from scheduler.core.columns import Stay, Stays
+from scheduler.core.columns import Stay
 from scheduler.core.rooms import Pools, RoomPool
 from scheduler.core.serving import still_free
 from scheduler.core.site import Site
@@ -53,10 +53,7 @@ class Scratch:
         """The site's pools, in which nobody changes over to a room that is not there."""
         if all(site.calendars[key].kind != "room" for key in self.away.keys() & site.calendars.keys()):
             return site.pools  # which works them out only when it is asked
-        return {
-            selector: replace(pool, away={key: each | self.away.get(key, 0) for key, each in pool.away.items()})
-            for selector, pool in site.pools.items()
-        }
+        return {selector: pool.changed(away=self.away) for selector, pool in site.pools.items()}
 
     def put(self, key: Hashable, takings: Sequence[Taking]) -> None:
         """Let these be taken, under a name by which they are taken away again."""
@@ -136,7 +133,7 @@ def _with_put(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]], fixed:
     ]
     if not mine:
         return pool
-    return replace(pool, look=lambda: Stays.joined([pool.stays, Stays.of(mine)]), tried=_twice(pool, put))
+    return pool.changed(mine, tried=_twice(pool, put))
 
 
 def _twice(pool: RoomPool, put: Mapping[Hashable, tuple[Taking, ...]]) -> int:

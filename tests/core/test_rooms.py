@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
+from itertools import pairwise, product
 from uuid import UUID
 
 import pytest
 
 from scheduler.core.availability import Calendar, Clinic, exact_starts
-from scheduler.core.bitmap import Timeline, bits
+from scheduler.core.bitmap import SLOTS_PER_DAY, Timeline, bits
 from scheduler.core.columns import Stay, Stays
 from scheduler.core.demand import demand_of
 from scheduler.core.rooms import RoomPool, rebound
@@ -20,6 +20,10 @@ from tests.clinic import need, segment, visit_type
 
 TIMELINE, BAY = Timeline(datetime(2030, 3, 4, tzinfo=UTC), 1), "room:bay"
 ROOMS = tuple(UUID(int=number) for number in range(1, 4))
+
+
+def by_room(stay: Stay) -> tuple[int, int]:
+    return (stay.room.int if stay.room else 0, stay.start)
 
 
 def legal(pool: RoomPool, stays: list[Stay], rooms: dict[object, UUID]) -> bool:
@@ -80,7 +84,7 @@ def test_a_room_is_found_exactly_when_some_seating_exists(seed: int) -> None:
 
 def test_visits_keep_their_rooms_when_nothing_forces_them() -> None:
     pool = RoomPool(ROOMS, lambda: Stays.of([Stay("a", ROOMS[2], 0, 4), Stay("b", ROOMS[1], 2, 6)]), {})
-    assert rebound(pool, Stay(None, None, 1, 5)) == {None: ROOMS[0], "a": ROOMS[2], "b": ROOMS[1]}
+    assert rebound(pool, Stay(None, None, 1, 5)) == {None: ROOMS[0]}
 
 
 def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> None:
@@ -101,6 +105,48 @@ def test_many_visits_in_few_rooms_are_told_apart_when_counting_allows_it() -> No
         assert (rebound(pool, newcomer) is not None) == fits
         tried += fits
     assert tried > 20
+
+
+def test_in_rooms_that_are_never_all_empty_counting_decides_as_well() -> None:
+    """Sixty days in which every visit meets another: so many that each is not asked in turn, and none need go far."""
+    rng = random.Random(1)
+    rooms, days = tuple(UUID(int=number) for number in range(1, 11)), 60 * SLOTS_PER_DAY
+    stays: list[Stay] = []
+    for room in rooms:
+        at = rng.randint(0, 100)
+        while at < days:
+            stays.append(Stay(len(stays), room, at, at + rng.choice((36, 60, 96, 132))))
+            at = stays[-1].end + rng.choice((0, 0, 6, 12, 40, 60))
+    pool = RoomPool(rooms, lambda: Stays.of(stays), {}, slots=days)
+    tried = 0
+    for start in range(days // 2, days // 2 + 600, 7):
+        newcomer = Stay(None, None, start, start + 36)
+        near = [stay for stay in stays if stay.meets(newcomer)]
+        if len({stay.room for stay in near}) < len(rooms):
+            continue
+        if all(sum(stay.start <= at < stay.end for stay in near) < len(rooms) for at in range(start, start + 36)):
+            chosen = rebound(pool, newcomer)
+            assert chosen is not None
+            moved = [replace(stay, room=chosen.get(stay.key, stay.room)) for stay in stays]
+            seated = [*moved, replace(newcomer, room=chosen[None])]
+            assert not any(a.room == b.room and a.meets(b) for a, b in pairwise(sorted(seated, key=by_room)))
+            tried += 1
+    assert tried > 20
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_stays_on_where_nobody_looked_keeps_the_room(*, known: bool) -> None:
+    """Until that is looked at: one who was promised the room is there, or nobody is."""
+    long = Stay("long", ROOMS[0], 280, 300)
+    there = [long, *([] if known else [Stay("named", ROOMS[1], 295, 310, fixed=True)])]
+    wide = RoomPool(
+        ROOMS[:2], lambda: Stays.of([each.moved(SLOTS_PER_DAY) for each in there]), {}, slots=3 * SLOTS_PER_DAY
+    )
+    near = RoomPool(ROOMS[:2], lambda: Stays.of([long]), {}, slots=SLOTS_PER_DAY)
+    newcomer = Stay(None, ROOMS[0], 270, 285, fixed=True)
+    assert rebound(near, newcomer) is None
+    far = replace(near, farther=lambda _: (wide, SLOTS_PER_DAY))
+    assert rebound(far, newcomer) == ({None: ROOMS[0], "long": ROOMS[1]} if known else None)
 
 
 def test_what_has_begun_or_lies_in_pieces_is_settled() -> None:
