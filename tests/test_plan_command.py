@@ -55,6 +55,17 @@ def test_a_course_is_planned_booked_and_drawn(engine: Engine, database_url: str)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_terminal_without_the_signs_shows_the_rest(engine: Engine, database_url: str) -> None:
+    """The plan was booked, and the command failed for want of a circle."""
+    clinic = open_course_clinic(engine)
+    approve(clinic, protocol(2))
+    told = {"SCHEDULER_DATABASE_URL": database_url, "COLUMNS": "120"}
+    shown = CliRunner(charset="ascii").invoke(main, ["plan", str(wanted(clinic))], env=told)
+    assert shown.exit_code == 0, shown.output
+    assert "? window" in shown.output
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_plan_for_all_is_booked_as_one_and_a_re_plan_by_the_same_option(engine: Engine, database_url: str) -> None:
     """What was asked for is kept with the plan, and whatever kind of plan it is, `--book` carries it out."""
     clinic = open_course_clinic(engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from uuid import UUID
 
@@ -32,6 +33,8 @@ from scheduler.services import access, organizations, zone_rules
 def main() -> None:
     """Regimen: plans, books and reminds. Settings come from the environment, prefix SCHEDULER_."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    if isinstance(sys.stdout, TextIOWrapper):  # nothing that is done fails for a sign that a terminal lacks
+        sys.stdout.reconfigure(errors="replace")
 
 
 for _command in (backup, bring, demo, doctor, keys, plan, restore, run_worker, serve):
