@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, NamedTuple, cast
@@ -48,6 +48,8 @@ class CoursePreferences:
     optional_steps: tuple[str, ...] = ()
     #: How many sessions the course has of a step, by its key, instead of the protocol's number.
     sessions: Mapping[str, int] = field(default_factory=dict)
+    #: Local dates on which the patient comes in spite of the weekday (`weekdays`) or at any hour (`hours`).
+    but_on: Mapping[str, frozenset[date]] = field(default_factory=dict)
     #: Where the patient will be during visits by video, such as US-NY.
     patient_region: str | None = None
 
@@ -77,28 +79,39 @@ class CoursePreferences:
         """Why a visit that starts at that wall time does not suit the patient; None where it does."""
         if any(first <= start.date() <= past for first, past in self.blackouts):
             return Unsuited("blackout", _AWAY)
-        minute = start.hour * 60 + start.minute
-        is_wanted = self.weekdays is None or start.weekday() in self.weekdays
+        minute, day = start.hour * 60 + start.minute, start.date()
+        is_day = self.weekdays is None or start.weekday() in self.weekdays or day in self.but_on.get("weekdays", ())
         late = self.latest is not None and minute > self.latest
-        return None if is_wanted and minute >= (self.earliest or 0) and not late else Unsuited(*_UNWANTED)
+        is_hour = (minute >= (self.earliest or 0) and not late) or day in self.but_on.get("hours", ())
+        return None if is_day and is_hour else Unsuited(*_UNWANTED)
 
     def bars(self, timeline: Timeline, time_zone: str) -> tuple[Bar, ...]:
         """The starts that the patient does not want."""
         last = 24 * 60 - SLOT_MINUTES
-        wish = Wish(
-            weekdays=self.weekdays,
-            earliest=self.earliest or 0,
-            latest=last if self.latest is None else self.latest,
-        )
-        unwanted = timeline.everything & ~wished_starts(wish, time_zone, timeline)
-        spans = [
-            Span(_midnight(first, time_zone), _midnight(past + timedelta(days=1), time_zone))
-            for first, past in self.blackouts
-        ]
+        wishes = {
+            "weekdays": Wish(weekdays=self.weekdays, earliest=0, latest=last),
+            "hours": Wish(earliest=self.earliest or 0, latest=last if self.latest is None else self.latest),
+        }
+        wanted = timeline.everything
+        for name, wish in wishes.items():
+            but_on = on_dates(self.but_on.get(name, ()), time_zone, timeline)
+            wanted &= wished_starts(wish, time_zone, timeline) | but_on
+        away = on_spans(self.blackouts, time_zone, timeline)
         return (
-            Bar(*_UNWANTED, unwanted),
-            Bar("blackout", _AWAY, timeline.touched(spans)),
+            Bar(*_UNWANTED, timeline.everything & ~wanted),
+            Bar("blackout", _AWAY, away),
         )
+
+
+def on_dates(dates: Iterable[date], time_zone: str, timeline: Timeline) -> int:
+    """The slots of these local days."""
+    return on_spans(((day, day) for day in dates), time_zone, timeline)
+
+
+def on_spans(spans: Iterable[tuple[date, date]], time_zone: str, timeline: Timeline) -> int:
+    """The slots of the local days from each first one to each last one."""
+    whole = [Span(_midnight(one, time_zone), _midnight(other + timedelta(days=1), time_zone)) for one, other in spans]
+    return timeline.touched(whole)
 
 
 def _weekdays(days: Sequence[str] | None) -> frozenset[int] | None:

@@ -33,8 +33,11 @@ from scheduler.core.easing import (
     said,
 )
 from scheduler.core.easing.brief import WISHES
+from scheduler.core.easing.dated import limited
+from scheduler.core.easing.rules import DATED, coarse
 from scheduler.core.easing.starts import LiftedStarts
-from scheduler.core.easing.using import dates_used, exceeded
+from scheduler.core.easing.using import Planned, dates_used, exceeded
+from scheduler.core.easing.words import BARE
 from scheduler.core.errors import NoFeasiblePlan
 from scheduler.core.planner import Problem, blocked
 from scheduler.core.planner.explain import bare, conflict, correction, feasible, least
@@ -161,21 +164,40 @@ class _Case:
         """Changes with the plan that each leads to: single ones, or else one set of a few that help together."""
         found: list[tuple[tuple[Rule, ...], CoursePlan]] = []
         for rule in self._candidates(rules):
-            plan = self._plan_with((rule,))  # which verifies it, by the whole planner
-            if plan is not None:
-                found.append(((rule,), plan))
+            offer = self._offer((rule,))
+            if offer is not None:
+                found.append(offer)
         if not found:
             offered = sorted((rule for rule in rules_of(self._whole) if rule.who), key=lambda rule: _rank([rule]))
             together = correction(offered, lambda lifting: self._possible(self._whole, lifting))
-            plan = self._plan_with(together) if together and len(together) <= MOST_CHANGES else None
-            if together and plan is not None:
-                found = [(together, plan)]
+            offer = self._offer(together) if together and len(together) <= MOST_CHANGES else None
+            found = [offer] if offer is not None else []
         return sorted(found, key=lambda offer: (_rank(offer[0]), len(offer[0]), offer[1].plan.cost))
+
+    def _offer(self, changes: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], CoursePlan] | None:
+        """The changes with the plan, which verifies them by the whole planner; on no day without which they help."""
+        plan = self._plan_with(changes)
+        if plan is None or not DATED.intersection(rule.code for rule in changes):
+            return None if plan is None else (changes, plan)
+        used = [(rule, day) for rule in changes if rule.code in DATED for day in self._dates_used(rule, plan)]
+        needed = correction(used, lambda some: self._possible(self._whole, limited(changes, some))) or ()
+        some = limited(changes, needed) if needed else changes
+        # What is the best of all is the best of fewer; but clinic days are counted by those that are open.
+        is_same = some == changes or (len(needed) == len(used) and "location_closed" not in {it.code for it in some})
+        fewer = plan if is_same else self._plan_with(some)
+        return (changes, plan) if fewer is None else (some, fewer)
+
+    def _dates_used(self, rule: Rule, plan: CoursePlan) -> list[date]:
+        return sorted(set(dates_used(rule, self._whole, self._visits(plan))))
+
+    def _visits(self, plan: CoursePlan) -> list[Planned]:
+        timeline = self._whole.site.timeline
+        return [(each.spec, each.start, each.end, each.attended(timeline)) for each in plan.sessions]
 
     def _candidates(self, rules: Sequence[Rule]) -> Iterator[Rule]:
         """What might help by itself, each limit exceeded by the least that helps: it must be among those to blame."""
         seen = set()
-        for rule in (*rules, *(_coarse(rule) for rule in rules)):
+        for rule in (*rules, *(coarse(rule) for rule in rules)):
             if rule.who is None or rule in seen or (rule.code in LIMITS and rule.index is not None):
                 continue
             seen.add(rule)
@@ -315,18 +337,11 @@ class _Case:
 
     def bare_block(self) -> dict[str, Any]:
         """What is in the way when nothing that anybody could lift is: least gaps, the order, what stands already."""
-        detail = {
-            "no_start": "no start is free on any day that the sessions before it leave",
-            "no_fit": "its least distance from the sessions around it leaves no room",
-            "continuity": "it fits only with changing people",
-            "span": "it fits only outside the days that its phase may take",
-            "cap": "it fits only above the number of sessions that a week may have",
-        }[self._cause]
         shown = {
             "session": self._spec.sequence,
             "session_id": str(self._desk.session_id(self._spec)),
             "code": self._cause,
-            "detail": detail,
+            "detail": BARE[self._cause],
             "from": self._days[0].isoformat() if self._days else None,
             "to": self._days[-1].isoformat() if self._days else None,
         }
@@ -359,20 +374,16 @@ class _Case:
     def _measured(
         self, changes: Sequence[Rule], plan: CoursePlan
     ) -> Iterator[tuple[Rule, Mapping[int, int], Sequence[date]]]:
-        """Each rule of a change, with the limits that the plan exceeds by it, and the days on which it uses it."""
-        timeline = self._whole.site.timeline
-        visits = [(each.spec, each.start, each.end, each.attended(timeline)) for each in plan.sessions]
+        """Each rule of a change, with the limits that the plan exceeds by it, and the days that it is lifted for.
+
+        A wish that is lifted as a whole is so on all days.
+        """
+        visits = self._visits(plan)
         stands = {index: (place.starts_at, place.ends_at) for index, place in self._desk.standing.items()}
         opened = opening_days.at_site(self._whole.specs, replace(lifted(self._whole, changes).site, open_before=None))
         for rule in changes:
-            yield rule, exceeded(rule, self._whole, visits, stands, opened), dates_used(rule, self._whole, visits)
-
-
-def _coarse(rule: Rule) -> Rule:
-    """The coarse rule of which it is a part."""
-    if rule.code in {"resource_absent", "off_duty", "resource_busy", "not_qualified"}:
-        return Rule("no_resource", "manager", selector=rule.selector)
-    return replace(rule, index=None) if rule.code in LIMITS else rule
+            used = () if rule.code in WISHES else self._dates_used(rule, plan)
+            yield rule, exceeded(rule, self._whole, visits, stands, opened), sorted(rule.dates) or used
 
 
 def _rank(changes: Sequence[Rule]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,6 +58,21 @@ def at_site(**values: Any) -> Callable[[Ward], None]:
     return lambda it: sent(it, "PATCH", site(it), values)
 
 
+def named(change: str) -> list[str]:
+    """The dates in a sentence."""
+    days = re.findall(r"\d+ [A-Z][a-z]+", change)
+    return [f"{datetime.strptime(f'{day} 2030 +0000', '%d %B %Y %z'):%Y-%m-%d}" for day in days]
+
+
+def reopened(it: Ward, change: str) -> None:
+    """On the days that the change names, and no others."""
+    first, last = (datetime.fromisoformat(CLOSED[0][key]) for key in ("from", "to"))
+    opened = {datetime.fromisoformat(day) for day in named(change)}
+    days = {first + timedelta(days=each) for each in range((last - first).days + 1)} - opened
+    closures = [dict.fromkeys(("from", "to"), f"{day:%Y-%m-%d}") for day in sorted(days)]
+    at_site(closures=closures)(it)
+
+
 def without(kind: str, name: str) -> Callable[[Ward], None]:
     return lambda it: sent(it, "DELETE", one(it, kind, name))
 
@@ -94,8 +109,7 @@ def back(it: Ward) -> None:
 def shifts(it: Ward, change: str) -> None:
     """On the days that the change names."""
     who = {"resource_id": one(it, "practitioners", "nurse").rpartition("/")[2]}
-    for day in re.findall(r"\d+ [A-Z][a-z]+", change):
-        date = f"{datetime.strptime(f'{day} 2030 +0000', '%d %B %Y %z'):%Y-%m-%d}"
+    for date in named(change):
         times = {"start": it.clinic.at(f"{date} 08:00").isoformat(), "end": it.clinic.at(f"{date} 18:00").isoformat()}
         sent(it, "POST", "/v1/extra-hours", who | times | {"location_id": str(it.clinic.location_id)})
 
@@ -128,7 +142,7 @@ CASES: dict[str, tuple[str, int, Callable[[Ward], None], str, Callable[..., None
     "lead_time": ("lead_time", 7, policy(lead_minutes=43_200), ORGANIZATION, policy(lead_minutes=0)),
     "horizon": ("horizon", 7, policy(horizon_days=1), ORGANIZATION, policy(horizon_days=365)),
     "hours": ("outside_hours", 7, at_site(hours=week("08:00", "09:00")), LOCATION, at_site(hours=week())),
-    "closed": ("location_closed", 7, at_site(closures=CLOSED), LOCATION, at_site(closures=[])),
+    "closed": ("location_closed", 7, at_site(closures=CLOSED), LOCATION, reopened),
     "patient": ("patient_busy", 0, busy, "POST /v1/appointments/{appointment_id}/reschedule", postponed),
     "absent": ("resource_absent", 7, away, "DELETE /v1/absences/{absence_id}", back),
     "off duty": ("off_duty", 7, off_duty, "POST /v1/extra-hours", shifts),
@@ -149,7 +163,7 @@ def test_the_call_that_is_named_leads_to_the_plan_that_was_promised(ward: Any, c
     assert (code,) in offers, refused.text
     offer = offers[code,]
     assert (offer["grantable"], offer["rules"][0]["call"]) == (False, call)
-    if follow is shifts:
+    if follow in {shifts, reopened}:
         follow(it, offer["change"])
     else:
         follow(it)

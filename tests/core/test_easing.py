@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, date, datetime, timedelta
+from functools import partial, reduce
 from itertools import combinations
+from operator import or_
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,13 @@ import pytest
 
 from scheduler.core.availability import Calendar, exact_starts
 from scheduler.core.bitmap import Timeline
+from scheduler.core.civil import to_local
 from scheduler.core.columns import Stays
 from scheduler.core.course import SessionSpec, expand
 from scheduler.core.demand import demand_of
-from scheduler.core.easing import Rule, Scene, finer, lifted, rules_of
+from scheduler.core.easing import Rule, Scene, finer, granted, lifted, rules_of
+from scheduler.core.easing.dated import limited
+from scheduler.core.easing.lifting import eased_wishes
 from scheduler.core.easing.rules import is_bound
 from scheduler.core.easing.starts import LiftedStarts
 from scheduler.core.preferences import CoursePreferences
@@ -186,3 +190,64 @@ def test_whatever_is_lifted_no_least_time_becomes_shorter(changes: tuple[tuple[s
     kept = [each for spec in least(specs) for each in spec[1:] if each]
     assert len(kept) > len(specs), "there was something to keep"
     assert lifted(seen, coarse).specs != specs, "though longest times do become longer"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_wish_bends_on_the_days_that_it_was_granted_for_and_on_no_others(seed: int) -> None:
+    """Slot by slot: what a booking is told, and what planning sees, is the wish, but for these days."""
+    rng, timeline, zone = Random(seed), Timeline(datetime(2030, 3, 8, tzinfo=UTC), 6), "America/New_York"
+    days = [date(2030, 3, 8) + timedelta(days=each) for each in range(5)]
+    away = (days[1], days[3])
+    wish = CoursePreferences(weekdays=frozenset({0, 4}), earliest=600, latest=900, blackouts=(away,))
+    granted = {code: frozenset(rng.sample(days[1:4], rng.randint(1, 2))) for code in ("weekdays", "hours", "blackout")}
+    rules = [Rule(code, "patient", dates=dates) for code, dates in granted.items()]
+    eased = eased_wishes(wish, [*rules[:2], replace(rules[2], start=away[0], end=away[1])])
+    barred = reduce(or_, (bar.starts for bar in eased.bars(timeline, zone)))
+    for slot in range(288, 5 * 288):
+        wall = to_local(timeline.instant(slot), zone)
+        day, minute = wall.date(), 60 * wall.hour + wall.minute
+        suits = day in granted["weekdays"] or wall.weekday() in {0, 4}
+        suits &= day in granted["hours"] or 600 <= minute <= 900
+        suits &= day in granted["blackout"] or not away[0] <= day <= away[1]
+        assert (eased.against(wall) is None, not barred >> slot & 1) == (suits, suits), wall
+
+
+@pytest.mark.parametrize("code", ["no_resource", "off_duty", "location_closed", "outside_hours", "resource_absent"])
+def test_what_is_lifted_on_some_days_changes_no_others(code: str) -> None:
+    """Nobody is there on any of three days; then somebody is on the second one alone."""
+    visit = parsed(segment("stay", 60, need(ROOM)))
+    gone = {"absent": HOURS} if code == "resource_absent" else {"rostered": 0 if code == "off_duty" else HOURS}
+    gone |= {"taken": (HOURS,)} if code == "no_resource" else {}
+    full = scene(visit, calendar(1, ROOM, "room", **gone))
+    site = full.site
+    if code in {"location_closed", "outside_hours"}:
+        site = replace(site, open=0, closed=HOURS if code == "location_closed" else 0)
+    full = replace(full, site=site)
+    run = (108, 2 * 288 + 204) if code == "resource_absent" else None
+    about = {"selector": ROOM} if code in {"no_resource", "off_duty", "resource_absent"} else {}
+    rule = Rule(code, "manager", resource_id=UUID(int=1 << 20) if run else None, run=run, **about)
+    second = ((1 << 288) - 1) << 288
+    assert not starts(visit, full)
+    whole, some = (
+        starts(visit, lifted(full, [each])) for each in (rule, replace(rule, dates=frozenset({date(2030, 3, 5)})))
+    )
+    assert whole & ~second
+    assert some
+    assert some == whole & second
+
+
+def test_what_a_course_was_granted_for_some_days_is_read_as_it_was_stored() -> None:
+    rule = Rule("weekdays", "patient", dates=frozenset({date(2030, 3, 5), date(2030, 3, 7)}))
+    assert granted.read(granted.stored([rule])) == (rule,)
+
+
+@pytest.mark.parametrize(("days", "is_whole"), [(3, False), (4, False), (5, True)])
+def test_a_wish_is_lifted_as_a_whole_where_its_words_cannot_name_the_days(days: int, *, is_whole: bool) -> None:
+    """Whoever is added to a pool is so on these days, however many they are."""
+    dates = [date(2030, 3, 4) + timedelta(days=each) for each in range(days)]
+    wish, pool, cap = Rule("hours", "patient"), Rule("no_resource", "manager", ROOM), Rule("cap", "prescriber", index=1)
+    found = limited([wish, pool, cap], [(rule, day) for rule in (wish, pool) for day in dates])
+    assert found == (
+        wish if is_whole else replace(wish, dates=frozenset(dates)), replace(pool, dates=frozenset(dates)), cap,
+    )  # fmt: skip
+    assert limited([wish, cap], []) == (cap,)

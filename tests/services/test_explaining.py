@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from itertools import combinations
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +13,10 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.easing.words import days_in_words, listed
 from scheduler.core.errors import NoFeasiblePlan, Refused
 from scheduler.models import Resource
-from scheduler.services import absences, booking, locations, organizations
+from scheduler.services import absences, booking, locations, organizations, resources
 from scheduler.services.finding import Wanted
 from tests.clinic import Clinic, week
 from tests.coursework import (
@@ -91,7 +94,7 @@ def test_a_closure_is_told_with_its_days_and_with_the_one_to_be_open_on(clinic: 
     closed = next(each for each in refusal.blocking if each["code"] == "location_closed")
     assert (closed["from"], closed["to"]) == ("2030-03-05", "2030-03-06")
     told = dict(offered(refusal))
-    assert told["manager"] == "open on 5 March and 7 March though the location is closed"
+    assert told["manager"] == "open on 5 March though the location is closed", "the talk can be later"
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -147,6 +150,51 @@ def test_an_absence_is_named_with_its_days_and_the_limits_that_it_meets(clinic: 
     assert ("front_desk", "begin up to 7 days later") in told
     assert any("in spite of the absence 5–29 March" in change for _, change in told)  # noqa: RUF001
     assert ("prescriber", "21 days between evaluation and dose 1 instead of at most 14") in told
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_no_day_is_named_without_which_the_change_helps_too(clinic: Clinic) -> None:
+    """The nurse is there on Mondays alone: with another one on the days that are named, and on no fewer."""
+    document = protocol(4, gap=(1, 2, 3))
+    document["phases"][1]["steps"] = document["phases"][1]["steps"][:1]
+    document["phases"][0]["steps"][0]["entry"] = {"unit": "days", "min": 0, "target": 0, "max": 7}
+    approve(clinic, document)
+    gone_but(clinic, somebody(clinic, "nurse"), [date(2030, 3, 4) + timedelta(days=7 * each) for each in range(9)])
+    refusal = refused(clinic)
+    [(rules, change)] = [
+        (rules, told)
+        for rules, told in zip(refusal.changes, refusal.relaxations, strict=True)
+        if [rule.code for rule in rules] == ["no_resource"]
+    ]
+    dates = sorted(rules[0].dates)
+    assert date(2030, 3, 11) not in dates, "a Monday"
+    assert len(dates) == 3
+    assert change["change"] == f"one more nurse on {listed([days_in_words(day, day) for day in dates])}"
+    assert planned_with_another(clinic, dates) == (change["cost"], change["completes_on"])
+    for few in combinations(dates, 2):
+        assert planned_with_another(clinic, few) is None, "all are needed"
+
+
+def gone_but(clinic: Clinic, who: UUID, days: Sequence[date]) -> None:
+    """They are absent for half a year, except on these days."""
+    edges = ["2030-01-01", *(str(each) for day in days for each in (day, day + timedelta(days=1))), "2030-07-01"]
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        times = {"start": clinic.at(f"{start} 00:00"), "end": clinic.at(f"{end} 00:00")}
+        clinic.do(lambda s, c, times=times: absences.create(s, c, resource_id=who, **times))
+
+
+def planned_with_another(clinic: Clinic, dates: Sequence[date]) -> tuple[int, str] | None:
+    """Cost and last day of the plan that there is with another nurse on these days; then they are gone for good."""
+    who = clinic.staff("nurse")
+    gone_but(clinic, who, dates)
+    made = course(clinic)
+    try:
+        [best] = offer(clinic, made.id)
+    except NoFeasiblePlan:
+        return None
+    finally:
+        clinic.do(lambda s, c: resources.remove(s, c, resources.PRACTITIONER, who, 1))
+    return best.plan.plan.cost, max(each.start for each in best.plan.sessions).date().isoformat()
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

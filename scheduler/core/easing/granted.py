@@ -52,6 +52,7 @@ def stored(rules: Iterable[Rule]) -> list[dict[str, Any]]:
             "hard": rule.hard,
             "start": rule.start.isoformat() if rule.start else None,
             "end": rule.end.isoformat() if rule.end else None,
+            "dates": [day.isoformat() for day in sorted(rule.dates)],
         }
         for rule in rules
     ]
@@ -68,6 +69,7 @@ def read(documents: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
             hard=each["hard"],
             start=_day(each["start"]),
             end=_day(each["end"]),
+            dates=frozenset(date.fromisoformat(day) for day in each["dates"]),
         )
         for each in documents
     )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from scheduler.core.availability import Calendar
 from scheduler.core.course import Bound, SessionSpec
 from scheduler.core.easing.rules import LIMITS, Rule, Scene, is_bound
 from scheduler.core.licences import selector_in
-from scheduler.core.preferences import CoursePreferences
+from scheduler.core.preferences import CoursePreferences, on_dates
 from scheduler.core.site import Site
 
 HOUR = 60
 _LIMITS = ("entry", *LIMITS)
+_DAY = timedelta(days=1)
 #: Whoever is added to a pool watches as many patients at once as there may be.
 UNITS = 8
 
@@ -87,25 +90,46 @@ def _phase_of(specs: Sequence[SessionSpec], rule: Rule) -> str | None:
 def eased_wishes(wish: CoursePreferences, rules: Collection[Rule]) -> CoursePreferences:
     """The wishes without these rules."""
     for rule in rules:
-        if rule.code == "weekdays":
+        if rule.code in {"weekdays", "hours"} and rule.dates:
+            but_on = wish.but_on.get(rule.code, frozenset()) | rule.dates
+            wish = replace(wish, but_on={**wish.but_on, rule.code: but_on})
+        elif rule.code == "weekdays":
             wish = replace(wish, weekdays=None)
         elif rule.code == "hours":
             wish = replace(wish, earliest=None, latest=None)
         elif rule.code == "blackout":
-            wish = replace(wish, blackouts=tuple(each for each in wish.blackouts if each != (rule.start, rule.end)))
+            wish = replace(wish, blackouts=tuple(_left_of(wish.blackouts, rule)))
         elif rule.code == "continuity":
             wish = replace(wish, continuity="preferred")
     return wish
+
+
+def _left_of(blackouts: Sequence[tuple[date, date]], rule: Rule) -> Iterator[tuple[date, date]]:
+    """The blackouts without that one, or without its days that are lifted."""
+    for first, last in blackouts:
+        if (first, last) != (rule.start, rule.end):
+            yield first, last
+        elif rule.dates:
+            edges = [first - _DAY, *sorted(rule.dates), last + _DAY]
+            pieces = ((one + _DAY, other - _DAY) for one, other in pairwise(edges))
+            yield from (piece for piece in pieces if piece[0] <= piece[1])
+
+
+def _on(site: Site, rule: Rule) -> int:
+    """The slots at which the rule is lifted."""
+    return on_dates(rule.dates, site.time_zone, site.timeline) if rule.dates else site.timeline.everything
 
 
 def _site(scene: Scene, rules: Collection[Rule]) -> Site:
     site, codes = scene.site, {rule.code for rule in rules}
     # If clinic days were counted by what is lifted, lifting more could leave fewer plans, and nothing could be blamed.
     site = replace(site, open_before=site.counted)
-    if "location_closed" in codes:
-        site = _never_closed(site)
-    if "outside_hours" in codes:
-        site = _always_open(site)
+    for rule in rules:
+        if rule.code == "location_closed":
+            site = _not_closed(site, _on(site, rule))
+    for rule in rules:
+        if rule.code == "outside_hours":
+            site = _open_longer(site, _on(site, rule))
     if "lead_time" in codes:
         site = replace(site, earliest=site.now)
     if "horizon" in codes:
@@ -121,26 +145,28 @@ def _site(scene: Scene, rules: Collection[Rule]) -> Site:
     return replace(site, calendars=_calendars(scene, site, rules), pools=pools)
 
 
-def _never_closed(site: Site) -> Site:
-    """Open at its weekly hours on every day, with whoever would be there then."""
+def _not_closed(site: Site, on: int) -> Site:
+    """Open at its weekly hours on these days, with whoever would be there then."""
+    closed = site.closed & ~on
     if site.weekly is None:
-        return replace(site, closed=0, open=site.open | site.closed)
+        return replace(site, closed=closed, open=site.open | site.closed & on)
     weekly = site.weekly()
     calendars = {
-        key: replace(each, rostered=each.rostered | weekly.rostered.get(key, 0)) for key, each in site.calendars.items()
+        key: replace(each, rostered=each.rostered | weekly.rostered.get(key, 0) & on)
+        for key, each in site.calendars.items()
     }
-    return replace(site, closed=0, open=site.open | weekly.open, calendars=calendars)
+    return replace(site, closed=closed, open=site.open | weekly.open & on, calendars=calendars)
 
 
-def _always_open(site: Site) -> Site:
-    """Open at any hour of the days on which it is not closed, with the things that have no hours but the location's."""
-    hours = site.timeline.everything & ~site.closed
+def _open_longer(site: Site, on: int) -> Site:
+    """Open at any hour of these days unless it is closed, with the things that have no hours but the location's."""
+    hours = site.timeline.everything & ~site.closed & on
     with_it = site.weekly().with_it if site.weekly is not None else frozenset()
     calendars = {
         key: replace(each, rostered=each.rostered | hours) if key in with_it else each
         for key, each in site.calendars.items()
     }
-    return replace(site, open=hours, calendars=calendars)
+    return replace(site, open=site.open & ~site.closed | hours, calendars=calendars)
 
 
 def _adds(rule: Rule, selector: str | None) -> bool:
@@ -155,31 +181,31 @@ def _calendars(scene: Scene, site: Site, rules: Collection[Rule]) -> Mapping[UUI
     ):
         if rule.selector is not None and _adds(rule, rule.selector):
             for _ in range(_most_at_once(scene, rule.selector)):
-                calendars[UUID(int=number)] = _anybody(scene, UUID(int=number), rule.selector)
+                calendars[UUID(int=number)] = _anybody(scene, UUID(int=number), rule)
                 number += 1
         elif rule.run is not None and rule.resource_id is not None:
             known, (first, past) = calendars[rule.resource_id], rule.run
-            back = ((1 << (past - first)) - 1) << first
+            back = ((1 << (past - first)) - 1) << first & _on(site, rule)
             calendars[rule.resource_id] = replace(known, absent=known.absent & ~back)
         elif rule.code in {"off_duty", "resource_busy"}:
             for key, known in site.calendars.items():
                 if rule.selector in known.serves:
-                    free = {"rostered": known.rostered | site.timeline.everything & ~site.closed}
+                    free = {"rostered": known.rostered | _on(site, rule) & ~site.closed}
                     none = {"taken": (0,) * known.units}
                     changes = free if rule.code == "off_duty" else none
                     calendars[key] = replace(calendars[key], **changes)
     return calendars
 
 
-def _anybody(scene: Scene, key: UUID, selector: str) -> Calendar:
-    """Somebody who is always there, and licensed where the patient is."""
-    site, region = scene.site, scene.preferences.patient_region
+def _anybody(scene: Scene, key: UUID, rule: Rule) -> Calendar:
+    """Somebody who is there whenever the rule is lifted, and licensed where the patient is."""
+    site, region, selector = scene.site, scene.preferences.patient_region, rule.selector or ""
     licenses = {} if region is None else {selector_in(selector, region): -1}
     return Calendar(
         resource_id=key,
         kind="practitioner" if selector.startswith("role:") else selector.partition(":")[0],
         units=UNITS,
-        rostered=site.timeline.everything,
+        rostered=_on(site, rule),
         absent=0,
         taken=(0,) * UNITS,
         serves={selector: -1} | licenses,

@@ -33,6 +33,19 @@ AMOUNTS = {
 #: Limits of single sessions, blamed and lifted for all of them at once before each is asked about.
 LIMITS = ("window_max", "rest_max", "gap_max", "bound_max")
 PHASE_DAYS = 14
+#: What can be lifted on some days alone.
+DATED = frozenset(
+    {
+        "weekdays",
+        "hours",
+        "blackout",
+        "no_resource",
+        "resource_absent",
+        "off_duty",
+        "location_closed",
+        "outside_hours",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,8 @@ class Rule:
     """One rule. `who` can lift it; None: nobody can, or it is lifted by another name.
 
     `selector` is a pool (`role:nurse`); `index` the session bound, by its place in the course; dates are local and
-    inclusive; `amount` is by how much a limit is exceeded when it is lifted.
+    inclusive; `amount` is by how much a limit is exceeded when it is lifted. `dates` are the days on which alone it is
+    lifted; without any it is lifted on all.
     """
 
     code: str
@@ -55,6 +69,7 @@ class Rule:
     run: tuple[int, int] | None = None
     #: Whether it is about the limits that the protocol makes hard, or about the others.
     hard: bool = False
+    dates: frozenset[date] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,13 @@ def finer(scene: Scene, rule: Rule, days: Sequence[date]) -> tuple[Rule, ...]:
     if rule.code in LIMITS and rule.index is None:
         return tuple(replace(rule, index=spec.index) for spec in _bound(scene, rule))
     return (rule,)
+
+
+def coarse(rule: Rule) -> Rule:
+    """The coarse rule of which it is a part."""
+    if rule.code in {"resource_absent", "off_duty", "resource_busy", "not_qualified"}:
+        return Rule("no_resource", "manager", selector=rule.selector)
+    return replace(rule, index=None) if rule.code in LIMITS else rule
 
 
 def _of_patient(scene: Scene) -> Iterator[Rule]:

@@ -13,6 +13,14 @@ from scheduler.core.easing.rules import LIMITS, Rule, Scene
 
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 HOUR = 60
+#: What is in the way when nothing that anybody could lift is, by the planner's word for it.
+BARE = {
+    "no_start": "no start is free on any day that the sessions before it leave",
+    "no_fit": "its least distance from the sessions around it leaves no room",
+    "continuity": "it fits only with changing people",
+    "span": "it fits only outside the days that its phase may take",
+    "cap": "it fits only above the number of sessions that a week may have",
+}
 #: So many dates are written out.
 MANY = 4
 
@@ -77,18 +85,20 @@ def _wish(rule: Rule, spoken: Spoken) -> tuple[str, str]:
     wish, on = spoken.scene.preferences, _on(spoken.dates)
     if rule.code == "weekdays":
         days = [_WEEKDAYS[day] for day in sorted(wish.weekdays or ())]
-        return f"the patient comes on {listed(days)} only", f"the patient comes on another weekday{on}"
+        other = f"another weekday{on}" if on else "other weekdays too"
+        return f"the patient comes on {listed(days)} only", f"the patient comes on {other}"
     if rule.code == "hours":
         bounds = [
             f"{word} {minutes // HOUR:02}:{minutes % HOUR:02}"
             for word, minutes in (("from", wish.earliest), ("until", wish.latest))
             if minutes is not None
         ]
-        return f"the patient's visits start {' '.join(bounds)} only", f"the patient comes at another hour{on}"
+        other = f"another hour{on}" if on else "other hours too"
+        return f"the patient's visits start {' '.join(bounds)} only", f"the patient comes at {other}"
     assert rule.start is not None  # noqa: S101 - a blackout has its dates
     assert rule.end is not None  # noqa: S101
     away = days_in_words(rule.start, rule.end)
-    return f"the patient is away {away}", f"the patient comes{on or ' on a day'} in spite of being away {away}"
+    return f"the patient is away {away}", f"the patient comes{on} in spite of being away {away}"
 
 
 def _pool(rule: Rule, spoken: Spoken) -> tuple[str, str]:
