@@ -46,11 +46,13 @@ class _Values(TypeDecorator[Collection[Any]]):
         return _Ids() if self.of_ids else dialect.type_descriptor(ARRAY(String()))
 
     def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
-        """As the database takes it: on SQLite an id is its 32 digits."""
-        found = [f"{each.int:032x}" for each in value or ()] if self.of_ids else list(value or ())
-        if dialect.name == "sqlite":
-            return json.dumps(found)
-        return f"{{{','.join(found)}}}" if self.of_ids else found
+        """As the database takes it: an id is its 32 digits, among which there is nothing that JSON would escape."""
+        if not self.of_ids:
+            return json.dumps(list(value or ())) if dialect.name == "sqlite" else list(value or ())
+        digits = [each.hex for each in value or ()]
+        if dialect.name != "sqlite":
+            return f"{{{','.join(digits)}}}"
+        return '["' + '","'.join(digits) + '"]' if digits else "[]"
 
 
 class _Condition(FunctionElement[bool]):

@@ -21,12 +21,18 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-#: What a value goes through on its way to the driver, or from it.
+from scheduler.models.base import UtcDateTime, moments_of
+
+#: What a value goes through on its way to the driver.
 _Process = Callable[[Any], Any]
+#: What all values of a column go through on their way back, at once: a call for each would cost more than its work.
+_Column = Callable[[Sequence[Any]], Sequence[Any]]
 #: Under which name a connection keeps its cursors.
 _CURSORS = "ready"
 #: Of an id nobody knows how it was made. To ask the enumeration each time costs as much as to make the id.
 _UNKNOWN = SafeUUID.unknown
+#: An id lets nobody set what it holds, but by the slots' own hands.
+_set_int, _set_is_safe = (UUID.__dict__[slot].__set__ for slot in ("int", "is_safe"))
 #: A parameter in the words of SQLAlchemy's dialect, or a per cent sign.
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 
@@ -65,10 +71,13 @@ class Ready:
     IN. On SQLite one whose text does is a statement like any other.
     """
 
-    def __init__(self, statement: Any, *, in_bytes: bool = False) -> None:
-        """With `in_bytes` PostgreSQL sends its values as it has them: for a statement that tells of many in bytes."""
+    def __init__(self, statement: Any, *, in_bytes: bool = False, into: Callable[..., Any] | None = None) -> None:
+        """With `in_bytes` PostgreSQL sends its values as it has them: for a statement that tells of many in bytes.
+
+        `into` makes a row of its values, in the order of the columns; else it is a tuple that has their names.
+        """
         self._statement = statement
-        self._in_bytes = in_bytes
+        self._in_bytes, self._into = in_bytes, into
         self._told: _Told | None = None
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -76,14 +85,14 @@ class Ready:
         connection = session.connection()
         if self._told is None or self._told.dialect is not connection.dialect:
             told = _Told if connection.dialect.name == "postgresql" else _ToldToSqlite
-            self._told = told(self._statement, connection.dialect, self._in_bytes)
+            self._told = told(self._statement, connection.dialect, in_bytes=self._in_bytes, into=self._into)
         return self._told.rows(connection, values)
 
 
 class _Told:
     """A statement in the words of a database, PostgreSQL's as they stand here, and what its values go through."""
 
-    def __init__(self, statement: Any, dialect: Dialect, in_bytes: bool) -> None:  # noqa: FBT001 - `Ready` names it
+    def __init__(self, statement: Any, dialect: Dialect, *, in_bytes: bool, into: Callable[..., Any] | None) -> None:
         self.dialect = dialect
         self._in_bytes = in_bytes
         self._statement, compiled = statement, statement.compile(dialect=dialect)
@@ -95,8 +104,11 @@ class _Told:
         self._outward = [(name, process) for name, process in outward.items() if process]
         self._prepare(compiled)
         columns = statement.exported_columns
+        self._returns = bool(columns)
         inward = [_inward(each.type, dialect) for each in columns]
-        self._row = _row_maker(columns.keys(), inward) if inward else None
+        self._inward = [(place, process) for place, process in enumerate(inward) if process]
+        self._into = into
+        self._rows_of = _named(columns.keys()) if into is None else lambda found: list(map(into, *found))
 
     def _prepare(self, _compiled: Any) -> None:
         """Write it as the server wants it, so that the driver has nothing to look for in it."""
@@ -132,14 +144,24 @@ class _Told:
 
     def _executed(self, cursor: Any, values: list[Any]) -> Sequence[Any]:
         cursor.execute(self._raw, values, binary=self._in_bytes)
-        return () if self._row is None else cursor.fetchall()
+        return self._read(cursor)
+
+    def _read(self, cursor: Any) -> Sequence[Any]:
+        """The rows that came, read column by column: one process does for all that stands in one."""
+        came = cursor.fetchall() if self._returns else ()
+        if not came:
+            return ()
+        columns: list[Sequence[Any]] = list(zip(*came, strict=True))
+        for place, process in self._inward:
+            columns[place] = process(columns[place])
+        return self._rows_of(columns)
 
     def _cursor(self, connection: Connection) -> Any:
         """Its own cursor of the driver's connection, which keeps what it has learned of parameters and columns."""
         kept = connection.info.setdefault(_CURSORS, {})
         if self not in kept:
             cursor: Any = self.dialect.loaded_dbapi.RawCursor(connection.connection.dbapi_connection)
-            cursor.row_factory = lambda _cursor: self._row
+            cursor.row_factory = lambda _cursor: tuple
             kept[self] = cursor
         return kept[self]
 
@@ -154,14 +176,15 @@ class _ToldToSqlite(_Told):
         if not self._is_open:
             return super().rows(connection, values)
         result = connection.execute(self._statement, values)
-        return result.all() if result.returns_rows else ()
+        found = result.all() if result.returns_rows else ()
+        return found if self._into is None else [self._into(*row) for row in found]
 
     def _shown(self, told: Sequence[Any]) -> Any:
         return tuple(told)
 
     def _executed(self, cursor: Any, values: list[Any]) -> Sequence[Any]:
         cursor.execute(self._raw, values)
-        return () if self._row is None else [self._row(row) for row in cursor.fetchall()]
+        return self._read(cursor)
 
     def _cursor(self, connection: Connection) -> Any:
         return connection.connection.cursor()
@@ -176,14 +199,25 @@ def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
-def _inward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
-    """What a value of that kind goes through on its way back."""
+def _inward(kind: TypeEngine[Any], dialect: Dialect) -> _Column | None:
+    """What the values of a column of that kind go through on their way back."""
     if dialect.name == "sqlite":
         if isinstance(kind, Uuid):
-            return _id_of
+            return _ids_of
+        if isinstance(kind, UtcDateTime):
+            return moments_of
         if isinstance(kind, JSON):
-            return orjson.loads  # as `database` would have it, without being asked what it reads
-    return kind.dialect_impl(dialect).result_processor(dialect, None)
+            return partial(_each, orjson.loads)  # as `database` would have it, without being asked what it reads
+    process = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return partial(_each, process) if process else None
+
+
+def _each(process: _Process, column: Sequence[Any]) -> Sequence[Any]:
+    return [None if value is None else process(value) for value in column]
+
+
+def _ids_of(column: Sequence[str | None]) -> Sequence[UUID | None]:
+    return [None if digits is None else _id_of(digits) for digits in column]
 
 
 @lru_cache(maxsize=4096)
@@ -193,23 +227,13 @@ def _id_of(digits: str) -> UUID:
     Remembered: rows that are read together name each other, and two that are one object need not be compared.
     """
     made = object.__new__(UUID)
-    object.__setattr__(made, "int", int(digits, 16))
-    object.__setattr__(made, "is_safe", _UNKNOWN)
+    _set_int(made, int(digits, 16))
+    _set_is_safe(made, _UNKNOWN)
     return made
 
 
-def _row_maker(names: Iterable[str], processes: Sequence[_Process | None]) -> _Process:
-    """From the values of a row to the row, by the names of its columns."""
+def _named(names: Iterable[str]) -> Callable[[Sequence[Sequence[Any]]], list[Any]]:
+    """What makes of columns the rows, each a tuple that has its values by the names of the columns."""
     kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024 - the statement knows them
-    make = partial(tuple.__new__, kind)  # `_make`, which is written in Python, would count the values too
-    needed = [(place, process) for place, process in enumerate(processes) if process is not None]
-
-    def processed(values: Sequence[Any]) -> Any:
-        row = list(values)
-        for place, process in needed:
-            value = row[place]
-            if value is not None:
-                row[place] = process(value)
-        return make(row)
-
-    return processed if needed else make
+    make = partial(tuple.__new__, kind)  # its own `__new__`, which is written in Python, would count the values too
+    return lambda columns: list(map(make, zip(*columns, strict=True)))

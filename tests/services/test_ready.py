@@ -49,6 +49,18 @@ def test_it_writes_and_reads_what_any_statement_would(engine: Engine, row: dict[
         assert list(_LISTED.rows(session, {"since": NOW})) == []
 
 
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_few_rows_and_many_are_read_alike(engine: Engine, row: dict[str, Any], count: int) -> None:
+    with Session(engine) as session:
+        for number in range(count):
+            before = {"n": number} if number % 2 else None
+            _ADD.rows(session, row | {"id": new_id(), "before": before, "request_id": str(number)})
+        plain = [tuple(each) for each in session.execute(_SINCE, {"since": NOW})]
+        assert [tuple(each) for each in _LISTED.rows(session, {"since": NOW})] == plain
+        assert [each.request_id for each in _LISTED.rows(session, {"since": NOW})] == [str(n) for n in range(count)]
+        assert list(Ready(_SINCE, into=lambda *values: values).rows(session, {"since": NOW})) == plain
+
+
 @pytest.mark.parametrize("after", [None, [], {}, "7", "", "null"], ids=repr)
 def test_any_document_comes_back_as_it_went(engine: Engine, row: dict[str, Any], after: Any) -> None:
     with Session(engine) as session:

@@ -20,7 +20,7 @@ from scheduler.models.base import UtcDateTime
 from scheduler.services import patient_links
 from scheduler.services.outbox.asking import raise_tasks
 from scheduler.services.outbox.composing import letter_of
-from scheduler.services.outbox.due import COLUMNS, read
+from scheduler.services.outbox.due import COLUMNS, Due, read
 from scheduler.services.outbox.falling import say_once
 from scheduler.services.outbox.judging import Ask, Drop, Judgement, PutOff, Send, judge
 from scheduler.services.outbox.letters import Letter
@@ -201,7 +201,7 @@ def _take(session: Session, call: Call, takes_over: bool, limit: int, way: str |
     if limit <= 0:
         return []
     asked = {"owner": call.organization_id, "now": call.now, "room": limit, "way": way}
-    return read(_due(takes_over, one_way=way is not None).rows(session, asked))
+    return read(_due(takes_over, one_way=way is not None), session, asked)
 
 
 @cache
@@ -214,7 +214,8 @@ def _due(takes_over: bool, *, one_way: bool) -> Ready:  # noqa: FBT001 - of this
         .where(_table.c.channel == bindparam("way") if one_way else true())
         .order_by(_table.c.due_at, _table.c.id)
         .limit(bindparam("room"))
-        .with_for_update(skip_locked=True, key_share=True)
+        .with_for_update(skip_locked=True, key_share=True),
+        into=Due,
     )
 
 

@@ -5,15 +5,17 @@ It has the names of a `Message`, and goes where one is read. What is set here is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table
+from sqlalchemy.orm import Session
 
 from scheduler.models import Message
+from scheduler.services.ready import Ready
 
 
 @dataclass(slots=True)
@@ -45,6 +47,6 @@ class Due:
 COLUMNS = tuple(cast("Table", Message.__table__).c[each.name] for each in fields(Due))
 
 
-def read(rows: Iterable[Any]) -> list[Message]:
-    """Rows of these columns, to be read like messages and never given to a session."""
-    return cast("list[Message]", [Due(*row) for row in rows])
+def read(statement: Ready, session: Session, asked: Mapping[str, Any]) -> list[Message]:
+    """What a statement finds that reads these columns into `Due`: like messages, and never given to a session."""
+    return cast("list[Message]", list(statement.rows(session, asked)))

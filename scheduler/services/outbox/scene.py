@@ -22,7 +22,7 @@ from scheduler.models import Appointment, ClinicalHold, Course, Location, Messag
 from scheduler.models.among import among
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
-from scheduler.services.outbox.due import COLUMNS, read
+from scheduler.services.outbox.due import COLUMNS, Due, read
 from scheduler.services.outbox.people import basis_of
 from scheduler.services.outbox.person import Clocks, Now, Person
 from scheduler.services.patient_links import Links
@@ -70,7 +70,7 @@ _SOON = and_(
 )
 # Two statements: of one with both conditions SQLite makes a walk through all that an organization was ever owed.
 _SAID_BY, _WAITING = (
-    Ready(select(*COLUMNS).where(_MINE, *conditions).with_for_update(skip_locked=True, key_share=True))
+    Ready(select(*COLUMNS).where(_MINE, *conditions).with_for_update(skip_locked=True, key_share=True), into=Due)
     for conditions in ((among(_message.merged_into, "here"), _message.merged_into.is_not(None)), (_SOON,))
 )
 _HELD = Ready(
@@ -102,7 +102,8 @@ _AHEAD = Ready(
         _message.due_at > bindparam("since"),
         _message.due_at <= bindparam("until"),
         _message.called_off_at.is_(None),
-    )
+    ),
+    into=Due,
 )
 
 #: Messages that can say another's as well, and how close the two must be.
@@ -332,9 +333,9 @@ def _beside(
         "since": call.now - MERGED_WITHIN,
         "until": call.now + MERGED_WITHIN,
     }
-    beside = read(_SAID_BY.rows(session, {name: asked[name] for name in ("owner", "here")}))
+    beside = read(_SAID_BY, session, {name: asked[name] for name in ("owner", "here")})
     if asked["hosts"]:
-        beside += read(_WAITING.rows(session, asked))
+        beside += read(_WAITING, session, asked)
     new = {one.appointment_id for one in messages if one.kind in NEWS}
     open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now, new)]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
@@ -363,7 +364,7 @@ def _ahead(session: Session, call: Call, patient_ids: Collection[UUID]) -> list[
         return []
     until = call.now + WEEK
     asked = {"owner": call.organization_id, "patients": patient_ids, "since": call.now + MERGED_WITHIN, "until": until}
-    return [row for row in read(_AHEAD.rows(session, asked)) if _instructs(row)]
+    return [row for row in read(_AHEAD, session, asked) if _instructs(row)]
 
 
 def joins(message: Message, new: Collection[UUID | None]) -> bool:
