@@ -12,9 +12,11 @@ _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
+_BREAKS = frozenset("\n\r")
 _EXTENDED = frozenset("^{}\\[~]|€\f")
 # Whether a text has only such marks: an expression finds out in a third of the time that a set takes.
 _is_basic = re.compile(f"[{re.escape(''.join(sorted(_BASIC)))}]*").fullmatch
+_is_basic_line = re.compile(f"[{re.escape(''.join(sorted(_BASIC - _BREAKS)))}]*").fullmatch
 _has_no_extended = re.compile(f"[^{re.escape(''.join(sorted(_EXTENDED)))}]*").fullmatch
 _STAND_INS = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4`", "'")
@@ -26,6 +28,8 @@ _STAND_INS = str.maketrans(
 
 def to_gsm7(text: str) -> str:
     """The text in that alphabet: plain punctuation, letters without the accents that it lacks, the rest left out."""
+    if _is_basic_line(text) and "  " not in text:
+        return text.strip()
     if not _is_basic(text):
         text = "".join(map(_spell, text.translate(_STAND_INS)))
     return " ".join(text.split())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -81,20 +81,23 @@ class Phrases:
         """How far ahead it is: in 5 hours, today, tomorrow, in 3 days; "now" when past. Hours are rounded down."""
         # Of two times of one zone the clocks would be subtracted, of two zones the instants are.
         ahead = moment - now.astimezone(UTC)
-        if ahead < _MINUTE:
-            return self._words["now"]
-        if ahead < _HOUR:
-            return self._in(ahead // _MINUTE, "minute")
-        if ahead < _SOON:
+        if ahead >= _SOON:
+            days = moment.toordinal() - _day_there(now, moment.tzinfo)
+            return self._in(days, "day") if days > 1 else self._words["tomorrow" if days else "today"]
+        if ahead >= _HOUR:
             return self._in(ahead // _HOUR, "hour")
-        days = (moment.date() - now.astimezone(moment.tzinfo).date()).days
-        return self._in(days, "day") if days > 1 else self._words["tomorrow" if days else "today"]
+        return self._in(ahead // _MINUTE, "minute") if ahead >= _MINUTE else self._words["now"]
 
     def _in(self, count: int, unit: str) -> str:
         return _ahead(self._tag, self._words["in"], count, unit)
 
 
 # What a due hour's messages say is mostly the same few days, times and zones, and Babel takes its time over each.
+
+
+@lru_cache(maxsize=256)
+def _day_there(now: datetime, where: tzinfo | None) -> int:
+    return now.astimezone(where).toordinal()
 
 
 @lru_cache(maxsize=256)
