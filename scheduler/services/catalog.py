@@ -19,13 +19,14 @@ from scheduler.core.errors import Fault, Invalid, NotFound
 from scheduler.core.protocol import Protocol, parse_protocol
 from scheduler.core.visit import VisitType, parse_visit_type
 from scheduler.models import ProtocolRow, VisitTypeRow
+from scheduler.services.ready import Ready
 
 _VISIT_TYPES = cast("Table", VisitTypeRow.__table__).c
 #: Every visit type of an organization, as `Kinds` takes them.
 ALL_KINDS = select(
     _VISIT_TYPES.id, _VISIT_TYPES.code, as_type(_VISIT_TYPES.definition, Text).label("definition")
 ).where(_VISIT_TYPES.organization_id == bindparam("organization"))
-_BY_CODE = ALL_KINDS.where(_VISIT_TYPES.code == bindparam("code"))
+_BY_CODE = Ready(ALL_KINDS.where(_VISIT_TYPES.code == bindparam("code")))
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,9 @@ def visit_kinds(session: Session, call: Call) -> Kinds:
 
 def visit_kind(session: Session, call: Call, code: str) -> Kind:
     """One visit type. Raises Invalid (`unknown_visit_type`): the code stands in a body or query, not in a path."""
-    row = session.execute(_BY_CODE, {"organization": call.organization_id, "code": code}).one_or_none()
-    if row is None:
-        raise unknown_kind(code)
-    return kind_of(row.id, row.definition)
+    for row in _BY_CODE.rows(session, {"organization": call.organization_id, "code": code}):
+        return kind_of(row.id, row.definition)
+    raise unknown_kind(code)
 
 
 def unknown_kind(code: str) -> Invalid:

@@ -57,8 +57,8 @@ class _Carried(NamedTuple):
 class Rounds:
     """The deliveries of one organization, one batch after the other.
 
-    `write` makes of a letter what is to be delivered, here, since carriers that all write at once hinder each other,
-    and before the last look, so that what may begin leaves at once; `deliver` runs in a carrier. Neither raises.
+    `write` makes of letters what is to be delivered, by id: here, since carriers that all write at once hinder each
+    other, and before the last look, so that what may begin leaves at once. `deliver` runs in a carrier. Neither raises.
 
     What the database could not be told for a long time is kept in mind: `catch_up` says it before more is claimed, so
     that what has left is not handed over again while this process lives. So does it for what had hung, for which
@@ -70,7 +70,7 @@ class Rounds:
         hands: Hands,
         organization_id: UUID,
         carriers: Carriers,
-        write: Callable[[Letter], Written],
+        write: Callable[[Sequence[Letter]], Mapping[UUID, Written]],
         deliver: Callable[[Letter, Written], Outcome],
         stopping: Event,
         *,
@@ -114,7 +114,7 @@ class Rounds:
                 if not self._may_begin():
                     self._give_back(waiting)
                 wanted = self._next(waiting, self._pace.room - self._moving())
-                written = {letter.id: self._write(letter) for letter in wanted}
+                written = self._write(wanted)
                 self._leave(written, self._turn(wanted))
         except Exception:
             self._give_back(waiting)

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -227,10 +227,15 @@ class Worker(Hands):
             )
         return self._rounds[organization_id]
 
-    def _write(self, letter: Letter) -> Written:
+    def _write(self, letters: Sequence[Letter]) -> dict[UUID, Written]:
+        """What is said in them, all at one moment."""
+        now = self._clock()
+        return {letter.id: self._written(letter, now) for letter in letters}
+
+    def _written(self, letter: Letter, now: datetime) -> Written:
         """Whatever goes wrong is this message's alone."""
         try:
-            return write_letter(letter, self._clock())
+            return write_letter(letter, now)
         except Exception as error:  # noqa: BLE001
             complain(f"message {letter.id} could not be written", error)
             return f"It could not be written: {type(error).__name__}."

@@ -107,49 +107,35 @@ def write_down(session: Session, call: Call, begun: Sequence[Letter], ended: Seq
     """
     if not (begun or ended):
         return 0
-    accepted = [outcome for outcome in ended if not outcome.error]
     if session.get_bind().dialect.name != "postgresql":
-        return _one_by_one(session.connection(), call, begun, ended, accepted)
+        return _one_by_one(session.connection(), call, begun, ended)
     told = {
         "owner": call.organization_id,
         "at": call.now,
         "begun": as_text([_begin_as_text(letter) for letter in begun]),
         "ended": as_text({each.letter.id: _end_as_text(each) for each in ended}),
         "whose": [each.letter.id for each in ended],
-        "accepted": [each.letter.id for each in accepted],
+        "accepted": [each.letter.id for each in ended if not each.error],
     }
     ((sent,),) = _ALL.rows(session, told)
     return int(sent)
 
 
-def _one_by_one(
-    connection: Connection, call: Call, begun: Sequence[Letter], ended: Sequence[Outcome], accepted: Sequence[Outcome]
-) -> int:
-    owner, at = f"{call.organization_id.int:032x}", UtcDateTime().process_bind_param(call.now, connection.dialect)
+def _one_by_one(connection: Connection, call: Call, begun: Sequence[Letter], ended: Sequence[Outcome]) -> int:
+    owner, at = call.organization_id.hex, UtcDateTime().process_bind_param(call.now, connection.dialect)
     if begun:
-        begins = [(owner, at, f"{each.id.int:032x}", each.attempts + 1, each.channel) for each in begun]
+        begins = [(owner, at, each.id.hex, each.attempts + 1, each.channel) for each in begun]
         connection.exec_driver_sql(_BEGIN_EACH, begins)
-    if ended:
-        ends = [
-            (at, *_end(each).values(), owner, f"{each.letter.id.int:032x}", each.letter.attempts + 1) for each in ended
-        ]
+    ends: list[tuple[Any, ...]] = []
+    sends: list[tuple[Any, ...]] = []
+    for each in ended:
+        letter, key = each.letter, each.letter.id.hex
+        ends.append((at, *_end(each), owner, key, letter.attempts + 1))
+        if not each.error:
+            sends.append((at, each.provider_id, letter.to, as_text(_body(each)), owner, key, letter.token.hex))
+    if ends:
         connection.exec_driver_sql(_END_EACH, ends)
-    if not accepted:
-        return 0
-    sends = [
-        (
-            at,
-            each.provider_id,
-            letter.to,
-            as_text(_body(each)),
-            owner,
-            f"{letter.id.int:032x}",
-            f"{letter.token.int:032x}",
-        )
-        for each in accepted
-        for letter in (each.letter,)
-    ]
-    return connection.exec_driver_sql(_SEND_EACH, sends).rowcount
+    return connection.exec_driver_sql(_SEND_EACH, sends).rowcount if sends else 0
 
 
 def under_way(session: Session, call: Call, ids: Collection[UUID]) -> set[UUID]:
@@ -177,9 +163,9 @@ def of_message(session: Session, call: Call, message_id: UUID) -> list[MessageAt
     return list(session.scalars(select(MessageAttempt).where(*mine).order_by(MessageAttempt.number)))
 
 
-def _end(outcome: Outcome) -> dict[str, Any]:
+def _end(outcome: Outcome) -> tuple[str | None, str | None, str | None]:
     """What `_ENDED` names."""
-    return {"outcome": outcome.end, "provider_id": outcome.provider_id, "error": outcome.error[:300] or None}
+    return outcome.end, outcome.provider_id, outcome.error[:300] or None
 
 
 def _begin_as_text(letter: Letter) -> dict[str, Any]:
@@ -187,7 +173,7 @@ def _begin_as_text(letter: Letter) -> dict[str, Any]:
 
 
 def _end_as_text(outcome: Outcome) -> dict[str, Any]:
-    letter, ended = outcome.letter, _end(outcome)
+    letter, ended = outcome.letter, dict[str, Any](zip(_ENDED, _end(outcome), strict=True))
     ended["number"] = letter.attempts + 1
     if not outcome.error:
         ended["token"], ended["sent_to"], ended["body"] = letter.token, letter.to, _body(outcome)

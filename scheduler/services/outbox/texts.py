@@ -35,9 +35,6 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
     def before(minutes: int) -> datetime:
         return (letter.about - timedelta(minutes=minutes)).astimezone(site)
 
-    def line(stop: Stop) -> Line:
-        return Line(stop.starts_at.astimezone(zone(stop.time_zone)), stop.visit)
-
     return Facts(
         now=now,
         sender_name=letter.sender_name,
@@ -56,10 +53,15 @@ def facts_of(letter: Letter, now: datetime) -> Facts:
         no_driving=told.no_driving,
         link=letter.page,
         previous_starts_at=letter.previous and letter.previous.astimezone(site),
-        visits=tuple(map(line, letter.stops)),
-        also=tuple(map(line, letter.also)),
-        moved=tuple(map(_moved, letter.turns)),
+        visits=tuple(map(_line, letter.stops)) if letter.stops else (),
+        also=tuple(map(_line, letter.also)) if letter.also else (),
+        moved=tuple(map(_moved, letter.turns)) if letter.turns else (),
     )
+
+
+def _line(stop: Stop) -> Line:
+    """A visit by the clock of its own site."""
+    return Line(stop.starts_at.astimezone(zone(stop.time_zone)), stop.visit)
 
 
 def _moved(turn: Turn) -> Moved:
