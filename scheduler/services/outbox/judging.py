@@ -169,5 +169,5 @@ def _by_channel(scene: Scene, message: Message, person: Person, here: Now) -> Ju
         message.merged_into = copy.id
         return Drop("suppressed", "merged")
     if route.channel in COUNTED:
-        scene.note_text(message.patient_id)
+        scene.note_text(message.patient_id, person)
     return Send(route.channel, addresses[route.channel])

@@ -27,10 +27,10 @@ CHANGING = frozenset({"rescheduled", "cancelled", "course_changed"})
 
 def shows_page(scene: Scene, message: Message, channel: str) -> bool:
     """Whether the text names the visit's page: the shipped ones of some kinds do, and a clinic's own may."""
+    if message.kind in LINKED.get(channel, ()):
+        return True
     own = scene.own.get(message.kind, {}).values()
-    return message.kind in LINKED.get(channel, ()) or any(
-        _NAMES_LINK.search(text) for parts in own for text in parts.values()
-    )
+    return any(_NAMES_LINK.search(text) for parts in own for text in parts.values())
 
 
 def link_of(scene: Scene, message: Message, visit: Appointment, channel: str, *, page: bool) -> Link | None:

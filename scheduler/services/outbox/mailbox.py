@@ -26,7 +26,7 @@ MAIL = "email"
 
 def owe_copies(session: Session, call: Call, scene: Scene, texts: Iterable[Message]) -> None:
     """Owe the e-mail that goes with each of these messages, which leave now over another channel, where one is due."""
-    asked = [message for message in texts if _may_copy(scene, message)]
+    asked = [message for message in texts if message.kind in CHANGING and _may_copy(scene, message)]
     if not asked:
         return
     known = _told(session, call, {message.patient_id for message in asked})
@@ -70,11 +70,10 @@ def _beside(session: Session, message: Message, rule: str) -> Message | None:
 
 
 def _may_copy(scene: Scene, message: Message) -> bool:
-    """News of a change whose rule knows e-mail, to somebody whom e-mail reaches."""
+    """Whether the rule of this news knows e-mail, and e-mail reaches whom it is for."""
     context = message.context
     return (
-        message.kind in CHANGING
-        and MAIL in context.get("channels", ())
+        MAIL in context.get("channels", ())
         and MAIL not in context.get("failed", ())
         and MAIL in scene.person(message.patient_id).addresses(context["class"])
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -65,9 +65,10 @@ def addresses_of(patient: Patient | Addressee, now: datetime) -> Mapping[str, st
     Giving a number or address is the consent (clinical.md T1); a channel whose every consent was revoked is closed.
     """
     found: dict[str, str] = {}
+    consents = patient.consents
     for contact in patient.contacts:
         channel = contact["channel"]
-        if channel in CHANNELS and channel not in found and _is_open(patient, channel, now):
+        if channel in CHANNELS and channel not in found and (not consents or _is_open(consents, channel, now)):
             found[channel] = contact["value"]
     return found
 
@@ -80,11 +81,9 @@ def basis_of(patient: Patient | Addressee, now: datetime) -> Basis | None:
     return cast("Basis", said[-1]["basis"]) if said else None
 
 
-def _is_open(patient: Patient | Addressee, channel: str, now: datetime) -> bool:
-    if not patient.consents:
-        return True
-    consents = [consent for consent in patient.consents if consent["channel"] == channel]
-    return not consents or any(not _is_revoked(consent, now) for consent in consents)
+def _is_open(consents: Iterable[Mapping[str, Any]], channel: str, now: datetime) -> bool:
+    its = [consent for consent in consents if consent["channel"] == channel]
+    return not its or any(not _is_revoked(consent, now) for consent in its)
 
 
 def _is_revoked(consent: Mapping[str, Any], now: datetime) -> bool:

@@ -71,6 +71,8 @@ class Person:
 
     def addresses(self, message_class: str) -> Mapping[str, str]:
         """The channels that are open for messages of the class, and the address of each."""
+        if not self._shut:
+            return self._reached
         known = self._addresses.get(message_class)
         if known is None:
             known = self._addresses[message_class] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from datetime import date, datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table, and_, bindparam, not_, or_, select
@@ -18,47 +18,18 @@ from scheduler.core.policies import Messaging
 from scheduler.core.reminders.budget import COUNTED, Route, Sendable, route
 from scheduler.core.reminders.values import Class
 from scheduler.core.visit import VisitType
-from scheduler.models import Appointment, ClinicalHold, Course, Location, Message, Organization, Patient
+from scheduler.models import Appointment, Course, Location, Message, Organization, Patient
 from scheduler.models.among import among
 from scheduler.services import message_texts, opt_outs
 from scheduler.services.catalog import visit_kind
+from scheduler.services.outbox.behind import held_of, organization_of, rows_of
 from scheduler.services.outbox.due import COLUMNS, Due, read
 from scheduler.services.outbox.people import basis_of
 from scheduler.services.outbox.person import Clocks, Now, Person
 from scheduler.services.patient_links import Links
 from scheduler.services.ready import Ready
 
-Row = TypeVar("Row", Appointment, Course, Location, Patient)
-
-#: What is judged by, and spoken of. To read all columns would cost a clinic, where most messages are of different
-#: patients, more than to judge.
-_COLUMNS: dict[type[Any], str] = {
-    Organization: "sender_name phone default_locale messaging code",
-    Appointment: "id patient_id location_id visit_type course_id series_id status outcome time_zone starts_at ends_at"
-    " sequence confirmed_at fulfilled_at",
-    Course: "id status",
-    Location: "id name address",
-    Patient: "id time_zone locale contacts consents preferences revision",
-}
-_organization = cast("Table", Organization.__table__).c
-_ORGANIZATION = Ready(
-    select(*(_organization[name] for name in _COLUMNS[Organization].split())).where(
-        _organization.id == bindparam("owner")
-    )
-)
-# Made once: to make these costs more than to send them. Of tables and not of mapped classes, which cost more than all
-# that is done with what they hold.
-_ROWS: dict[type[Any], Ready] = {
-    model: Ready(
-        select(*(table.c[name] for name in names.split())).where(
-            table.c.organization_id == bindparam("owner"), among(table.c.id, "ids")
-        )
-    )
-    for model, names in _COLUMNS.items()
-    if model is not Organization
-    for table in (cast("Table", model.__table__),)
-}
-_message, _hold = cast("Table", Message.__table__).c, cast("Table", ClinicalHold.__table__).c
+_message = cast("Table", Message.__table__).c
 _MINE = _message.organization_id == bindparam("owner")
 _SOON = and_(
     not_(among(_message.id, "here")),  # which are locked
@@ -72,11 +43,6 @@ _SOON = and_(
 _SAID_BY, _WAITING = (
     Ready(select(*COLUMNS).where(_MINE, *conditions).with_for_update(skip_locked=True, key_share=True), into=Due)
     for conditions in ((among(_message.merged_into, "here"), _message.merged_into.is_not(None)), (_SOON,))
-)
-_HELD = Ready(
-    select(_hold.patient_id).where(
-        _hold.organization_id == bindparam("owner"), among(_hold.patient_id, "patients"), _hold.released_at.is_(None)
-    )
 )
 _TEXTS = Ready(
     select(_message.patient_id, _message.sent_at).where(
@@ -161,8 +127,8 @@ class Scene:
     @classmethod
     def of(cls, session: Session, call: Call, messages: Sequence[Message], links: Links | None = None) -> Scene:
         """Read what these messages are about."""
-        patients = _rows(session, call, Patient, {message.patient_id for message in messages})
-        organization = _organization_of(session, call)
+        patients = rows_of(session, call, Patient, {message.patient_id for message in messages})
+        organization = organization_of(session, call)
         manners = Messaging.from_document(organization.messaging)
         # Whoever may be under a cap: their texts are counted, and some are kept for instructions.
         capped = set(patients) if _has_caps(manners, patients.values()) else set[UUID]()
@@ -176,7 +142,7 @@ class Scene:
         stops = _stops(session, call, [message for message in messages if message.appointment_id is None])
         about = {message.appointment_id for message in (*messages, *beside) if message.appointment_id}
         about |= {UUID(entry["id"]) for message in messages for entry in message.context.get("visits", ())}
-        appointments = _rows(session, call, Appointment, about)
+        appointments = rows_of(session, call, Appointment, about)
         visits = [*appointments.values(), *(visit for visits in stops.values() for visit in visits)]
         return cls(
             call=call,
@@ -185,13 +151,13 @@ class Scene:
             manners=manners,
             patients=patients,
             appointments=appointments,
-            courses=_rows(session, call, Course, {visit.course_id for visit in visits if visit.course_id}),
-            locations=_rows(session, call, Location, {visit.location_id for visit in visits}),
+            courses=rows_of(session, call, Course, {visit.course_id for visit in visits if visit.course_id}),
+            locations=rows_of(session, call, Location, {visit.location_id for visit in visits}),
             stops=stops,
             texts=_texts(session, call, capped),
             instructions=instructions,
             shut=opt_outs.closed(session, call.organization_id, _reached_at(patients.values())),
-            held=_held(session, call, set(patients)),
+            held=held_of(patients.values()),
             own=message_texts.own(session, call, {message.kind for message in messages}),
             merged=merged,
             waiting=waiting,
@@ -259,18 +225,25 @@ class Scene:
 
     def route(self, message: Message, person: Person, here: Now, order: Sequence[str]) -> Route:
         """By which channel the message goes now, by the caps of the patient's own days."""
-        context, zone = message.context, here.anybody.time_zone
-        days = (to_local(sent_at, zone).date() for sent_at in self.texts.get(message.patient_id, ()))
+        context = message.context
         cls: Class = "instruction" if _instructs(message) else context["class"]
         one = Sendable(order, cls, bool(context.get("urgent")), bool(context.get("exempt")))
-        soon = self.instructions.get(message.patient_id, ())
-        texted = (each for each in soon if person.basis == "consent" or each.context.get("exempt"))
-        kept = (to_local(each.due_at, zone).date() for each in texted)
+        days, kept = self._texted(message.patient_id, person, here) if person.caps.are_set else ((), ())
         return route(one, person.addresses(context["class"]), person.basis, person.caps, days, here.today, kept)
 
-    def note_text(self, patient_id: UUID) -> None:
-        """Count a text that is about to be sent, or a call."""
-        self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
+    def _texted(self, patient_id: UUID, person: Person, here: Now) -> tuple[Iterable[date], Iterable[date]]:
+        """The patient's days of their texts: those that were sent, and of those to come the ones that are kept."""
+        zone, soon = here.anybody.time_zone, self.instructions.get(patient_id, ())
+        kept = (each for each in soon if person.basis == "consent" or each.context.get("exempt"))
+        return (
+            (to_local(sent_at, zone).date() for sent_at in self.texts.get(patient_id, ())),
+            (to_local(each.due_at, zone).date() for each in kept),
+        )
+
+    def note_text(self, patient_id: UUID, person: Person) -> None:
+        """Count a text that is about to be sent, or a call, where anybody counts them."""
+        if person.caps.are_set:
+            self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
 
 
 def _reached_at(patients: Iterable[Patient]) -> set[str]:
@@ -286,18 +259,6 @@ def _has_caps(manners: Messaging, patients: Iterable[Patient]) -> bool:
     """Whether any of them may be: what they consented to themselves goes before what is usual."""
     is_usual = manners.of_patient(None)[1].are_set
     return is_usual or any(patient.consents for patient in patients)
-
-
-def _organization_of(session: Session, call: Call) -> Organization:
-    (found,) = _ORGANIZATION.rows(session, {"owner": call.organization_id})
-    return cast("Organization", found)
-
-
-def _rows(session: Session, call: Call, table: type[Row], ids: Collection[UUID]) -> dict[UUID, Row]:
-    if not ids:
-        return {}
-    # To be read like the mapped class, and for nothing else.
-    return {row.id: row for row in _ROWS[table].rows(session, {"owner": call.organization_id, "ids": ids})}
 
 
 def _stops(session: Session, call: Call, messages: Collection[Message]) -> dict[UUID, list[Appointment]]:
@@ -321,8 +282,8 @@ def _beside(
     session: Session, call: Call, messages: Sequence[Message], capped: Collection[UUID]
 ) -> tuple[dict[UUID, list[Message]], dict[UUID, list[Message]], dict[UUID, list[Message]]]:
     """By message: those that it says as well. By patient: those due soon that another might say, and instructions."""
-    mine, hosts = {message.id for message in messages}, {one.patient_id for one in messages if one.kind in HOSTS}
-    texted = {one.patient_id for one in messages if one.channel in COUNTED and one.patient_id in capped}
+    mine, hosts = [message.id for message in messages], {one.patient_id for one in messages if one.kind in HOSTS}
+    texted = {one.patient_id for one in messages if capped and one.channel in COUNTED and one.patient_id in capped}
     merged: dict[UUID, list[Message]] = defaultdict(list)
     waiting: dict[UUID, list[Message]] = defaultdict(list)
     instructions: dict[UUID, list[Message]] = defaultdict(list)
@@ -337,7 +298,7 @@ def _beside(
     if asked["hosts"]:
         beside += read(_WAITING, session, asked)
     new = {one.appointment_id for one in messages if one.kind in NEWS}
-    open_ones = [one for one in messages if one.patient_id in hosts and _may_be_said_by_another(one, call.now, new)]
+    open_ones = [one for one in messages if _may_be_said_by_another(one, call.now, new) and one.patient_id in hosts]
     for row in sorted((*open_ones, *beside), key=lambda row: (row.due_at, row.id)):
         if row.merged_into is not None:
             merged[row.merged_into].append(row)
@@ -369,7 +330,9 @@ def _ahead(session: Session, call: Call, patient_ids: Collection[UUID]) -> list[
 
 def joins(message: Message, new: Collection[UUID | None]) -> bool:
     """Whether it can be a line of another; the word on eating can where the news of its visit's time leaves."""
-    return bool(message.context.get("merges")) or (message.kind in FASTING and message.appointment_id in new)
+    return bool(message.context.get("merges")) or (
+        bool(new) and message.kind in FASTING and message.appointment_id in new
+    )
 
 
 def _may_be_said_by_another(message: Message, now: datetime, new: Collection[UUID | None]) -> bool:
@@ -377,12 +340,6 @@ def _may_be_said_by_another(message: Message, now: datetime, new: Collection[UUI
         return False
     is_open = message.status == "pending" and message.called_off_at is None
     return is_open and message.due_at > now - MERGED_WITHIN
-
-
-def _held(session: Session, call: Call, patient_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Which of the patients may not be dosed for the time being."""
-    asked = {"owner": call.organization_id, "patients": patient_ids}
-    return frozenset([row.patient_id for row in _HELD.rows(session, asked)])
 
 
 def _texts(session: Session, call: Call, patient_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
