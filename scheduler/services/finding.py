@@ -19,6 +19,7 @@ from scheduler.core.civil import Disambiguation, to_local, zone
 from scheduler.core.doses import dose_bars
 from scheduler.core.errors import Reason, Refused, together, whole
 from scheduler.core.explain import why_not
+from scheduler.core.fasting import fast_bars
 from scheduler.core.gathering import OpenGroup, begun, fitting
 from scheduler.core.localgrid import Wish, wished_starts
 from scheduler.core.overriding import Lifted, Override, lift
@@ -251,6 +252,9 @@ class Search:
         site = loaded.site
         further = self.rules.bars(site.timeline, site.time_zone) if self.rules is not None else ()
         further += dose_bars(self.kind.visit, doses_among(loaded.visits, self._moving), site.timeline, site.time_zone)
+        if self.wanted.by == "patient":
+            stands = next((row.starts_at for row in loaded.visits if row.id == self.moving), None)
+            further += fast_bars(self.kind.visit, site.timeline, self.call.now, stands)
         earliest, latest = loaded.policies.starts(self.call.now, self.wanted.by)
         return replace(
             site,
