@@ -31,11 +31,8 @@ from scheduler.services.course_changes import Action, Case, Change, allowed, rea
 from scheduler.services.course_span import Look
 from scheduler.services.pins import dropped
 from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up, solve_eased, solve_either
-from scheduler.services.problems import ROW_MINUTES, rules_of, within
+from scheduler.services.problems import ROW_MINUTES, moving_least, rules_of, within
 from scheduler.services.visit_day import left_of
-
-#: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
-STAYING = 5_000
 
 _WHY: Mapping[Action, str] = {
     "cancel": "its visit is cancelled",
@@ -241,12 +238,8 @@ class _Narrowed:
                 leaf = replace(leaf, starts=within(leaf.starts, self.left(place_of[leaf.session_id])))
             starts = within(main.starts, self.left(place_of[main.session_id]))
             mains.append(replace(main, starts=starts, leaf=leaf))
-        return replace(
-            problem,
-            mains=tuple(mains),
-            booked={key: slot for key, slot in problem.booked.items() if key not in problem.pinned},
-            weights=replace(problem.weights, moved=STAYING),
-        )
+        booked = {key: slot for key, slot in problem.booked.items() if key not in problem.pinned}
+        return moving_least(replace(problem, mains=tuple(mains), booked=booked))
 
     def left(self, place: int) -> int:
         """The starts that the change of that session leaves to it."""

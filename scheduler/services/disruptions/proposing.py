@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from itertools import combinations, islice
 from typing import NamedTuple
 from uuid import UUID
@@ -25,7 +24,7 @@ from scheduler.services.disruptions.lines import Line, Outcome
 from scheduler.services.disruptions.scene import Scene, staying, within
 from scheduler.services.pins import dropped
 from scheduler.services.planning import Desk, Placed
-from scheduler.services.problems import ROW_MINUTES
+from scheduler.services.problems import ROW_MINUTES, moving_least
 from scheduler.services.scratch import PATIENT, of_patient
 
 _NO_LIMIT = 10**6
@@ -258,8 +257,9 @@ class Repair:
         some = (left for number in range(max(1, len(waiting))) for left in combinations(waiting, number))
         for left in islice(some, MOST_TRIED):
             some_of_it = staying(desk, {row.course_session_id for row in left})
-            keeping = partial(continuity.keeping, desk)
-            found = naming.solved(self.scene, some_of_it, keeping, rows, self._resource_id)
+            found = naming.solved(
+                self.scene, some_of_it, lambda it: moving_least(continuity.keeping(desk, it)), rows, self._resource_id
+            )
             if found:
                 return found
         return ()

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from scheduler.core.planner import Problem, Weights, plan, verify
-from scheduler.services.replanning import STAYING
+from scheduler.services.problems import STAYING
 from tests.core.planner.enumeration import enumerated
 from tests.core.planner.handmade import WHERE, course, each, main, read
 from tests.core.planner.instances import course as random_course
