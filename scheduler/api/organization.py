@@ -56,7 +56,9 @@ class PlanningWeightsSchema(Schema):
     other_role = Whole(min=0, max=_HEAVIEST, metadata={"description": "The same for any other role; 60"})
     leaf_delay = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day between a talk and its target; 3"})
     leaf_hours = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per talk at an hour not liked; 10"})
-    moved = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per booked session that is moved; 300"})
+    moved = Whole(
+        min=0, max=_HEAVIEST, metadata={"description": "Per booked session that is moved, 5000 at the least; 300"}
+    )
     moved_day = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per day by which it is; 8"})
     moved_days_cap = Whole(min=0, max=_HEAVIEST, metadata={"description": "The most days that count; 60"})
     moved_quarter = Whole(min=0, max=_HEAVIEST, metadata={"description": "Per quarter of an hour; 2"})

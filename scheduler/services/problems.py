@@ -40,7 +40,7 @@ StartsOf = Callable[[str], int]
 #: Starts are looked for at these minutes of the clock first; between them where a visit that may stay stands there, or
 #: where nothing is found.
 ROW_MINUTES = 15
-#: What a visit is worth that stays: no wish of the protocol is worth moving one that need not be.
+#: What a visit is worth that stays, at the least: no wish of the protocol is worth moving one that need not be.
 STAYING = 5_000
 #: No day is ruled out.
 EVERY_DAY = -1
@@ -133,7 +133,8 @@ def weights_of(desk: Desk) -> Weights:
 
 def moving_least(problem: Problem) -> Problem:
     """The same for what is booked already: no plan that moves more visits is better."""
-    return replace(problem, weights=replace(problem.weights, moved=STAYING))
+    weights = problem.weights
+    return replace(problem, weights=replace(weights, moved=max(STAYING, weights.moved)))
 
 
 def rows_of(desk: Desk) -> int:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from scheduler.core.planner import Problem, Weights, plan, verify
-from scheduler.services.problems import STAYING
+from scheduler.services.problems import STAYING, moving_least
 from tests.core.planner.enumeration import enumerated
 from tests.core.planner.handmade import WHERE, course, each, main, read
 from tests.core.planner.instances import course as random_course
@@ -46,6 +46,13 @@ def test_where_staying_is_worth_most_no_plan_moves_fewer(seed: int) -> None:
     least = enumerated(replace(problem, weights=only_moves))
     moved = [key for key, place in problem.booked.items() if found and dict(found.starts)[key] != place]
     assert (None if found is None else len(moved)) == (None if least is None else least[0])
+
+
+def test_a_move_weighs_what_the_organization_says_and_never_so_little_that_a_wish_is_worth_it() -> None:
+    problem = booked_course(0)
+    for said, weighed in ((0, STAYING), (STAYING - 1, STAYING), (9_000, 9_000)):
+        told = replace(problem, weights=replace(problem.weights, moved=said))
+        assert moving_least(told).weights == replace(problem.weights, moved=weighed)
 
 
 @pytest.mark.parametrize("seed", range(60))
