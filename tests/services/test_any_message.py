@@ -1,6 +1,6 @@
 """Whatever becomes of visits and patients: each message leaves once, or ends with a reason, and as a task if by nobody.
 
-A walk at random over bookings, moves, cancellations, holds, opt-outs, addresses, wishes, faults and time.
+A walk at random over bookings, moves, cancellations, holds, opt-outs, addresses, wishes, rules, faults and time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scheduler.core.reminders.budget import COUNTED, below
 from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.models import Appointment, ClinicalHold, Message, Patient, Task
-from scheduler.services import booking, clinical_holds, outbox, patients, two_way, visit_day
+from scheduler.services import booking, clinical_holds, message_rules, outbox, patients, shipped, two_way, visit_day
 from scheduler.services.outbox import Letter
 from scheduler.services.outbox.people import basis_of
 from scheduler.services.outbox.scene import FASTING, NEWS, SAID_BY_NEWS
@@ -56,6 +56,7 @@ class Walk:
     left: list[tuple[datetime, Letter, str]] = field(default_factory=list)
     visits: list[UUID] = field(default_factory=list)
     texted: dict[UUID, list[date]] = field(default_factory=lambda: defaultdict(list))
+    reviewed: datetime | None = None
 
     def rows(self, table: Any, *conditions: Any) -> list[Any]:
         with Session(self.clinic.engine, expire_on_commit=False) as session:
@@ -67,9 +68,10 @@ class Walk:
 
     def act(self) -> None:
         """One of all that may happen, if it may."""
-        acts = (self.book, self.book, self.move, self.cancel, self.confirm, self.hold, self.text, self.wish, self.reach)
+        person = (self.confirm, self.text, self.wish, self.reach)
+        clinic = (self.book, self.book, self.move, self.cancel, self.hold, self.rule)
         try:
-            self.random.choice(acts)()
+            self.random.choice(person + clinic)()
         except SchedulingError:
             return
 
@@ -133,9 +135,34 @@ class Walk:
     def reach(self) -> None:
         self.change(contacts=self.random.choice(REACH))
 
+    def rule(self) -> None:
+        """A new version: all as shipped, or a few switched off, taken out, at other times, over other channels."""
+        rules = shipped.message_rules()
+        for one in self.random.sample(rules, self.random.choice([0, 2, 4])):
+            match self.random.randrange(5):
+                case 0:
+                    one["enabled"] = False
+                case 1:
+                    rules.remove(one)
+                case 2 if "channels" in one:
+                    one["channels"] = self.random.choice([["sms"], ["email"], ["sms", "email"], ["email", "sms"]])
+                case 3 if one["side"] == "before" and one["at"].get("days"):
+                    one["at"] = {"anchor": one["at"]["anchor"], "days": self.random.choice([-2, -5])}
+                case 4 if "escalate" in one:
+                    one["escalate"] = {"minutes": 240}
+        self.clinic.do(lambda s, c: message_rules.change(s, c, rules), now=self.now)
+
+    def review(self) -> None:
+        """The chore, which workers do within the hour."""
+        if self.reviewed is None or self.now >= self.reviewed + HOUR:
+            self.reviewed = self.now
+            while self.clinic.do(outbox.review, now=self.now):
+                pass
+
     def until(self, end: datetime) -> None:
         """Let the time pass, with a worker at hand, and people who mostly write down what happened."""
         while self.now < end:
+            self.review()
             self.deliver()
             with Session(self.clinic.engine) as session:
                 due = outbox.next_due(session, self.now)
@@ -272,7 +299,7 @@ def told_twice(walk: Walk) -> list[str]:
         place = row.appointment_id, row.sequence, letter.channel
         if row.kind in NEWS:
             news[place] = now
-        elif row.kind in FASTING and row.due_at <= news.get(place, now - HOUR) + SAID_BY_NEWS:
+        elif row.kind in FASTING and place in news and row.due_at <= news[place] + SAID_BY_NEWS:
             found.append(describe(row, walk))
     return found
 
@@ -282,7 +309,13 @@ def describe(one: Message, walk: Walk) -> str:
 
 
 def accounted(one: Message, owed: list[Message], tasks: list[Task]) -> bool:
-    """Whether it was sent, or nobody needs it for a reason that somebody gave, or somebody was asked to see to it."""
+    """Whether it was sent, or nobody needs it for a reason that somebody gave, or somebody was asked to see to it.
+
+    What goes beside another is accounted for with that.
+    """
+    if "copies" in one.context and one.status == "failed":
+        beside = one.appointment_id, one.sequence, one.context["copies"]
+        one = next(each for each in owed if (each.appointment_id, each.sequence, each.rule) == beside)
     if one.status in {"sent", "pending", "sending"}:
         return one.status == "sent"
     if one.reason in DECIDED or one.called_off_at is not None:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.models import Message
-from scheduler.services import booking, clinical_holds, message_preview, message_texts, outbox, visit_day
+from scheduler.services import booking, clinical_holds, message_preview, message_texts, outbox, two_way, visit_day
+from scheduler.services.two_way import Incoming
 from tests.clinic import Clinic
 from tests.desk import wanted
 from tests.postroom import begin, by_rule, claim, messages, open_postroom, settle
@@ -67,6 +68,18 @@ def test_the_confirmation_says_when_to_stop_eating(clinic: Clinic, evening: date
     assert owed["night_before+call"].status == "pending", "nobody has said yet that they read it"
     clinic.do(lambda s, c: visit_day.confirm(s, c, visit), now=evening + timedelta(minutes=20))
     assert by_rule(clinic)["night_before+call"].reason == "confirmed"
+
+
+def test_who_wants_no_texts_has_one_letter(clinic: Clinic, evening: datetime) -> None:
+    """What was to be a text goes by e-mail too, once the number is closed."""
+    mail = {"channel": "email", "value": "pat@example.org"}
+    booked(clinic, evening, contacts=[SMS, mail])
+    stop = Incoming("http", "1", SMS["value"], "STOP")
+    clinic.do(lambda s, c: two_way.receive(s, c, stop), now=evening)
+    assert [each[:2] for each in left(clinic, evening) if each[0] in {"booked", "night_before"}] == [
+        ("booked", "email")
+    ]
+    assert by_rule(clinic)["night_before"].reason == "merged"
 
 
 def test_over_two_channels_each_says_it_once(clinic: Clinic, evening: datetime) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.messaging.render import CANCELLING
 from scheduler.models import Appointment, Message
-from scheduler.services.outbox.judging import Send, unwanted
+from scheduler.services.outbox.judging import Send, unwanted, would_go_by
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
 from scheduler.services.outbox.scene import HOSTS, NEWS, SAID_BY_NEWS, Scene, was_of
@@ -43,10 +43,10 @@ def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> L
 def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> Letter | None:
     """The letter with the other message in it, or None when that is not to be."""
     visit = scene.visit_of(other)
-    # One whose channel is this letter's, that would still be wanted, and that no other letter has taken.
+    # One that would go by this letter's channel, that would still be wanted, and that no other letter has taken.
     if other.id in scene.handled or other.merged_into is not None or visit is None:
         return None
-    if other.channel != letter.channel or unwanted(scene, other, visit) is not None:
+    if unwanted(scene, other, visit) is not None or not would_go_by(scene, other, visit, letter.channel):
         return None
     if not other.context.get("merges") and not _is_of_the_news(scene, message, letter, other):
         return None

@@ -144,17 +144,29 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
     return None if status == "booked" else status
 
 
+def would_go_by(scene: Scene, message: Message, visit: Appointment, channel: str) -> bool:
+    """Whether the message would go by that channel now, if the caps of its patient leave it or if there were none."""
+    person = scene.person(message.patient_id)
+    ways, addresses = _ways(message, person), person.addresses(message.context["class"])
+    if channel == next((name for name in ways if name in addresses), None):
+        return True
+    return channel == scene.route(message, person, person.now_at(visit.time_zone), ways).channel
+
+
+def _ways(message: Message, person: Person) -> list[str]:
+    """The channels that it may go by, the one first that its patient prefers."""
+    known, refused = message.context.get("channels"), message.context.get("failed", ())
+    others = [name for name in known if name != message.channel] if known else ()
+    return [name for name in in_order((message.channel, *others), person.prefers) if name not in refused]
+
+
 def _by_channel(scene: Scene, message: Message, person: Person, here: Now) -> Judgement:
     """The channel that the patient prefers, or the message's own; else the next of the rule that is open and may be.
 
     One that has refused the message for good is not asked again. No telephone rings in quiet hours, whatever it is.
     """
-    context, now, addresses = message.context, scene.call.now, person.addresses(message.context["class"])
-    known, refused = context.get("channels"), context.get("failed")
-    others = [name for name in known if name != message.channel] if known else ()
-    usable = list(in_order((message.channel, *others), person.prefers))
-    if refused:
-        usable = [name for name in usable if name not in refused]
+    now, addresses = scene.call.now, person.addresses(message.context["class"])
+    usable = _ways(message, person)
     rests = here.is_quiet and VOICE in usable
     if rests:
         usable.remove(VOICE)
