@@ -10,10 +10,10 @@ from uuid import UUID
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.messaging.render import CANCELLING
 from scheduler.models import Appointment, Message
-from scheduler.services.outbox.judging import Send, unwanted, would_go_by
+from scheduler.services.outbox.judging import Send, stays_until, unwanted, would_go_by
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
-from scheduler.services.outbox.scene import HOSTS, NEWS, SAID_BY_NEWS, Scene, was_of
+from scheduler.services.outbox.scene import HOSTS, NEWS, QUESTIONS, SAID_BY_NEWS, Scene, was_of
 from scheduler.services.outbox.telling import CORRECTION
 from scheduler.services.outbox.texts import in_words
 
@@ -42,16 +42,14 @@ def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> L
 
 def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> Letter | None:
     """The letter with the other message in it, or None when that is not to be."""
-    visit = scene.visit_of(other)
-    # One that would go by this letter's channel, that would still be wanted, and that no other letter has taken.
-    if other.id in scene.handled or other.merged_into is not None or visit is None:
+    if not _is_free(scene, letter, other):
         return None
-    if unwanted(scene, other, visit) is not None or not would_go_by(scene, other, visit, letter.channel):
-        return None
+    if QUESTIONS & {message.kind, other.kind}:
+        return letter if _asks_the_same(scene, message, letter, other) else None
     if not other.context.get("merges") and not _is_of_the_news(scene, message, letter, other):
         return None
     lines = _lines(scene, message, other)
-    if lines and message.kind in {"booked", "rescheduled"}:
+    if lines and message.kind in NEWS:
         return None  # news is about one visit
     wider = _with(letter, [*letter.also, *lines])
     if not lines:
@@ -60,6 +58,23 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
     # A clinic's own text may have no place for it.
     has_room = letter.channel != "sms" or septets(text) <= LIMIT
     return wider if has_room and text != in_words(letter, scene.call.now).body else None
+
+
+def _is_free(scene: Scene, letter: Letter, other: Message) -> bool:
+    """Whether no other letter has taken it, and it is wanted still and would go by this letter's channel."""
+    visit = scene.visit_of(other)
+    if other.id in scene.handled or other.merged_into is not None or visit is None:
+        return False
+    return unwanted(scene, other, visit) is None and would_go_by(scene, other, visit, letter.channel)
+
+
+def _asks_the_same(scene: Scene, message: Message, letter: Letter, other: Message) -> bool:
+    """Whether it would ask, of a visit that is over as well, in the very same words."""
+    visit, now = scene.visit_of(other), scene.call.now
+    if other.kind != message.kind or visit is None or not (scene.foresees or stays_until(other, visit, now) is None):
+        return False
+    by_itself = plain_letter(scene, other, Send(letter.channel, letter.to), letter.token)
+    return in_words(by_itself, now) == in_words(letter, now)
 
 
 def _is_of_the_news(scene: Scene, message: Message, letter: Letter, other: Message) -> bool:

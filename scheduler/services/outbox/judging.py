@@ -67,7 +67,7 @@ def judge(scene: Scene, message: Message) -> Judgement:
         return Ask() if now < message.expires_at else Drop("suppressed", "too_late")
     if now >= message.expires_at:
         return Drop("expired_unsent", message.reason or "too_late")
-    stays = None if scene.foresees else _stays_until(message, visit, now)
+    stays = None if scene.foresees else stays_until(message, visit, now)
     if stays is not None:
         return PutOff(min(stays, message.expires_at), UNRECORDED if visit.status == "booked" else None)
     person = scene.person(message.patient_id)
@@ -75,7 +75,7 @@ def judge(scene: Scene, message: Message) -> Judgement:
     return (_at_rest(message, here, now) if here.rests else None) or _by_channel(scene, message, person, here)
 
 
-def _stays_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:
+def stays_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:
     """Until when a message for after a visit waits: the visit lasts longer than planned, or may never have been."""
     if message.context.get("side") != "after":
         return None

@@ -72,8 +72,10 @@ _AHEAD = Ready(
     into=Due,
 )
 
+#: What is asked after a visit. Of two visits it is one question where it would be asked in the same words.
+QUESTIONS = frozenset({"evening_check", "next_day_scale", "integration_prompt", "gap_nudge"})
 #: Messages that can say another's as well, and how close the two must be.
-HOSTS = frozenset({"booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"})
+HOSTS = frozenset({"booked", "rescheduled", "remind_72h", "remind_24h", "night_before", "day_of"}) | QUESTIONS
 MERGED_WITHIN = timedelta(hours=12)
 #: The word on eating, which the news of a visit's time says too; what asks whether it was read follows all the same.
 FASTING = frozenset({"remind_24h", "night_before"})
