@@ -158,6 +158,7 @@ def clinic(session: Session, call: Call, opened: Opened, start: datetime | None 
     """
     organization, row = session.get_one(Organization, call.organization_id), opened.visit
     patient = session.get_one(Patient, (call.organization_id, row.patient_id))
+    is_there = start is not None and row.starts_at == start and _end(row) is None
     return Clinic(
         sender_name=organization.sender_name,
         phone=organization.phone,
@@ -165,7 +166,7 @@ def clinic(session: Session, call: Call, opened: Opened, start: datetime | None 
         time_zone=row.time_zone,
         patient_zone=patient.time_zone or row.time_zone,
         end=_end(row),
-        moved_to=start if start and row.starts_at == start and _has_moved_it(session, call, opened, start) else None,
+        moved_to=start if is_there and _has_moved_it(session, call, opened, row.starts_at) else None,
     )
 
 
