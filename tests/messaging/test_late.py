@@ -115,8 +115,23 @@ def test_a_late_text_is_one_sms_and_gives_nobody_away(locale: str) -> None:
         ), body  # fmt: skip
 
 
-#: How a time that is still to come is told.
-AHEAD = re.compile(r"(?:[Ff]rom|until|to|[Aa]rrive at|[Hh]asta|[Ll]legue a(?: las)?) (?:[A-Z]\w+ )?(\d\d:\d\d)")
+#: How a time that is still to come is told, of this day or another.
+AHEAD = re.compile(
+    r"(?:[Ff]rom|until|to|[Aa]rrive at|[Hh]asta|[Ll]legue a|Desde|(?:[Nn]o|ni) (?:com|beb)a(?: nada)? desde|hol desde)"
+    r" (?:(?:[A-Z]\w+|el \w+ a) )?(?:las? )?(\d\d:\d\d)|desde (\d\d:\d\d) nada"
+)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "From 03:00 clear liquids", "no food from Tue 03:00", "Please arrive at 03:00.", "No coma nada desde las 03:00",
+        "beba; hasta las 03:00", "Nada de alcohol desde el martes a las 03:00", "desde 03:00 nada",
+        "Llegue a las 03:00",
+    ],
+)  # fmt: skip
+def test_a_time_to_come_is_known_by_the_word_before_it(said: str) -> None:
+    assert ["".join(found) for found in AHEAD.findall(said)] == ["03:00"]
 
 
 @pytest.mark.parametrize("locale", sorted(shipped_locales()))
@@ -127,7 +142,8 @@ def test_no_time_that_has_passed_is_told_as_one_to_come(locale: str) -> None:
         case = facts(now=now, alcohol_until=alcohol, visits=(), moved=(), link="")
         said = [render(kind, channel, case, [locale]).body for channel in ("sms", "email")]
         for text in (*said, speak(kind, case, [locale]).words):
-            told = [START.replace(hour=int(clock[:2]), minute=int(clock[3:])) for clock in AHEAD.findall(text)]
+            clocks = map("".join, AHEAD.findall(text))
+            told = [START.replace(hour=int(clock[:2]), minute=int(clock[3:])) for clock in clocks]
             assert [moment for moment in told if moment <= now] == [], (now, text)
 
 

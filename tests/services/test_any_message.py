@@ -25,7 +25,7 @@ from scheduler.messaging.disclosure import disclosures
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.models import Appointment, ClinicalHold, Message, Patient, Task
 from scheduler.services import booking, clinical_holds, message_rules, outbox, patients, shipped, two_way, visit_day
-from scheduler.services.outbox import Letter
+from scheduler.services.outbox import Letter, composing
 from scheduler.services.outbox.people import basis_of
 from scheduler.services.outbox.scene import FASTING, NEWS, SAID_BY_NEWS
 from scheduler.services.two_way import Incoming
@@ -278,6 +278,21 @@ def test_what_ends_for_no_reason_of_anybodys_and_as_no_task_is_seen(engine: Engi
     assert owed != []
     assert all(accounted(one, owed, walk.rows(Task)) for one in owed)
     assert not any(accounted(one, owed, []) for one in owed)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("merges", [True, False])
+def test_a_word_on_eating_that_only_repeats_the_news_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, merges: bool
+) -> None:
+    if not merges:
+        monkeypatch.setattr(composing, "_is_of_the_news", lambda *_: False)
+    walk = begun(engine, 2)
+    walk.now = walk.clinic.at("2030-03-04 18:30")
+    asked = wanted(walk.clinic, walk.clinic.patient(contacts=[MAIL]), "fasted", "2030-03-05 09:00")
+    walk.clinic.do(lambda s, c: booking.book(s, c, asked), now=walk.now)
+    walk.until(walk.now + HOUR)
+    assert (told_twice(walk) == []) is merges
 
 
 def said_once(walk: Walk) -> None:
