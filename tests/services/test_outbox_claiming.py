@@ -182,6 +182,7 @@ class TestJudgingOnceMore:
     def test_whose_addresses_changed_meanwhile_is_reached_another_way_or_not_at_all(self, clinic: Clinic) -> None:
         patient = clinic.patient()
         book(clinic, patient, "fasted", MONDAY)
+        send_all(clinic, clinic.call.now)
         night = clinic.at("2030-03-10 18:00")
 
         def leave(*contacts: dict[str, str]) -> None:

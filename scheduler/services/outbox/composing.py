@@ -10,10 +10,10 @@ from uuid import UUID
 from scheduler.messaging.gsm7 import LIMIT, septets
 from scheduler.messaging.render import CANCELLING
 from scheduler.models import Appointment, Message
-from scheduler.services.outbox.judging import Send, stays_until, unwanted, would_go_by
+from scheduler.services.outbox.judging import Send, stays_until, unwanted, way_now, way_of
 from scheduler.services.outbox.letters import Letter, Stop, Turn
 from scheduler.services.outbox.linking import calendar_of, link_of, shows_page
-from scheduler.services.outbox.scene import HOSTS, NEWS, QUESTIONS, SAID_BY_NEWS, Scene, was_of
+from scheduler.services.outbox.scene import FASTING, HOSTS, NEWS, QUESTIONS, SAID_BY_NEWS, Scene, was_of
 from scheduler.services.outbox.telling import CORRECTION
 from scheduler.services.outbox.texts import in_words
 
@@ -42,7 +42,7 @@ def letter_of(scene: Scene, message: Message, judgement: Send, token: UUID) -> L
 
 def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> Letter | None:
     """The letter with the other message in it, or None when that is not to be."""
-    if not _is_free(scene, letter, other):
+    if not _is_free(scene, message, letter, other):
         return None
     if QUESTIONS & {message.kind, other.kind}:
         return letter if _asks_the_same(scene, message, letter, other) else None
@@ -60,12 +60,15 @@ def _taking(scene: Scene, message: Message, letter: Letter, other: Message) -> L
     return wider if has_room and text != in_words(letter, scene.call.now).body else None
 
 
-def _is_free(scene: Scene, letter: Letter, other: Message) -> bool:
+def _is_free(scene: Scene, message: Message, letter: Letter, other: Message) -> bool:
     """Whether no other letter has taken it, and it is wanted still and would go by this letter's channel."""
     visit = scene.visit_of(other)
     if other.id in scene.handled or other.merged_into is not None or visit is None:
         return False
-    return unwanted(scene, other, visit) is None and would_go_by(scene, other, visit, letter.channel)
+    ways = {way_of(scene, other)}
+    if message.kind in NEWS and other.kind in FASTING:  # so soon that the caps will be the same
+        ways.add(way_now(scene, other, visit))
+    return letter.channel in ways and unwanted(scene, other, visit) is None
 
 
 def _asks_the_same(scene: Scene, message: Message, letter: Letter, other: Message) -> bool:

@@ -144,13 +144,17 @@ def outdated_by(kind: str, context: Mapping[str, Any], sequence: int, visit: Sta
     return None if status == "booked" else status
 
 
-def would_go_by(scene: Scene, message: Message, visit: Appointment, channel: str) -> bool:
-    """Whether the message would go by that channel now, if the caps of its patient leave it or if there were none."""
+def way_of(scene: Scene, message: Message) -> str | None:
+    """The channel by which the message would go, but for caps and quiet hours; None where there is none."""
     person = scene.person(message.patient_id)
-    ways, addresses = _ways(message, person), person.addresses(message.context["class"])
-    if channel == next((name for name in ways if name in addresses), None):
-        return True
-    return channel == scene.route(message, person, person.now_at(visit.time_zone), ways).channel
+    addresses = person.addresses(message.context["class"])
+    return next((name for name in _ways(message, person) if name in addresses), None)
+
+
+def way_now(scene: Scene, message: Message, visit: Appointment) -> str | None:
+    """The same, by the caps of its patient as they are now."""
+    person = scene.person(message.patient_id)
+    return scene.route(message, person, person.now_at(visit.time_zone), _ways(message, person)).channel
 
 
 def _ways(message: Message, person: Person) -> list[str]:
