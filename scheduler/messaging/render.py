@@ -352,15 +352,16 @@ def _shipped(name: str) -> Callable[[_Named], Iterable[str]]:
 # To fill in a form costs a third of saying a text anew, and a clinic says the same of visit after visit.
 @lru_cache(maxsize=1024)
 def _form(name: str, sender: str, phone: str, opt_out: str, *, ride: bool, leads: bool) -> str:
-    """What a shipped SMS says with all its words of a plain visit, its times and link left open.
+    """What a shipped SMS says with all its words of a plain visit, on one line, its times and link left open.
 
     Nothing where it names what is not given here: that may be another with each message.
     """
     given = PLAIN | _OPEN | {"sender": sender, "phone": phone, "opt_out": opt_out, "ride": ride}
     try:
-        return "".join(_shipped(name)(_Named(given if leads else given | {"link": ""})))
+        said = "".join(_shipped(name)(_Named(given if leads else given | {"link": ""})))
     except KeyError:
         return ""
+    return " ".join(said.split())
 
 
 @cache

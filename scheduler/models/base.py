@@ -51,18 +51,25 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Aware UTC. Chosen once for a column and not for each of its values, of which a batch has thousands."""
         return _since_1970 if dialect.name == "sqlite" else _in_utc
 
+    def column_processor(self, dialect: Dialect) -> Callable[[Iterable[Any]], list[datetime | None]]:
+        """The same for a whole column at once, where a call for each value would cost as much as its work."""
+        return _all_since_1970 if dialect.name == "sqlite" else _all_in_utc
+
 
 def _since_1970(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(0, 0, value)
 
 
-def moments_of(values: Iterable[int | None]) -> list[datetime | None]:
-    """A whole column of SQLite's at once, of which a batch has hundreds: a call for each costs as much as its work."""
+def _in_utc(value: datetime | None) -> datetime | None:
+    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
+
+
+def _all_since_1970(values: Iterable[int | None]) -> list[datetime | None]:
     return [None if value is None else _EPOCH + timedelta(0, 0, value) for value in values]
 
 
-def _in_utc(value: datetime | None) -> datetime | None:
-    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
+def _all_in_utc(values: Iterable[datetime | None]) -> list[datetime | None]:
+    return [value if value is None or value.tzinfo is UTC else value.astimezone(UTC) for value in values]
 
 
 def there_on(dialect: str) -> Callable[..., bool]:

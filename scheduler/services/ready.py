@@ -21,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from scheduler.models.base import UtcDateTime, moments_of
+from scheduler.models.base import UtcDateTime
 
 #: What a value goes through on its way to the driver.
 _Process = Callable[[Any], Any]
@@ -201,11 +201,11 @@ def _outward(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
 
 def _inward(kind: TypeEngine[Any], dialect: Dialect) -> _Column | None:
     """What the values of a column of that kind go through on their way back."""
+    if isinstance(kind, UtcDateTime):
+        return kind.column_processor(dialect)
     if dialect.name == "sqlite":
         if isinstance(kind, Uuid):
             return _ids_of
-        if isinstance(kind, UtcDateTime):
-            return moments_of
         if isinstance(kind, JSON):
             return partial(_each, orjson.loads)  # as `database` would have it, without being asked what it reads
     process = kind.dialect_impl(dialect).result_processor(dialect, None)

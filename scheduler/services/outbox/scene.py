@@ -248,8 +248,8 @@ class Scene:
             self.texts.setdefault(patient_id, []).append(self.call.now)  # type: ignore[attr-defined]
 
 
-def _reached_at(patients: Iterable[Patient]) -> set[str]:
-    return {one["value"] for patient in patients for one in patient.contacts}
+def _reached_at(patients: Iterable[Patient]) -> list[str]:
+    return [one["value"] for patient in patients for one in patient.contacts]
 
 
 def was_of(entry: Mapping[str, Any]) -> datetime | None:
