@@ -21,7 +21,7 @@ def test_a_tuesday_is_no_march(locale: str) -> None:
     body = render("remind_24h", "sms", facts(tuesday, phone="", link=""), [locale]).body
     assert re.search(r"martes,? 9 (de )?mar", body)
     before = facts(tuesday + timedelta(days=1), food_until=tuesday, phone="", link="")
-    assert "Desde martes " in render("remind_24h", "sms", before, [locale]).body
+    assert "desde martes " in render("remind_24h", "sms", before, [locale]).body
     day, times = (
         timedelta(days=1),
         ("now", "starts_at", "food_until", "liquids_until", "previous_starts_at", "arrive_at"),
