@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.core.availability import assign
+from scheduler.core.availability import Clinic, assign
 from scheduler.core.bar import Bar
 from scheduler.core.call import Call
 from scheduler.core.civil import to_local
@@ -40,7 +40,7 @@ from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Extent, common_span, extent_of, layout_of
 from scheduler.services.disruptions import naming, restaffing
 from scheduler.services.disruptions.choosing import choose
-from scheduler.services.disruptions.lines import Line
+from scheduler.services.disruptions.lines import Line, Seat
 from scheduler.services.disruptions.offers import opened
 from scheduler.services.disruptions.scene import keeps_its_room
 from scheduler.services.finding import Found, Wanted
@@ -167,6 +167,17 @@ def _write_absence(session: Session, call: Call, row: Disruption) -> UUID:
     return view.id
 
 
+def _seated_so(clinic: Clinic, seats: Sequence[Seat], slot: int) -> Clinic:
+    """The clinic in which each of these has time for nothing but their own part of a visit that starts at the slot."""
+    calendars = dict(clinic.calendars)
+    for who in {who for who, _, _ in seats} & calendars.keys():
+        known, mine = calendars[who], [seat[1:] for seat in seats if seat[0] == who]
+        before, after = known.buffers
+        free = clinic.timeline.covered((slot + first - before, slot + past + after) for first, past in mine)
+        calendars[who] = replace(known, taken=tuple(rung | clinic.timeline.everything & ~free for rung in known.taken))
+    return replace(clinic, calendars=calendars)
+
+
 class _Stage:
     """The chosen visits of one location: checked, then written."""
 
@@ -239,7 +250,10 @@ class _Stage:
         clinic = replace(clinic, bound=bound, pins=pins)
         if line.outcome == "kept":
             clinic = replace(clinic, bars=())
-        takings = assign(kind.demand, clinic, site.timeline.slot(start), line.people)
+        slot = site.timeline.slot(start)
+        # The same people for the same parts of it, since all lines together were found to fit that way.
+        takings = assign(kind.demand, _seated_so(clinic, line.seats, slot), slot, line.people)
+        takings = takings or assign(kind.demand, clinic, slot, line.people)
         if takings is None:
             raise PlanStale(f"The visit of {line.when} no longer fits where it was to go.")
         return Found(kind, loaded, to_local(start, site.time_zone), start, takings)

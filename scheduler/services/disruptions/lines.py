@@ -9,6 +9,8 @@ from uuid import UUID
 
 from scheduler.core.civil import to_local
 
+#: Who, from which slot on, and up to which.
+Seat = tuple[UUID, int, int]
 Outcome = Literal["kept", "moved", "broken"]
 
 _IDS = ("appointment_id", "session_id", "course_id", "group_id", "patient_id", "location_id")
@@ -20,7 +22,8 @@ _TIMES = ("start", "end", "to")
 class Line:
     """`start` is where the visit stands, `to` where it would go (the same when it is kept).
 
-    `people` are those who would serve it, rooms among them. `struck` is false for a visit that has to make room for
+    `people` are those who would serve it, rooms among them; `seats` are the slots, counted from its start, for which
+    each of them would, but for rooms that are bound late. `struck` is false for a visit that has to make room for
     others of its course. `after` are the visits that stand where it would go: they are accepted as well, or before.
     Those of one `group_id` are accepted together. `dropped` are those whom it was promised by name and would not have.
     `done` once it was accepted.
@@ -40,6 +43,7 @@ class Line:
     detail: str
     to: datetime | None = None
     people: tuple[UUID, ...] = ()
+    seats: tuple[Seat, ...] = ()
     struck: bool = True
     after: tuple[UUID, ...] = ()
     group_id: UUID | None = None
@@ -61,6 +65,7 @@ class Line:
             found[name] = None if found[name] is None else found[name].isoformat()
         for name in _LISTS:
             found[name] = [str(each) for each in found[name]]
+        found["seats"] = [[str(who), first, past] for who, first, past in self.seats]
         return found
 
     @classmethod
@@ -73,4 +78,5 @@ class Line:
             found[name] = None if found[name] is None else datetime.fromisoformat(found[name])
         for name in _LISTS:
             found[name] = tuple(UUID(each) for each in found.get(name, ()))
+        found["seats"] = tuple((UUID(who), first, past) for who, first, past in found.get("seats", ()))
         return cls(**found)

@@ -374,6 +374,8 @@ class Repair:
         takings: tuple[Taking, ...],
     ) -> None:
         people = {taking.resource_id for taking in takings}
+        slot = 0 if to is None else self.scene.timeline.slot(to)
+        seats = [(each.resource_id, each.start - slot, each.end - slot) for each in takings if not each.pool]
         self.lines[row.id] = Line(
             appointment_id=row.id,
             session_id=row.course_session_id,
@@ -390,6 +392,7 @@ class Repair:
             detail=detail,
             to=to,
             people=tuple(sorted(people)),
+            seats=tuple(sorted(seats)),
             dropped=dropped(row, people) if to is not None else (),
             struck=row.id in self._struck,
         )
