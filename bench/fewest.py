@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,9 @@ class Place(NamedTuple):
     slot: int
     day: date
     moves: int
+
+
+_SLOT = attrgetter("slot")
 
 
 def fewest(problem: Problem) -> int | None:
@@ -97,8 +101,8 @@ def _legs(problem: Problem, place: int) -> Legs:
 
 def _talk(leaf: Leaf, leaves: Sequence[Place], over: int, day: date, gap: Gap) -> int | None:
     """Whether a leaf moves, after a main session that is over then; None when it has no place before the next one."""
-    slots = [each.slot for each in leaves]
-    first, past = bisect_left(slots, over + leaf.window.min / 5), bisect_right(slots, over + leaf.window.max / 5)
+    first = bisect_left(leaves, over + leaf.window.min / 5, key=_SLOT)
+    past = bisect_right(leaves, over + leaf.window.max / 5, key=_SLOT)
     latest = date.max if gap is None else day + timedelta(days=gap)
     return min((each.moves for each in leaves[first:past] if day < each.day < latest), default=None)
 

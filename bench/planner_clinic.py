@@ -163,10 +163,15 @@ def _take(kind: Kind, start: int, free: dict[str, dict[str, int]], rng: Random) 
     return taken
 
 
-def course(clinic: Clinic, number: int, name: str, *, known: bool) -> Problem:
-    """One patient's course; `known` says that prescriber and therapist are chosen already."""
+def course(clinic: Clinic, number: int, name: str, *, known: bool, always: bool = False) -> Problem:
+    """One patient's course, who can come at certain hours, or `always`.
+
+    `known` says that prescriber and therapist are chosen already.
+    """
     rng = Random(f"{clinic.seed} {number} {name}")
     present = _patient(clinic, rng)
+    if always:
+        present = (1 << clinic.grid.slots) - 1
     starts = {
         kind: each.starts(clinic.free) & erode(present, each.patient) & ((1 << clinic.grid.slots) - 1)
         for kind, each in KINDS.items()

@@ -125,9 +125,9 @@ def _cell(booked: Booked, role: str, days: int, chosen: argparse.Namespace) -> C
     resource_id = rng.choice(clinic.staff.get(role) or clinic.rooms[role])
     first = clinic.day(7 + (rng.randrange(5) if days == 1 else 0))[0]
     span = Span(first, first + timedelta(days=days))
-    measured = partial(_measured, resource_id=resource_id, span=span, chosen=chosen)
+    work = partial(measured, resource_id=resource_id, span=span, chosen=chosen)
     with Session(clinic.database.engine, expire_on_commit=False) as session:
-        return transact(session, clinic.call, measured, dry_run=True)
+        return transact(session, clinic.call, work, dry_run=True)
 
 
 def _outcome(search: Search) -> Outcome:
@@ -136,7 +136,8 @@ def _outcome(search: Search) -> Outcome:
     return Outcome(struck.count("kept"), struck.count("moved"), struck.count("broken"), others)
 
 
-def _measured(session: Session, call: Call, *, resource_id: UUID, span: Span, chosen: argparse.Namespace) -> Cell:
+def measured(session: Session, call: Call, *, resource_id: UUID, span: Span, chosen: argparse.Namespace) -> Cell:
+    """The repair of one disruption, accepted as a whole: for a rehearsal."""
     began = process_time()
     search = disruptions.begin(session, call, resource_id, span, rounds=chosen.rounds)
     asked, passed = process_time() - began, _outcome(search)
