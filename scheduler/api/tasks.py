@@ -15,7 +15,9 @@ from scheduler.services.tasks import Filter
 blp = Blueprint("tasks", __name__, url_prefix="/v1", description="What the staff has to do")
 
 _STATUSES = ("open", "done", "dismissed")
-_ITEM = {"description": "The key of a visit's task or of a gate; of a `waitlist_offer` the entry's id"}
+_ITEM = {
+    "description": "The key of a visit's task or of a gate; of a `waitlist_offer` or `waitlist_pins` the entry's id"
+}
 _MOVED = (NotFound, StaleRevision, IllegalTransition)
 
 

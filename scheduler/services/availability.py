@@ -26,7 +26,7 @@ from scheduler.services.catalog import Kind
 from scheduler.services.course_rules import Link
 from scheduler.services.finding import Search, Wanted
 from scheduler.services.objecting import check_pins, expect_patient, refuse_over
-from scheduler.services.pins import Pin, pins_of
+from scheduler.services.pins import Pin, pins_of, visit_keeps
 from scheduler.services.premises import Premises, premises
 
 #: The longest span one question may cover: half a year.
@@ -251,7 +251,7 @@ def _look(
     kept = () if asked else pins_of(at)  # by a move, too, the old ones stay unless others are named
     narrow = finding and not asked and not kept and kind.visit.group is None
     loaded = look.load(start, end, narrow=narrow, groups_until=max(question.until, end) + SLOT)
-    check_pins(loaded, kind, kept, kept_by="/exclude_appointment")
+    check_pins(loaded, kind, kept, kept_by=visit_keeps("/exclude_appointment"))
     return replace(look, wanted=replace(wanted, pins=kept or _pins(question, kind, loaded))), loaded
 
 

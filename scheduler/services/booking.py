@@ -43,7 +43,7 @@ from scheduler.services.occupying import (
     served,
 )
 from scheduler.services.pencilling import pencilled_until
-from scheduler.services.pins import Pin, pins_of, stored
+from scheduler.services.pins import Pin, pins_of, stored, visit_keeps
 from scheduler.services.records import expect
 from scheduler.services.settling import settle
 from scheduler.services.sheet import Sheet, unwritten
@@ -114,7 +114,7 @@ def reschedule(
         start=start,
         disambiguation=disambiguation,
         pins=pins_of(row) if pins is None else pins,
-        pins_kept_by="/pins" if pins is None else None,
+        pins_kept_by=visit_keeps("/pins") if pins is None else None,
         by=by,
         override=override,
         patient_region=patient_region or row.patient_region,

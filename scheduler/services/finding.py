@@ -36,7 +36,7 @@ from scheduler.services.licences import expect_region
 from scheduler.services.locks import lock_resources
 from scheduler.services.objecting import check_pins, read_start
 from scheduler.services.occupying import held_group
-from scheduler.services.pins import Pin
+from scheduler.services.pins import Keeper, Pin
 from scheduler.services.premises import Premises, premises
 
 #: How far around the wanted start alternatives are looked for, and how many are shown.
@@ -57,8 +57,8 @@ class Wanted:
     start: datetime
     disambiguation: Disambiguation | None = None
     pins: tuple[Pin, ...] = ()
-    #: Where the fault lies with pins that were not asked for now, but are those of a visit that moves.
-    pins_kept_by: str | None = None
+    #: Whose pins they are where they were not asked for now: those of a visit that moves, say.
+    pins_kept_by: Keeper | None = None
     course_session_id: UUID | None = None
     note: str = ""
     #: Who asks: patients may have a lead time and a horizon of their own.

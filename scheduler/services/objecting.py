@@ -21,7 +21,7 @@ from scheduler.services.premises import OwnHold, premises
 if TYPE_CHECKING:
     from scheduler.models import Hold
     from scheduler.services.finding import Wanted
-    from scheduler.services.pins import Pin
+    from scheduler.services.pins import Keeper, Pin
 
 
 def objections(session: Session, call: Call, wanted: Wanted) -> None:
@@ -91,7 +91,7 @@ def check_pins_at(
     when: datetime,
     pins: Sequence[Pin],
     *,
-    kept_by: str | None = None,
+    kept_by: Keeper | None = None,
 ) -> None:
     """Raises NotFound or Invalid for pins that nobody at that location could keep."""
     kind = visit_kind(session, call, visit_type)
@@ -104,14 +104,14 @@ def check_pins_at(
     together(lambda: _check_needs(kind, pins, kept_by), there)
 
 
-def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin], *, kept_by: str | None = None) -> None:
+def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin], *, kept_by: Keeper | None = None) -> None:
     """Raises Invalid for a pin that the visit type has no need for, or whose resource is not at this location.
 
-    `kept_by` is where the fault lies with pins that a visit has and that were not sent.
+    `kept_by` says whose pins they are that were not sent.
     """
     faults = [
         Fault(
-            kept_by or f"/pins/{index}/resource_id",
+            kept_by.pointer if kept_by else f"/pins/{index}/resource_id",
             "unknown_resource",
             _said("There is no such resource at this location.", pin, kept_by),
         )
@@ -121,12 +121,12 @@ def check_pins(loaded: Loaded, kind: Kind, pins: Sequence[Pin], *, kept_by: str 
     together(lambda: _check_needs(kind, pins, kept_by), lambda: refuse(faults))
 
 
-def _check_needs(kind: Kind, pins: Sequence[Pin], kept_by: str | None) -> None:
+def _check_needs(kind: Kind, pins: Sequence[Pin], kept_by: Keeper | None) -> None:
     """Raises Invalid for a pin that the visit type has no need for, wherever it takes place."""
     refuse(
         [
             Fault(
-                kept_by or f"/pins/{index}",
+                kept_by.pointer if kept_by else f"/pins/{index}",
                 "no_such_need",
                 _said(f"This visit type has no need for {pin.selector.replace(':', ' ')}.", pin, kept_by),
             )
@@ -136,7 +136,5 @@ def _check_needs(kind: Kind, pins: Sequence[Pin], kept_by: str | None) -> None:
     )
 
 
-def _said(what: str, pin: Pin, kept_by: str | None) -> str:
-    if kept_by is None:
-        return what
-    return f"{what} The visit was booked with {pin.resource_id} by name, and keeps them unless others are named."
+def _said(what: str, pin: Pin, kept_by: Keeper | None) -> str:
+    return what if kept_by is None else kept_by.said(what, pin)

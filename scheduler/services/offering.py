@@ -15,15 +15,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from scheduler.core.call import Call
-from scheduler.core.errors import AlreadyExists, Invalid, LostRace, NotFound
+from scheduler.core.errors import AlreadyExists, Fault, Invalid, LostRace, NotFound, refuse
 from scheduler.core.waitlist import offer_until, wanted_starts
 from scheduler.models import WaitlistEntry, WaitlistOffer, WaitlistOpening, new_id
 from scheduler.services import audit, course_rules, holds, waitlist_tasks
+from scheduler.services.calendars import Loaded
 from scheduler.services.catalog import visit_kind
 from scheduler.services.finding import Found, Search, Wanted
 from scheduler.services.locks import lock_locations, lock_resources
 from scheduler.services.objecting import check_pins
-from scheduler.services.pins import pins_of
+from scheduler.services.pins import Pin, entry_keeps, pins_of
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ def wanted_of(entry: WaitlistEntry, start: datetime) -> Wanted:
         location_id=entry.location_id,
         start=start,
         pins=pins_of(entry),
+        pins_kept_by=entry_keeps("/offer_id"),
         course_session_id=entry.course_session_id,
         note=entry.note,
         patient_region=entry.patient_region,
@@ -215,7 +217,10 @@ def _offer(session: Session, call: Call, opening: WaitlistOpening, entry_id: UUI
         return False
     try:
         place = _place(session, call, opening, entry)
-    except (Invalid, NotFound, AlreadyExists):  # its patient, course or wishes are not what they were
+    except (Invalid, NotFound) as error:  # its patient, course or wishes are not what they were
+        waitlist_tasks.stale(session, call, entry, [each for each in error.faults if each.pointer.startswith("/pins")])
+        return False
+    except AlreadyExists:  # its session has a visit by now
         return False
     if place is None:
         return False
@@ -243,7 +248,16 @@ def _offer(session: Session, call: Call, opening: WaitlistOpening, entry_id: UUI
     told = {"offer_id": offer.id, "start": offer.starts_at, "expires_at": offer.expires_at}
     audit.note(session, call, "waitlist.offer", "waitlist_entry", entry.id, after=told)
     waitlist_tasks.owe(session, call, entry, offer, found.loaded.site.time_zone)
+    waitlist_tasks.not_stale(session, call, entry)
     return True
+
+
+_ENDED = "They do not serve as that then."
+
+
+def _has_ended(loaded: Loaded, pin: Pin) -> bool:
+    """Whether nobody has that role, or is such a thing, who was asked for by name."""
+    return not loaded.site.calendars[pin.resource_id].serves.get(pin.selector)
 
 
 def _place(
@@ -261,6 +275,9 @@ def _place(
         lock_resources(session, call, list(loaded.rows))
         loaded = search.load(first, opening.ends_at)
     check_pins(loaded, kind, wanted.pins)
+    refuse(
+        [Fault(f"/pins/{at}", "no_such_need", _ENDED) for at, pin in enumerate(wanted.pins) if _has_ended(loaded, pin)]
+    )
     timeline, zone = loaded.site.timeline, loaded.site.time_zone
     touching = timeline.from_slot(timeline.slot(first) + 1) & ~timeline.from_slot(timeline.slot_after(opening.ends_at))
     among = touching & wanted_starts(entry.windows, zone, timeline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 
@@ -14,6 +14,27 @@ class Pin:
 
     selector: str
     resource_id: UUID
+
+
+class Keeper(NamedTuple):
+    """Whose pins they are that were not sent now: the `pointer` at which a fault with them is said, and what helps."""
+
+    pointer: str
+    advice: str
+
+    def said(self, what: str, pin: Pin) -> str:
+        """The fault, with whom it is about."""
+        return f"{what} {self.advice.format(who=f'{pin.selector} {pin.resource_id}')}"
+
+
+def visit_keeps(pointer: str) -> Keeper:
+    """A visit that moves."""
+    return Keeper(pointer, "The visit was booked with {who} by name, and keeps them unless others are named.")
+
+
+def entry_keeps(pointer: str) -> Keeper:
+    """An entry of the waitlist."""
+    return Keeper(pointer, "The entry waits for {who} by name: change its pins, and then answer the offer again.")
 
 
 class Pinned(Protocol):

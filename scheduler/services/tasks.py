@@ -46,6 +46,7 @@ TaskKind = Literal[
     "visit_task",
     "visit_unrecorded",
     "waitlist_offer",
+    "waitlist_pins",
     "webhook_disabled",
     "zone_rules",
 ]

@@ -189,6 +189,8 @@ def change(
         lambda: check_pins_at(session, call, row.visit_type, row.location_id, call.now, pins or ()),
     )
     changed = dict(values) if pins is None else {**values, "pins": stored(pins)}
+    if pins is not None:
+        waitlist_tasks.not_stale(session, call, row)
     records.change(session, call, KIND, row, changed)
     return get(session, call, entry_id)
 
@@ -200,6 +202,7 @@ def remove(session: Session, call: Call, entry_id: UUID, revision: int) -> None:
     if living is not None:
         _give_back(session, call, living, "withdrawn", openings)
     entry.status = "closed"
+    waitlist_tasks.not_stale(session, call, entry)
     records.note_removal(session, call, KIND, entry)
     if living is not None:
         audit.note(session, call, "waitlist.withdraw", "waitlist_entry", entry.id, after={"offer_id": living.id})
