@@ -132,7 +132,10 @@ def replan_course(
 def hold_course(
     session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
 ) -> Any:
-    """Hold the doses of a course back; talks stay as they are."""
+    """Hold the doses of a course back; talks stay as they are.
+
+    A pause, which the same scope ends. What only a clinician may lift is a clinical hold of the patient.
+    """
     return course_document(course_life.hold(session, call, course_id, reason=body["reason"], revision=revision))
 
 
@@ -147,7 +150,10 @@ def hold_course(
 def resume_course(
     session: Session, call: Call, body: dict[str, Any], *, course_id: UUID, revision: Revision | None
 ) -> Any:
-    """Let the doses of a held course go on."""
+    """Let the doses of a held course go on.
+
+    It ends the pause and nothing else: gates that are not passed and clinical holds of the patient go on holding back.
+    """
     return course_document(course_life.resume(session, call, course_id, note=body["reason"], revision=revision))
 
 

@@ -18,7 +18,7 @@ SCOPES = {
     "scheduling:read": "See availability, appointments, holds and the waitlist",
     "scheduling:write": "Book, move, cancel and check in",
     "courses:read": "See courses and plan them",
-    "courses:write": "Make, book, hold and end courses",
+    "courses:write": "Make, book, pause, resume and end courses",
     "gates:decide": "Decide a course's gates in a clinician's name",
     "protocols:write": "Draft protocols",
     "protocols:approve": "Publish a protocol in a clinician's name",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +11,17 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from scheduler.core.errors import AlreadyExists, IllegalTransition, Invalid
+from scheduler.core.errors import AlreadyExists, IllegalTransition, Invalid, Refused
 from scheduler.models import Message, Resource, Task
-from scheduler.services import availability, board, clearances, clinical_holds, visit_day
+from scheduler.services import availability, board, booking, clearances, clinical_holds, course_life, visit_day
 from scheduler.services.availability import Question
 from scheduler.services.clinical_holds import HoldView, Released
 from tests.clinic import Clinic
+from tests.coursework import open_course_clinic
 from tests.desk import refused
 from tests.postroom import move as reschedule
 from tests.postroom import send_all
+from tests.services.test_replanning import Running
 from tests.ward import FIT, READY, enrolled, events, move, open_ward, refusal, row, spray, talk
 
 
@@ -156,3 +158,15 @@ def test_who_was_held_did_not_fail_to_come(clinic: Clinic) -> None:
     assert (found.let_go, [each.id for each in found.visits]) == ((first,), [second])
     assert row(clinic, first).status == "cancelled"
     move(clinic, "check_in", second, "2030-03-11 08:50", checklist=READY)
+
+
+def test_to_resume_a_course_lifts_no_clinical_hold(engine: Engine) -> None:
+    """It takes the scope of whoever paused it; what a clinician has stopped stays stopped."""
+    running = Running(open_course_clinic(engine))
+    clinic, dose = running.clinic, running.visit("dose", 1)
+    hold(clinic, dose.patient_id)
+    clinic.do(lambda s, c: course_life.hold(s, c, running.id))
+    clinic.do(lambda s, c: course_life.resume(s, c, running.id))
+    with pytest.raises(Refused) as caught:
+        clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, dose.starts_at + timedelta(hours=1)))
+    assert "on_hold" in [each.code for each in caught.value.reasons]
