@@ -70,6 +70,9 @@ class PlanningWeightsSchema(Schema):
     therapist_remainders = Whole(
         min=0, max=_HEAVIEST, metadata={"description": "Per piece of a therapist's day beside an integration talk; 0"}
     )
+    dropped = Whole(
+        min=0, max=_HEAVIEST, metadata={"description": "Per promise by name that a visit loses when it is moved; 1000"}
+    )
 
 
 class PoliciesSchema(Schema):

@@ -36,7 +36,7 @@ from scheduler.services.catalog import Kind, visit_kinds
 from scheduler.services.course_span import Look, extent_of, layout_of, none_later
 from scheduler.services.doses import doses_among
 from scheduler.services.locks import take_time
-from scheduler.services.pins import pins_of
+from scheduler.services.pins import Pin, pins_of
 from scheduler.services.plan_groups import ByRole, Groups, by_role, by_role_in
 from scheduler.services.problems import (
     ROW_MINUTES,
@@ -110,6 +110,8 @@ class Desk:
     row_minutes: int = ROW_MINUTES
     #: The groups with a free place.
     groups: Groups = field(default_factory=dict)
+    #: Whom and what the visits of sessions were booked with by name, by position: losing them has a price.
+    promised: Mapping[int, tuple[Pin, ...]] = field(default_factory=dict)
 
     @property
     def wanted(self) -> tuple[SessionSpec, ...]:

@@ -109,13 +109,32 @@ def _left(desk: Desk, weights: Weights, kind: Kind, clinic: Clinic) -> Ranks:
     return Ranks({"therapist_remainders": levels}, own)
 
 
+def _promised(desk: Desk, spec: SessionSpec) -> tuple[int, ...]:
+    """For whom and what the visit was booked with by name: the starts elsewhere at which they are not free for it."""
+    pins, kind, site = desk.promised.get(spec.index, ()), desk.kinds[spec.visit_type], desk.loaded.site
+    if not pins or spec.index in desk.standing or kind.visit.group:
+        return ()
+    booked = desk.loose.get(spec.index)
+    stays = 0 if booked is None else 1 << site.timeline.slot(booked.starts_at)
+    found = []
+    for pin in pins:
+        calendar = site.calendars.get(pin.resource_id)
+        wanted = [each for each in kind.demand.threads if each.selector == pin.selector and not each.present]
+        if calendar is not None and wanted:
+            free = reduce(and_, (calendar.starts(thread) for thread in wanted))
+            found.append(site.timeline.everything & ~free & ~stays)
+    return tuple(found)
+
+
 def _among(levels: Mapping[T, tuple[int, ...]], starts: int) -> Mapping[T, tuple[int, ...]]:
     return {name: tuple(level & starts for level in masks) for name, masks in levels.items()}
 
 
 def _ranks_of(desk: Desk, spec: SessionSpec, ranks: Mapping[str, Ranks]) -> Ranks:
-    """Those of its kind; what a session leaves that stands is nobody's choice any more."""
+    """Those of its kind and its own; what a session leaves that stands is nobody's choice any more."""
     found = ranks[spec.visit_type]
+    if found is not NO_RANKS and (promised := _promised(desk, spec)):
+        return Ranks({**found.levels, "dropped": promised}, found.own)
     if spec.index not in desk.standing or found.levels.keys().isdisjoint(PIECES):
         return found
     return Ranks({name: masks for name, masks in found.levels.items() if name not in PIECES}, {})

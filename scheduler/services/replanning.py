@@ -29,7 +29,7 @@ from scheduler.services import allowances, courses, explaining, opening_days, pl
 from scheduler.services.allowances import Allowances
 from scheduler.services.course_changes import Action, Case, Change, allowed, read, refusal_of
 from scheduler.services.course_span import Look
-from scheduler.services.pins import dropped
+from scheduler.services.pins import Pin, dropped, pins_of
 from scheduler.services.planning import CoursePlan, Desk, Placed, finer, set_up, solve_eased, solve_either
 from scheduler.services.problems import ROW_MINUTES, moving_least, rules_of, within
 from scheduler.services.visit_day import left_of
@@ -131,8 +131,12 @@ def _desk(session: Session, call: Call, case: Case, by: Initiator, look: Look) -
             row = case.rows[change.appointment_id]
             day = to_local(change.start, desk.loaded.site.time_zone).date()
             loose[place] = Booked(day, change.start, change.start + (row.ends_at - row.starts_at))
-    desk = replace(desk, specs=desk.specs[: case.last + 1], loose=loose)
+    desk = replace(desk, specs=desk.specs[: case.last + 1], loose=loose, promised=_promised(case))
     return _holding_on(case, desk)
+
+
+def _promised(case: Case) -> dict[int, tuple[Pin, ...]]:
+    return {place: pins_of(row) for place, row in case.standing.items() if row.pins and place not in case.gone}
 
 
 def _holding_on(case: Case, desk: Desk) -> Desk:
@@ -239,7 +243,14 @@ class _Narrowed:
             starts = within(main.starts, self.left(place_of[main.session_id]))
             mains.append(replace(main, starts=starts, leaf=leaf))
         booked = {key: slot for key, slot in problem.booked.items() if key not in problem.pinned}
-        return moving_least(replace(problem, mains=tuple(mains), booked=booked))
+        least = moving_least(replace(problem, mains=tuple(mains), booked=booked))
+        return replace(least, weights=replace(least.weights, dropped=self._dropping(least)))
+
+    @staticmethod
+    def _dropping(problem: Problem) -> int:
+        """What a promise is worth that a visit loses: all of them together less than another visit that moves."""
+        promises = sum(len(visit.levels.get("dropped", ())) for visit in problem.visits())
+        return min(problem.weights.dropped, (problem.weights.moved - 1) // (promises + 1))
 
     def left(self, place: int) -> int:
         """The starts that the change of that session leaves to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from scheduler.core.errors import NoFeasiblePlan, Refused
 from scheduler.core.intervals import Span
 from scheduler.models import Appointment, Resource
 from scheduler.services import absences, booking
@@ -16,6 +18,7 @@ from scheduler.services.course_changes import Change
 from scheduler.services.disruptions import Line
 from scheduler.services.finding import Wanted
 from scheduler.services.pins import Pin, pins_of
+from scheduler.services.replanning import Replan
 from tests.clinic import Clinic
 from tests.coursework import approve, open_course_clinic, protocol
 from tests.services.test_disruptions import accept, booked_course, day_of, propose, serving, somebody, visits
@@ -133,3 +136,38 @@ def test_a_replan_keeps_the_room_where_that_is_free_and_tells_where_it_is_not(cl
     after = running.visit("dose", 2)
     assert pins_of(after) == (() if shut else (Pin(BAY, room),))
     assert (room in serving(clinic, dose.id)) != shut
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_start_moves_fewer_or_as_few_and_keeps_more_that_was_promised(clinic: Clinic, seed: int) -> None:
+    """Against starts all over the days around, each of which the visit could be asked to have instead."""
+    rng, running = random.Random(seed), Running(clinic)
+    dose, room = running.visit("dose", 2), rooms(clinic, "bay")[-1]
+    nurse = somebody(clinic, "nurse")
+    clinic.staff("nurse")
+    pins = (Pin(BAY, room), Pin("role:nurse", nurse))
+    clinic.do(lambda s, c: booking.reschedule(s, c, dose.id, dose.starts_at, pins=pins))
+    day = day_of(dose)
+    for who in (room, nurse):
+        for each in (-2, -1, 1, 2, 3):
+            first = dose.starts_at + timedelta(days=each, hours=rng.choice((-12, -2, -1)))
+            away = {"start": first, "end": dose.starts_at + timedelta(days=each, hours=rng.choice((1, 2, 12)))}
+            clinic.do(lambda s, c, who=who, away=away: absences.create(s, c, resource_id=who, reason="", **away))  # type: ignore[misc]
+    [mine] = [_disturbance(running.propose(Change(dose.id, "move")))]
+    others = set()
+    for hours in range(-24 * 3, 24 * 5, 3):
+        start = dose.starts_at.replace(minute=0) + timedelta(hours=hours)
+        if not (day.start <= start < day.end) and 12 <= start.hour < 23:
+            try:
+                plan = running.propose(Change(dose.id, "move", start))
+            except (Refused, NoFeasiblePlan):
+                continue
+            if not plan.broken:
+                others.add(_disturbance(plan))
+    assert len(others) > 1
+    assert mine <= min(others)
+
+
+def _disturbance(plan: Replan) -> tuple[int, int]:
+    """How many visits move, and how many promises are lost by it."""
+    return len(plan.moved), sum(len(each.dropped) for each in plan.moved)

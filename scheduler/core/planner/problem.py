@@ -101,7 +101,7 @@ class Reach(NamedTuple):
 
 #: One of `LEVELS` -> bitmaps of starts: a start has its weight once for each of them that holds it.
 Levels = Mapping[str, tuple[int, ...]]
-LEVELS = ("start_profile", "nurse_peak", "room_remainders", "therapist_remainders")
+LEVELS = ("start_profile", "nurse_peak", "room_remainders", "therapist_remainders", "dropped")
 #: Whose pieces of a day are looked at one by one.
 THERAPIST = "therapist"
 
@@ -257,6 +257,8 @@ class Weights:
     #: Per piece of a room's day, and of a therapist's, that a session leaves too short for any visit.
     room_remainders: int = 0
     therapist_remainders: int = 0
+    #: Per person or thing that a session was booked with by name, and that is not free at its new time.
+    dropped: int = 1000
 
     def __post_init__(self) -> None:
         for weight in fields(self):

@@ -200,6 +200,7 @@ class _Check:
             "nurse_peak": weights.nurse_peak,
             "room_remainders": weights.room_remainders,
             "therapist_remainders": weights.therapist_remainders,
+            "dropped": weights.dropped,
         }
         for name, worth in counted.items():
             levels = [(visit, level) for visit in self._problem.visits() for level in visit.levels.get(name, ())]

@@ -172,7 +172,7 @@ def lone_points(problem: Problem, at: At) -> int:
     minute = 60 * at.wall.hour + at.wall.minute
     outside = minute < (wish.earliest or 0) or (wish.latest is not None and minute + at.visit.minutes > wish.latest)
     full = {name: sum(at.slot in set_bits(level) for level in levels) for name, levels in at.visit.levels.items()}
-    names = ("start_profile", "nurse_peak", "room_remainders", "therapist_remainders")
+    names = ("start_profile", "nurse_peak", "room_remainders", "therapist_remainders", "dropped")
     further = sum(getattr(weights, name) * full.get(name, 0) for name in names)
     further += points_for_the_move(problem, at)
     if isinstance(at.visit, Leaf):
