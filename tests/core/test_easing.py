@@ -239,6 +239,9 @@ def test_what_is_lifted_on_some_days_changes_no_others(code: str) -> None:
 def test_what_a_course_was_granted_for_some_days_is_read_as_it_was_stored() -> None:
     rule = Rule("weekdays", "patient", dates=frozenset({date(2030, 3, 5), date(2030, 3, 7)}))
     assert granted.read(granted.stored([rule])) == (rule,)
+    [document] = granted.stored([rule])
+    del document["dates"]
+    assert granted.read([document]) == (replace(rule, dates=frozenset()),), "as grants are that are older than days"
 
 
 @pytest.mark.parametrize(("days", "is_whole"), [(3, False), (4, False), (5, True)])

@@ -59,7 +59,7 @@ def stored(rules: Iterable[Rule]) -> list[dict[str, Any]]:
 
 
 def read(documents: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Those that a course keeps."""
+    """Those that a course keeps; grants that are older than days name none."""
     return tuple(
         Rule(
             each["code"],
@@ -69,7 +69,7 @@ def read(documents: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
             hard=each["hard"],
             start=_day(each["start"]),
             end=_day(each["end"]),
-            dates=frozenset(date.fromisoformat(day) for day in each["dates"]),
+            dates=frozenset(date.fromisoformat(day) for day in each.get("dates", ())),
         )
         for each in documents
     )
