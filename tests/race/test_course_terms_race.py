@@ -152,7 +152,7 @@ def test_a_grant_beside_the_booking_of_a_plan(fight: Fight) -> None:
         booked, granted = codes(told[path], "plan_token"), codes(told[path], "change")
         assert booked["201"] <= 1
         assert booked.keys() <= {"201", "plan_stale"}
-        assert granted["200"] <= 1
+        assert granted["200"] <= 1 + booked["201"], "one is for days that a dose booked since may have passed by"
         assert granted.keys() <= {"200", "illegal_transition", "validation_failed"}
         assert booked["201"] + granted["200"] >= 1, "the first finds nothing in its way"
         shown = fight.desk.get(path).body
