@@ -167,6 +167,7 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], ranks:
     specs = {spec.index: spec for spec in desk.wanted}
     leaves = {spec.anchor: spec for spec in specs.values() if spec.kind == "leaf"}
     mains = [spec for spec in specs.values() if spec.kind == "main"]
+    own = {spec.index: _ranks_of(desk, spec, ranks) for spec in specs.values()}
     first_day = to_local(timeline.origin, zone).date() + timedelta(days=1)
     pinned, booked = (
         {str(desk.session_id(specs[i])): timeline.slot(place.starts_at) for i, place in places.items() if i in specs}
@@ -182,11 +183,11 @@ def _problem(desk: Desk, starts: Mapping[str, int], by: Mapping[str, By], ranks:
                 starts=within(starts[spec.visit_type], _days(desk, spec, first=place == 0)),
                 by=_by(desk, spec, by),
                 gap=None if place == 0 else _gap(desk, mains[place - 1], spec),
-                leaf=_leaf(desk, leaves.get(spec.index), starts, by, ranks),
+                leaf=_leaf(desk, leaves.get(spec.index), starts, by, own),
                 dosing=spec.dosing,
                 phase=spec.phase,
-                levels=_ranks_of(desk, spec, ranks).levels,
-                own_levels=_ranks_of(desk, spec, ranks).own,
+                levels=own[spec.index].levels,
+                own_levels=own[spec.index].own,
             )
             for place, spec in enumerate(mains)
         ),
@@ -231,7 +232,7 @@ def _leaf(
     spec: SessionSpec | None,
     starts: Mapping[str, int],
     by: Mapping[str, By],
-    ranks: Mapping[str, Ranks],
+    own: Mapping[int, Ranks],
 ) -> Leaf | None:
     if spec is None or spec.window is None:
         return None
@@ -244,8 +245,8 @@ def _leaf(
         window=Window(window.minimum, window.target, window.maximum, window.edge),
         before_next=spec.before_next,
         same_day=spec.same_day,
-        levels=_ranks_of(desk, spec, ranks).levels,
-        own_levels=_ranks_of(desk, spec, ranks).own,
+        levels=own[spec.index].levels,
+        own_levels=own[spec.index].own,
     )
 
 
